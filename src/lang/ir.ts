@@ -13,6 +13,8 @@
  * linux-kernel.bell, Linux 7.3).
  */
 
+import type { MemoryImage } from "../machine/image.ts";
+
 /** Virtual register number within a function or thread. */
 export type Reg = number;
 
@@ -141,7 +143,7 @@ export type VisibleInstr =
    * interrupts on). `handler` "" runs nothing there; else it runs handler(a) on each target before it is acknowledged.
    */
   | (Base & { readonly op: "smp_call_function"; readonly handler: string; readonly a: Val })
-  /** A dead object of the pool whose id is `pool`, made live; 0 if there is none. Contents are uninitialised. */
+  /** A dead object of the pool whose id is `pool`, made live with its words 0 (kzalloc); 0 (NULL) if there is none. */
   | (Base & { readonly op: "alloc"; readonly dst: Reg; readonly pool: Val })
   /** Frees the object that starts at `addr`: it is poisoned and every later touch is a use-after-free. */
   | (Base & { readonly op: "free"; readonly addr: Val })
@@ -215,33 +217,6 @@ export interface ThreadIr {
   readonly positions: readonly Position[];
 }
 
-/** A run of words with a name and a struct layout, so that an address can be shown as `page[3]._refcount`. */
-export interface MemSymbol {
-  readonly name: string;
-  readonly base: number;
-  readonly words: number;
-  /** Number of elements; 0 for a single object (shown without an index). */
-  readonly count: number;
-  /** Field name of each word of one element; [] if it has none. */
-  readonly fields: readonly string[];
-}
-
-/** Something that can be freed as a whole. `pool` 0: it is never handed out by `alloc`. */
-export interface MemRegion {
-  readonly name: string;
-  readonly base: number;
-  readonly words: number;
-  readonly pool: number;
-  readonly live: boolean;
-}
-
-export interface MemoryImage {
-  /** Initial words from address 0; address 0 itself is NULL and never valid. */
-  readonly words: readonly number[];
-  readonly symbols: readonly MemSymbol[];
-  readonly regions: readonly MemRegion[];
-}
-
 /** What every engine takes. */
 export interface Program {
   readonly name: string;
@@ -252,9 +227,6 @@ export interface Program {
   readonly finally: ThreadIr | null;
   readonly memory: MemoryImage;
 }
-
-/** The word that freed memory is filled with; the kernel's POISON_FREE byte (include/linux/poison.h). */
-export const POISON = 0x6b6b6b6b;
 
 export const val = (reg: Reg, imm = 0): Val => ({ reg, imm });
 export const constant = (imm: number): Val => ({ reg: NO_REG, imm: imm | 0 });

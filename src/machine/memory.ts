@@ -1,0 +1,87 @@
+/**
+ * The machine's memory: 32-bit words, shared between CPUs, addressed by word index. Address 0 is NULL. Boot code
+ * reserves named runs of words with `memblock_alloc` (after the kernel's boot-time allocator, mm/memblock.c) and
+ * declares which of them can be freed; after boot nothing here allocates, objects come from pools of declared
+ * regions. The same memory serves single-threaded use, real threads (a SharedArrayBuffer) and, as an image, the
+ * checker.
+ *
+ * Not covered: caches and store buffers. On real threads the host's own memory model applies (all marked accesses
+ * are sequentially consistent Atomics); weaker orders are the checker's business.
+ */
+
+import { type MemoryImage, type MemRegion, type MemSymbol, POISON, describeAddress } from "./image.ts";
+
+/** The words. Live binding: `attachMemory` replaces it. */
+export let mem: Int32Array = new Int32Array(new SharedArrayBuffer(4));
+
+let top = 1;
+let symbols: MemSymbol[] = [];
+let regions: MemRegion[] = [];
+
+/** Starts a machine with `words` words of zeroed memory and nothing allocated. */
+export function resetMemory(words: number): void {
+  if (!Number.isSafeInteger(words) || words < 16 || words > 2 ** 29)
+    throw new RangeError(`memory size must be 16 to 2^29 words, not ${words}`);
+  mem = new Int32Array(new SharedArrayBuffer(words * 4));
+  top = 1;
+  symbols = [];
+  regions = [];
+}
+
+/** Makes a CPU of another thread use the memory that its creator booted. */
+export function attachMemory(words: Int32Array, image: { symbols: readonly MemSymbol[]; regions: readonly MemRegion[] }): void {
+  mem = words;
+  symbols = [...image.symbols];
+  regions = [...image.regions];
+  top = words.length;
+}
+
+export interface MemblockOptions {
+  /** Number of elements of an array; absent or 0 for one object. */
+  readonly count?: number;
+  /** Field name per word of one element. */
+  readonly fields?: readonly string[];
+  /** Alignment in words. */
+  readonly align?: number;
+}
+
+/** Reserves `words` words (all elements together) under a name and gives the address. Boot only. */
+export function memblock_alloc(name: string, words: number, options: MemblockOptions = {}): number {
+  const align = options.align ?? 1;
+  const base = Math.ceil(top / align) * align;
+  if (words < 1 || base + words > mem.length)
+    throw new RangeError(`no room for ${name}: ${words} words at ${base}, memory has ${mem.length}`);
+  top = base + words;
+  symbols.push({ name, base, words, count: options.count ?? 0, fields: options.fields ?? [] });
+  return base;
+}
+
+/** Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. */
+export function declareRegion(name: string, base: number, words: number, pool = 0, live = true): void {
+  regions.push({ name, base, words, pool, live });
+  if (!live) mem.fill(POISON, base, base + words);
+}
+
+export function memorySymbols(): readonly MemSymbol[] {
+  return symbols;
+}
+
+export function memoryRegions(): readonly MemRegion[] {
+  return regions;
+}
+
+/** First address that nothing has been allocated at. */
+export function memoryTop(): number {
+  return top;
+}
+
+/** The memory as it is now, as the initial memory of a program to check. */
+export function memoryImage(): MemoryImage {
+  const live = regions.map((r) => ({ ...r, live: Atomics.load(mem, r.base) !== POISON }));
+  return { words: Array.from(mem.subarray(0, top)), symbols: [...symbols], regions: live };
+}
+
+/** An address for a person; see `describeAddress`. */
+export function addressName(addr: number): string {
+  return describeAddress(symbols, addr);
+}
