@@ -1,0 +1,35 @@
+/**
+ * A scenario: a configuration, a boot, and the threads that race. It is what every engine starts from: `smp/` boots
+ * it and runs the threads on real CPUs, `check/` boots it, takes the memory as the initial state and explores what
+ * the threads can do, and a test may simply call the functions one after the other.
+ */
+
+export interface ScenarioThread {
+  /** Shown in counterexamples; unique within the scenario. */
+  readonly name: string;
+  /** An exported dialect function of the scenario's module, or of one that it imports. */
+  readonly run: (...args: number[]) => void | number | boolean;
+  readonly args?: readonly number[];
+}
+
+export interface BootedScenario {
+  /** Threads that start together, thread i on CPU i. At least one. */
+  readonly threads: readonly ScenarioThread[];
+  /** Runs alone when every thread has finished: leaks, end-of-run invariants. */
+  readonly finally?: ScenarioThread;
+}
+
+export interface Scenario {
+  /** Lower-case words joined by `-`; `/` separates families. */
+  readonly name: string;
+  readonly title: string;
+  /** `import.meta.url` of the module that defines the scenario. */
+  readonly module: string;
+  /** Ordinary JavaScript: sets configuration, resets memory, lays it out and initialises it; then names the threads. */
+  readonly boot: () => BootedScenario;
+}
+
+/** Identity, for type checking where a scenario is defined. */
+export function defineScenario(scenario: Scenario): Scenario {
+  return scenario;
+}
