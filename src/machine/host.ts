@@ -26,14 +26,14 @@ export interface Host {
   /** Waits until every other CPU has been seen with interrupts on, running `func` there if given. */
   smpCallFunction(func: Handler | 0, info: number): void;
   choose(n: number): number;
-  /** Called at points where a stress run may delay or yield (each marked access). */
-  preempt: (() => void) | null;
+  /** Called with the address before each marked access and free, where a stress run may delay or yield. */
+  preempt: ((addr: number) => void) | null;
 }
 
 class SequentialHost implements Host {
   readonly cpu = 0;
   readonly nr_cpus = 1;
-  preempt: (() => void) | null = null;
+  preempt: ((addr: number) => void) | null = null;
   private irqsOff = 0;
   private readers = 0;
   private readonly callbacks: { head: number; func: Handler }[] = [];

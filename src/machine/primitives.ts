@@ -31,7 +31,7 @@ function touchedPoison(p: number): never {
 /** Address check and scheduling point in front of every access. */
 function visit(p: number): void {
   if (p <= 0 || p >= mem.length) bug("bad-address", `access to address ${p}`, p);
-  if (host.preempt !== null) host.preempt();
+  if (host.preempt !== null) host.preempt(p);
 }
 
 // ---- Single words -------------------------------------------------------------------------------------------
@@ -334,8 +334,9 @@ function regionAt(base: number, what: string): { base: number; words: number; na
 /** Frees the object that starts at `p`: its words are poisoned. */
 export function kfree(p: number): void {
   const r = regionAt(p, "kfree");
-  if (host.preempt !== null) host.preempt();
-  for (let i = 0; i < r.words; i++)
+  if (host.preempt !== null) host.preempt(p);
+  // Downwards: kzalloc() on another CPU claims an object by its first word, so that one is poisoned last.
+  for (let i = r.words - 1; i >= 0; i--)
     if (Atomics.exchange(mem, r.base + i, POISON) === POISON) bug("double-free", `${r.name} is freed twice`, p);
 }
 /** Makes a freed object that no pool hands out usable again, its words 0: a vmemmap range that is plugged again. */
