@@ -27,8 +27,10 @@ export interface MemRegion {
 }
 
 export interface MemoryImage {
-  /** Initial words from address 0; address 0 itself is NULL and never valid. */
+  /** Initial words from address `origin`; address 0 itself is NULL and never valid. */
   readonly words: readonly number[];
+  /** Address of words[0]; 0 if absent. Litmus tests keep their words far from any constant of the test. */
+  readonly origin?: number;
   readonly symbols: readonly MemSymbol[];
   readonly regions: readonly MemRegion[];
 }
