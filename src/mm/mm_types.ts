@@ -1,0 +1,61 @@
+/**
+ * The structs of an address space, after include/linux/mm_types.h and include/linux/fs.h, as far as page pinning
+ * needs them. Custom: a file's mappings are a list through `shared_next` instead of an interval tree, and so is
+ * an address space's list of areas (`vm_next`, as up to v6.0); both change nothing but the cost of a search.
+ */
+"use kernel";
+
+import { type Ptr, struct } from "../machine/struct.ts";
+
+export type Mm = Ptr<"mm_struct">;
+export type Vma = Ptr<"vm_area_struct">;
+export type AddressSpace = Ptr<"address_space">;
+
+/**
+ *  word 0 pgd                address of the top page table
+ *       1 page_table_lock    custom: also the lock of every PTE table (no split page-table locks)
+ *       2 mmap_lock          word of an rwsem: readers, or -1 for a writer
+ *       3 mmap               first VMA by address
+ *       4 has_pinned         set by the first FOLL_PIN, read by fork
+ *       5 write_protect_seq  odd while fork write-protects
+ *       6 mmu_notifiers      state of the notifier subsystem, 0 if there is none
+ */
+export const MM = struct("mm_struct", [
+  "pgd",
+  "page_table_lock",
+  "mmap_lock",
+  "mmap",
+  "has_pinned",
+  "write_protect_seq",
+  "mmu_notifiers",
+  "anon_rss",
+]);
+
+/** Addresses are page numbers: the area is vm_start <= addr < vm_end. */
+export const VMA = struct("vm_area_struct", [
+  "vm_start",
+  "vm_end",
+  "vm_next",
+  "vm_mm",
+  "vm_flags",
+  "vm_pgoff",
+  "vm_file",
+  "shared_next",
+  "anon_vma",
+  "vm_private_data",
+]);
+
+// include/linux/mm.h
+export const VM_READ = 0x1;
+export const VM_WRITE = 0x2;
+export const VM_EXEC = 0x4;
+export const VM_SHARED = 0x8;
+export const VM_MAYREAD = 0x10;
+export const VM_MAYWRITE = 0x20;
+export const VM_PFNMAP = 0x400;
+export const VM_IO = 0x4000;
+export const VM_HUGETLB = 0x400000;
+export const VM_MIXEDMAP = 0x10000000;
+
+/** struct address_space: what maps a file. i_mmap is the first VMA, linked by shared_next. */
+export const ADDRESS_SPACE = struct("address_space", ["i_mmap", "i_mmap_rwsem", "nrpages", "flags"]);
