@@ -1,0 +1,23 @@
+/**
+ * What a checker may find wrong with a program: one closed list for every engine. Each kind is a property that is
+ * checked at every step of every execution, or at its end; the title is what a person reads.
+ */
+
+export const ERROR_KINDS = {
+  assertion: "an assertion failed",
+  unreachable: "code that must not be reached was reached",
+  "use-after-free": "freed memory was touched",
+  "double-free": "an object was freed twice",
+  "bad-free": "something that is no live object was freed",
+  "bad-address": "an address outside memory was touched",
+  "refcount-underflow": "a count went below what it may",
+  "refcount-overflow": "a count went above what it may",
+  leak: "something was not given back",
+  deadlock: "nobody can go on",
+  livelock: "a fair run never gets anywhere",
+  "bad-unlock": "a lock, irq-off or RCU section ended wrongly",
+  "out-of-bounds": "a thread-private array was indexed out of bounds",
+  "endless-loop": "a loop that touches nothing shared does not end",
+} as const;
+
+export type ErrorKind = keyof typeof ERROR_KINDS;

@@ -1,0 +1,439 @@
+/**
+ * Explicit-state exploration: every reachable state of a program under SC or TSO, depth first, with an exact visited
+ * set. A state is stored as a tuple of component numbers: the shared words, and each thread's frame, are interned in
+ * tables of their own ("collapse", Holzmann, "State Compression in SPIN", 1997), which keeps a state at a few words.
+ *
+ * Reductions, each of which can be turned off and is tested against being off:
+ *  - partial order: only a persistent set of each state's steps is taken (persistent.ts). Cycle proviso: when a step
+ *    of a reduced state leads back to a state on the search stack, that state is expanded fully.
+ *  - merging: a state from which one step is enough is not stored; the search runs on to the next real choice.
+ *  - symmetry: threads with identical code are interchangeable, so their frames are sorted before a state is looked up.
+ *    Identical means that not even their CPU number shows; data is not permuted, since loops visit it in order.
+ *
+ * A search that stops early for any reason is "bounded", never "holds".
+ */
+
+import { compileThread, type ThreadCode } from "../../lang/emit.ts";
+import type { Program, ThreadIr } from "../../lang/ir.ts";
+import type { ErrorKind } from "../errors.ts";
+import { computeFootprints, type Footprints } from "./footprint.ts";
+import { findLivelock } from "./livelock.ts";
+import { CapacityError, K, Machine, type Model, type StepError } from "./machine.ts";
+import { Persistent } from "./persistent.ts";
+import { shorten } from "./shorten.ts";
+import { type Step, StateTable } from "./statetable.ts";
+import { describeTrail, type Trail } from "./trail.ts";
+import { VectorSet } from "./vectorset.ts";
+
+export interface ExploreOptions {
+  readonly model: Model;
+  /** Defaults: all on. */
+  readonly partialOrder?: boolean;
+  readonly merge?: boolean;
+  readonly symmetry?: boolean;
+  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
+  readonly maxStates?: number;
+  readonly maxBytes?: number;
+  /** Stop, as "bounded", after so many seconds (default: none). */
+  readonly maxSeconds?: number;
+  /** Look for livelock when the state graph has cycles (default true). */
+  readonly livelock?: boolean;
+  /** Make the counterexample short (default true). */
+  readonly shorten?: boolean;
+  /** Addresses whose values in each final state are to be collected in `observed`. */
+  readonly observe?: readonly number[];
+  /** Called about ten times a second; give false to stop as "bounded". */
+  readonly onProgress?: (p: ExploreProgress) => boolean;
+}
+
+export interface ExploreProgress {
+  readonly states: number;
+  readonly transitions: number;
+  readonly depth: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface FoundError {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** Thread in whose step it was found, or "" for a deadlock. */
+  readonly thread: string;
+  /** Word address concerned; 0 if none. */
+  readonly addr: number;
+}
+
+export interface ExploreResult {
+  readonly verdict: "holds" | "violated" | "bounded";
+  /** Why it is bounded. */
+  readonly reason: string | null;
+  readonly error: FoundError | null;
+  readonly trail: Trail | null;
+  readonly model: Model;
+  /** States stored. */
+  readonly states: number;
+  readonly transitions: number;
+  /** States in which every thread has finished. */
+  readonly finalStates: number;
+  /** Deepest the search stack went, in stored states. */
+  readonly depth: number;
+  readonly seconds: number;
+  /** Bytes of the tables at the end. */
+  readonly bytes: number;
+  readonly complete: boolean;
+  /** Distinct values of the observed words over all final states, sorted; [] if none were asked for. */
+  readonly observed: readonly (readonly number[])[];
+}
+
+/** Above this many steps without a choice the state is stored all the same, so that endless runs close a cycle. */
+const CHAIN = 2048;
+/** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
+const MAX_THREADS = { sc: 30, tso: 15 } as const;
+
+/** Everything about a program that a search needs and that does not change during it. */
+export interface Prepared {
+  readonly program: Program;
+  readonly codes: readonly ThreadCode[];
+  readonly handlers: ReadonlyMap<string, ThreadCode>;
+  readonly end: ThreadCode | null;
+  readonly footprints: Footprints;
+  /** Lowest thread with the same code. */
+  readonly groupOf: readonly number[];
+}
+
+export function prepare(program: Program, symmetry: boolean): Prepared {
+  const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
+  const compiled = program.threads.map(compileThread);
+  const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
+  const handlers = new Map(Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir)]));
+  const end = program.finally === null ? null : compileThread(program.finally);
+  return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
+}
+
+export function newMachine(p: Prepared, instances: number, model: Model): Machine {
+  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.groupOf, p.end);
+  if (m.total > MAX_THREADS[model])
+    throw new CapacityError("handlers", `${m.total} threads are more than the ${MAX_THREADS[model]} that ${model} has room for`);
+  return m;
+}
+
+/** Explores `program` completely, or says why not. Throws only on programs that are malformed. */
+export function explore(program: Program, options: ExploreOptions): ExploreResult {
+  const started = performance.now();
+  const prepared = prepare(program, options.symmetry ?? true);
+  for (let instances = 1; ; instances++) {
+    let search: Search | null = null;
+    try {
+      search = new Search(prepared, options, instances, started);
+      return search.run();
+    } catch (e) {
+      if (!(e instanceof CapacityError)) throw e;
+      if (e.what === "handlers" && instances < 4) continue;
+      return search === null ? emptyResult(options.model, e.message) : search.result("bounded", e.message, null, null);
+    }
+  }
+}
+
+function emptyResult(model: Model, reason: string): ExploreResult {
+  return {
+    verdict: "bounded",
+    reason,
+    error: null,
+    trail: null,
+    model,
+    states: 0,
+    transitions: 0,
+    finalStates: 0,
+    depth: 0,
+    seconds: 0,
+    bytes: 0,
+    complete: false,
+    observed: [],
+  };
+}
+
+/** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
+function symmetricGroups(threads: readonly ThreadIr[]): number[] {
+  const seen = new Map<string, number>();
+  return threads.map((t, i) => {
+    const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));
+    // These leave a trace of who the thread is: its number, or a bit that others hold for it.
+    if (ops.some((op) => op === "cpu" || op === "synchronize_rcu" || op === "smp_call_function" || op === "call_rcu")) return i;
+    const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
+    const first = seen.get(key);
+    if (first !== undefined) return first;
+    seen.set(key, i);
+    return i;
+  });
+}
+
+/** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */
+const Outcome = { Choice: 0, Final: 1, Error: 2 } as const;
+type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+class Search {
+  private readonly prepared: Prepared;
+  private readonly options: ExploreOptions;
+  private readonly started: number;
+  private readonly m: Machine;
+  private readonly por: Persistent;
+  private readonly table: StateTable;
+  private readonly observer: VectorSet;
+  private transitions = 0;
+  private finalStates = 0;
+  private maxDepth = 0;
+  private sawCycle = false;
+  private readonly partialOrder: boolean;
+  private readonly merge: boolean;
+  /** Steps enough from the state that `advance` stopped at, and all enabled ones. */
+  private chosen = 0;
+  private enabled = 0;
+  private log: Step[] | null = null;
+  private failure: FoundError | null = null;
+
+  constructor(prepared: Prepared, options: ExploreOptions, instances: number, started: number) {
+    this.prepared = prepared;
+    this.options = options;
+    this.started = started;
+    this.m = newMachine(prepared, instances, options.model);
+    this.por = new Persistent(this.m, prepared.footprints);
+    this.table = new StateTable(this.m, prepared.footprints, prepared.groupOf, options.symmetry ?? true);
+    this.observer = new VectorSet(options.observe?.length ?? 0);
+    this.partialOrder = options.partialOrder ?? true;
+    this.merge = options.merge ?? true;
+  }
+
+  result(verdict: ExploreResult["verdict"], reason: string | null, error: FoundError | null, trail: Trail | null): ExploreResult {
+    return {
+      verdict,
+      reason,
+      error,
+      trail,
+      model: this.options.model,
+      states: this.table.size,
+      transitions: this.transitions,
+      finalStates: this.finalStates,
+      depth: this.maxDepth,
+      seconds: (performance.now() - this.started) / 1000,
+      bytes: this.table.bytes,
+      complete: verdict === "holds",
+      observed: this.observations(),
+    };
+  }
+
+  private observations(): number[][] {
+    const all: number[][] = [];
+    const width = this.observer.width;
+    const row = new Int32Array(width);
+    for (let i = 0; i < this.observer.size; i++) {
+      this.observer.read(i, row, 0);
+      all.push(Array.from(row));
+    }
+    return all.sort((x, y) => {
+      const i = x.findIndex((v, k) => v !== y[k]);
+      return i < 0 ? 0 : x[i] - y[i];
+    });
+  }
+
+  private observe(): void {
+    const addrs = this.options.observe;
+    if (addrs === undefined || addrs.length === 0) return;
+    const row = Int32Array.from(addrs, (a) => this.m.s[a]);
+    this.observer.intern(row, 0);
+  }
+
+  /** Takes the step, if any, then every step that is the only one needed; stops where there is a choice. */
+  private advance(step: number, choice: number): Outcome {
+    const m = this.m;
+    const T = m.total;
+    let p = step;
+    let c = choice;
+    for (let chain = 0; ; chain++) {
+      if (p >= 0) {
+        this.transitions++;
+        if (this.log !== null) this.log.push({ process: p, choice: c });
+        if (!(p >= T ? m.drain(p - T) : m.step(p, c))) return this.fail(m.error, m.names[p % T]);
+      }
+      this.por.look();
+      this.enabled = this.por.enabled;
+      if (this.enabled === 0) return this.final();
+      this.chosen = this.partialOrder ? this.por.choose() : this.enabled;
+      if (!this.merge || chain >= CHAIN || (this.chosen & (this.chosen - 1)) !== 0) return Outcome.Choice;
+      p = 31 - Math.clz32(this.chosen);
+      c = 0;
+      if (this.choices(p) > 1) return Outcome.Choice;
+    }
+  }
+
+  private fail(error: StepError | null, thread: string): Outcome {
+    if (error === null) throw new Error("a step failed without an error");
+    this.failure = { kind: error.kind, message: error.message, thread, addr: error.addr };
+    return Outcome.Error;
+  }
+
+  private final(): Outcome {
+    const m = this.m;
+    for (let t = 0; t < m.total; t++) {
+      if (m.finished(t) && !m.queued(t)) continue;
+      this.failure = { kind: "deadlock", message: "no thread can go on", thread: "", addr: 0 };
+      return Outcome.Error;
+    }
+    return Outcome.Final;
+  }
+
+  /** How many successors the next step of process `p` has. */
+  private choices(p: number): number {
+    const m = this.m;
+    if (p >= m.total) return 1;
+    const pc = m.s[m.frame[p]];
+    if (pc === 0 || m.threads[p].kind[pc] !== K.choose) return 1;
+    return Math.max(1, m.nextA(p));
+  }
+
+  run(): ExploreResult {
+    const m = this.m;
+    const table = this.table;
+    const limits = {
+      states: this.options.maxStates ?? 50_000_000,
+      bytes: this.options.maxBytes ?? 2 ** 32,
+      ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
+    };
+    if (!m.boot()) {
+      this.fail(m.error, "");
+      return this.result("violated", null, this.failure, null);
+    }
+    // The stack, level by level: the state, what is still to do there, what was done, and the step in progress.
+    const width = table.tupleWidth;
+    let capacity = 1024;
+    let tuples = new Int32Array(capacity * width);
+    let ids = new Int32Array(capacity);
+    let todo = new Int32Array(capacity);
+    let done = new Int32Array(capacity);
+    let all = new Int32Array(capacity);
+    let process = new Int32Array(capacity);
+    let choice = new Int32Array(capacity);
+    let onStack = new Uint8Array(1 << 16);
+    let level = -1;
+    let outcome = this.advance(-1, 0);
+    let checkAt = 4096;
+    let lastProgress = this.started;
+
+    for (;;) {
+      if (outcome === Outcome.Error) return this.violated(process, choice, level);
+      const id = table.intern();
+      if (table.added) {
+        if (outcome === Outcome.Final) {
+          this.finalStates++;
+          this.observe();
+          if (!m.runLast()) {
+            this.fail(m.error, m.names[m.last]);
+            return this.violated(process, choice, level);
+          }
+        } else {
+          level++;
+          if (level > this.maxDepth) this.maxDepth = level;
+          if (level === capacity) {
+            capacity *= 2;
+            tuples = grown(tuples, capacity * width);
+            ids = grown(ids, capacity);
+            todo = grown(todo, capacity);
+            done = grown(done, capacity);
+            all = grown(all, capacity);
+            process = grown(process, capacity);
+            choice = grown(choice, capacity);
+          }
+          if (id >= onStack.length) {
+            const next = new Uint8Array(onStack.length * 2);
+            next.set(onStack);
+            onStack = next;
+          }
+          table.copyTuple(tuples, level * width);
+          ids[level] = id;
+          todo[level] = this.chosen;
+          all[level] = this.enabled;
+          done[level] = 0;
+          process[level] = -1;
+          onStack[id] = 1;
+        }
+      } else if (outcome !== Outcome.Final && onStack[id] === 1) {
+        this.sawCycle = true;
+        if (level >= 0) todo[level] |= all[level] & ~done[level];
+      }
+
+      if (table.size >= checkAt) {
+        checkAt = table.size + 4096;
+        if (table.size > limits.states) return this.result("bounded", `more than ${limits.states} states`, null, null);
+        if (table.bytes > limits.bytes) return this.result("bounded", `more than ${limits.bytes} bytes of states`, null, null);
+        const now = performance.now();
+        if (now - this.started > limits.ms) return this.result("bounded", `more than ${limits.ms / 1000} s`, null, null);
+        if (this.options.onProgress !== undefined && now - lastProgress > 100) {
+          lastProgress = now;
+          const go = this.options.onProgress({
+            states: table.size,
+            transitions: this.transitions,
+            depth: level,
+            bytes: table.bytes,
+            seconds: (now - this.started) / 1000,
+          });
+          if (!go) return this.result("bounded", "interrupted", null, null);
+        }
+      }
+
+      // The next step: another value of the choice in progress, or another process; else back.
+      for (;;) {
+        if (level < 0) return this.finish();
+        table.restore(tuples, level * width);
+        const p = process[level];
+        if (p >= 0 && choice[level] + 1 < this.choices(p)) {
+          choice[level]++;
+          break;
+        }
+        if (todo[level] !== 0) {
+          const next = 31 - Math.clz32(todo[level] & -todo[level]);
+          todo[level] &= ~(1 << next);
+          done[level] |= 1 << next;
+          process[level] = next;
+          choice[level] = 0;
+          break;
+        }
+        onStack[ids[level]] = 0;
+        level--;
+      }
+      outcome = this.advance(process[level], choice[level]);
+    }
+  }
+
+  private finish(): ExploreResult {
+    if (this.sawCycle && (this.options.livelock ?? true)) {
+      const found = findLivelock(this.prepared, this.m, this.options);
+      if (found.verdict === "bounded")
+        return this.result("bounded", `safe, but the search for livelock stopped: ${found.reason}`, null, null);
+      if (found.verdict === "livelock") {
+        const error: FoundError = { kind: "livelock", message: found.message, thread: found.thread, addr: 0 };
+        return this.result("violated", null, error, describeTrail(this.m, found.steps, error));
+      }
+    }
+    return this.result("holds", null, null, null);
+  }
+
+  private violated(process: Int32Array, choice: Int32Array, level: number): ExploreResult {
+    const error = this.failure as FoundError; // set by whoever gave Outcome.Error
+    const stats = { transitions: this.transitions };
+    // Replay the decisions of the stack with the log on: the steps in between follow from them.
+    const log: Step[] = [];
+    this.log = log;
+    this.m.boot();
+    this.advance(-1, 0);
+    for (let l = 0; l <= level; l++) this.advance(process[l], choice[l]);
+    this.log = null;
+    this.transitions = stats.transitions;
+    const steps = (this.options.shorten ?? true) ? shorten(this.prepared, this.m, log, error) : log;
+    return this.result("violated", null, error, describeTrail(this.m, steps, error));
+  }
+}
+
+function grown(a: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const next = new Int32Array(length);
+  next.set(a);
+  return next;
+}

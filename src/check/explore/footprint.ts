@@ -1,0 +1,567 @@
+/**
+ * Which words a thread may still touch. A value-set analysis of the whole program (flow-sensitive in registers,
+ * flow-insensitive in memory) bounds the addresses of every visible operation; from these come the words that can
+ * change at all (the rest is constant and left out of states) and, for every program point, what may be read and
+ * written from there to the thread's end. Partial-order reduction stands on these sets, so each approximation here
+ * errs towards "may touch": an address that cannot be bounded is every address.
+ */
+
+import type { Block, LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
+import { evalBin } from "../../lang/ir.ts";
+import { ANY, binary, filter, NEVER, setOf, singleton, type ValueSet, unary, union } from "./valueset.ts";
+
+/** Bits below the words' own in a footprint: what is not a word but conflicts like one. */
+export const FP_READER_IRQ = 0; // in writes: enters or leaves an irq-off section
+export const FP_READER_RCU = 1; // in writes: enters or leaves an rcu_read_lock section
+export const FP_IPI = 2; // in reads: looks at every CPU's irq-off state (broadcast IPI)
+export const FP_GP = 3; // in reads: looks at every CPU's reader state (grace period)
+export const FP_FIRST = 4;
+
+export interface BodyFootprint {
+  /** Per block, per instruction: dense address ids, for tests. Undefined where the instruction is no access. */
+  readonly mayRead: readonly (readonly Uint32Array[])[];
+  readonly mayWrite: readonly (readonly Uint32Array[])[];
+}
+
+export interface Footprints {
+  /** Location bit of an address that may change; -1 if none of the threads ever writes it. */
+  readonly locOfAddr: Int32Array;
+  /** Location bit of a region's liveness; -1 if it is never freed or allocated. */
+  readonly locOfRegion: Int32Array;
+  /** Location bit of a handler's queue. */
+  readonly locOfHandler: ReadonlyMap<string, number>;
+  /** Addresses that may change, ascending. */
+  readonly dynamic: Int32Array;
+  /** Regions that may change, ascending. */
+  readonly dynamicRegions: Int32Array;
+  /** Words of a bit set. */
+  readonly setWords: number;
+  /** `thread:<i>` or `handler:<name>`. From instruction [block][index] on (inclusive): may read, may write. */
+  readonly bodies: ReadonlyMap<string, BodyFootprint>;
+}
+
+interface OpSets {
+  addr: ValueSet;
+  /** Regions that alloc/free/revive act on; ANY if unknown. */
+  regions: ValueSet;
+}
+
+type Instr = LocalInstr | VisibleInstr;
+
+class Analysis {
+  readonly program: Program;
+  readonly memory: (ValueSet | undefined)[];
+  readonly regionOf: Int32Array;
+  anywhere: ValueSet = NEVER;
+  changed = false;
+  readonly params = new Map<string, ValueSet>();
+  readonly ops = new Map<Instr, OpSets>();
+  readonly reached = new Map<ThreadIr, boolean[]>();
+
+  constructor(program: Program, regionOf: Int32Array) {
+    this.program = program;
+    this.regionOf = regionOf;
+    this.memory = new Array(program.memory.words.length);
+  }
+
+  run(): void {
+    do {
+      this.changed = false;
+      for (const t of this.program.threads) this.body(t, NEVER);
+      for (const [name, h] of Object.entries(this.program.handlers)) {
+        const p = this.params.get(name);
+        if (p !== undefined) this.body(h, p);
+      }
+    } while (this.changed);
+  }
+
+  private loadWord(addr: number): ValueSet {
+    return union(this.known(addr), this.anywhere);
+  }
+
+  private known(addr: number): ValueSet {
+    const v = this.memory[addr];
+    return v === undefined ? singleton(this.program.memory.words[addr]) : v;
+  }
+
+  private load(addr: ValueSet): ValueSet {
+    if (addr === null) return ANY;
+    let v: ValueSet = NEVER;
+    for (const a of addr) v = union(v, a > 0 && a < this.memory.length ? this.loadWord(a) : ANY);
+    return v;
+  }
+
+  private store(addr: ValueSet, v: ValueSet): void {
+    if (v !== null && v.length === 0) return;
+    if (addr === null) {
+      const next = union(this.anywhere, v);
+      if (next !== this.anywhere) {
+        this.anywhere = next;
+        this.changed = true;
+      }
+      return;
+    }
+    for (const a of addr) {
+      if (a <= 0 || a >= this.memory.length) continue; // a bad address is an error when it runs
+      const old = this.known(a);
+      const next = union(old, v);
+      if (next !== old || this.memory[a] === undefined) {
+        if (next !== old) this.changed = true;
+        this.memory[a] = next;
+      }
+    }
+  }
+
+  private arm(handler: string, v: ValueSet): void {
+    const old = this.params.get(handler);
+    const next = old === undefined ? v : union(old, v);
+    if (old === undefined || next !== old) {
+      this.params.set(handler, next);
+      this.changed = true;
+    }
+  }
+
+  private body(ir: ThreadIr, param: ValueSet): void {
+    const n = ir.nregs;
+    const ins: (ValueSet[] | undefined)[] = new Array(ir.blocks.length);
+    const arrays: ValueSet[] = ir.arrays.map(() => singleton(0));
+    const start: ValueSet[] = new Array<ValueSet>(n).fill(singleton(0));
+    for (const p of ir.params) start[p] = param;
+    ins[0] = start;
+    const work = [0];
+    const queued = new Array<boolean>(ir.blocks.length).fill(false);
+    const enqueue = (to: number, regs: ValueSet[]): void => {
+      const old = ins[to];
+      if (old === undefined) ins[to] = regs.slice();
+      else {
+        let fresh = false;
+        for (let r = 0; r < n; r++) {
+          const u = union(old[r], regs[r]);
+          if (u !== old[r]) {
+            old[r] = u;
+            fresh = true;
+          }
+        }
+        if (!fresh) return;
+      }
+      if (!queued[to]) {
+        queued[to] = true;
+        work.push(to);
+      }
+    };
+    for (let b = work.pop(); b !== undefined; b = work.pop()) {
+      queued[b] = false;
+      const regs = (ins[b] as ValueSet[]).slice();
+      const block = ir.blocks[b];
+      let arraysChanged = false;
+      for (const instr of block.instrs) arraysChanged = this.transfer(instr, regs, arrays) || arraysChanged;
+      // Arrays are flow-insensitive: whoever may have read one before has to look again.
+      if (arraysChanged)
+        for (let i = 0; i < ir.blocks.length; i++)
+          if (ins[i] !== undefined && !queued[i]) {
+            queued[i] = true;
+            work.push(i);
+          }
+      this.flow(block, regs, enqueue);
+    }
+    this.reached.set(
+      ir,
+      ins.map((x) => x !== undefined),
+    );
+  }
+
+  private flow(block: Block<Instr>, regs: ValueSet[], enqueue: (to: number, regs: ValueSet[]) => void): void {
+    const end = block.end;
+    if (end.op === "jump") enqueue(end.to, regs);
+    if (end.op !== "branch") return;
+    const cond = value(end.cond, regs);
+    if (cond === null || cond.some((x) => x !== 0)) enqueue(end.then, refine(block, regs, true));
+    if (cond === null || cond.includes(0)) enqueue(end.else, refine(block, regs, false));
+  }
+
+  private transfer(i: Instr, regs: ValueSet[], arrays: ValueSet[]): boolean {
+    switch (i.op) {
+      case "mov":
+        regs[i.dst] = value(i.a, regs);
+        return false;
+      case "bin":
+        regs[i.dst] = binary(i.fn, value(i.a, regs), value(i.b, regs));
+        return false;
+      case "un":
+        regs[i.dst] = unary(i.fn, value(i.a, regs));
+        return false;
+      case "aget":
+        regs[i.dst] = arrays[i.arr];
+        return false;
+      case "aset": {
+        const next = union(arrays[i.arr], value(i.a, regs));
+        const fresh = next !== arrays[i.arr];
+        arrays[i.arr] = next;
+        return fresh;
+      }
+      case "cpu":
+        regs[i.dst] = ANY;
+        return false;
+      case "assert":
+        return false;
+      default:
+        this.visible(i, regs);
+        return false;
+    }
+  }
+
+  private visible(i: VisibleInstr, regs: ValueSet[]): void {
+    const at = (v: Val): ValueSet => {
+      const a = value(v, regs);
+      const known = this.ops.get(i);
+      if (known === undefined) this.ops.set(i, { addr: a, regions: NEVER });
+      else known.addr = union(known.addr, a);
+      return a;
+    };
+    switch (i.op) {
+      case "load":
+        regs[i.dst] = this.load(at(i.addr));
+        return;
+      case "await": {
+        const v = this.load(at(i.addr));
+        regs[i.dst] = filter(i.cmp === "eq" ? "eq" : "ne", v, value(i.a, regs), true);
+        return;
+      }
+      case "store":
+        this.store(at(i.addr), value(i.a, regs));
+        return;
+      case "rmw": {
+        const addr = at(i.addr);
+        const old = this.load(addr);
+        const a = value(i.a, regs);
+        const b = value(i.b, regs);
+        if (i.fn === "xchg") this.store(addr, a);
+        else if (i.fn === "cmpxchg") {
+          if (old === null || a === null || old.some((x) => a.includes(x))) this.store(addr, b);
+        } else if (i.fn === "add_unless") this.store(addr, binary("add", filter("ne", old, b, true), a));
+        else this.store(addr, binary(i.fn, old, a));
+        regs[i.dst] = old;
+        return;
+      }
+      case "spin_lock":
+      case "spin_unlock":
+        this.store(at(i.addr), ANY);
+        return;
+      case "spin_trylock":
+        this.store(at(i.addr), ANY);
+        regs[i.dst] = [0, 1];
+        return;
+      case "spin_is_locked":
+        at(i.addr);
+        regs[i.dst] = [0, 1];
+        return;
+      case "local_irq_save":
+        regs[i.dst] = [0, 1];
+        return;
+      case "call_rcu":
+      case "smp_call_function":
+        if (i.handler !== "") this.arm(i.handler, value(i.a, regs));
+        return;
+      case "choose": {
+        const n = value(i.a, regs);
+        const max = n === null ? 0 : Math.max(0, ...n);
+        regs[i.dst] = n === null || max > 32 ? ANY : setOf(Array.from({ length: max }, (_, k) => k));
+        return;
+      }
+      case "alloc": {
+        const pool = value(i.pool, regs);
+        const bases: number[] = [0];
+        const ids: number[] = [];
+        this.program.memory.regions.forEach((r, k) => {
+          if (pool === null || pool.includes(r.pool)) {
+            bases.push(r.base);
+            ids.push(k);
+            this.store(setOf(span(r.base, r.words)), singleton(0));
+          }
+        });
+        regs[i.dst] = setOf(bases);
+        this.regionsOf(i, setOf(ids));
+        return;
+      }
+      case "free":
+      case "revive": {
+        const a = at(i.addr);
+        const ids: number[] = [];
+        this.program.memory.regions.forEach((r, k) => {
+          if (a === null || a.includes(r.base)) {
+            ids.push(k);
+            for (let w = r.base; w < r.base + r.words; w++) this.store(singleton(w), singleton(0));
+          }
+        });
+        this.regionsOf(i, setOf(ids));
+        return;
+      }
+      case "srcu_read_lock":
+        at(i.addr);
+        regs[i.dst] = ANY;
+        return;
+      case "srcu_read_unlock":
+      case "synchronize_srcu":
+        at(i.addr);
+        return;
+      default:
+        return;
+    }
+  }
+
+  private regionsOf(i: VisibleInstr, regions: ValueSet): void {
+    const known = this.ops.get(i);
+    if (known === undefined) this.ops.set(i, { addr: NEVER, regions });
+    else known.regions = union(known.regions, regions);
+  }
+}
+
+function span(base: number, words: number): number[] {
+  return Array.from({ length: words }, (_, k) => base + k);
+}
+
+function value(v: Val, regs: readonly ValueSet[]): ValueSet {
+  if (v.reg < 0) return singleton(v.imm);
+  const s = regs[v.reg];
+  if (v.imm === 0 || s === null) return s;
+  return setOf(s.map((x) => evalBin("add", x, v.imm)));
+}
+
+/** The registers as a branch of `block` that was taken (or not) leaves them. */
+function refine(block: Block<Instr>, regs: ValueSet[], taken: boolean): ValueSet[] {
+  if (block.end.op !== "branch" || block.end.cond.reg < 0 || block.end.cond.imm !== 0) return regs;
+  const out = regs.slice();
+  const cond = block.end.cond.reg;
+  out[cond] = filter("ne", out[cond], [0], taken);
+  const written = new Set<number>();
+  for (let k = block.instrs.length - 1; k >= 0; k--) {
+    const i = block.instrs[k];
+    const dst = "dst" in i ? i.dst : -1;
+    if (dst === cond) {
+      if (i.op !== "bin" || written.has(i.a.reg) || written.has(i.b.reg)) return out;
+      // The comparison's own operands may share the condition's register.
+      if (i.a.reg === cond || i.b.reg === cond) return out;
+      narrow(out, i.a, filter(i.fn, value(i.a, regs), value(i.b, regs), taken));
+      const mirrored = MIRROR[i.fn];
+      if (mirrored !== undefined) narrow(out, i.b, filter(mirrored, value(i.b, regs), value(i.a, regs), taken));
+      return out;
+    }
+    if (dst >= 0) written.add(dst);
+  }
+  return out;
+}
+
+const MIRROR: Partial<Record<string, "eq" | "ne" | "lt" | "le" | "gt" | "ge">> = {
+  eq: "eq",
+  ne: "ne",
+  lt: "gt",
+  le: "ge",
+  gt: "lt",
+  ge: "le",
+};
+
+function narrow(regs: ValueSet[], v: Val, s: ValueSet): void {
+  if (v.reg < 0) return;
+  regs[v.reg] = s === null || v.imm === 0 ? s : setOf(s.map((x) => evalBin("sub", x, v.imm)));
+}
+
+/** Region index of every address of the image, or -1. */
+export function regionMap(program: Program): Int32Array {
+  const map = new Int32Array(program.memory.words.length).fill(-1);
+  program.memory.regions.forEach((r, k) => {
+    map.fill(k, r.base, r.base + r.words);
+  });
+  return map;
+}
+
+export function computeFootprints(program: Program): Footprints {
+  const regionOf = regionMap(program);
+  const analysis = new Analysis(program, regionOf);
+  analysis.run();
+
+  const size = program.memory.words.length;
+  const locOfAddr = new Int32Array(size).fill(-1);
+  const locOfRegion = new Int32Array(program.memory.regions.length).fill(-1);
+  const locOfHandler = new Map<string, number>();
+  let next = FP_FIRST;
+  const dynamic: number[] = [];
+  for (let a = 1; a < size; a++)
+    if (analysis.memory[a] !== undefined || analysis.anywhere === null || analysis.anywhere.length > 0) {
+      locOfAddr[a] = next++;
+      dynamic.push(a);
+    }
+  const touched = new Set<number>();
+  for (const s of analysis.ops.values())
+    for (const r of s.regions ?? program.memory.regions.map((_, k) => k)) touched.add(r);
+  const dynamicRegions = [...touched].sort((x, y) => x - y);
+  for (const r of dynamicRegions) locOfRegion[r] = next++;
+  for (const h of Object.keys(program.handlers)) locOfHandler.set(h, next++);
+  const setWords = (next + 31) >>> 5;
+
+  const shape = { locOfAddr, locOfRegion, locOfHandler, setWords, regionOf, analysis };
+  const bodies = new Map<string, BodyFootprint>();
+  // A handler's sets go into those of whoever may queue it, so handlers first, until nothing grows.
+  const whole = new Map<string, { r: Uint32Array; w: Uint32Array }>();
+  for (const h of Object.keys(program.handlers))
+    whole.set(h, { r: new Uint32Array(setWords), w: new Uint32Array(setWords) });
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const [h, ir] of Object.entries(program.handlers)) {
+      const fp = bodyFootprint(ir, shape, whole);
+      bodies.set(`handler:${h}`, fp);
+      const sum = whole.get(h) as { r: Uint32Array; w: Uint32Array };
+      grew = merge(sum.r, fp.mayRead[0][0]) || grew;
+      grew = merge(sum.w, fp.mayWrite[0][0]) || grew;
+    }
+  }
+  program.threads.forEach((ir, i) => {
+    bodies.set(`thread:${i}`, bodyFootprint(ir, shape, whole));
+  });
+  return {
+    locOfAddr,
+    locOfRegion,
+    locOfHandler,
+    dynamic: Int32Array.from(dynamic),
+    dynamicRegions: Int32Array.from(dynamicRegions),
+    setWords,
+    bodies,
+  };
+}
+
+interface Shape {
+  readonly locOfAddr: Int32Array;
+  readonly locOfRegion: Int32Array;
+  readonly locOfHandler: ReadonlyMap<string, number>;
+  readonly setWords: number;
+  readonly regionOf: Int32Array;
+  readonly analysis: Analysis;
+}
+
+function merge(into: Uint32Array, from: Uint32Array): boolean {
+  let grew = false;
+  for (let i = 0; i < into.length; i++) {
+    const v = (into[i] | from[i]) >>> 0;
+    if (v !== into[i]) {
+      into[i] = v;
+      grew = true;
+    }
+  }
+  return grew;
+}
+
+/** Sets per instruction; the entry after a block's last instruction is what its successors may touch. */
+function bodyFootprint(
+  ir: ThreadIr,
+  shape: Shape,
+  whole: ReadonlyMap<string, { r: Uint32Array; w: Uint32Array }>,
+): BodyFootprint {
+  const blank = (): Uint32Array => new Uint32Array(shape.setWords);
+  const reached = shape.analysis.reached.get(ir) ?? ir.blocks.map(() => false);
+  const reads = ir.blocks.map((b) => Array.from({ length: b.instrs.length + 1 }, blank));
+  const writes = ir.blocks.map((b) => Array.from({ length: b.instrs.length + 1 }, blank));
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (let b = ir.blocks.length - 1; b >= 0; b--) {
+      if (!reached[b]) continue;
+      const block = ir.blocks[b];
+      const n = block.instrs.length;
+      const end = block.end;
+      const succs = end.op === "jump" ? [end.to] : end.op === "branch" ? [end.then, end.else] : [];
+      for (const s of succs) {
+        if (!reached[s]) continue;
+        grew = merge(reads[b][n], reads[s][0]) || grew;
+        grew = merge(writes[b][n], writes[s][0]) || grew;
+      }
+      for (let k = n - 1; k >= 0; k--) {
+        const r = reads[b][k];
+        const w = writes[b][k];
+        if (r.every((x) => x === 0) && w.every((x) => x === 0)) access(block.instrs[k], shape, whole, r, w);
+        else if (block.instrs[k].op === "call_rcu") access(block.instrs[k], shape, whole, r, w);
+        grew = merge(r, reads[b][k + 1]) || grew;
+        grew = merge(w, writes[b][k + 1]) || grew;
+      }
+    }
+  }
+  return { mayRead: reads, mayWrite: writes };
+}
+
+function setBit(s: Uint32Array, bit: number): void {
+  if (bit >= 0) s[bit >>> 5] |= 1 << (bit & 31);
+}
+
+function access(
+  i: Instr,
+  shape: Shape,
+  whole: ReadonlyMap<string, { r: Uint32Array; w: Uint32Array }>,
+  r: Uint32Array,
+  w: Uint32Array,
+): void {
+  const sets = shape.analysis.ops.get(i);
+  const touch = (into: Uint32Array): void => {
+    const addrs = sets === undefined ? NEVER : sets.addr;
+    if (addrs === null) {
+      for (const l of shape.locOfAddr) setBit(into, l);
+      for (const l of shape.locOfRegion) setBit(r, l);
+      return;
+    }
+    for (const a of addrs) {
+      if (a <= 0 || a >= shape.locOfAddr.length) continue;
+      setBit(into, shape.locOfAddr[a]);
+      if (shape.regionOf[a] >= 0) setBit(r, shape.locOfRegion[shape.regionOf[a]]);
+    }
+  };
+  switch (i.op) {
+    case "load":
+    case "await":
+    case "spin_is_locked":
+      touch(r);
+      return;
+    case "store":
+      touch(w);
+      return;
+    case "rmw":
+    case "spin_lock":
+    case "spin_trylock":
+    case "spin_unlock":
+    case "srcu_read_lock":
+    case "srcu_read_unlock":
+    case "synchronize_srcu":
+      touch(r);
+      touch(w);
+      return;
+    case "alloc":
+    case "free":
+    case "revive":
+      for (const k of sets?.regions ?? Array.from(shape.locOfRegion.keys())) {
+        setBit(r, shape.locOfRegion[k]);
+        setBit(w, shape.locOfRegion[k]);
+      }
+      return;
+    case "local_irq_save":
+    case "local_irq_restore":
+      setBit(w, FP_READER_IRQ);
+      return;
+    case "rcu_read_lock":
+    case "rcu_read_unlock":
+      setBit(w, FP_READER_RCU);
+      return;
+    case "synchronize_rcu":
+      setBit(r, FP_GP);
+      return;
+    case "smp_call_function":
+      setBit(r, FP_IPI);
+      return;
+    case "call_rcu": {
+      setBit(r, FP_GP);
+      setBit(w, shape.locOfHandler.get(i.handler) ?? -1);
+      const h = whole.get(i.handler);
+      if (h !== undefined) {
+        merge(r, h.r);
+        merge(w, h.w);
+      }
+      return;
+    }
+    default:
+      return;
+  }
+}

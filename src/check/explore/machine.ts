@@ -1,0 +1,730 @@
+/**
+ * The operational semantics: one working state in a flat Int32Array, and the steps that threads can take in it. The
+ * explorer decides which step to take; this file decides what it does. Sequential consistency, and TSO with one FIFO
+ * store buffer per CPU (Owens, Sarkar, Sewell, "A better x86 memory model: x86-TSO", TPHOLs 2009).
+ *
+ * Layout of the state (words):
+ *
+ *     0            N            N+R          f(0)                          f(1)
+ *     | memory     | liveness of | pc | registers | reader state | buffer | pc | ...
+ *     | of image   | R regions   |<------------- thread 0 ------------->|
+ *
+ * RCU and IPIs: thread w that waits for a grace period (or for its IPI to be taken) owns bit w. At the start the bit is
+ * put on every thread that is then inside a read-side section (or has interrupts off); leaving the section takes it
+ * off; the wait is over when nobody has it. Under TSO the leaving is an entry of the store buffer behind the section's
+ * stores, so that a grace period also waits for these to become visible; an IPI waits for everything that its target
+ * had in the buffer, as an interrupt drains it.
+ */
+
+import type { Cont, ThreadCode } from "../../lang/emit.ts";
+import { POISON } from "../../machine/image.ts";
+import { evalRmw, type Program, type RmwFn, type Val, type VisibleInstr } from "../../lang/ir.ts";
+import type { ErrorKind } from "../errors.ts";
+import { regionMap } from "./footprint.ts";
+
+export type Model = "sc" | "tso";
+
+/** Offsets of a thread's own words behind its registers. */
+const IRQ = 0; // 1: interrupts off
+const RCU = 1; // rcu_read_lock nesting
+const WAIT_IRQ = 2; // bits of those who wait until this thread has interrupts on
+const WAIT_RCU = 3; // bits of those who wait until it is outside every read-side section
+const PHASE = 4; // 1: a synchronize_rcu or IPI of its own has begun; for a handler: 1 = queued
+const HELD = 5; // bits of the locks that it holds
+const ARG = 6; // argument of a queued handler
+const BUFFER = 7; // number of store-buffer entries; then (address, value, waiting bits) each
+export const THREAD_WORDS = 7;
+
+/** Entries of a store buffer; a program that needs more is reported as bounded, never cut. */
+const BUFFER_MAX = 12;
+const ENTRY = 3;
+
+export interface StepError {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** Word address concerned; 0 if none. */
+  readonly addr: number;
+}
+
+/** Thrown when a fixed capacity is too small; the explorer starts again with more, or reports "bounded". */
+export class CapacityError extends Error {
+  readonly what: "handlers" | "buffer" | "locks";
+  constructor(what: "handlers" | "buffer" | "locks", message: string) {
+    super(message);
+    this.what = what;
+  }
+}
+
+/** Operation codes: the switch of the hot loop. */
+export const K = {
+  load: 1,
+  store: 2,
+  rmw: 3,
+  fenceFull: 4,
+  fenceLight: 5,
+  awaitEq: 6,
+  awaitNe: 7,
+  lock: 8,
+  trylock: 9,
+  unlock: 10,
+  isLocked: 11,
+  rcuLock: 12,
+  rcuUnlock: 13,
+  gp: 14,
+  callRcu: 15,
+  irqSave: 16,
+  irqRestore: 17,
+  ipi: 18,
+  alloc: 19,
+  free: 20,
+  revive: 21,
+  choose: 22,
+} as const;
+
+const RMW_ADD = 0;
+const RMW_XCHG = 1;
+const RMW_CMPXCHG = 2;
+const RMW_ADD_UNLESS = 3;
+const RMW_OTHER = 4;
+
+/** A thread's operations in typed arrays, indexed by pc. */
+export interface Decoded {
+  readonly code: ThreadCode;
+  readonly kind: Int32Array;
+  readonly addrReg: Int32Array;
+  readonly addrImm: Int32Array;
+  readonly aReg: Int32Array;
+  readonly aImm: Int32Array;
+  readonly bReg: Int32Array;
+  readonly bImm: Int32Array;
+  readonly dst: Int32Array;
+  readonly sub: Int32Array;
+  readonly conts: readonly Cont[];
+  readonly instrs: readonly (VisibleInstr | undefined)[];
+}
+
+function decode(code: ThreadCode): Decoded {
+  const n = code.ops.length;
+  const arr = (): Int32Array => new Int32Array(n).fill(-1);
+  const d = {
+    code,
+    kind: new Int32Array(n),
+    addrReg: arr(),
+    addrImm: new Int32Array(n),
+    aReg: arr(),
+    aImm: new Int32Array(n),
+    bReg: arr(),
+    bImm: new Int32Array(n),
+    dst: arr(),
+    sub: new Int32Array(n),
+    conts: code.ops.map((o) => o.cont),
+    instrs: code.ops.map((o) => o.instr),
+  };
+  const put = (reg: Int32Array, imm: Int32Array, i: number, v: Val): void => {
+    reg[i] = v.reg;
+    imm[i] = v.imm;
+  };
+  for (let i = 1; i < n; i++) {
+    const o = code.ops[i].instr;
+    if ("dst" in o) d.dst[i] = o.dst;
+    if ("addr" in o) put(d.addrReg, d.addrImm, i, o.addr);
+    if ("a" in o) put(d.aReg, d.aImm, i, o.a);
+    if ("b" in o) put(d.bReg, d.bImm, i, o.b);
+    if (o.op === "alloc") put(d.aReg, d.aImm, i, o.pool);
+    d.kind[i] = kindOf(o);
+    if (o.op === "rmw") d.sub[i] = rmwCode(o.fn);
+  }
+  return d;
+}
+
+function kindOf(o: VisibleInstr): number {
+  switch (o.op) {
+    case "load":
+      return K.load;
+    case "store":
+      return K.store;
+    case "rmw":
+      return K.rmw;
+    case "fence":
+      return o.kind === "mb" || o.kind === "before-atomic" || o.kind === "after-atomic" || o.kind === "after-spinlock"
+        ? o.kind === "mb"
+          ? K.fenceFull
+          : K.fenceLight
+        : K.fenceLight;
+    case "await":
+      return o.cmp === "eq" ? K.awaitEq : K.awaitNe;
+    case "spin_lock":
+      return K.lock;
+    case "spin_trylock":
+      return K.trylock;
+    case "spin_unlock":
+      return K.unlock;
+    case "spin_is_locked":
+      return K.isLocked;
+    case "rcu_read_lock":
+      return K.rcuLock;
+    case "rcu_read_unlock":
+      return K.rcuUnlock;
+    case "synchronize_rcu":
+      return K.gp;
+    case "call_rcu":
+      return K.callRcu;
+    case "local_irq_save":
+      return K.irqSave;
+    case "local_irq_restore":
+      return K.irqRestore;
+    case "smp_call_function":
+      if (o.handler !== "") throw new Error("smp_call_function() with a handler is not modelled by explore yet");
+      return K.ipi;
+    case "alloc":
+      return K.alloc;
+    case "free":
+      return K.free;
+    case "revive":
+      return K.revive;
+    case "choose":
+      return K.choose;
+    case "srcu_read_lock":
+    case "srcu_read_unlock":
+    case "synchronize_srcu":
+      throw new Error(`${o.op} is not an operation of explore: use machine/srcu.ts, which builds it from atomics`);
+  }
+}
+
+function rmwCode(fn: RmwFn): number {
+  switch (fn) {
+    case "add":
+      return RMW_ADD;
+    case "xchg":
+      return RMW_XCHG;
+    case "cmpxchg":
+      return RMW_CMPXCHG;
+    case "add_unless":
+      return RMW_ADD_UNLESS;
+    default:
+      return RMW_OTHER;
+  }
+}
+
+export class Machine {
+  readonly program: Program;
+  readonly tso: boolean;
+  /** The working state. */
+  readonly s: Int32Array;
+  /** Words of memory. */
+  readonly n: number;
+  readonly regionOf: Int32Array;
+  /** Ordinary threads; the rest are handler instances. */
+  readonly ordinary: number;
+  readonly total: number;
+  readonly threads: readonly Decoded[];
+  readonly names: readonly string[];
+  /** Handler name per thread, "" for ordinary ones. */
+  readonly handlerOf: readonly string[];
+  /** Index of the end-of-run thread (not counted in `total`, never interleaved), or -1. */
+  readonly last: number;
+  /** Start of each thread's words, and of its own words behind the registers; length of both together. */
+  readonly frame: Int32Array;
+  readonly own: Int32Array;
+  readonly length: Int32Array;
+  /** What a thread writes into a lock that it takes: members of a symmetric group write the same. */
+  readonly lockOwner: Int32Array;
+  /** What went wrong in the last step that gave false. */
+  error: StepError | null = null;
+  private readonly locks = new Map<number, number>();
+
+  constructor(program: Program, codes: readonly ThreadCode[], handlers: ReadonlyMap<string, ThreadCode>, instances: number, model: Model, groupOf: readonly number[], end: ThreadCode | null) {
+    this.program = program;
+    this.tso = model === "tso";
+    this.n = program.memory.words.length;
+    this.regionOf = regionMap(program);
+    const decoded = codes.map(decode);
+    const names = program.threads.map((t) => t.name);
+    const handlerOf = codes.map(() => "");
+    for (const [name, code] of handlers) {
+      const d = decode(code);
+      for (let i = 0; i < instances; i++) {
+        decoded.push(d);
+        names.push(instances > 1 ? `${code.name}#${i}` : code.name);
+        handlerOf.push(name);
+      }
+    }
+    this.ordinary = codes.length;
+    this.total = decoded.length;
+    this.last = -1;
+    if (end !== null) {
+      this.last = decoded.length;
+      decoded.push(decode(end));
+      names.push(end.name);
+      handlerOf.push("");
+    }
+    this.threads = decoded;
+    this.names = names;
+    this.handlerOf = handlerOf;
+    this.frame = new Int32Array(decoded.length);
+    this.own = new Int32Array(decoded.length);
+    this.length = new Int32Array(decoded.length);
+    let at = this.n + program.memory.regions.length;
+    const ownWords = THREAD_WORDS + (this.tso ? 1 + BUFFER_MAX * ENTRY : 0);
+    for (let t = 0; t < decoded.length; t++) {
+      this.frame[t] = at;
+      this.own[t] = at + 1 + decoded[t].code.nregs;
+      this.length[t] = 1 + decoded[t].code.nregs + ownWords;
+      at += this.length[t];
+    }
+    this.s = new Int32Array(at);
+    this.lockOwner = Int32Array.from({ length: decoded.length }, (_, t) => 1 + (groupOf[t] ?? t));
+  }
+
+  /** Puts the initial state into `s` and runs every thread to its first visible operation. False: error in that. */
+  boot(): boolean {
+    const s = this.s;
+    s.fill(0);
+    for (let i = 0; i < this.n; i++) s[i] = this.program.memory.words[i];
+    this.program.memory.regions.forEach((r, k) => {
+      s[this.n + k] = r.live ? 1 : 0;
+    });
+    for (let t = 0; t < this.ordinary; t++) if (!this.run(t, this.threads[t].code.entry)) return false;
+    return true;
+  }
+
+  /** Runs the end-of-run thread alone, from the final state that `s` holds. Leaves `s` as it found it. */
+  runLast(): boolean {
+    const t = this.last;
+    if (t < 0) return true;
+    const saved = this.s.slice();
+    this.s.fill(0, this.frame[t], this.frame[t] + this.length[t]);
+    let ok = this.run(t, this.threads[t].code.entry);
+    for (let steps = 0; ok && !this.finished(t); steps++) {
+      if (this.enabled(t)) ok = this.step(t, 0);
+      else if (this.bufferLength(t) > 0) ok = this.drain(t);
+      else ok = this.fail("deadlock", "the end-of-run check waits for something that nobody will do", this.nextAddr(t));
+      if (ok && steps > 1_000_000) ok = this.fail("endless-loop", "the end-of-run check does not end");
+    }
+    this.s.set(saved);
+    return ok;
+  }
+
+  finished(t: number): boolean {
+    return this.s[this.frame[t]] === 0;
+  }
+
+  /** Whether thread `t` is an instance of a handler that waits for its grace period. */
+  queued(t: number): boolean {
+    return t >= this.ordinary && this.s[this.frame[t]] === 0 && this.s[this.own[t] + PHASE] === 1;
+  }
+
+  bufferLength(t: number): number {
+    return this.tso ? this.s[this.own[t] + BUFFER] : 0;
+  }
+
+  /** Address of entry `i` of the store buffer; 0 for the end of a read-side section. */
+  bufferAddr(t: number, i: number): number {
+    return this.s[this.own[t] + BUFFER + 1 + i * ENTRY];
+  }
+
+  irqsOff(t: number): boolean {
+    return this.s[this.own[t] + IRQ] !== 0;
+  }
+
+  rcuNesting(t: number): number {
+    return this.s[this.own[t] + RCU];
+  }
+
+  syncBegun(t: number): boolean {
+    return this.s[this.own[t] + PHASE] === 1;
+  }
+
+  /** Value of the operand in the frame that starts at `f`. */
+  private val(f: number, reg: number, imm: number): number {
+    return reg < 0 ? imm : (this.s[f + 1 + reg] + imm) | 0;
+  }
+
+  /** Word address of the next operation of `t`, which must have one. */
+  nextAddr(t: number): number {
+    const d = this.threads[t];
+    const f = this.frame[t];
+    const pc = this.s[f];
+    return this.val(f, d.addrReg[pc], d.addrImm[pc]);
+  }
+
+  /** First operand of the next operation of `t`. */
+  nextA(t: number): number {
+    const d = this.threads[t];
+    const f = this.frame[t];
+    const pc = this.s[f];
+    return this.val(f, d.aReg[pc], d.aImm[pc]);
+  }
+
+  /** Whether `t`'s CPU can take its next step now. */
+  enabled(t: number): boolean {
+    const s = this.s;
+    const f = this.frame[t];
+    const pc = s[f];
+    if (pc === 0) return this.queued(t) && !this.awaited(t);
+    const d = this.threads[t];
+    switch (d.kind[pc]) {
+      case K.awaitEq:
+        return !this.valid(this.nextAddr(t)) || this.peek(t, this.nextAddr(t)) === this.nextA(t);
+      case K.awaitNe:
+        return !this.valid(this.nextAddr(t)) || this.peek(t, this.nextAddr(t)) !== this.nextA(t);
+      case K.lock:
+        if (this.tso && s[this.own[t] + BUFFER] > 0) return false;
+        return !this.valid(this.nextAddr(t)) || s[this.nextAddr(t)] === 0;
+      case K.gp:
+      case K.ipi:
+        if (s[this.own[t] + PHASE] === 1) return !this.awaited(t);
+        return !(this.tso && s[this.own[t] + BUFFER] > 0);
+      case K.rmw:
+      case K.fenceFull:
+      case K.trylock:
+      case K.free:
+      case K.revive:
+      case K.alloc:
+        return !(this.tso && s[this.own[t] + BUFFER] > 0);
+      default:
+        return true;
+    }
+  }
+
+  /** Whether anybody still has the bit of `t`. */
+  awaited(t: number): boolean {
+    return this.holders(t) !== 0;
+  }
+
+  /** Bit set of the threads that `t` waits for in its grace period or IPI. */
+  holders(t: number): number {
+    const s = this.s;
+    const bit = 1 << t;
+    let out = 0;
+    for (let u = 0; u < this.total; u++) {
+      const o = this.own[u];
+      if (((s[o + WAIT_IRQ] | s[o + WAIT_RCU]) & bit) !== 0) out |= 1 << u;
+      else if (this.tso)
+        for (let i = 0, e = o + BUFFER + 1; i < s[o + BUFFER]; i++, e += ENTRY)
+          if ((s[e + 2] & bit) !== 0) out |= 1 << u;
+    }
+    return out;
+  }
+
+  valid(addr: number): boolean {
+    if (addr <= 0 || addr >= this.n) return false;
+    const r = this.regionOf[addr];
+    return r < 0 || this.s[this.n + r] !== 0;
+  }
+
+  private peek(t: number, addr: number): number {
+    if (this.tso) {
+      const b = this.own[t] + BUFFER;
+      for (let i = this.s[b] - 1, e = b + 1 + i * ENTRY; i >= 0; i--, e -= ENTRY)
+        if (this.s[e] === addr) return this.s[e + 1];
+    }
+    return this.s[addr];
+  }
+
+  private fail(kind: ErrorKind, message: string, addr = 0): false {
+    this.error = { kind, message, addr };
+    return false;
+  }
+
+  private badAccess(addr: number): false {
+    if (addr === 0) return this.fail("bad-address", "NULL is dereferenced");
+    if (addr < 0 || addr >= this.n) return this.fail("bad-address", `address ${addr} lies outside memory`);
+    const r = this.program.memory.regions[this.regionOf[addr]];
+    return this.fail("use-after-free", `${r.name} is touched after it was freed`, addr);
+  }
+
+  private push(t: number, addr: number, value: number, bits: number): void {
+    const s = this.s;
+    const b = this.own[t] + BUFFER;
+    const len = s[b];
+    if (len === BUFFER_MAX) throw new CapacityError("buffer", `a store buffer needs more than ${BUFFER_MAX} entries`);
+    const e = b + 1 + len * ENTRY;
+    s[e] = addr;
+    s[e + 1] = value;
+    s[e + 2] = bits;
+    s[b] = len + 1;
+  }
+
+  /** Takes the oldest entry out of `t`'s store buffer. */
+  drain(t: number): boolean {
+    const s = this.s;
+    const b = this.own[t] + BUFFER;
+    const addr = s[b + 1];
+    const v = s[b + 2];
+    const len = s[b] - 1;
+    s.copyWithin(b + 1, b + 1 + ENTRY, b + 1 + (len + 1) * ENTRY);
+    s.fill(0, b + 1 + len * ENTRY, b + 1 + (len + 1) * ENTRY);
+    s[b] = len;
+    if (addr === 0) return true;
+    if (!this.valid(addr)) return this.badAccess(addr);
+    s[addr] = v;
+    return true;
+  }
+
+  private write(t: number, addr: number, v: number): void {
+    if (this.tso) this.push(t, addr, v, 0);
+    else this.s[addr] = v;
+  }
+
+  /**
+   * One step of `t`'s CPU; it must be enabled. `choice` is the value of a `choose`. Gives false when the step is an
+   * error, which is then in `error`.
+   */
+  step(t: number, choice: number): boolean {
+    const s = this.s;
+    const f = this.frame[t];
+    const pc = s[f];
+    const own = this.own[t];
+    const d = this.threads[t];
+    if (pc === 0) {
+      s[own + PHASE] = 0;
+      if (d.code.params.length > 0) s[f + 1 + d.code.params[0]] = s[own + ARG];
+      s[own + ARG] = 0;
+      return this.run(t, d.code.entry);
+    }
+    let result = 0;
+    switch (d.kind[pc]) {
+      case K.load:
+      case K.awaitEq:
+      case K.awaitNe: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        result = this.peek(t, addr);
+        break;
+      }
+      case K.store: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        this.write(t, addr, this.val(f, d.aReg[pc], d.aImm[pc]));
+        break;
+      }
+      case K.rmw: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        const a = this.val(f, d.aReg[pc], d.aImm[pc]);
+        result = s[addr];
+        switch (d.sub[pc]) {
+          case RMW_ADD:
+            s[addr] = result + a;
+            break;
+          case RMW_XCHG:
+            s[addr] = a;
+            break;
+          case RMW_CMPXCHG:
+            if (result === a) s[addr] = this.val(f, d.bReg[pc], d.bImm[pc]);
+            break;
+          case RMW_ADD_UNLESS:
+            if (result !== this.val(f, d.bReg[pc], d.bImm[pc])) s[addr] = result + a;
+            break;
+          default: {
+            const i = d.instrs[pc];
+            const next = i?.op === "rmw" ? evalRmw(i.fn, result, a, this.val(f, d.bReg[pc], d.bImm[pc])) : undefined;
+            if (next !== undefined) s[addr] = next;
+          }
+        }
+        break;
+      }
+      case K.fenceFull:
+      case K.fenceLight:
+        break;
+      case K.lock:
+      case K.trylock: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        if (s[addr] === 0) {
+          s[addr] = this.lockOwner[t];
+          s[own + HELD] |= this.lockBit(addr);
+          result = 1;
+        }
+        break;
+      }
+      case K.unlock: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        const bit = this.lockBit(addr);
+        if ((s[own + HELD] & bit) === 0) return this.fail("bad-unlock", "a lock is released by who does not hold it", addr);
+        s[own + HELD] &= ~bit;
+        this.write(t, addr, 0);
+        break;
+      }
+      case K.isLocked: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        if (!this.valid(addr)) return this.badAccess(addr);
+        result = this.peek(t, addr) !== 0 ? 1 : 0;
+        break;
+      }
+      case K.rcuLock:
+        s[own + RCU]++;
+        break;
+      case K.rcuUnlock:
+        if (s[own + RCU] === 0) return this.fail("bad-unlock", "rcu_read_unlock() outside a read-side section");
+        s[own + RCU]--;
+        if (s[own + RCU] === 0 && s[own + IRQ] === 0) this.leave(t, false);
+        break;
+      case K.irqSave:
+        result = s[own + IRQ];
+        s[own + IRQ] = 1;
+        break;
+      case K.irqRestore:
+        if (this.val(f, d.aReg[pc], d.aImm[pc]) === 0 && s[own + IRQ] !== 0) {
+          s[own + IRQ] = 0;
+          this.leave(t, true);
+        }
+        break;
+      case K.gp:
+      case K.ipi:
+        if (s[own + PHASE] === 0) {
+          if (d.kind[pc] === K.gp ? this.startGracePeriod(t) : this.startIpi(t)) {
+            s[own + PHASE] = 1;
+            return true;
+          }
+        } else s[own + PHASE] = 0;
+        break;
+      case K.callRcu: {
+        const i = d.instrs[pc];
+        this.callRcu(t, i?.op === "call_rcu" ? i.handler : "", this.val(f, d.aReg[pc], d.aImm[pc]));
+        break;
+      }
+      case K.alloc: {
+        const pool = this.val(f, d.aReg[pc], d.aImm[pc]);
+        result = this.alloc(pool);
+        break;
+      }
+      case K.free: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
+        const region = this.program.memory.regions[r];
+        if (r < 0 || region.base !== addr) return this.fail("bad-free", "what is freed is not the start of an object", addr);
+        if (s[this.n + r] === 0) return this.fail("double-free", `${region.name} is freed twice`, addr);
+        s[this.n + r] = 0;
+        s.fill(POISON, region.base, region.base + region.words);
+        break;
+      }
+      case K.revive: {
+        const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
+        const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
+        const region = this.program.memory.regions[r];
+        if (r < 0 || region.base !== addr) return this.fail("bad-free", "what is revived is not the start of an object", addr);
+        s[this.n + r] = 1;
+        s.fill(0, region.base, region.base + region.words);
+        break;
+      }
+      case K.choose:
+        result = choice;
+        break;
+    }
+    const dst = d.dst[pc];
+    if (dst >= 0) s[f + 1 + dst] = result;
+    return this.run(t, d.conts[pc]);
+  }
+
+  private lockBit(addr: number): number {
+    let i = this.locks.get(addr);
+    if (i === undefined) {
+      i = this.locks.size;
+      if (i > 30) throw new CapacityError("locks", "more than 31 different locks");
+      this.locks.set(addr, i);
+    }
+    return 1 << i;
+  }
+
+  private run(t: number, cont: Cont): boolean {
+    const s = this.s;
+    const r = cont(s, this.frame[t]);
+    if (r !== 0) {
+      const a = this.threads[t].code.asserts[-r - 1];
+      return this.fail(a.kind, a.message);
+    }
+    if (s[this.frame[t]] === 0) {
+      const own = this.own[t];
+      if (s[own + HELD] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends while it holds a lock`);
+      if (s[own + IRQ] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends with interrupts off`);
+      if (s[own + RCU] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends inside an RCU read-side section`);
+    }
+    return true;
+  }
+
+  /** The end of an irq-off section, or of an RCU section with interrupts on: lets those go on who waited for it. */
+  private leave(t: number, irq: boolean): void {
+    const s = this.s;
+    const own = this.own[t];
+    let bits = 0;
+    if (irq) {
+      bits = s[own + WAIT_IRQ];
+      s[own + WAIT_IRQ] = 0;
+    }
+    if (s[own + RCU] === 0) {
+      bits |= s[own + WAIT_RCU];
+      s[own + WAIT_RCU] = 0;
+    }
+    if (this.tso && s[own + BUFFER] > 0) this.push(t, 0, 0, bits);
+  }
+
+  private startGracePeriod(t: number): boolean {
+    const s = this.s;
+    const bit = 1 << t;
+    let any = false;
+    // The waiting thread is not left out: synchronize_rcu() inside a read-side section waits for ever.
+    for (let u = 0; u < this.total; u++) {
+      const o = this.own[u];
+      if (s[o + IRQ] !== 0 || s[o + RCU] !== 0) {
+        s[o + WAIT_RCU] |= bit;
+        any = true;
+      } else if (this.tso)
+        for (let i = s[o + BUFFER] - 1; i >= 0; i--) {
+          const e = o + BUFFER + 1 + i * ENTRY;
+          if (s[e] === 0) {
+            s[e + 2] |= bit;
+            any = true;
+            break;
+          }
+        }
+    }
+    return any;
+  }
+
+  private startIpi(t: number): boolean {
+    const s = this.s;
+    const bit = 1 << t;
+    let any = false;
+    for (let u = 0; u < this.total; u++) {
+      if (u === t) continue;
+      const o = this.own[u];
+      if (s[o + IRQ] !== 0) {
+        s[o + WAIT_IRQ] |= bit;
+        any = true;
+      } else if (this.tso && s[o + BUFFER] > 0) {
+        s[o + BUFFER + 1 + (s[o + BUFFER] - 1) * ENTRY + 2] |= bit;
+        any = true;
+      }
+    }
+    return any;
+  }
+
+  private callRcu(t: number, handler: string, arg: number): void {
+    const s = this.s;
+    for (let u = this.ordinary; u < this.total; u++) {
+      if (this.handlerOf[u] !== handler || s[this.frame[u]] !== 0 || s[this.own[u] + PHASE] !== 0) continue;
+      s[this.own[u] + PHASE] = 1;
+      s[this.own[u] + ARG] = arg;
+      this.startGracePeriod(u);
+      // The caller's own earlier stores are visible before the callback runs.
+      const o = this.own[t];
+      if (this.tso && s[o + BUFFER] > 0) s[o + BUFFER + 1 + (s[o + BUFFER] - 1) * ENTRY + 2] |= 1 << u;
+      return;
+    }
+    throw new CapacityError("handlers", `more instances of ${handler} are pending than there is room for`);
+  }
+
+  private alloc(pool: number): number {
+    const regions = this.program.memory.regions;
+    for (let r = 0; r < regions.length; r++)
+      if (regions[r].pool === pool && pool > 0 && this.s[this.n + r] === 0) {
+        this.s[this.n + r] = 1;
+        this.s.fill(0, regions[r].base, regions[r].base + regions[r].words);
+        return regions[r].base;
+      }
+    return 0;
+  }
+}
