@@ -47,6 +47,18 @@ export const config = {
   vmemmapMapped: 0,
   vmstat: 0,
   pageRegions: 0,
+  anonExclusive: 0,
+  unshareLongterm: 0,
+  zeroPagePins: 1,
+  savedDirty: 0,
+  splitKeepsDirty: 0,
+  mprotectUpgrade: 0,
+  doubleMap: 1,
+  largeMapcount: 0,
+  largeMmIds: 0,
+  hugeZeroWrite: 0,
+  hugeZeroSpecial: 0,
+  gupSlowBatch: 0,
 };
 
 export type KnobName = keyof typeof config;
@@ -288,6 +300,80 @@ export const KNOBS: readonly Knob[] = [
       { value: 1, name: "on", title: "poisoned (CONFIG_PAGE_POISONING); needs one region per page" },
     ],
   },
+  {
+    name: "anonExclusive",
+    title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
+    values: onOff(
+      "v5.19, 6c287605fd56 and a7f226604170",
+      "the reference count decides (v5.9, 09854ba94c6a, to v5.18)",
+    ),
+  },
+  {
+    name: "unshareLongterm",
+    title: "read-only FOLL_LONGTERM pins in COW mappings break COW first",
+    values: onOff("v6.2, 84209e87c696", "the page that is found is pinned (to v6.1)"),
+  },
+  {
+    name: "zeroPagePins",
+    title: "FOLL_PIN of the zero page is counted",
+    values: onOff("counted (to v6.4)", "returned without a count (v6.5, c8070b787519, and v6.1.y)"),
+  },
+  {
+    name: "savedDirty",
+    title: "a write-protected entry keeps its dirty bit apart",
+    values: onOff("_PAGE_SAVED_DIRTY (x86, v6.6)", "in the hardware's dirty bit (to v6.5)"),
+  },
+  {
+    name: "splitKeepsDirty",
+    title: "the PTEs of a split huge PMD are dirty if that was",
+    values: onOff(
+      "observed in v6.12",
+      "only the page is (to v6.1; 0ccf7f168e17 was reverted by 624a2c94f5b7)",
+    ),
+  },
+  {
+    name: "doubleMap",
+    title: "PG_double_map: subpages of a compound page that is also mapped by a huge entry count one more",
+    values: onOff("to v6.1", "v6.2, cb67f4282bf9"),
+  },
+  {
+    name: "largeMapcount",
+    title: "large folios have _large_mapcount and _nr_pages_mapped",
+    values: onOff("v6.2, cb67f4282bf9, and v6.10, 05c5323b2a34", "they have not"),
+  },
+  {
+    name: "largeMmIds",
+    title: "large folios record which address spaces map them, so that a write fault can reuse them",
+    values: onOff("v6.15", "a write fault copies from a large folio (to v6.14)"),
+  },
+  {
+    name: "hugeZeroWrite",
+    title: "a write fault on the huge zero page allocates a huge page",
+    values: onOff("v6.13", "it splits the PMD (to v6.12)"),
+  },
+  {
+    name: "hugeZeroSpecial",
+    title: "the entry of the huge zero page is special",
+    values: onOff("v6.17", "it is not"),
+  },
+  {
+    name: "gupSlowBatch",
+    title: "slow GUP takes the references of a huge leaf at once",
+    values: onOff("v6.5", "one subpage at a time (to v6.4)"),
+  },
+  {
+    name: "mprotectUpgrade",
+    title: "mprotect() makes entries of exclusive anonymous pages writable at once",
+    values: [
+      { value: 0, name: "off", title: "the next write faults (to v6.0)" },
+      { value: 1, name: "dirty", title: "dirty PTEs only (v6.1, 64fe24a3e05e)" },
+      {
+        value: 2,
+        name: "on",
+        title: "clean PTEs and huge PMDs as well (v6.2, 6a56ccbcf6c6 and c27f479e4f5b)",
+      },
+    ],
+  },
 ];
 
 export type KnobSettings = Partial<Readonly<Record<KnobName, number>>>;
@@ -306,6 +392,30 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   pgmapExitLate: 1,
   pmdRecheck: 1,
   pincountMinOrder: 1,
+  anonExclusive: 1,
+  zeroPagePins: 0,
+  mprotectUpgrade: 1,
+};
+const V6_12: Readonly<Record<KnobName, number>> = {
+  ...V6_1,
+  unshareLongterm: 1,
+  savedDirty: 1,
+  splitKeepsDirty: 1,
+  mprotectUpgrade: 2,
+  doubleMap: 0,
+  largeMapcount: 1,
+  gupSlowBatch: 1,
+};
+
+const V7_3: Readonly<Record<KnobName, number>> = {
+  ...V6_12,
+  gup: GUP_UNIFORM,
+  pgmapRef: 0,
+  pteDevmap: 0,
+  pteRef: 1,
+  largeMmIds: 1,
+  hugeZeroWrite: 1,
+  hugeZeroSpecial: 1,
 };
 
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */
@@ -314,8 +424,8 @@ export const PRESETS = {
   "rfc-2020-12": { ...V5_10, gup: GUP_RFC, unpinBatch: 1 },
   "v5.18": V5_18,
   "v6.1": V6_1,
-  "v6.12": V6_1,
-  "v7.3": { ...V6_1, gup: GUP_UNIFORM, pgmapRef: 0, pteDevmap: 0, pteRef: 1 },
+  "v6.12": V6_12,
+  "v7.3": V7_3,
 } as const satisfies Readonly<Record<string, Readonly<Record<KnobName, number>>>>;
 
 export type PresetName = keyof typeof PRESETS;
@@ -413,7 +523,7 @@ export interface Geometry {
   /** log2 of the entries of a table, 1 to 9. */
   readonly table_shift: number;
   readonly page_words?: number;
-  /** Number of page frames, 1 to 2^24. */
+  /** Number of page frames, 1 to 2^22. */
   readonly max_pfn: number;
   readonly vmemmap_shift?: number;
   readonly pgmap_shift?: number;
@@ -432,7 +542,7 @@ export function setGeometry(g: Geometry): void {
   checkRange("levels", levels, 1, 5);
   checkRange("table_shift", table_shift, 1, 9);
   checkRange("page_words", page_words, 1, 1024);
-  checkRange("max_pfn", max_pfn, 1, 1 << 24);
+  checkRange("max_pfn", max_pfn, 1, 1 << 22);
   checkRange("vmemmap_shift", vmemmap_shift, 0, 16);
   checkRange("pgmap_shift", pgmap_shift, 0, 24);
   Object.assign(geom, {
@@ -469,6 +579,8 @@ export const kernel = {
   percpu_ref_switch_lock: 0,
   /** Two words per CPU: nr_foll_pin_acquired, nr_foll_pin_released. */
   vmstat: 0,
+  /** Static key: some pagemap is FS_DAX or PRIVATE, so put_page() looks at device pages (v4.20 to v6.14). */
+  devmap_managed_key: 0,
 };
 
 export interface MachineSettings {

@@ -9,23 +9,34 @@
  *
  *  A present entry (P = 1); a table entry has LF = 0 above the PTE level and the table's frame number as pfn:
  *
- *    31                              8   7    6    5    4    3    2    1    0
- *   +---------------------------------+----+----+----+----+----+----+----+----+
- *   |        pfn (24 bits)            | SP | DM | LF | A  | D  | U  | W  | P  |
- *   +---------------------------------+----+----+----+----+----+----+----+----+
- *    SP special   DM devmap   LF leaf (PSE)   A accessed   D dirty   U user   W writable   P present for the hardware
+ *    31                      10   9    8    7    6    5    4    3    2    1    0
+ *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
+ *   |      pfn (22 bits)       | SD | PN | SP | DM | LF | A  | D  | U  | W  | P  |
+ *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
+ *    SD saved dirty (software)   PN PROT_NONE   SP special   DM devmap   LF leaf (PSE)   A accessed   D dirty   U user
+ *    W writable   P present for the hardware
  *
- *  P = 0, bit 7 set: PROT_NONE (NUMA hinting); the other bits keep their meaning; present for software
- *  P = 0, bit 7 clear, bit 6 set: invalidated by pmdp_invalidate(); likewise; present for software
- *  P = 0, bits 7 and 6 clear: not present: 0 is none; else bits 5..1 are the swap type and 31..8 the offset or pfn
+ *  P = 0, bit 8 set: PROT_NONE (NUMA hinting); the other bits keep their meaning; present for software
+ *  P = 0, bit 8 clear, bit 6 set: invalidated by pmdp_invalidate(); likewise; present for software
+ *  P = 0, bits 8 and 6 clear: not present: 0 is none; else bits 5..1 are the swap type, 7 says that the swapped page
+ *  was exclusive (v5.19), and 31..10 are the offset or pfn
  *
- * Custom: one word instead of 64 bits, 24 bits of frame number; page-table frames are numbered apart from page frames
+ * Custom: one word instead of 64 bits, 22 bits of frame number; page-table frames are numbered apart from page frames
  * and have no struct page.
  */
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { atomic_and, kfree, kzalloc, READ_ONCE, ult, WRITE_ONCE, xchg } from "../machine/primitives.ts";
+import {
+  atomic_and,
+  cmpxchg,
+  kfree,
+  kzalloc,
+  READ_ONCE,
+  ult,
+  WRITE_ONCE,
+  xchg,
+} from "../machine/primitives.ts";
 import type { Ptr } from "../machine/struct.ts";
 import { MM, type Mm } from "./mm_types.ts";
 
@@ -47,14 +58,18 @@ export const _PAGE_DEVMAP = 1 << 6;
 export const _PAGE_SPECIAL = 1 << 7;
 /** Only where P = 0. */
 export const _PAGE_INVALID = 1 << 6;
-export const _PAGE_PROTNONE = 1 << 7;
-export const PFN_SHIFT = 8;
-export const _PAGE_FLAGS = 0xff;
+export const _PAGE_SWP_EXCLUSIVE = 1 << 7;
+export const _PAGE_PROTNONE = 1 << 8;
+/** The dirty bit of an entry that is not writable (x86 since v6.6: write-protected and dirty would mean a shadow stack). */
+export const _PAGE_SAVED_DIRTY = 1 << 9;
+export const PFN_SHIFT = 10;
+export const _PAGE_FLAGS = 0x3ff;
 
 /** A table entry's flags (_PAGE_TABLE), and a user leaf's. */
 export const _PAGE_TABLE = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED;
 export const PAGE_SHARED = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED;
 export const PAGE_READONLY = _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED;
+export const PAGE_NONE = _PAGE_PROTNONE | _PAGE_ACCESSED;
 
 // Swap types of include/linux/swap.h, in kind: the numbers are ours.
 export const SWP_SWAP = 1;
@@ -141,19 +156,43 @@ export function pte_write(pte: number): boolean {
   return (pte & _PAGE_RW) !== 0;
 }
 export function pte_dirty(pte: number): boolean {
-  return (pte & _PAGE_DIRTY) !== 0;
+  return (pte & (_PAGE_DIRTY | _PAGE_SAVED_DIRTY)) !== 0;
 }
 export function pte_young(pte: number): boolean {
   return (pte & _PAGE_ACCESSED) !== 0;
 }
+/** pte_mksaveddirty() or pte_clear_saveddirty(): the dirty bit where an entry of this writability keeps it. */
+function pte_place_dirty(pte: number): number {
+  if (!config.savedDirty || !pte_dirty(pte)) return pte;
+  if ((pte & _PAGE_RW) !== 0) return (pte & ~_PAGE_SAVED_DIRTY) | _PAGE_DIRTY;
+  return (pte & ~_PAGE_DIRTY) | _PAGE_SAVED_DIRTY;
+}
 export function pte_wrprotect(pte: number): number {
-  return pte & ~_PAGE_RW;
+  return pte_place_dirty(pte & ~_PAGE_RW);
 }
 export function pte_mkwrite(pte: number): number {
-  return pte | _PAGE_RW;
+  return pte_place_dirty(pte | _PAGE_RW);
 }
 export function pte_mkdirty(pte: number): number {
-  return pte | _PAGE_DIRTY;
+  return pte_place_dirty(pte | _PAGE_DIRTY);
+}
+export function pte_mkclean(pte: number): number {
+  return pte & ~(_PAGE_DIRTY | _PAGE_SAVED_DIRTY);
+}
+export function pte_mkyoung(pte: number): number {
+  return pte | _PAGE_ACCESSED;
+}
+/** The entry with another protection (a PAGE_* value); frame, dirty, accessed, special, devmap and leaf stay. */
+export function pte_modify(pte: number, prot: number): number {
+  const keep =
+    _PAGE_DIRTY |
+    _PAGE_SAVED_DIRTY |
+    _PAGE_ACCESSED |
+    _PAGE_PSE |
+    _PAGE_DEVMAP |
+    _PAGE_SPECIAL |
+    (-1 << PFN_SHIFT);
+  return pte_place_dirty((pte & keep) | (prot & ~_PAGE_ACCESSED));
 }
 export function pte_mkold(pte: number): number {
   return pte & ~_PAGE_ACCESSED;
@@ -343,7 +382,16 @@ export function ptep_get_and_clear(ptep: EntryPtr): number {
   return xchg(ptep, 0);
 }
 export function ptep_set_wrprotect(ptep: EntryPtr): void {
-  atomic_and(~_PAGE_RW, ptep);
+  if (!config.savedDirty) {
+    atomic_and(~_PAGE_RW, ptep);
+    return;
+  }
+  let old = READ_ONCE(ptep);
+  for (;;) {
+    const seen = cmpxchg(ptep, old, pte_wrprotect(old));
+    if (seen === old) return;
+    old = seen;
+  }
 }
 export function set_pmd_at(pmdp: EntryPtr, pmd: number): void {
   WRITE_ONCE(pmdp, pmd);
