@@ -25,6 +25,8 @@ import {
   clear_bit,
   READ_ONCE,
   set_bit,
+  test_and_clear_bit,
+  test_and_set_bit,
   test_bit,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
@@ -43,7 +45,7 @@ export type Page = Ptr<"page">;
  *        9 _pincount        of page[config.pincountPage]
  *       10 _entire_mapcount, 11 _large_mapcount, 12 _nr_pages_mapped   of page[1]
  *       13 share            fsdax
- *       14, 15              unused; 16 words are the kernel's 64 bytes
+ *       14 lru_next, 15 lru_prev   list of free blocks, of hugetlb pages; 16 words are the kernel's 64 bytes
  */
 export const PAGE = struct(
   "page",
@@ -62,6 +64,8 @@ export const PAGE = struct(
     "_large_mapcount",
     "_nr_pages_mapped",
     "share",
+    "lru_next",
+    "lru_prev",
   ],
   16,
 );
@@ -86,6 +90,29 @@ export const PG_zone_device = 8;
 export const PG_reserved = 9;
 export const PG_writeback = 10;
 export const PG_hwpoison = 11;
+export const PG_swapcache = 12;
+export const PG_mlocked = 13;
+export const PG_unevictable = 14;
+/** Of page[1] in the kernel; here of the head. */
+export const PG_double_map = 15;
+/** On the deferred split queue (a list membership in the kernel; PG_partially_mapped from v6.12). */
+export const PG_deferred_split = 16;
+/** A compound page of hugetlb (its destructor to v6.5, PG_hugetlb, a page type from v6.10). */
+export const PG_hugetlb = 17;
+/** A free block of the page allocator: a page type, not a flag, in the kernel. */
+export const PG_buddy = 18;
+/** The file system has data at page->private and holds a reference (buffer heads). */
+export const PG_private = 19;
+/** Isolated from the LRU by migration or reclaim. */
+export const PG_isolated = 20;
+/** Bits 24 to 27: number of the zone, see page_alloc.ts. */
+export const PG_ZONE_SHIFT = 24;
+export const PG_ZONE_MASK = 0xf;
+
+/** page->mapping of an anonymous page: its anon_vma, plus this (PAGE_MAPPING_ANON). */
+export const PAGE_MAPPING_ANON = 1;
+/** Added to _nr_pages_mapped while a huge entry maps the folio. */
+export const ENTIRELY_MAPPED = 0x800000;
 
 /** page->mapping of a tail page (TAIL_MAPPING). */
 export const TAIL_MAPPING = 0x400;
@@ -132,6 +159,38 @@ export function PageDirty(page: Page): boolean {
 }
 export function SetPageDirty(page: Page): void {
   set_bit(PG_dirty, page_word(page, PAGE.flags));
+}
+export function PageFlag(page: Page, nr: number): boolean {
+  return test_bit(nr, page_word(page, PAGE.flags));
+}
+export function SetPageFlag(page: Page, nr: number): void {
+  set_bit(nr, page_word(page, PAGE.flags));
+}
+export function ClearPageFlag(page: Page, nr: number): void {
+  clear_bit(nr, page_word(page, PAGE.flags));
+}
+/** Sets the flag and tells whether it was set. */
+export function TestSetPageFlag(page: Page, nr: number): boolean {
+  return test_and_set_bit(nr, page_word(page, PAGE.flags));
+}
+export function TestClearPageFlag(page: Page, nr: number): boolean {
+  return test_and_clear_bit(nr, page_word(page, PAGE.flags));
+}
+/** Of any page of a compound page, as PageAnon() is. */
+export function PageAnon(page: Page): boolean {
+  return (READ_ONCE(page_word(compound_head(page), PAGE.mapping)) & PAGE_MAPPING_ANON) !== 0;
+}
+export function PageHuge(page: Page): boolean {
+  return PageFlag(compound_head(page), PG_hugetlb);
+}
+export function PageAnonExclusive(page: Page): boolean {
+  return PageFlag(PageHuge(page) ? compound_head(page) : page, PG_anon_exclusive);
+}
+export function SetPageAnonExclusive(page: Page): void {
+  SetPageFlag(PageHuge(page) ? compound_head(page) : page, PG_anon_exclusive);
+}
+export function ClearPageAnonExclusive(page: Page): void {
+  ClearPageFlag(PageHuge(page) ? compound_head(page) : page, PG_anon_exclusive);
 }
 export function PageHead(page: Page): boolean {
   return test_bit(PG_head, page_word(page, PAGE.flags));
