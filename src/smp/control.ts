@@ -34,6 +34,8 @@ export const MEM_WAITERS = 5;
 export const ITERATIONS = 6;
 /** Never changes: what a delay sleeps on. */
 export const NEVER = 7;
+/** 1: end the run after the iteration under way. */
+export const FINISH = 8;
 export const RUN_WORDS = 64;
 
 export const STOP_NO = 0;
@@ -99,7 +101,12 @@ export function newControl(cpus: number): Int32Array {
 }
 
 /** True if CPU `cpu` is in no read-side or irq-off section that began before epoch `epoch`. */
-export function quiescentSince(ctl: Int32Array, cpu: number, epoch: number, irqOffIsReader: boolean): boolean {
+export function quiescentSince(
+  ctl: Int32Array,
+  cpu: number,
+  epoch: number,
+  irqOffIsReader: boolean,
+): boolean {
   const base = cpuBase(cpu);
   const rcu = Atomics.load(ctl, base + RCU);
   if (rcu !== 0 && rcu < epoch) return false;

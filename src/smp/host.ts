@@ -32,9 +32,9 @@ import {
   quiescentSince,
   RCU,
   READERS,
-  setWhy,
   STATE_WAITERS,
   STOP,
+  setWhy,
   WAIT_GRACE_PERIOD,
   WAIT_HANDLER,
   WAIT_IPI,
@@ -66,7 +66,8 @@ export class SmpHost implements Host {
   private irqsOff = 0;
   private readers = 0;
   private inHandler = false;
-  private readonly callbacks: { readonly head: number; readonly func: Handler; readonly epoch: number }[] = [];
+  private readonly callbacks: { readonly head: number; readonly func: Handler; readonly epoch: number }[] =
+    [];
 
   /** `spins`: looks at a word before sleeping; 0 where CPUs outnumber cores. */
   constructor(ctl: Int32Array, cpu: number, nrCpus: number, irqOffIsReader: boolean, spins: number) {
@@ -101,7 +102,8 @@ export class SmpHost implements Host {
     if (this.readers !== 0) throw new KernelBug("bad-unlock", "the thread ended inside rcu_read_lock()");
     while (this.callbacks.length > 0) {
       const epoch = this.callbacks[0].epoch;
-      for (let t = 0; t < this.nr_cpus; t++) this.waitQuiescent(t, epoch, "rcu_barrier() waits for its readers");
+      for (let t = 0; t < this.nr_cpus; t++)
+        this.waitQuiescent(t, epoch, "rcu_barrier() waits for its readers");
       this.runReadyCallbacks();
     }
   }
@@ -120,7 +122,11 @@ export class SmpHost implements Host {
     this.beginWait(WAIT_WORD, addr, seen, why);
     Atomics.add(ctl, MEM_WAITERS, 1);
     let again = false;
-    for (let ms = 0.05; Atomics.load(mem, addr) === seen && Atomics.load(ctl, STOP) === 0; ms = Math.min(ms * 2, MAX_SLEEP_MS)) {
+    for (
+      let ms = 0.05;
+      Atomics.load(mem, addr) === seen && Atomics.load(ctl, STOP) === 0;
+      ms = Math.min(ms * 2, MAX_SLEEP_MS)
+    ) {
       if (performance.now() >= callbacksFrom && this.callbacksReady()) {
         again = true;
         break;
@@ -288,7 +294,8 @@ export class SmpHost implements Host {
     if (this.readers > 0 || this.irqsOff !== 0)
       throw new KernelBug("deadlock", "synchronize_rcu() inside a read-side section");
     const epoch = Atomics.add(this.ctl, EPOCH, 1) + 1;
-    for (let t = 0; t < this.nr_cpus; t++) this.waitQuiescent(t, epoch, "synchronize_rcu() waits for its readers");
+    for (let t = 0; t < this.nr_cpus; t++)
+      this.waitQuiescent(t, epoch, "synchronize_rcu() waits for its readers");
   }
 
   private waitQuiescent(t: number, epoch: number, why: string): void {
@@ -322,7 +329,8 @@ export class SmpHost implements Host {
 
   /** Whether the first callback's grace period has ended and this CPU is where callbacks may run. */
   private callbacksReady(): boolean {
-    if (this.callbacks.length === 0 || this.irqsOff !== 0 || this.readers !== 0 || this.inHandler) return false;
+    if (this.callbacks.length === 0 || this.irqsOff !== 0 || this.readers !== 0 || this.inHandler)
+      return false;
     const epoch = this.callbacks[0].epoch;
     for (let t = 0; t < this.nr_cpus; t++)
       if (!quiescentSince(this.ctl, t, epoch, this.irqOffIsReader)) return false;
