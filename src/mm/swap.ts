@@ -1,0 +1,90 @@
+/**
+ * Putting pages: put_page() and what the last reference does (mm/swap.c, include/linux/mm.h; v5.10 and v5.18). Device
+ * pages do not go to the page allocator: to v5.17 the count of one that is idle is 1 and its last put drops the
+ * pagemap's share; from v5.18 (27674ef6c73f) it is reset to 1 by the free.
+ *
+ * Not covered: LRU lists, memory cgroups, and the page allocator's lists: a freed page of System RAM has its contents
+ * poisoned if config.pageRegions says so, and that is all (*stub*: nobody can allocate it again).
+ */
+"use kernel";
+
+import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { assert, kfree, READ_ONCE, WRITE_ONCE, wake_up_var } from "../machine/primitives.ts";
+import {
+  compound_head,
+  compound_nr,
+  is_zone_device_page,
+  nth_page,
+  PAGE,
+  type Page,
+  page_address,
+  page_pgmap,
+  page_ref_sub,
+  page_ref_sub_return,
+  page_word,
+  put_page_testzero,
+  set_page_count,
+} from "./page.ts";
+import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX, MEMORY_DEVICE_PRIVATE, put_dev_pagemap } from "./pgmap.ts";
+
+/** Word to wait on for wait_page_idle() (wait_var_event(&page->_refcount)). */
+export function page_idle_word(page: Page): number {
+  return page_word(page, PAGE._refcount);
+}
+
+/** free_unref_page() and __free_pages_ok(): contents poisoned, struct pages stay valid. */
+function free_the_page(head: Page): void {
+  if (!config.pageRegions) return;
+  const nr = compound_nr(head);
+  for (let i = 0; i < nr; i++) kfree(page_address(nth_page(head, i)));
+}
+
+/** From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. */
+function free_zone_device_page(page: Page): void {
+  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  set_page_count(page, 1);
+}
+
+/** What the last reference does. */
+export function __put_page(head: Page): void {
+  if (is_zone_device_page(head)) {
+    // "The page belongs to the device that created pgmap. Do not return it to page allocator."
+    if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) put_dev_pagemap(page_pgmap(head));
+    else free_zone_device_page(head);
+    return;
+  }
+  free_the_page(head);
+}
+
+/** Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page is idle. */
+function page_is_devmap_managed(head: Page): boolean {
+  if (!kernel.devmap_managed_key) return false;
+  if (!is_zone_device_page(head)) return false;
+  const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
+  return type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_FS_DAX;
+}
+
+/** put_devmap_managed_page_refs(): idle is a count of 1. Stub: drivers' page_free() is not called. */
+function put_devmap_managed_page(head: Page, refs: number): void {
+  const count = page_ref_sub_return(head, refs);
+  if (count === 1) wake_up_var(page_idle_word(head));
+  else if (count === 0) __put_page(head);
+}
+
+/** Drops one reference on the page's head. */
+export function put_page(page: Page): void {
+  const head = compound_head(page);
+  if (page_is_devmap_managed(head)) put_devmap_managed_page(head, 1);
+  else if (put_page_testzero(head)) __put_page(head);
+}
+
+/** Drops `refs` references on a head: put_page_refs() (v5.14), folio_put_refs() (v5.17). */
+export function put_page_refs(head: Page, refs: number): void {
+  assert(refs > 0, "put_page_refs() of no references");
+  if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) {
+    // "Calling put_page() for each ref is unnecessarily slow. Only the last ref needs a put_page()."
+    if (refs > 1) page_ref_sub(head, refs - 1);
+    put_page(head);
+  } else if (page_is_devmap_managed(head)) put_devmap_managed_page(head, refs);
+  else if (page_ref_sub_return(head, refs) === 0) __put_page(head);
+}
