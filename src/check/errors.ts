@@ -17,7 +17,7 @@ export const ERROR_KINDS = {
   livelock: "a fair run never gets anywhere",
   "bad-unlock": "a lock, irq-off or RCU section ended wrongly",
   "out-of-bounds": "a thread-private array was indexed out of bounds",
-  "endless-loop": "a loop that touches nothing shared does not end",
+  "endless-local-loop": "a loop that touches nothing shared does not end",
 } as const;
 
 export type ErrorKind = keyof typeof ERROR_KINDS;

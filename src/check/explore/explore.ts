@@ -90,6 +90,9 @@ const CHAIN = 2048;
 /** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
 const MAX_THREADS = { sc: 30, tso: 15 } as const;
 
+/** A callback runs on some CPU, in between what that does; only its per-CPU data matters, and then any CPU will do. */
+const HANDLER_CPU = 0;
+
 /** Everything about a program that a search needs and that does not change during it. */
 export interface Prepared {
   readonly program: Program;
@@ -105,7 +108,7 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
   const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
   const compiled = program.threads.map(compileThread);
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
-  const handlers = new Map(Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir)]));
+  const handlers = new Map(Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]));
   const end = program.finally === null ? null : compileThread(program.finally);
   return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
 }

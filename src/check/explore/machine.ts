@@ -117,15 +117,16 @@ function decode(code: ThreadCode): Decoded {
     bImm: new Int32Array(n),
     dst: arr(),
     sub: new Int32Array(n),
-    conts: code.ops.map((o) => o.cont),
-    instrs: code.ops.map((o) => o.instr),
+    conts: code.ops.map((o) => o?.cont ?? code.entry),
+    instrs: code.ops.map((o) => o?.instr),
   };
   const put = (reg: Int32Array, imm: Int32Array, i: number, v: Val): void => {
     reg[i] = v.reg;
     imm[i] = v.imm;
   };
   for (let i = 1; i < n; i++) {
-    const o = code.ops[i].instr;
+    const o = code.ops[i]?.instr;
+    if (o === undefined) continue;
     if ("dst" in o) d.dst[i] = o.dst;
     if ("addr" in o) put(d.addrReg, d.addrImm, i, o.addr);
     if ("a" in o) put(d.aReg, d.aImm, i, o.a);
@@ -299,7 +300,7 @@ export class Machine {
       if (this.enabled(t)) ok = this.step(t, 0);
       else if (this.bufferLength(t) > 0) ok = this.drain(t);
       else ok = this.fail("deadlock", "the end-of-run check waits for something that nobody will do", this.nextAddr(t));
-      if (ok && steps > 1_000_000) ok = this.fail("endless-loop", "the end-of-run check does not end");
+      if (ok && steps > 1_000_000) ok = this.fail("endless-local-loop", "the end-of-run check does not end");
     }
     this.s.set(saved);
     return ok;
@@ -633,7 +634,7 @@ export class Machine {
     const s = this.s;
     const r = cont(s, this.frame[t]);
     if (r !== 0) {
-      const a = this.threads[t].code.asserts[-r - 1];
+      const a = this.threads[t].code.failures[-r - 1];
       return this.fail(a.kind, a.message);
     }
     if (s[this.frame[t]] === 0) {

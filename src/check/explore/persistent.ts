@@ -59,8 +59,10 @@ export class Persistent {
       const r = new Uint32Array((ops.length + 1) * this.words);
       const w = new Uint32Array((ops.length + 1) * this.words);
       for (let pc = 1; pc < ops.length; pc++) {
-        r.set(body.mayRead[ops[pc].block][ops[pc].index], pc * this.words);
-        w.set(body.mayWrite[ops[pc].block][ops[pc].index], pc * this.words);
+        const op = ops[pc];
+        if (op === null) continue;
+        r.set(body.mayRead[op.block][op.index], pc * this.words);
+        w.set(body.mayWrite[op.block][op.index], pc * this.words);
       }
       r.set(body.mayRead[0][0], ops.length * this.words);
       w.set(body.mayWrite[0][0], ops.length * this.words);

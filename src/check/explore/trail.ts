@@ -73,7 +73,8 @@ export function describeTrail(m: Machine, steps: readonly Step[], error: FoundEr
       continue;
     }
     const d = m.threads[t];
-    const instr = d.code.ops[pc].instr;
+    const instr = d.instrs[pc];
+    if (instr === undefined) throw new Error(`thread ${m.names[t]} has no operation ${pc}`);
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
     const before = addr > 0 && addr < m.n ? m.s[addr] : 0;
     const operand = "a" in instr ? m.nextA(t) : null;
@@ -156,7 +157,8 @@ function blocked(m: Machine): { thread: string; why: string; where: readonly Pos
       continue;
     }
     const pc = m.s[m.frame[t]];
-    const instr = m.threads[t].code.ops[pc].instr;
+    const instr = m.threads[t].instrs[pc];
+    if (instr === undefined) continue;
     const where = positions(m.threads[t].code.positions, instr.pos);
     const name = "addr" in instr ? describeAddress(m.program.memory.symbols, m.nextAddr(t)) : "";
     const value = "addr" in instr ? m.s[m.nextAddr(t)] : 0;
