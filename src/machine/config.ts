@@ -45,6 +45,7 @@ export const config = {
   pincountMinOrder: 2,
   pincountPage: 2,
   vmemmapMapped: 0,
+  vmemmapDedup: 0,
   vmstat: 0,
   pageRegions: 0,
   anonExclusive: 0,
@@ -278,6 +279,14 @@ export const KNOBS: readonly Knob[] = [
         title:
           "frames of 2^vmemmap_shift struct pages that can be shared (4917f55b4ef9, v5.19) and freed apart",
       },
+    ],
+  },
+  {
+    name: "vmemmapDedup",
+    title: "tails of a compound device page share vmemmap frames (needs vmemmapMapped)",
+    values: [
+      { value: 0, name: "off", title: "every frame is a page of its own (to v5.18)" },
+      { value: 1, name: "on", title: "all frames but the first two are one (v5.19, 4917f55b4ef9)" },
     ],
   },
   {

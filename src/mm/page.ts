@@ -227,9 +227,8 @@ export function compound_nr(head: Page): number {
 export function compound_pincount_ptr(head: Page): number {
   return page_word(nth_page(head, config.pincountPage), PAGE._pincount);
 }
-/** Makes 2^order pages from `page` one compound page. Their references stay as they are but the tails' become 0. */
-export function prep_compound_page(page: Page, order: number): void {
-  const nr = 1 << order;
+/** prep_compound_page(), with the first `nr` struct pages written: fewer than 2^order where tails share frames (v5.19). */
+export function prep_compound_pages(page: Page, order: number, nr: number): void {
   for (let i = 1; i < nr; i++) {
     const tail = nth_page(page, i);
     WRITE_ONCE(page_word(tail, PAGE._refcount), 0);
@@ -242,6 +241,10 @@ export function prep_compound_page(page: Page, order: number): void {
     WRITE_ONCE(page_word(nth_page(page, 1), PAGE._entire_mapcount), -1);
     if (order >= config.pincountMinOrder) WRITE_ONCE(compound_pincount_ptr(page), 0);
   }
+}
+/** Makes 2^order pages from `page` one compound page. The head keeps its references, the tails' become 0. */
+export function prep_compound_page(page: Page, order: number): void {
+  prep_compound_pages(page, order, 1 << order);
 }
 /** hpage_pincount_available(); folio_has_pincount() later. Reads the head, so only with a reference on it. */
 export function hpage_pincount_available(head: Page): boolean {

@@ -1,0 +1,57 @@
+/**
+ * Binding and unbinding a DAX device (drivers/dax/bus.c, drivers/dax/device.c, drivers/nvdimm/pmem.c). Unbinding runs the
+ * device's actions in reverse: kill_dev_dax() removes the mappings through the file, then memunmap_pages() removes the
+ * struct pages. With config.unbindUnmaps off it is fsdax to v5.19: the file system stays mounted, and the struct
+ * pages go while page-table entries still name them.
+ *
+ * Not covered: faults, and so dax_srcu, whose grace period keeps a fault from mapping a page behind kill_dev_dax()'s back
+ * (*stub*: `alive` is cleared, nobody reads it); the notification of a file system at removal (MF_MEM_PRE_REMOVE).
+ */
+"use kernel";
+
+import { config } from "../machine/config.ts";
+import { READ_ONCE, smp_cond_load_acquire_eq, WRITE_ONCE } from "../machine/primitives.ts";
+import { type Ptr, struct } from "../machine/struct.ts";
+import { unmap_mapping_range } from "./memory.ts";
+import { memremap_pages, memunmap_pages } from "./memremap.ts";
+import { pfn_to_page } from "./page.ts";
+import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
+import { page_idle_word } from "./swap.ts";
+
+export type DevDax = Ptr<"dev_dax">;
+
+/** pgmap, the address_space that maps its pages, and DAXDEV_ALIVE. */
+export const DEV_DAX = struct("dev_dax", ["pgmap", "mapping", "alive"]);
+
+/** A page that nobody uses counts 1 (to v6.14). */
+const IDLE_COUNT = 1;
+
+/** Gives the device's memory struct pages; false if that failed. */
+export function dev_dax_probe(dev_dax: DevDax): boolean {
+  if (!memremap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap))) return false;
+  // run_dax()
+  WRITE_ONCE(dev_dax + DEV_DAX.alive, 1);
+  return true;
+}
+
+/** dax_break_layout()'s wait for every page of the device; its mappings are gone. */
+function wait_pages_idle(pgmap: Pgmap): void {
+  const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
+  const nr = READ_ONCE(pgmap + DEV_PAGEMAP.nr);
+  const step = 1 << READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
+  for (let i = 0; i < nr; i += step)
+    smp_cond_load_acquire_eq(page_idle_word(pfn_to_page(start + i)), IDLE_COUNT);
+}
+
+/** kill_dev_dax(): no new mappings, and the ones that exist are removed. */
+export function kill_dev_dax(dev_dax: DevDax): void {
+  WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);
+  if (!config.unbindUnmaps) return;
+  unmap_mapping_range(READ_ONCE(dev_dax + DEV_DAX.mapping), 0, 0);
+  if (config.unbindWaitsIdle) wait_pages_idle(READ_ONCE(dev_dax + DEV_DAX.pgmap));
+}
+
+export function dev_dax_unbind(dev_dax: DevDax): void {
+  kill_dev_dax(dev_dax);
+  memunmap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap));
+}
