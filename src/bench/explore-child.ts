@@ -12,7 +12,10 @@ import { remover, walker } from "./scenarios/gup-protocol.ts";
 const [walkers, pages, reductions, ipi] = process.argv.slice(2);
 const on = reductions !== "off";
 const program = await buildProgram(
-  protocolScenario({ walkers: Number(walkers), pages: Number(pages), ipi: ipi !== "no-ipi" }, { walker, remover }),
+  protocolScenario(
+    { walkers: Number(walkers), pages: Number(pages), ipi: ipi !== "no-ipi" },
+    { walker, remover },
+  ),
 );
 const cpu = process.cpuUsage();
 const result = explore(program, { model: "sc", partialOrder: on, merge: on, symmetry: on, shorten: false });

@@ -3,7 +3,7 @@
  * page that is freed when it drops to zero, and the page-table lock.
  */
 
-import { declareRegion, memblock_alloc, mem, resetMemory } from "../machine/memory.ts";
+import { declareRegion, mem, memblock_alloc, resetMemory } from "../machine/memory.ts";
 import type { Scenario } from "../machine/scenario.ts";
 
 /** Sizes, switches and boot-time addresses; folded when the threads are linked. */
@@ -18,7 +18,10 @@ export interface ProtocolOptions {
   readonly ipi?: boolean;
 }
 
-export function protocolScenario(options: ProtocolOptions, run: { walker: () => void; remover: () => void }): Scenario {
+export function protocolScenario(
+  options: ProtocolOptions,
+  run: { walker: () => void; remover: () => void },
+): Scenario {
   return {
     name: `gup-protocol/${options.walkers}x${options.pages}`,
     title: "fast GUP against unmap and teardown, the protocol of the comparison",

@@ -7,6 +7,7 @@
 "use kernel";
 
 import {
+  atomic_fetch_dec,
   cmpxchg,
   kfree,
   local_irq_restore,
@@ -17,7 +18,6 @@ import {
   spin_lock,
   spin_unlock,
   WRITE_ONCE,
-  atomic_fetch_dec,
 } from "../../machine/primitives.ts";
 import { protocol } from "../gup-protocol.ts";
 

@@ -21,7 +21,7 @@ import { findLivelock } from "./livelock.ts";
 import { CapacityError, K, Machine, type Model, type StepError } from "./machine.ts";
 import { Persistent } from "./persistent.ts";
 import { shorten } from "./shorten.ts";
-import { type Step, StateTable } from "./statetable.ts";
+import { StateTable, type Step } from "./statetable.ts";
 import { describeTrail, type Trail } from "./trail.ts";
 import { VectorSet } from "./vectorset.ts";
 
@@ -108,7 +108,9 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
   const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
   const compiled = program.threads.map(compileThread);
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
-  const handlers = new Map(Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]));
+  const handlers = new Map(
+    Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]),
+  );
   const end = program.finally === null ? null : compileThread(program.finally);
   return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
 }
@@ -116,7 +118,10 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
 export function newMachine(p: Prepared, instances: number, model: Model): Machine {
   const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.groupOf, p.end);
   if (m.total > MAX_THREADS[model])
-    throw new CapacityError("handlers", `${m.total} threads are more than the ${MAX_THREADS[model]} that ${model} has room for`);
+    throw new CapacityError(
+      "handlers",
+      `${m.total} threads are more than the ${MAX_THREADS[model]} that ${model} has room for`,
+    );
   return m;
 }
 
@@ -132,7 +137,9 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
     } catch (e) {
       if (!(e instanceof CapacityError)) throw e;
       if (e.what === "handlers" && instances < 4) continue;
-      return search === null ? emptyResult(options.model, e.message) : search.result("bounded", e.message, null, null);
+      return search === null
+        ? emptyResult(options.model, e.message)
+        : search.result("bounded", e.message, null, null);
     }
   }
 }
@@ -161,7 +168,12 @@ function symmetricGroups(threads: readonly ThreadIr[]): number[] {
   return threads.map((t, i) => {
     const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));
     // These leave a trace of who the thread is: its number, or a bit that others hold for it.
-    if (ops.some((op) => op === "cpu" || op === "synchronize_rcu" || op === "smp_call_function" || op === "call_rcu")) return i;
+    if (
+      ops.some(
+        (op) => op === "cpu" || op === "synchronize_rcu" || op === "smp_call_function" || op === "call_rcu",
+      )
+    )
+      return i;
     const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
     const first = seen.get(key);
     if (first !== undefined) return first;
@@ -206,7 +218,12 @@ class Search {
     this.merge = options.merge ?? true;
   }
 
-  result(verdict: ExploreResult["verdict"], reason: string | null, error: FoundError | null, trail: Trail | null): ExploreResult {
+  result(
+    verdict: ExploreResult["verdict"],
+    reason: string | null,
+    error: FoundError | null,
+    trail: Trail | null,
+  ): ExploreResult {
     return {
       verdict,
       reason,
@@ -365,10 +382,13 @@ class Search {
 
       if (table.size >= checkAt) {
         checkAt = table.size + 4096;
-        if (table.size > limits.states) return this.result("bounded", `more than ${limits.states} states`, null, null);
-        if (table.bytes > limits.bytes) return this.result("bounded", `more than ${limits.bytes} bytes of states`, null, null);
+        if (table.size > limits.states)
+          return this.result("bounded", `more than ${limits.states} states`, null, null);
+        if (table.bytes > limits.bytes)
+          return this.result("bounded", `more than ${limits.bytes} bytes of states`, null, null);
         const now = performance.now();
-        if (now - this.started > limits.ms) return this.result("bounded", `more than ${limits.ms / 1000} s`, null, null);
+        if (now - this.started > limits.ms)
+          return this.result("bounded", `more than ${limits.ms / 1000} s`, null, null);
         if (this.options.onProgress !== undefined && now - lastProgress > 100) {
           lastProgress = now;
           const go = this.options.onProgress({
@@ -410,7 +430,12 @@ class Search {
     if (this.sawCycle && (this.options.livelock ?? true)) {
       const found = findLivelock(this.prepared, this.m, this.options);
       if (found.verdict === "bounded")
-        return this.result("bounded", `safe, but the search for livelock stopped: ${found.reason}`, null, null);
+        return this.result(
+          "bounded",
+          `safe, but the search for livelock stopped: ${found.reason}`,
+          null,
+          null,
+        );
       if (found.verdict === "livelock") {
         const error: FoundError = { kind: "livelock", message: found.message, thread: found.thread, addr: 0 };
         return this.result("violated", null, error, describeTrail(this.m, found.steps, error));

@@ -8,7 +8,7 @@
 
 import type { Block, LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
 import { evalBin } from "../../lang/ir.ts";
-import { ANY, binary, filter, NEVER, setOf, singleton, type ValueSet, unary, union } from "./valueset.ts";
+import { ANY, binary, filter, NEVER, setOf, singleton, unary, union, type ValueSet } from "./valueset.ts";
 
 /** Bits below the words' own in a footprint: what is not a word but conflicts like one. */
 export const FP_READER_IRQ = 0; // in writes: enters or leaves an irq-off section
@@ -48,9 +48,15 @@ interface OpSets {
 
 type Instr = LocalInstr | VisibleInstr;
 
+/** A word or handler argument whose set has grown so often is a counter, not a pointer: it becomes ANY at once. */
+const MEMORY_WIDENING = 6;
+/** Visits of a block after which registers that still grow become ANY. */
+const BLOCK_WIDENING = 14;
+
 class Analysis {
   readonly program: Program;
   readonly memory: (ValueSet | undefined)[];
+  private readonly growth: Uint8Array;
   readonly regionOf: Int32Array;
   anywhere: ValueSet = NEVER;
   changed = false;
@@ -62,12 +68,13 @@ class Analysis {
     this.program = program;
     this.regionOf = regionOf;
     this.memory = new Array(program.memory.words.length);
+    this.growth = new Uint8Array(program.memory.words.length);
   }
 
-  run(): void {
+  run(threads: Iterable<ThreadIr>): void {
     do {
       this.changed = false;
-      for (const t of this.program.threads) this.body(t, NEVER);
+      for (const t of threads) this.body(t, NEVER);
       for (const [name, h] of Object.entries(this.program.handlers)) {
         const p = this.params.get(name);
         if (p !== undefined) this.body(h, p);
@@ -107,7 +114,7 @@ class Analysis {
       const next = union(old, v);
       if (next !== old || this.memory[a] === undefined) {
         if (next !== old) this.changed = true;
-        this.memory[a] = next;
+        this.memory[a] = next !== old && ++this.growth[a] > MEMORY_WIDENING ? ANY : next;
       }
     }
   }
@@ -129,16 +136,18 @@ class Analysis {
     for (const p of ir.params) start[p] = param;
     ins[0] = start;
     const work = [0];
+    const visits = new Uint8Array(ir.blocks.length);
     const queued = new Array<boolean>(ir.blocks.length).fill(false);
     const enqueue = (to: number, regs: ValueSet[]): void => {
       const old = ins[to];
       if (old === undefined) ins[to] = regs.slice();
       else {
         let fresh = false;
+        const widen = visits[to] > BLOCK_WIDENING;
         for (let r = 0; r < n; r++) {
           const u = union(old[r], regs[r]);
           if (u !== old[r]) {
-            old[r] = u;
+            old[r] = widen ? ANY : u;
             fresh = true;
           }
         }
@@ -151,6 +160,7 @@ class Analysis {
     };
     for (let b = work.pop(); b !== undefined; b = work.pop()) {
       queued[b] = false;
+      if (visits[b] < 255) visits[b]++;
       const regs = (ins[b] as ValueSet[]).slice();
       const block = ir.blocks[b];
       let arraysChanged = false;
@@ -343,7 +353,8 @@ function refine(block: Block<Instr>, regs: ValueSet[], taken: boolean): ValueSet
       if (i.a.reg === cond || i.b.reg === cond) return out;
       narrow(out, i.a, filter(i.fn, value(i.a, regs), value(i.b, regs), taken));
       const mirrored = MIRROR[i.fn];
-      if (mirrored !== undefined) narrow(out, i.b, filter(mirrored, value(i.b, regs), value(i.a, regs), taken));
+      if (mirrored !== undefined)
+        narrow(out, i.b, filter(mirrored, value(i.b, regs), value(i.a, regs), taken));
       return out;
     }
     if (dst >= 0) written.add(dst);
@@ -377,7 +388,15 @@ export function regionMap(program: Program): Int32Array {
 export function computeFootprints(program: Program): Footprints {
   const regionOf = regionMap(program);
   const analysis = new Analysis(program, regionOf);
-  analysis.run();
+  // Threads with the same code touch the same: each code is analysed once.
+  const unique = new Map<string, ThreadIr>();
+  const codeOf = program.threads.map((t) => {
+    const key = JSON.stringify([t.params, t.arrays, t.blocks]);
+    const known = unique.get(key) ?? t;
+    unique.set(key, known);
+    return known;
+  });
+  analysis.run(unique.values());
 
   const size = program.memory.words.length;
   const locOfAddr = new Int32Array(size).fill(-1);
@@ -414,8 +433,11 @@ export function computeFootprints(program: Program): Footprints {
       grew = merge(sum.w, fp.mayWrite[0][0]) || grew;
     }
   }
-  program.threads.forEach((ir, i) => {
-    bodies.set(`thread:${i}`, bodyFootprint(ir, shape, whole));
+  const done = new Map<ThreadIr, BodyFootprint>();
+  codeOf.forEach((ir, i) => {
+    const fp = done.get(ir) ?? bodyFootprint(ir, shape, whole);
+    done.set(ir, fp);
+    bodies.set(`thread:${i}`, fp);
   });
   return {
     locOfAddr,

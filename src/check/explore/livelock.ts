@@ -7,7 +7,7 @@
 
 import type { ExploreOptions, Prepared } from "./explore.ts";
 import { K, type Machine } from "./machine.ts";
-import { type Step, StateTable } from "./statetable.ts";
+import { StateTable, type Step } from "./statetable.ts";
 
 export type LivelockResult =
   | { readonly verdict: "none" }
@@ -105,7 +105,13 @@ function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph |
     if (target.length > MAX_EDGES) return `more than ${MAX_EDGES} transitions without reductions`;
     if (table.size > maxStates) return `more than ${maxStates} states without reductions`;
     if (id % 65536 === 0 && options.onProgress !== undefined) {
-      const go = options.onProgress({ states: table.size, transitions: target.length, depth: 0, bytes: table.bytes, seconds: 0 });
+      const go = options.onProgress({
+        states: table.size,
+        transitions: target.length,
+        depth: 0,
+        bytes: table.bytes,
+        seconds: 0,
+      });
       if (!go) return "interrupted";
     }
   }

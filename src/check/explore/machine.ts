@@ -17,8 +17,8 @@
  */
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";
-import { POISON } from "../../machine/image.ts";
 import { evalRmw, type Program, type RmwFn, type Val, type VisibleInstr } from "../../lang/ir.ts";
+import { POISON } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
 import { regionMap } from "./footprint.ts";
 
@@ -100,7 +100,7 @@ export interface Decoded {
   readonly dst: Int32Array;
   readonly sub: Int32Array;
   readonly conts: readonly Cont[];
-  readonly instrs: readonly (VisibleInstr | undefined)[];
+  readonly instrs: readonly VisibleInstr[];
 }
 
 function decode(code: ThreadCode): Decoded {
@@ -117,16 +117,15 @@ function decode(code: ThreadCode): Decoded {
     bImm: new Int32Array(n),
     dst: arr(),
     sub: new Int32Array(n),
-    conts: code.ops.map((o) => o?.cont ?? code.entry),
-    instrs: code.ops.map((o) => o?.instr),
+    conts: code.ops.map((o) => o.cont),
+    instrs: code.ops.map((o) => o.instr),
   };
   const put = (reg: Int32Array, imm: Int32Array, i: number, v: Val): void => {
     reg[i] = v.reg;
     imm[i] = v.imm;
   };
   for (let i = 1; i < n; i++) {
-    const o = code.ops[i]?.instr;
-    if (o === undefined) continue;
+    const o = code.ops[i].instr;
     if ("dst" in o) d.dst[i] = o.dst;
     if ("addr" in o) put(d.addrReg, d.addrImm, i, o.addr);
     if ("a" in o) put(d.aReg, d.aImm, i, o.a);
@@ -147,7 +146,10 @@ function kindOf(o: VisibleInstr): number {
     case "rmw":
       return K.rmw;
     case "fence":
-      return o.kind === "mb" || o.kind === "before-atomic" || o.kind === "after-atomic" || o.kind === "after-spinlock"
+      return o.kind === "mb" ||
+        o.kind === "before-atomic" ||
+        o.kind === "after-atomic" ||
+        o.kind === "after-spinlock"
         ? o.kind === "mb"
           ? K.fenceFull
           : K.fenceLight
@@ -175,7 +177,8 @@ function kindOf(o: VisibleInstr): number {
     case "local_irq_restore":
       return K.irqRestore;
     case "smp_call_function":
-      if (o.handler !== "") throw new Error("smp_call_function() with a handler is not modelled by explore yet");
+      if (o.handler !== "")
+        throw new Error("smp_call_function() with a handler is not modelled by explore yet");
       return K.ipi;
     case "alloc":
       return K.alloc;
@@ -188,7 +191,9 @@ function kindOf(o: VisibleInstr): number {
     case "srcu_read_lock":
     case "srcu_read_unlock":
     case "synchronize_srcu":
-      throw new Error(`${o.op} is not an operation of explore: use machine/srcu.ts, which builds it from atomics`);
+      throw new Error(
+        `${o.op} is not an operation of explore: use machine/srcu.ts, which builds it from atomics`,
+      );
   }
 }
 
@@ -234,7 +239,15 @@ export class Machine {
   error: StepError | null = null;
   private readonly locks = new Map<number, number>();
 
-  constructor(program: Program, codes: readonly ThreadCode[], handlers: ReadonlyMap<string, ThreadCode>, instances: number, model: Model, groupOf: readonly number[], end: ThreadCode | null) {
+  constructor(
+    program: Program,
+    codes: readonly ThreadCode[],
+    handlers: ReadonlyMap<string, ThreadCode>,
+    instances: number,
+    model: Model,
+    groupOf: readonly number[],
+    end: ThreadCode | null,
+  ) {
     this.program = program;
     this.tso = model === "tso";
     this.n = program.memory.words.length;
@@ -299,7 +312,12 @@ export class Machine {
     for (let steps = 0; ok && !this.finished(t); steps++) {
       if (this.enabled(t)) ok = this.step(t, 0);
       else if (this.bufferLength(t) > 0) ok = this.drain(t);
-      else ok = this.fail("deadlock", "the end-of-run check waits for something that nobody will do", this.nextAddr(t));
+      else
+        ok = this.fail(
+          "deadlock",
+          "the end-of-run check waits for something that nobody will do",
+          this.nextAddr(t),
+        );
       if (ok && steps > 1_000_000) ok = this.fail("endless-local-loop", "the end-of-run check does not end");
     }
     this.s.set(saved);
@@ -439,7 +457,8 @@ export class Machine {
     const s = this.s;
     const b = this.own[t] + BUFFER;
     const len = s[b];
-    if (len === BUFFER_MAX) throw new CapacityError("buffer", `a store buffer needs more than ${BUFFER_MAX} entries`);
+    if (len === BUFFER_MAX)
+      throw new CapacityError("buffer", `a store buffer needs more than ${BUFFER_MAX} entries`);
     const e = b + 1 + len * ENTRY;
     s[e] = addr;
     s[e + 1] = value;
@@ -520,7 +539,8 @@ export class Machine {
             break;
           default: {
             const i = d.instrs[pc];
-            const next = i?.op === "rmw" ? evalRmw(i.fn, result, a, this.val(f, d.bReg[pc], d.bImm[pc])) : undefined;
+            const next =
+              i.op === "rmw" ? evalRmw(i.fn, result, a, this.val(f, d.bReg[pc], d.bImm[pc])) : undefined;
             if (next !== undefined) s[addr] = next;
           }
         }
@@ -544,7 +564,8 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
         const bit = this.lockBit(addr);
-        if ((s[own + HELD] & bit) === 0) return this.fail("bad-unlock", "a lock is released by who does not hold it", addr);
+        if ((s[own + HELD] & bit) === 0)
+          return this.fail("bad-unlock", "a lock is released by who does not hold it", addr);
         s[own + HELD] &= ~bit;
         this.write(t, addr, 0);
         break;
@@ -559,7 +580,8 @@ export class Machine {
         s[own + RCU]++;
         break;
       case K.rcuUnlock:
-        if (s[own + RCU] === 0) return this.fail("bad-unlock", "rcu_read_unlock() outside a read-side section");
+        if (s[own + RCU] === 0)
+          return this.fail("bad-unlock", "rcu_read_unlock() outside a read-side section");
         s[own + RCU]--;
         if (s[own + RCU] === 0 && s[own + IRQ] === 0) this.leave(t, false);
         break;
@@ -584,7 +606,7 @@ export class Machine {
         break;
       case K.callRcu: {
         const i = d.instrs[pc];
-        this.callRcu(t, i?.op === "call_rcu" ? i.handler : "", this.val(f, d.aReg[pc], d.aImm[pc]));
+        this.callRcu(t, i.op === "call_rcu" ? i.handler : "", this.val(f, d.aReg[pc], d.aImm[pc]));
         break;
       }
       case K.alloc: {
@@ -596,7 +618,8 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
         const region = this.program.memory.regions[r];
-        if (r < 0 || region.base !== addr) return this.fail("bad-free", "what is freed is not the start of an object", addr);
+        if (r < 0 || region.base !== addr)
+          return this.fail("bad-free", "what is freed is not the start of an object", addr);
         if (s[this.n + r] === 0) return this.fail("double-free", `${region.name} is freed twice`, addr);
         s[this.n + r] = 0;
         s.fill(POISON, region.base, region.base + region.words);
@@ -606,7 +629,8 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
         const region = this.program.memory.regions[r];
-        if (r < 0 || region.base !== addr) return this.fail("bad-free", "what is revived is not the start of an object", addr);
+        if (r < 0 || region.base !== addr)
+          return this.fail("bad-free", "what is revived is not the start of an object", addr);
         s[this.n + r] = 1;
         s.fill(0, region.base, region.base + region.words);
         break;
@@ -634,14 +658,15 @@ export class Machine {
     const s = this.s;
     const r = cont(s, this.frame[t]);
     if (r !== 0) {
-      const a = this.threads[t].code.failures[-r - 1];
+      const a = this.threads[t].code.asserts[-r - 1];
       return this.fail(a.kind, a.message);
     }
     if (s[this.frame[t]] === 0) {
       const own = this.own[t];
       if (s[own + HELD] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends while it holds a lock`);
       if (s[own + IRQ] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends with interrupts off`);
-      if (s[own + RCU] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends inside an RCU read-side section`);
+      if (s[own + RCU] !== 0)
+        return this.fail("bad-unlock", `${this.names[t]} ends inside an RCU read-side section`);
     }
     return true;
   }

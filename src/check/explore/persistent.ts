@@ -60,7 +60,6 @@ export class Persistent {
       const w = new Uint32Array((ops.length + 1) * this.words);
       for (let pc = 1; pc < ops.length; pc++) {
         const op = ops[pc];
-        if (op === null) continue;
         r.set(body.mayRead[op.block][op.index], pc * this.words);
         w.set(body.mayWrite[op.block][op.index], pc * this.words);
       }
@@ -169,7 +168,7 @@ export class Persistent {
       case K.callRcu: {
         const i = m.threads[p].instrs[pc];
         this.special[p] = 1 << FP_GP;
-        this.handlerLoc[p] = i?.op === "call_rcu" ? (this.fp.locOfHandler.get(i.handler) ?? -1) : -1;
+        this.handlerLoc[p] = i.op === "call_rcu" ? (this.fp.locOfHandler.get(i.handler) ?? -1) : -1;
         return;
       }
       default:
@@ -205,7 +204,11 @@ export class Persistent {
         const loc = this.fp.locOfAddr[addr];
         if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;
         const r = m.regionOf[addr];
-        if (this.regionWrites[p] !== 0 && r >= 0 && (this.region[p] === -2 || this.region[p] === this.fp.locOfRegion[r]))
+        if (
+          this.regionWrites[p] !== 0 &&
+          r >= 0 &&
+          (this.region[p] === -2 || this.region[p] === this.fp.locOfRegion[r])
+        )
           return true;
       }
       return (this.special[p] & (1 << FP_IPI)) !== 0;
@@ -229,7 +232,8 @@ export class Persistent {
     if (special !== 0) {
       const reads = r[row];
       const writes = w[row];
-      if ((special & (1 << FP_READER_IRQ)) !== 0 && (reads & ((1 << FP_IPI) | (1 << FP_GP))) !== 0) return true;
+      if ((special & (1 << FP_READER_IRQ)) !== 0 && (reads & ((1 << FP_IPI) | (1 << FP_GP))) !== 0)
+        return true;
       if ((special & (1 << FP_READER_RCU)) !== 0 && (reads & (1 << FP_GP)) !== 0) return true;
       if ((special & (1 << FP_IPI)) !== 0 && (m.tso || (writes & (1 << FP_READER_IRQ)) !== 0)) return true;
       if (
@@ -260,7 +264,8 @@ export class Persistent {
       const holders = m.holders(p);
       set |= holders;
       if (m.tso)
-        for (let u = 0; u < T; u++) if ((holders & (1 << u)) !== 0 && m.bufferLength(u) > 0) set |= 1 << (T + u);
+        for (let u = 0; u < T; u++)
+          if ((holders & (1 << u)) !== 0 && m.bufferLength(u) > 0) set |= 1 << (T + u);
       return set;
     }
     const loc = this.loc[p];

@@ -8,11 +8,16 @@
 import type { FoundError, Prepared } from "./explore.ts";
 import { choicesOf } from "./livelock.ts";
 import type { Machine } from "./machine.ts";
-import { type Step, StateTable } from "./statetable.ts";
+import { StateTable, type Step } from "./statetable.ts";
 
 const MAX_NODES = 400_000;
 
-export function shorten(prepared: Prepared, m: Machine, original: readonly Step[], error: FoundError): readonly Step[] {
+export function shorten(
+  prepared: Prepared,
+  m: Machine,
+  original: readonly Step[],
+  error: FoundError,
+): readonly Step[] {
   const table = new StateTable(m, prepared.footprints, prepared.groupOf, false);
   const T = m.total;
   if (!m.boot()) return original;

@@ -39,7 +39,11 @@ export interface Trail {
   /** The step that freed the object. */
   readonly freedBy: number | null;
   /** Who waits for what at the end. */
-  readonly blocked: readonly { readonly thread: string; readonly why: string; readonly where: readonly Position[] }[];
+  readonly blocked: readonly {
+    readonly thread: string;
+    readonly why: string;
+    readonly where: readonly Position[];
+  }[];
 }
 
 export function describeTrail(m: Machine, steps: readonly Step[], error: FoundError): Trail {
@@ -69,12 +73,22 @@ export function describeTrail(m: Machine, steps: readonly Step[], error: FoundEr
     }
     if (pc === 0) {
       m.step(t, step.choice);
-      out.push({ thread: t, action: "start", op: "callback starts", addr: 0, location: "", before: 0, after: 0, result: null, waits: false, where: [] });
+      out.push({
+        thread: t,
+        action: "start",
+        op: "callback starts",
+        addr: 0,
+        location: "",
+        before: 0,
+        after: 0,
+        result: null,
+        waits: false,
+        where: [],
+      });
       continue;
     }
     const d = m.threads[t];
     const instr = d.instrs[pc];
-    if (instr === undefined) throw new Error(`thread ${m.names[t]} has no operation ${pc}`);
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
     const before = addr > 0 && addr < m.n ? m.s[addr] : 0;
     const operand = "a" in instr ? m.nextA(t) : null;
@@ -140,7 +154,8 @@ function accused(
   }
   if (freedBy !== null) return { conflict: [freedBy, end], freedBy };
   for (let i = end - 1; i >= 0; i--)
-    if (steps[i].addr === error.addr && steps[i].thread !== steps[end].thread) return { conflict: [i, end], freedBy };
+    if (steps[i].addr === error.addr && steps[i].thread !== steps[end].thread)
+      return { conflict: [i, end], freedBy };
   return { conflict: null, freedBy };
 }
 
@@ -153,12 +168,15 @@ function blocked(m: Machine): { thread: string; why: string; where: readonly Pos
       return m.names.filter((_, u) => (holders & (1 << u)) !== 0).join(", ");
     };
     if (m.queued(t)) {
-      out.push({ thread: m.names[t], why: `callback waits for a grace period that ${waitsFor()} holds up`, where: [] });
+      out.push({
+        thread: m.names[t],
+        why: `callback waits for a grace period that ${waitsFor()} holds up`,
+        where: [],
+      });
       continue;
     }
     const pc = m.s[m.frame[t]];
     const instr = m.threads[t].instrs[pc];
-    if (instr === undefined) continue;
     const where = positions(m.threads[t].code.positions, instr.pos);
     const name = "addr" in instr ? describeAddress(m.program.memory.symbols, m.nextAddr(t)) : "";
     const value = "addr" in instr ? m.s[m.nextAddr(t)] : 0;

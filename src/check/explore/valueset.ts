@@ -64,7 +64,9 @@ export function unary(fn: UnOp, a: ValueSet): ValueSet {
 }
 
 function isComparison(fn: BinOp): boolean {
-  return fn === "eq" || fn === "ne" || fn === "lt" || fn === "le" || fn === "gt" || fn === "ge" || fn === "ult";
+  return (
+    fn === "eq" || fn === "ne" || fn === "lt" || fn === "le" || fn === "gt" || fn === "ge" || fn === "ult"
+  );
 }
 
 function maskedBy(masks: readonly number[]): ValueSet {
