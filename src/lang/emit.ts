@@ -280,7 +280,9 @@ class Emitter {
       return set;
     }
     const p = this.alloc.points[op - 1];
-    p.live.forEach((x) => this.addWords(set, x));
+    p.live.forEach((x) => {
+      this.addWords(set, x);
+    });
     const d = defOf(this.ir.blocks[p.block].instrs[p.index]);
     if (d >= 0) set.add(this.alloc.word[d]);
     return set;

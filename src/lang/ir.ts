@@ -160,7 +160,9 @@ export interface CallInstr extends Base {
   readonly dst: Reg;
   readonly args: readonly CallArg[];
 }
-export type CallArg = { readonly k: "val"; readonly val: Val } | { readonly k: "array"; readonly arr: number };
+export type CallArg =
+  | { readonly k: "val"; readonly val: Val }
+  | { readonly k: "array"; readonly arr: number };
 
 export type Instr = LocalInstr | VisibleInstr | CallInstr;
 
@@ -273,7 +275,7 @@ export function evalBin(fn: BinOp, a: number, b: number): number {
     case "div":
       return b === 0 ? 0 : (a / b) | 0;
     case "mod":
-      return b === 0 ? 0 : a % b | 0;
+      return b === 0 ? 0 : (a % b) | 0;
     case "and":
       return a & b;
     case "or":

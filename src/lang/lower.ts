@@ -7,7 +7,13 @@
  * `||` and `!` cost nothing where a branch wants them.
  */
 
-import type { Expression, Statement, SwitchStatement, VariableDeclaration } from "oxc-parser";
+import type {
+  Expression,
+  LabeledStatement,
+  Statement,
+  SwitchStatement,
+  VariableDeclaration,
+} from "oxc-parser";
 import { stripCasts } from "./check.ts";
 import { type Diagnostic, DialectError, type DialectErrorCode, diagnostic } from "./errors.ts";
 import type { Emit, NewInstr } from "./intrinsics.ts";
@@ -129,14 +135,7 @@ class StatementLowering {
       case "EmptyStatement":
         return;
       case "BlockStatement":
-        if (labels.length === 0) this.body(s.body);
-        else {
-          const after = b.block();
-          this.targets.push({ labels, breakTo: after, continueTo: -1, plain: false });
-          this.body(s.body);
-          this.targets.pop();
-          b.jump(after, after);
-        }
+        this.body(s.body);
         return;
       case "ExpressionStatement":
         this.ex.statement(s.expression);
@@ -201,7 +200,7 @@ class StatementLowering {
         this.switch(s, labels);
         return;
       case "LabeledStatement":
-        this.statement(s.body, [...labels, s.label.name]);
+        this.labeled(s, labels);
         return;
       case "BreakStatement": {
         const label = s.label?.name;
@@ -228,6 +227,26 @@ class StatementLowering {
         // check.ts refused what else there is, with a better message; this keeps the two honest.
         b.refuse("HF139", s, s.type);
     }
+  }
+
+  /** A label on a loop or switch also serves `continue`; on anything else only `break`. */
+  private labeled(s: LabeledStatement, labels: readonly string[]): void {
+    const all = [...labels, s.label.name];
+    const inner = s.body.type;
+    if (
+      inner.endsWith("WhileStatement") ||
+      inner === "ForStatement" ||
+      inner === "SwitchStatement" ||
+      inner === "LabeledStatement"
+    ) {
+      this.statement(s.body, all);
+      return;
+    }
+    const after = this.b.block();
+    this.targets.push({ labels: all, breakTo: after, continueTo: -1, plain: false });
+    this.scoped(s.body);
+    this.targets.pop();
+    this.b.jump(after, after);
   }
 
   private scoped(s: Statement): void {

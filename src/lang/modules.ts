@@ -6,6 +6,7 @@
 
 import { checkFile } from "./check.ts";
 import { type Diagnostic, DialectError, diagnostic, nearestName } from "./errors.ts";
+import { registerTypeScript } from "./load.ts";
 import { lowerFunction } from "./lower.ts";
 import type { LowFn } from "./lowered.ts";
 import { parseFile, placeOf, type SourceFile } from "./parse.ts";
@@ -55,6 +56,8 @@ function parseGraph(roots: readonly string[]): Map<string, SourceFile> {
 async function namespaceOf(path: string): Promise<Namespace> {
   let ns = namespaces.get(path);
   if (ns === undefined) {
+    // Files of this package run as they are; a person's own may be TypeScript that Node cannot read by itself.
+    if (runtimeUrl(path).endsWith("ts")) registerTypeScript();
     ns = (await import(/* @vite-ignore */ runtimeUrl(path))) as Namespace;
     namespaces.set(path, ns);
   }

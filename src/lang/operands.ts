@@ -65,6 +65,7 @@ export function mapTerminatorVal(t: Terminator, f: (v: Val) => Val): Terminator 
 
 export function mapTargets(t: Terminator, f: (block: number) => number): Terminator {
   if (t.op === "jump") return { ...t, to: f(t.to) };
+  // biome-ignore lint/suspicious/noThenProperty: the field is the IR's, and nothing awaits a terminator.
   if (t.op === "branch") return { ...t, then: f(t.then), else: f(t.else) };
   return t;
 }

@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = fileURLToPath(import.meta.url);
 /** True when this very file runs as TypeScript (tests), false when it runs from dist. */
-const runsFromSource = here.endsWith(".ts");
+export const runsFromSource: boolean = here.endsWith(".ts");
 
 /** Directory that holds package.json, src and dist. */
 export const PACKAGE_ROOT: string = resolve(dirname(here), "..", "..");

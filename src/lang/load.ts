@@ -1,0 +1,78 @@
+/**
+ * Imports a person's own TypeScript module (a scenario file) on any supported Node, also those that cannot strip types.
+ * What is wrong with the file is reported with file, line and column as a DialectError, never as a stack trace. Under a
+ * tool that imports TypeScript by itself (the tests), it does nothing but import.
+ */
+
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { register } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { DialectError, diagnostic } from "./errors.ts";
+import { parseFile, placeOf } from "./parse.ts";
+import { displayPath, resolveSpecifier, runsFromSource, runtimeUrl, sourcePath } from "./sources.ts";
+
+let registered = false;
+
+/** Makes this thread's `import()` understand TypeScript and `holdfast/...`. Idempotent; each worker thread needs its own. */
+export function registerTypeScript(): void {
+  if (registered || runsFromSource) return;
+  registered = true;
+  register(new URL("./hooks.js", import.meta.url));
+}
+
+/**
+ * Imports the module at `path` (a path or file URL) and gives its exports.
+ * @throws DialectError HF150 not found, HF100 syntax error, HF126 an import that does not exist, HF151 it threw.
+ */
+export async function importModule(path: string): Promise<Readonly<Record<string, unknown>>> {
+  let source = sourcePath(path);
+  const nowhere = { file: displayPath(source), line: 0, col: 0 };
+  if (!existsSync(source) || !statSync(source).isFile())
+    throw new DialectError([diagnostic("HF150", nowhere, displayPath(source))]);
+  source = realpathSync(source);
+  if (/\.m?ts$/.test(source)) checkGraph(source);
+  registerTypeScript();
+  const mapped = process.sourceMapsEnabled;
+  process.setSourceMapsEnabled(true);
+  try {
+    return (await import(/* @vite-ignore */ runtimeUrl(source))) as Readonly<Record<string, unknown>>;
+  } catch (e) {
+    if (e instanceof DialectError) throw e;
+    throw new DialectError([
+      diagnostic("HF151", placeOfError(e, source), e instanceof Error ? e.message : String(e)),
+    ]);
+  } finally {
+    process.setSourceMapsEnabled(mapped);
+  }
+}
+
+/** Parses the file and its own files that it imports, so that syntax errors and missing files have a place. */
+function checkGraph(root: string): void {
+  const seen = new Set<string>();
+  const work = [root];
+  for (let path = work.pop(); path !== undefined; path = work.pop()) {
+    if (seen.has(path) || runtimeUrl(path).endsWith(".js")) continue;
+    seen.add(path);
+    const file = parseFile(path);
+    for (const i of file.imports) {
+      const from = resolveSpecifier(i.specifier, path);
+      if (i.typeOnly || from === null || !/\.m?ts$/.test(from)) continue;
+      if (!existsSync(from))
+        throw new DialectError([diagnostic("HF126", placeOf(file, i.start), i.specifier)]);
+      work.push(from);
+    }
+  }
+}
+
+/** First place in the stack that lies in a file of the person's own, else the module itself. */
+function placeOfError(e: unknown, source: string): { file: string; line: number; col: number } {
+  const stack = e instanceof Error ? (e.stack ?? "") : "";
+  for (const line of stack.split("\n")) {
+    const m = /(file:\/\/[^\s()]+|\/[^\s()]+):(\d+):(\d+)\)?$/.exec(line);
+    if (m === null) continue;
+    const path = m[1].startsWith("file:") ? fileURLToPath(m[1]) : m[1];
+    if (path === source || (!runtimeUrl(path).endsWith(".js") && pathToFileURL(path).href.endsWith(".ts")))
+      return { file: displayPath(path), line: Number(m[2]), col: Number(m[3]) };
+  }
+  return { file: displayPath(source), line: 0, col: 0 };
+}

@@ -1,0 +1,305 @@
+/**
+ * Programs as JSON and as a hash. JSON round-trips exactly and is checked when read, shape and meaning, so that a file
+ * from anywhere cannot make an engine misbehave. The hash covers what a program *does*: code, initial memory and
+ * objects, but no names, messages or source positions, so that two configurations that link to the same program are
+ * explored once.
+ */
+
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { MemoryImage } from "../machine/image.ts";
+import { type Instr, isVisible, type Program, type Terminator, type ThreadIr } from "./ir.ts";
+import { defOf, forEachTarget, forEachVal, terminatorVal } from "./operands.ts";
+
+const int = z.int().min(-2147483648).max(2147483647);
+const index = z
+  .int()
+  .min(0)
+  .max(1 << 26);
+const reg = index;
+const value = z.strictObject({
+  reg: z
+    .int()
+    .min(-1)
+    .max(1 << 26),
+  imm: int,
+});
+const order = z.enum(["plain", "once", "acquire", "release", "mb", "noreturn"]);
+const pos = z.int().min(0);
+
+const BIN = [
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "mod",
+  "and",
+  "or",
+  "xor",
+  "shl",
+  "shr",
+  "ushr",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "ult",
+] as const;
+const FENCES = [
+  "mb",
+  "rmb",
+  "wmb",
+  "barrier",
+  "before-atomic",
+  "after-atomic",
+  "after-spinlock",
+  "after-unlock-lock",
+  "after-srcu-read-unlock",
+] as const;
+
+const op = <const T extends string, S extends z.ZodRawShape>(name: T, shape: S) =>
+  z.strictObject({ op: z.literal(name), pos, ...shape });
+
+const instr = z.discriminatedUnion("op", [
+  op("mov", { dst: reg, a: value }),
+  op("bin", { fn: z.enum(BIN), dst: reg, a: value, b: value }),
+  op("un", { fn: z.enum(["not", "neg", "lnot"]), dst: reg, a: value }),
+  op("aget", { dst: reg, arr: index, idx: value }),
+  op("aset", { arr: index, idx: value, a: value }),
+  op("assert", {
+    kind: z.enum(["assertion", "leak", "refcount-underflow", "refcount-overflow", "unreachable"]),
+    a: value,
+    message: z.string(),
+  }),
+  op("cpu", { dst: reg }),
+  op("load", { dst: reg, addr: value, order }),
+  op("store", { addr: value, a: value, order }),
+  op("rmw", {
+    fn: z.enum(["add", "and", "or", "xor", "xchg", "cmpxchg", "add_unless"]),
+    dst: reg,
+    addr: value,
+    a: value,
+    b: value,
+    order,
+  }),
+  op("fence", { kind: z.enum(FENCES) }),
+  op("await", { dst: reg, addr: value, cmp: z.enum(["eq", "ne"]), a: value, order }),
+  op("spin_lock", { addr: value }),
+  op("spin_trylock", { dst: reg, addr: value }),
+  op("spin_unlock", { addr: value }),
+  op("spin_is_locked", { dst: reg, addr: value }),
+  op("rcu_read_lock", {}),
+  op("rcu_read_unlock", {}),
+  op("synchronize_rcu", {}),
+  op("call_rcu", { handler: z.string(), a: value }),
+  op("srcu_read_lock", { dst: reg, addr: value }),
+  op("srcu_read_unlock", { addr: value, a: value }),
+  op("synchronize_srcu", { addr: value }),
+  op("local_irq_save", { dst: reg }),
+  op("local_irq_restore", { a: value }),
+  op("smp_call_function", { handler: z.string(), a: value }),
+  op("alloc", { dst: reg, pool: value }),
+  op("free", { addr: value }),
+  op("revive", { addr: value }),
+  op("choose", { dst: reg, a: value }),
+]);
+
+const end = z.discriminatedUnion("op", [
+  op("jump", { to: index }),
+  // biome-ignore lint/suspicious/noThenProperty: the field is the IR's.
+  op("branch", { cond: value, then: index, else: index }),
+  op("return", { a: value }),
+]);
+
+const thread = z.strictObject({
+  name: z.string(),
+  cpu: z.int().min(-1).max(1023),
+  nregs: index,
+  regNames: z.array(z.string()),
+  arrays: z.array(z.strictObject({ name: z.string(), size: z.int().min(0).max(4096) })),
+  params: z.array(reg).max(1),
+  blocks: z.array(z.strictObject({ instrs: z.array(instr), end })).min(1),
+  positions: z.array(
+    z.strictObject({
+      file: z.string(),
+      line: z.int().min(0),
+      col: z.int().min(0),
+      fn: z.string(),
+      parent: z.int().min(-1),
+    }),
+  ),
+});
+
+const image = z.strictObject({
+  words: z.array(int).max(1 << 26),
+  symbols: z.array(
+    z.strictObject({
+      name: z.string(),
+      base: index,
+      words: index,
+      count: index,
+      fields: z.array(z.string()),
+    }),
+  ),
+  regions: z.array(
+    z.strictObject({ name: z.string(), base: index, words: index, pool: int, live: z.boolean() }),
+  ),
+});
+
+const program = z.strictObject({
+  name: z.string(),
+  threads: z.array(thread).min(1),
+  handlers: z.record(z.string(), thread),
+  finally: thread.nullable(),
+  memory: image,
+});
+
+/** A program file that cannot be used. The message says where and why. */
+export class ProgramFormatError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ProgramFormatError";
+  }
+}
+
+/** The program as JSON text, on one line. */
+export function serialiseProgram(p: Program): string {
+  return JSON.stringify(p);
+}
+
+/**
+ * Reads what `serialiseProgram` wrote.
+ * @throws ProgramFormatError if the text is not JSON, not a program, or a program that names what it does not have.
+ */
+export function parseProgram(text: string): Program {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (e) {
+    throw new ProgramFormatError(`not JSON: ${e instanceof Error ? e.message : String(e)}`);
+  }
+  const result = program.safeParse(json);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new ProgramFormatError(`${issue.path.join(".") || "program"}: ${issue.message}`);
+  }
+  const p: Program = result.data;
+  p.threads.forEach((t, i) => checkThread(t, `threads.${i}`, p));
+  for (const [id, t] of Object.entries(p.handlers)) checkThread(t, `handlers.${id}`, p);
+  if (p.finally !== null) checkThread(p.finally, "finally", p);
+  checkImage(p.memory);
+  return p;
+}
+
+/** Refuses numbers of registers, arrays, blocks, positions and handlers that do not exist. */
+function checkThread(t: ThreadIr, where: string, p: Program): void {
+  const fail = (what: string): never => {
+    throw new ProgramFormatError(`${where}: ${what}`);
+  };
+  const checkReg = (r: number): void => {
+    if (r >= t.nregs) fail(`register ${r} of ${t.nregs}`);
+  };
+  for (const r of t.params) checkReg(r);
+  t.positions.forEach((x, i) => {
+    // A caller's position stands before its callee's, so that chains end.
+    if (x.parent >= i) fail(`position ${i} has parent ${x.parent}`);
+  });
+  const checkPos = (n: number): void => {
+    if (n >= t.positions.length && !(n === 0 && t.positions.length === 0))
+      fail(`position ${n} of ${t.positions.length}`);
+  };
+  t.blocks.forEach((b, n) => {
+    for (const i of b.instrs) {
+      checkPos(i.pos);
+      forEachVal(i, (v) => {
+        checkReg(v.reg);
+      });
+      checkReg(defOf(i));
+      if ((i.op === "aget" || i.op === "aset") && i.arr >= t.arrays.length)
+        fail(`array ${i.arr} of ${t.arrays.length}`);
+      if (i.op === "call_rcu" || i.op === "smp_call_function")
+        if (i.handler !== "" && !Object.hasOwn(p.handlers, i.handler))
+          fail(`handler ${i.handler} does not exist`);
+    }
+    checkPos(b.end.pos);
+    const v = terminatorVal(b.end);
+    if (v !== undefined) checkReg(v.reg);
+    forEachTarget(b.end, (to) => {
+      if (to >= t.blocks.length) fail(`block ${n} goes to ${to} of ${t.blocks.length}`);
+    });
+  });
+}
+
+function checkImage(memory: MemoryImage): void {
+  for (const r of [...memory.symbols, ...memory.regions])
+    if (r.base < 1 || r.words < 1 || r.base + r.words > memory.words.length)
+      throw new ProgramFormatError(
+        `memory: ${r.name} lies at ${r.base}..${r.base + r.words - 1} of ${memory.words.length} words`,
+      );
+}
+
+/** SHA-256, in hex, over what the program does; see the head of this file. Stable across installations. */
+export function hashProgram(p: Program): string {
+  // Handlers are named in the order in which threads, then handlers, first mention them.
+  const order: string[] = [];
+  const nameOf = (id: string): string => {
+    if (id === "") return "";
+    let n = order.indexOf(id);
+    if (n < 0) n = order.push(id) - 1;
+    return `h${n}`;
+  };
+  const hash = createHash("sha256");
+  const feed = (x: unknown): void => {
+    hash.update(JSON.stringify(x));
+    hash.update("\n");
+  };
+  feed(["holdfast-program", 1, p.threads.length]);
+  for (const t of p.threads) feed(bareThread(t, nameOf));
+  feed(p.finally === null ? null : bareThread(p.finally, nameOf));
+  for (let n = 0; n < order.length; n++) feed(bareThread(p.handlers[order[n]], nameOf));
+  feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live]));
+  feed(p.memory.words.length);
+  hash.update(Int32Array.from(p.memory.words));
+  return hash.digest("hex");
+}
+
+function bareThread(t: ThreadIr, nameOf: (handler: string) => string): unknown {
+  return [
+    t.cpu,
+    t.nregs,
+    t.arrays.map((a) => a.size),
+    t.params,
+    t.blocks.map((b) => [b.instrs.map((i) => bareInstr(i, nameOf)), bareEnd(b.end)]),
+  ];
+}
+
+/** Fields in alphabetical order, without position and message. */
+function bareInstr(i: Instr, nameOf: (handler: string) => string): unknown[] {
+  const out: unknown[] = [];
+  const record = i as unknown as Record<string, unknown>;
+  for (const key of Object.keys(record).sort()) {
+    if (key === "pos" || key === "message") continue;
+    const v = record[key];
+    out.push(key, key === "handler" ? nameOf(v as string) : isValue(v) ? [v.reg, v.imm] : v);
+  }
+  return out;
+}
+
+function isValue(v: unknown): v is { reg: number; imm: number } {
+  return typeof v === "object" && v !== null && "reg" in v && "imm" in v;
+}
+
+function bareEnd(t: Terminator): unknown[] {
+  if (t.op === "jump") return [t.op, t.to];
+  if (t.op === "branch") return [t.op, t.cond.reg, t.cond.imm, t.then, t.else];
+  return [t.op, t.a.reg, t.a.imm];
+}
+
+/** Visible operations of a thread, for reports. */
+export function visibleOperations(t: ThreadIr): number {
+  let n = 0;
+  for (const b of t.blocks) for (const i of b.instrs) if (isVisible(i)) n++;
+  return n;
+}
