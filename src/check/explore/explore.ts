@@ -362,7 +362,7 @@ class Search {
             process = grown(process, capacity);
             choice = grown(choice, capacity);
           }
-          if (id >= onStack.length) {
+          while (id >= onStack.length) {
             const next = new Uint8Array(onStack.length * 2);
             next.set(onStack);
             onStack = next;
