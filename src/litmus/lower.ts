@@ -242,7 +242,6 @@ class ThreadLowering {
   }
 
   #branch(pos: number, cond: Val, then: number, other: number): void {
-    // biome-ignore lint/suspicious/noThenProperty: the IR's name for the taken branch; nobody awaits a terminator
     this.#end({ op: "branch", pos, cond, then, else: other });
   }
 

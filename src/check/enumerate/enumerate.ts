@@ -1,0 +1,171 @@
+/**
+ * The `enumerate` engine: every execution of a litmus-size program that a memory model accepts, load buffering
+ * included, counted as herd7 counts them. Each thread is run symbolically into paths (path.ts); each combination of
+ * paths is a candidate (candidate.ts); the executions of a candidate are searched, pruned and where possible counted
+ * without being built (search.ts). A limit that is hit is reported, never passed off as an answer.
+ */
+import type { Program } from "../../lang/ir.ts";
+import type { MemoryModel } from "../models/model.ts";
+import { Candidate } from "./candidate.ts";
+import { feasiblePaths } from "./feasible.ts";
+import type { Path } from "./path.ts";
+import { EnumerateError, pathsOf } from "./path.ts";
+import { Search } from "./search.ts";
+import type { Predicate, Slot, Witness } from "./tally.ts";
+import { Tally } from "./tally.ts";
+
+export interface EnumerateOptions {
+  readonly model: MemoryModel;
+  /** What the states are made of; the predicates get one value for each. */
+  readonly observe: readonly Slot[];
+  readonly condition: Predicate;
+  readonly filter?: Predicate;
+  /** How often a loop is unrolled; herd7's default is 2. */
+  readonly unroll?: number;
+  /** Give up after so many milliseconds. */
+  readonly timeout?: number;
+  /** Give up after so many model evaluations. */
+  readonly maxSteps?: number;
+  readonly keepWitness?: boolean;
+}
+
+export interface EnumerateResult {
+  /** "bounded": some loop was cut at the bound. "gave-up": the counts are those reached so far. */
+  readonly status: "ok" | "bounded" | "gave-up";
+  readonly message: string;
+  /** Accepted executions in which the condition holds, and those in which it does not. */
+  readonly positive: number;
+  readonly negative: number;
+  /** Distinct states; NaN if there are too many to tell. */
+  readonly stateCount: number;
+  /** The states themselves, or null if there are too many to list. */
+  readonly states: () => (readonly number[])[] | null;
+  readonly flags: readonly string[];
+  /** Evaluations of the model. */
+  readonly steps: number;
+  readonly candidates: number;
+  readonly witness: Witness | null;
+  readonly counterWitness: Witness | null;
+}
+
+/** Combinations of paths beyond which nothing is tried. */
+const MAX_COMBINATIONS = 200_000;
+
+/** Reads of the initial memory of a program. */
+export function initialValue(program: Program): (loc: number) => number {
+  const { words } = program.memory;
+  const origin = program.memory.origin ?? 0;
+  return (loc) => words[loc - origin] ?? 0;
+}
+
+/** Every location that an access may go to. */
+export function locationsOf(program: Program): number[] {
+  const out: number[] = [];
+  for (const s of program.memory.symbols) for (let i = 0; i < s.words; i++) out.push(s.base + i);
+  return out;
+}
+
+/** All feasible paths, per thread. Throws EnumerateError if a thread cannot be enumerated. */
+export function programPaths(program: Program, unroll = 2): Path[][] {
+  const locations = locationsOf(program);
+  const all = program.threads.map((t) => pathsOf(t, { unroll, maxPaths: 20_000, maxEvents: 400, locations }));
+  return feasiblePaths(all, initialValue(program));
+}
+
+/** Calls `f` with each combination of one path a thread. */
+export function eachCombination(paths: readonly (readonly Path[])[], f: (combo: readonly Path[]) => void): void {
+  const index = new Int32Array(paths.length);
+  if (paths.some((p) => p.length === 0)) return;
+  for (;;) {
+    f(paths.map((list, t) => list[index[t]!]!)); // in range
+    let t = paths.length - 1;
+    while (t >= 0 && ++index[t]! === paths[t]!.length) index[t--] = 0;
+    if (t < 0) return;
+  }
+}
+
+export function enumerate(program: Program, options: EnumerateOptions): EnumerateResult {
+  const deadline = performance.now() + (options.timeout ?? 60_000);
+  const tally = new Tally(options.observe, options.condition, options.filter ?? (() => 1), initialValue(program), {
+    maxSteps: options.maxSteps ?? Number.POSITIVE_INFINITY,
+    deadline,
+  });
+  tally.keepWitness = options.keepWitness ?? false;
+  let status: EnumerateResult["status"] = "ok";
+  let message = "";
+  let candidates = 0;
+  try {
+    const paths = programPaths(program, options.unroll);
+    const combinations = paths.reduce((n, p) => n * p.length, 1);
+    if (combinations > MAX_COMBINATIONS)
+      throw new EnumerateError("gave-up", `${combinations} combinations of paths, more than ${MAX_COMBINATIONS}`);
+    if (paths.some((list) => list.some((p) => p.bounded))) {
+      status = "bounded";
+      message = `a loop was unrolled ${options.unroll ?? 2} times; executions that go on are left out`;
+    }
+    const origin = program.memory.origin ?? 0;
+    const whole = paths.map((list) => list.filter((p) => !p.bounded));
+    const writers = whole.map((list) => list.map(writtenValues));
+    eachCombination(whole, (combo) => {
+      if (!plausible(combo, whole, writers, tally.initial)) return;
+      candidates++;
+      const candidate = new Candidate(combo, origin, program.memory.words);
+      const model = options.model.bind(candidate);
+      if (model === null) return;
+      new Search(candidate, model, tally).run();
+    });
+  } catch (e) {
+    if (!(e instanceof EnumerateError) || e.kind !== "gave-up") throw e;
+    status = "gave-up";
+    message = e.message;
+  }
+  return {
+    status,
+    message,
+    positive: tally.positive,
+    negative: tally.negative,
+    stateCount: tally.stateCount,
+    states: () => tally.states(),
+    flags: [...tally.flags].sort(),
+    steps: tally.steps,
+    candidates,
+    witness: tally.witness,
+    counterWitness: tally.counterWitness,
+  };
+}
+
+/** Constants that a path stores, by location; null where it stores something else. */
+function writtenValues(path: Path): Map<number, number[] | null> {
+  const out = new Map<number, number[] | null>();
+  for (const e of path.events) {
+    if (e.kind !== "W" && e.kind !== "srcu-unlock") continue;
+    const list = out.get(e.loc);
+    if (typeof e.value !== "number") out.set(e.loc, null);
+    else if (list === undefined) out.set(e.loc, [e.value]);
+    else list?.push(e.value);
+  }
+  return out;
+}
+
+/** Whether each read that must return one value can find it: a quick look before a candidate is built. */
+function plausible(
+  combo: readonly Path[],
+  whole: readonly (readonly Path[])[],
+  writers: readonly (readonly Map<number, number[] | null>[])[],
+  initial: (loc: number) => number,
+): boolean {
+  for (const p of combo) {
+    for (const c of p.constraints) {
+      if (!c.eq || typeof c.sym === "number" || c.sym.k !== "read") continue;
+      const e = p.events[c.sym.event];
+      if (e === undefined || initial(e.loc) === c.value) continue;
+      let found = false;
+      for (let t = 0; t < combo.length && !found; t++) {
+        const list = writers[t]![whole[t]!.indexOf(combo[t]!)]!.get(e.loc); // parallel arrays
+        found = list === null || (list !== undefined && list.includes(c.value));
+      }
+      if (!found) return false;
+    }
+  }
+  return true;
+}

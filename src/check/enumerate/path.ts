@@ -1,0 +1,474 @@
+/**
+ * Symbolic execution of one thread. A *path* is one way through a thread: its events in program order, with symbolic
+ * values over what its reads will return, the conditions under which it is taken, and for each event the reads that
+ * its address, its data and its being executed depend on (the LKMM's addr, data and ctrl, before they are carried
+ * through memory). Reads are not given values here; the search does that by choosing whom they read from.
+ *
+ * As in herd7's C semantics, a control dependency covers the arms of the branch and not what follows it (that is,
+ * blocks up to the immediate postdominator). Loops are unrolled a bounded number of times; a path that would go
+ * on is cut and marked. Allocation, interrupts, IPIs and call_rcu are not covered: `explore` is for these.
+ */
+import type { BinOp, FenceKind, Order, Reg, ThreadIr, UnOp, Val, VisibleInstr } from "../../lang/ir.ts";
+import { evalBin, evalUn } from "../../lang/ir.ts";
+import { postdominators } from "./postdom.ts";
+
+/** A value: a constant, or an expression over the reads of the path. */
+export type Sym = number | SymNode;
+export type SymNode =
+  | { readonly k: "read"; readonly event: number }
+  | { readonly k: "bin"; readonly fn: BinOp; readonly a: Sym; readonly b: Sym }
+  | { readonly k: "un"; readonly fn: UnOp; readonly a: Sym };
+
+/** Event kinds, LKMM names: LKR/LKW/UL spin_lock and unlock, LF failed trylock, RL/RU spin_is_locked true/false. */
+export type EventKind =
+  | "R"
+  | "W"
+  | "F"
+  | "LKR"
+  | "LKW"
+  | "UL"
+  | "LF"
+  | "RL"
+  | "RU"
+  | "rcu-lock"
+  | "rcu-unlock"
+  | "sync-rcu"
+  | "srcu-lock"
+  | "srcu-unlock"
+  | "sync-srcu";
+
+export interface PathEvent {
+  readonly kind: EventKind;
+  readonly fence: FenceKind | null;
+  readonly order: Order;
+  /** Address, -1 for events without one. */
+  readonly loc: number;
+  /** What the address was computed as: its value is tied to `loc` by a constraint. */
+  readonly addr: Sym;
+  /** What a write stores; for a read, the node that stands for its value. */
+  readonly value: Sym;
+  readonly addrDeps: readonly number[];
+  readonly dataDeps: readonly number[];
+  readonly ctrlDeps: readonly number[];
+  /** The other half of a read-modify-write, -1 if there is none. */
+  readonly rmw: number;
+  /** A failed RMW: a read whose ordering tag counts for nothing. */
+  readonly failed: boolean;
+  readonly pos: number;
+}
+
+/** The path is taken only if `sym == value` (or, `eq` false, differs from it). */
+export interface Constraint {
+  readonly sym: Sym;
+  readonly eq: boolean;
+  readonly value: number;
+  /** It ties an address: an execution that leaves it undetermined has no meaning and is dropped. */
+  readonly address: boolean;
+}
+
+export interface Path {
+  readonly events: readonly PathEvent[];
+  /** Final value of every register. */
+  readonly regs: readonly Sym[];
+  readonly constraints: readonly Constraint[];
+  /** Cut at the unrolling bound. */
+  readonly bounded: boolean;
+  /** Position of an access to something that is no location, or -1. */
+  readonly invalid: number;
+}
+
+/** The program cannot be enumerated: it uses what this engine does not cover, or is too large for it. */
+export class EnumerateError extends Error {
+  readonly kind: "unsupported" | "gave-up" | "invalid-address";
+  constructor(kind: EnumerateError["kind"], message: string) {
+    super(message);
+    this.name = "EnumerateError";
+    this.kind = kind;
+  }
+}
+
+export interface PathOptions {
+  /** How often a block may be entered again; herd7's -unroll. */
+  readonly unroll: number;
+  /** Most paths of one thread. */
+  readonly maxPaths: number;
+  /** Most events of one path. */
+  readonly maxEvents: number;
+  /** Every location, for accesses through a computed address. */
+  readonly locations: readonly number[];
+}
+
+const NONE: readonly number[] = [];
+
+export function unionDeps(a: readonly number[], b: readonly number[]): readonly number[] {
+  if (a.length === 0 || a === b) return b;
+  if (b.length === 0) return a;
+  const out = a.slice();
+  for (const x of b) if (!out.includes(x)) out.push(x);
+  return out;
+}
+
+export function symBin(fn: BinOp, a: Sym, b: Sym): Sym {
+  if (typeof a === "number" && typeof b === "number") return evalBin(fn, a, b);
+  if (a === b && (fn === "xor" || fn === "sub")) return 0;
+  return { k: "bin", fn, a, b };
+}
+
+export function symUn(fn: UnOp, a: Sym): Sym {
+  return typeof a === "number" ? evalUn(fn, a) : { k: "un", fn, a };
+}
+
+interface Control {
+  readonly deps: readonly number[];
+  readonly until: number;
+}
+
+class State {
+  block = 0;
+  at = 0;
+  readonly sym: Sym[];
+  readonly deps: (readonly number[])[];
+  readonly events: PathEvent[];
+  readonly constraints: Constraint[];
+  control: readonly Control[];
+  readonly visits: number[];
+
+  constructor(from: State | null, nregs: number, nblocks: number) {
+    this.sym = from === null ? new Array<Sym>(nregs).fill(0) : from.sym.slice();
+    this.deps = from === null ? new Array<readonly number[]>(nregs).fill(NONE) : from.deps.slice();
+    this.events = from === null ? [] : from.events.slice();
+    this.constraints = from === null ? [] : from.constraints.slice();
+    this.control = from === null ? [] : from.control;
+    this.visits = from === null ? new Array<number>(nblocks).fill(0) : from.visits.slice();
+    this.block = from === null ? 0 : from.block;
+    this.at = from === null ? 0 : from.at;
+  }
+}
+
+/** All paths of a thread. */
+export function pathsOf(thread: ThreadIr, options: PathOptions): Path[] {
+  return new PathWalk(thread, options).run();
+}
+
+class PathWalk {
+  readonly thread: ThreadIr;
+  readonly options: PathOptions;
+  readonly ipdom: readonly number[];
+  readonly out: Path[] = [];
+  readonly work: State[] = [];
+
+  constructor(thread: ThreadIr, options: PathOptions) {
+    this.thread = thread;
+    this.options = options;
+    this.ipdom = postdominators(thread.blocks);
+  }
+
+  run(): Path[] {
+    const first = new State(null, this.thread.nregs, this.thread.blocks.length);
+    this.work.push(first);
+    for (let s = this.work.pop(); s !== undefined; s = this.work.pop()) {
+      this.#walk(s);
+      if (this.out.length > this.options.maxPaths)
+        throw new EnumerateError("gave-up", `${this.thread.name} has more than ${this.options.maxPaths} paths`);
+    }
+    return this.out;
+  }
+
+  #walk(s: State): void {
+    for (;;) {
+      const block = this.thread.blocks[s.block]!; // targets are blocks of the thread
+      while (s.at < block.instrs.length) {
+        const i = block.instrs[s.at++]!; // the index is in range
+        switch (i.op) {
+          case "mov":
+            s.sym[i.dst] = this.#val(s, i.a);
+            s.deps[i.dst] = this.#deps(s, i.a);
+            break;
+          case "bin": {
+            const v = symBin(i.fn, this.#val(s, i.a), this.#val(s, i.b));
+            s.deps[i.dst] = unionDeps(this.#deps(s, i.a), this.#deps(s, i.b));
+            s.sym[i.dst] = v;
+            break;
+          }
+          case "un":
+            s.sym[i.dst] = symUn(i.fn, this.#val(s, i.a));
+            s.deps[i.dst] = this.#deps(s, i.a);
+            break;
+          case "cpu":
+            s.sym[i.dst] = this.thread.cpu;
+            s.deps[i.dst] = NONE;
+            break;
+          case "aget":
+          case "aset":
+          case "assert":
+            throw new EnumerateError("unsupported", `'${i.op}' is not supported by the enumerating engine`);
+          default:
+            if (!this.#visible(s, i)) return;
+        }
+      }
+      const end = block.end;
+      if (end.op === "return") return this.#finish(s, false, -1);
+      let to = 0;
+      if (end.op === "jump") {
+        to = end.to;
+      } else {
+        const cond = this.#val(s, end.cond);
+        const deps = this.#deps(s, end.cond);
+        const until = this.ipdom[s.block] ?? -1;
+        if (deps.length > 0) s.control = [...s.control, { deps, until }];
+        if (typeof cond === "number") {
+          to = cond !== 0 ? end.then : end.else;
+        } else {
+          const other = new State(s, 0, 0);
+          if (this.#assume(other, cond, true, 0, false) && this.#enter(other, end.else)) this.work.push(other);
+          if (!this.#assume(s, cond, false, 0, false)) return;
+          to = end.then;
+        }
+      }
+      if (!this.#enter(s, to)) return;
+    }
+  }
+
+  /** Moves to a block; false if the path ends at the unrolling bound. */
+  #enter(s: State, to: number): boolean {
+    s.block = to;
+    s.at = 0;
+    if (s.control.some((c) => c.until === to)) s.control = s.control.filter((c) => c.until !== to);
+    const visits = (s.visits[to] ?? 0) + 1;
+    s.visits[to] = visits;
+    if (visits <= this.options.unroll + 1) return true;
+    this.#finish(s, true, -1);
+    return false;
+  }
+
+  #finish(s: State, bounded: boolean, invalid: number): void {
+    this.out.push({ events: s.events, regs: s.sym, constraints: s.constraints, bounded, invalid });
+  }
+
+  #val(s: State, v: Val): Sym {
+    if (v.reg < 0) return v.imm;
+    const r = s.sym[v.reg] ?? 0;
+    return v.imm === 0 ? r : symBin("add", r, v.imm);
+  }
+
+  #deps(s: State, v: Val): readonly number[] {
+    return v.reg < 0 ? NONE : (s.deps[v.reg] ?? NONE);
+  }
+
+  /** Adds a constraint; false if it contradicts one that is there. */
+  #assume(s: State, sym: Sym, eq: boolean, value: number, address: boolean): boolean {
+    if (typeof sym === "number") return (sym === value) === eq;
+    for (const c of s.constraints) {
+      if (c.sym !== sym) continue;
+      if (c.value === value) {
+        if (c.eq !== eq) return false;
+        return true;
+      }
+      if (c.eq && eq) return false;
+    }
+    s.constraints.push({ sym, eq, value, address });
+    return true;
+  }
+
+  #event(s: State, e: Partial<PathEvent> & { kind: EventKind; pos: number }): number {
+    if (s.events.length >= this.options.maxEvents)
+      throw new EnumerateError("gave-up", `${this.thread.name} has more than ${this.options.maxEvents} events`);
+    let ctrlDeps = NONE;
+    for (const c of s.control) ctrlDeps = unionDeps(ctrlDeps, c.deps);
+    return (
+      s.events.push({
+        kind: e.kind,
+        fence: e.fence ?? null,
+        order: e.order ?? "plain",
+        loc: e.loc ?? -1,
+        addr: e.addr ?? 0,
+        value: e.value ?? 0,
+        addrDeps: e.addrDeps ?? NONE,
+        dataDeps: e.dataDeps ?? NONE,
+        ctrlDeps,
+        rmw: e.rmw ?? -1,
+        failed: e.failed ?? false,
+        pos: e.pos,
+      }) - 1
+    );
+  }
+
+  /** Runs a visible instruction; false if the path has been given to others or has ended. */
+  #visible(s: State, i: VisibleInstr): boolean {
+    switch (i.op) {
+      case "fence":
+        this.#event(s, { kind: "F", fence: i.kind, pos: i.pos });
+        return true;
+      case "rcu_read_lock":
+        this.#event(s, { kind: "rcu-lock", pos: i.pos });
+        return true;
+      case "rcu_read_unlock":
+        this.#event(s, { kind: "rcu-unlock", pos: i.pos });
+        return true;
+      case "synchronize_rcu":
+        this.#event(s, { kind: "sync-rcu", pos: i.pos });
+        return true;
+      case "call_rcu":
+      case "local_irq_save":
+      case "local_irq_restore":
+      case "smp_call_function":
+      case "alloc":
+      case "free":
+      case "revive":
+      case "choose":
+        throw new EnumerateError("unsupported", `'${i.op}' is not supported by the enumerating engine`);
+      default: {
+        const addr = this.#val(s, i.addr);
+        const deps = this.#deps(s, i.addr);
+        const here = this.options.locations;
+        if (typeof addr === "number") {
+          if (here.includes(addr)) return this.#access(s, i, addr, addr, deps);
+          this.#finish(s, false, i.pos);
+          return false;
+        }
+        // A computed address: one path for each location that it may be, and one for anything else.
+        for (const loc of here) {
+          const t = new State(s, 0, 0);
+          if (this.#assume(t, addr, true, loc, true) && this.#access(t, i, loc, addr, deps)) this.work.push(t);
+        }
+        for (const loc of here) if (!this.#assume(s, addr, false, loc, true)) return false;
+        this.#finish(s, false, i.pos);
+        return false;
+      }
+    }
+  }
+
+  #set(s: State, dst: Reg, value: Sym, deps: readonly number[]): void {
+    s.sym[dst] = value;
+    s.deps[dst] = deps;
+  }
+
+  #read(s: State, e: Partial<PathEvent> & { kind: EventKind; pos: number }): number {
+    return this.#event(s, { ...e, value: { k: "read", event: s.events.length } });
+  }
+
+  /** An access to a known location. Forks go to the work list; the caller goes on with `s`. */
+  #access(
+    s: State,
+    i: Extract<VisibleInstr, { addr: Val }>,
+    loc: number,
+    addr: Sym,
+    addrDeps: readonly number[],
+  ): boolean {
+    const at = { loc, addr, addrDeps, pos: i.pos };
+    switch (i.op) {
+      case "load": {
+        const r = this.#read(s, { kind: "R", order: i.order, ...at });
+        this.#set(s, i.dst, { k: "read", event: r }, [r]);
+        return true;
+      }
+      case "store":
+        this.#event(s, { kind: "W", order: i.order, value: this.#val(s, i.a), dataDeps: this.#deps(s, i.a), ...at });
+        return true;
+      case "await": {
+        const r = this.#read(s, { kind: "R", order: i.order, ...at });
+        const node: Sym = { k: "read", event: r };
+        this.#set(s, i.dst, node, [r]);
+        const a = this.#val(s, i.a);
+        if (typeof a === "number") return this.#assume(s, node, i.cmp === "eq", a, false);
+        return this.#assume(s, symBin(i.cmp, node, a), false, 0, false);
+      }
+      case "rmw":
+        return this.#rmw(s, i, at);
+      case "spin_lock":
+        this.#lock(s, at);
+        return true;
+      case "spin_unlock":
+        this.#event(s, { kind: "UL", order: "release", ...at });
+        return true;
+      case "spin_trylock": {
+        const failed = new State(s, 0, 0);
+        const lf = this.#event(failed, { kind: "LF", order: "once", ...at });
+        this.#set(failed, i.dst, 0, [lf]);
+        this.work.push(failed);
+        this.#set(s, i.dst, 1, [this.#lock(s, at)]);
+        return true;
+      }
+      case "spin_is_locked": {
+        const unlocked = new State(s, 0, 0);
+        const ru = this.#event(unlocked, { kind: "RU", order: "once", ...at });
+        this.#set(unlocked, i.dst, 0, [ru]);
+        this.work.push(unlocked);
+        const rl = this.#event(s, { kind: "RL", order: "once", ...at });
+        this.#set(s, i.dst, 1, [rl]);
+        return true;
+      }
+      case "srcu_read_lock": {
+        const r = this.#read(s, { kind: "srcu-lock", order: "once", ...at });
+        this.#set(s, i.dst, { k: "read", event: r }, [r]);
+        return true;
+      }
+      case "srcu_read_unlock":
+        this.#event(s, {
+          kind: "srcu-unlock",
+          order: "once",
+          value: this.#val(s, i.a),
+          dataDeps: this.#deps(s, i.a),
+          ...at,
+        });
+        return true;
+      case "synchronize_srcu":
+        this.#event(s, { kind: "sync-srcu", ...at });
+        return true;
+      default:
+        throw new EnumerateError("unsupported", `'${i.op}' is not supported by the enumerating engine`);
+    }
+  }
+
+  #lock(s: State, at: { loc: number; addr: Sym; addrDeps: readonly number[]; pos: number }): number {
+    const r = this.#event(s, { kind: "LKR", order: "acquire", rmw: s.events.length + 1, ...at });
+    this.#event(s, { kind: "LKW", order: "once", rmw: r, ...at });
+    return r;
+  }
+
+  #rmw(
+    s: State,
+    i: Extract<VisibleInstr, { op: "rmw" }>,
+    at: { loc: number; addr: Sym; addrDeps: readonly number[]; pos: number },
+  ): boolean {
+    const a = this.#val(s, i.a);
+    const b = this.#val(s, i.b);
+    const aDeps = this.#deps(s, i.a);
+    const bDeps = this.#deps(s, i.b);
+    if (i.fn === "cmpxchg" || i.fn === "add_unless") {
+      const other = i.fn === "cmpxchg" ? a : b;
+      const failed = new State(s, 0, 0);
+      const r = this.#read(failed, { kind: "R", order: i.order, failed: true, ...at });
+      this.#set(failed, i.dst, { k: "read", event: r }, [r]);
+      // cmpxchg fails where the old value differs from the expected one, add_unless where it is the one to spare.
+      const equal = i.fn === "cmpxchg";
+      const tie = (t: State, eq: boolean): boolean =>
+        typeof other === "number"
+          ? this.#assume(t, { k: "read", event: s.events.length }, eq, other, false)
+          : this.#assume(t, symBin("eq", { k: "read", event: s.events.length }, other), !eq, 0, false);
+      if (tie(failed, !equal)) this.work.push(failed);
+      if (!tie(s, equal)) return false;
+    }
+    const r = this.#read(s, { kind: "R", order: i.order, rmw: s.events.length + 1, ...at });
+    const node = s.events[r]!.value; // just added
+    let value: Sym;
+    let dataDeps = aDeps;
+    switch (i.fn) {
+      case "xchg":
+        value = a;
+        break;
+      case "cmpxchg":
+        value = b;
+        dataDeps = bDeps;
+        break;
+      case "add_unless":
+        value = symBin("add", node, a);
+        break;
+      default:
+        value = symBin(i.fn, node, a);
+    }
+    this.#event(s, { kind: "W", order: i.order, value, dataDeps, rmw: r, ...at });
+    this.#set(s, i.dst, node, [r]);
+    return true;
+  }
+}

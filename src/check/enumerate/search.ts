@@ -1,0 +1,484 @@
+/**
+ * Search over the executions of one candidate: for each location a coherence order, then for each read a source.
+ * Coherence and atomicity hold by construction: along each thread the positions of same-location accesses in the
+ * coherence order may not decrease, a read-modify-write reads the write just before its own, a spin_lock() the unlock
+ * just before its section. Between locations the model's monotone axioms are asked twice: of the edges chosen so
+ * far (if they are bad already, no completion is good), and of these with every edge still possible (if that union
+ * is good, every completion is, and only has to be counted). When besides the condition is decided, the rest is
+ * a product. This is why rings of many readers take time linear in their length and not 2^reads.
+ */
+import type { BoundModel } from "../models/model.ts";
+import type { Candidate, Com, Critical, LocPlan } from "./candidate.ts";
+import { criticalSections, INIT, UNSET } from "./candidate.ts";
+import type { Constraint, Sym } from "./path.ts";
+import { EnumerateError } from "./path.ts";
+import type { Tally } from "./tally.ts";
+import { UNDETERMINED, Values } from "./values.ts";
+
+interface Plan {
+  readonly plan: LocPlan;
+  /** Writes of each thread in program order; for a lock, one entry per critical section. */
+  readonly queues: readonly (readonly number[])[];
+  readonly sections: ReadonlyMap<number, Critical> | null;
+  readonly count: number;
+  /** Reads to be given a source, in an order that respects each thread's. */
+  readonly reads: readonly number[];
+  /** Per read, the same-thread accesses of the location before and the next write after it, -1 if none. */
+  readonly before: readonly number[];
+  readonly nextWrite: readonly number[];
+  /** Number of local configurations, -1 if not counted yet, and the union of their edges. */
+  ways: number;
+  mayRf: Int32Array | null;
+  mayCo: Int32Array | null;
+  mayFr: Int32Array | null;
+  /** Observed slots that this location decides, and the distinct values that its configurations give them. */
+  slots: readonly number[];
+  tuples: number[][] | null;
+}
+
+interface Tie {
+  readonly thread: number;
+  readonly c: Constraint;
+}
+
+/** Local configurations beyond which a location is not counted on its own. */
+const MAX_WAYS = 20_000;
+
+export class Search {
+  readonly c: Candidate;
+  readonly model: BoundModel;
+  readonly com: Com;
+  readonly values: Values;
+  readonly tally: Tally;
+  readonly #plans: Plan[];
+  readonly #order: Int32Array[];
+  readonly #placed: Int32Array;
+  readonly #next: Int32Array[];
+  readonly #pos: Int32Array;
+  readonly #ties: readonly Tie[];
+  readonly #union: Com;
+  readonly #observed: readonly (Sym | null)[];
+  readonly #observedThread: readonly number[];
+  readonly #observedLoc: readonly number[];
+  readonly #slotValues: number[];
+  readonly #boxable: boolean;
+  readonly #suffix: Float64Array;
+  #safe = false;
+  #counting: Plan | null = null;
+  #countingKeys: Set<string> | null = null;
+
+  constructor(c: Candidate, model: BoundModel, tally: Tally) {
+    this.c = c;
+    this.model = model;
+    this.tally = tally;
+    this.com = c.newCom();
+    this.#union = c.newCom();
+    this.values = new Values(c, this.com);
+    this.#pos = new Int32Array(c.n);
+    this.#plans = c.plans.map((p) => preparePlan(c, p));
+    this.#plans.sort((a, b) => Number(b.plan.lock) - Number(a.plan.lock));
+    this.#order = this.#plans.map((p) => new Int32Array(p.plan.writes.length + 1));
+    this.#placed = new Int32Array(this.#plans.length);
+    this.#next = this.#plans.map((p) => new Int32Array(p.queues.length));
+    this.#suffix = new Float64Array(this.#plans.length + 1).fill(1);
+    const ties: Tie[] = [];
+    c.paths.forEach((p, thread) => {
+      for (const t of p.constraints) ties.push({ thread, c: t });
+    });
+    this.#ties = ties;
+    const { slots } = tally;
+    this.#observed = slots.map((s) => (s.k === "reg" ? (c.paths[s.thread]?.regs[s.reg] ?? 0) : null));
+    this.#observedThread = slots.map((s) => (s.k === "reg" ? s.thread : -1));
+    this.#observedLoc = slots.map((s) => (s.k === "loc" ? this.#plans.findIndex((p) => p.plan.loc === s.loc) : -1));
+    this.#slotValues = slots.map(() => Number.NaN);
+    slots.forEach((s, i) => {
+      if (s.k === "loc" && this.#observedLoc[i] === -1) this.#slotValues[i] = tally.initial(s.loc);
+    });
+    this.#boxable = this.#assignSlots();
+  }
+
+  run(): void {
+    // Counted before anything is placed, because counting borrows the location's slots.
+    for (let i = this.#plans.length - 1; i >= 0; i--) this.#suffix[i] = this.#suffix[i + 1]! * this.#ways(i);
+    this.#location(0);
+  }
+
+  /** Whether every observed value is decided by one location alone, and which slots each location decides. */
+  #assignSlots(): boolean {
+    const slots: number[][] = this.#plans.map(() => []);
+    let ok = this.#plans.every((p) => p.plan.writes.every((w) => typeof this.c.events[w]!.value === "number"));
+    this.#observed.forEach((sym, i) => {
+      if (sym === null) {
+        const li = this.#observedLoc[i]!; // parallel arrays
+        if (li >= 0) slots[li]!.push(i);
+      } else if (typeof sym !== "number") {
+        if (sym.k !== "read") {
+          ok = false;
+          return;
+        }
+        const node = this.c.node(this.#observedThread[i]!, sym.event);
+        const li = this.#plans.findIndex((p) => p.plan.reads.includes(node));
+        if (li >= 0) slots[li]!.push(i);
+        else ok = false;
+      }
+    });
+    this.#plans.forEach((p, i) => {
+      p.slots = slots[i]!; // parallel arrays
+    });
+    return ok;
+  }
+
+  // ---- locations -------------------------------------------------------------------------------------------------
+
+  #location(li: number): void {
+    if (li === this.#plans.length) {
+      this.#leaf();
+      return;
+    }
+    const wasSafe = this.#safe;
+    if (li > 0 && !this.#safe && this.#rest(li) > 1) {
+      this.tally.step();
+      if (!this.model.consistent(this.com)) {
+        this.tally.pruned++;
+        return;
+      }
+    }
+    if (!this.model.judges || this.tally.flagged) {
+      if (!this.#safe && this.#rest(li) >= 4 && this.#allGood(li)) this.#safe = true;
+      if (this.#safe && this.#rest(li) >= 2 && this.#product(li)) {
+        this.#safe = wasSafe;
+        return;
+      }
+    }
+    this.#place(li);
+    this.#safe = wasSafe;
+  }
+
+  /** Upper bound on the executions below, from location `li` on: the product of the local configurations. */
+  #rest(li: number): number {
+    return this.#suffix[li]!; // filled by run()
+  }
+
+  /** Counts the configurations of a location by itself and collects the union of their edges. */
+  #ways(li: number): number {
+    const p = this.#plans[li]!; // in range
+    if (p.ways >= 0) return p.ways;
+    const size = this.c.n * this.c.words;
+    p.ways = 0;
+    p.mayRf = new Int32Array(size);
+    p.mayCo = new Int32Array(size);
+    p.mayFr = new Int32Array(size);
+    p.tuples = [];
+    const outer = this.#counting;
+    const keys = this.#countingKeys;
+    this.#counting = p;
+    this.#countingKeys = new Set();
+    this.#place(li);
+    this.#counting = outer;
+    this.#countingKeys = keys;
+    if (p.ways > MAX_WAYS) {
+      p.ways = Number.POSITIVE_INFINITY;
+      p.tuples = null;
+    }
+    return p.ways;
+  }
+
+  /** Whether every completion from `li` on is consistent: the union of all their edges is. */
+  #allGood(li: number): boolean {
+    const u = this.#union;
+    u.rf.set(this.com.rf);
+    u.co.set(this.com.co);
+    u.fr.set(this.com.fr);
+    for (let i = li; i < this.#plans.length; i++) {
+      const p = this.#plans[i]!; // in range
+      if (this.#ways(i) === Number.POSITIVE_INFINITY || p.mayRf === null || p.mayCo === null || p.mayFr === null) return false;
+      for (let k = 0; k < u.rf.length; k++) {
+        u.rf[k]! |= p.mayRf[k]!;
+        u.co[k]! |= p.mayCo[k]!;
+        u.fr[k]! |= p.mayFr[k]!;
+      }
+    }
+    this.tally.step();
+    return this.model.consistent(u);
+  }
+
+  /** Counts everything from `li` on as a product, if it is one and the condition is decided; false if not. */
+  #product(li: number): boolean {
+    if (!this.#boxable) return false;
+    for (const t of this.#ties) if (Number.isNaN(this.values.of(t.thread, t.c.sym))) return false;
+    if (!this.#tied()) return true;
+    const slots = this.#readSlots(li);
+    const filter = this.tally.filter(slots);
+    const holds = this.tally.condition(slots);
+    if (filter === -1 || (filter === 1 && holds === -1)) return false;
+    if (filter === 0) return true;
+    const factors: { slots: readonly number[]; tuples: readonly number[][] }[] = [];
+    for (let i = li; i < this.#plans.length; i++) {
+      const p = this.#plans[i]!; // in range
+      if (p.tuples === null) return false;
+      if (p.slots.length > 0) factors.push({ slots: p.slots, tuples: p.tuples });
+    }
+    for (const f of this.model.staticFlags) this.tally.flags.add(f);
+    this.tally.addBox(this.#rest(li), holds === 1, slots, factors);
+    return true;
+  }
+
+  // ---- coherence order of one location ---------------------------------------------------------------------------
+
+  #place(li: number): void {
+    const p = this.#plans[li]!; // in range
+    const k = this.#placed[li]!; // in range
+    if (k === p.count) {
+      this.#source(li, 0);
+      return;
+    }
+    if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
+    const order = this.#order[li]!; // in range
+    if (p.sections !== null && k > 0 && p.sections.get(order[k - 1]!) !== undefined) return; // held for ever
+    const next = this.#next[li]!; // in range
+    const { com, c } = this;
+    const W = c.words;
+    for (let q = 0; q < p.queues.length; q++) {
+      const w = p.queues[q]![next[q]!];
+      if (w === undefined) continue;
+      next[q]!++;
+      const section = p.sections?.get(w);
+      const r = section === undefined ? c.rmw[w]! : section.lkr;
+      let used = this.#append(li, w);
+      if (section !== undefined && section.ul >= 0) used += this.#append(li, section.ul);
+      if (r >= 0) {
+        const src = k === 0 ? INIT : order[k - 1]!;
+        com.src[r] = src;
+        this.#pos[r] = k;
+        if (src !== INIT) com.rf[src * W + (r >> 5)]! |= 1 << (r & 31);
+        for (let i = k; i < k + used; i++) this.#edge(com.fr, r, order[i]!);
+      }
+      if (r < 0 || this.#tied()) {
+        let good = true;
+        if (!this.#safe && this.#counting === null && p.count >= 4 && k + used < p.count && k > 0) {
+          this.tally.step();
+          good = this.model.consistent(com);
+          if (!good) this.tally.pruned++;
+        }
+        if (good) this.#place(li);
+      }
+      if (r >= 0) {
+        const src = com.src[r]!;
+        if (src !== INIT) com.rf[src * W + (r >> 5)]! &= ~(1 << (r & 31));
+        com.fr.fill(0, r * W, (r + 1) * W);
+        com.src[r] = UNSET;
+      }
+      for (; used > 0; used--) this.#remove(li);
+      next[q]!--;
+    }
+  }
+
+  /** Puts w at the end of the coherence order, with the co and fr edges into it. */
+  #append(li: number, w: number): number {
+    const order = this.#order[li]!; // in range
+    const k = this.#placed[li]!++; // in range
+    for (let i = 0; i < k; i++) {
+      const earlier = order[i]!; // placed
+      this.#edge(this.com.co, earlier, w);
+      const r = this.c.rmw[earlier]!;
+      if (r >= 0) this.#edge(this.com.fr, r, w);
+    }
+    order[k] = w;
+    this.#pos[w] = k + 1;
+    return 1;
+  }
+
+  #remove(li: number): void {
+    const order = this.#order[li]!; // in range
+    const k = --this.#placed[li]!; // in range
+    const w = order[k]!; // placed
+    const W = this.c.words;
+    const bit = ~(1 << (w & 31));
+    for (let i = 0; i < k; i++) {
+      const earlier = order[i]!; // placed
+      this.com.co[earlier * W + (w >> 5)]! &= bit;
+      const r = this.c.rmw[earlier]!;
+      if (r >= 0) this.com.fr[r * W + (w >> 5)]! &= bit;
+    }
+  }
+
+  #edge(a: Int32Array, i: number, j: number): void {
+    a[i * this.c.words + (j >> 5)]! |= 1 << (j & 31);
+  }
+
+  // ---- sources of the reads of one location ----------------------------------------------------------------------
+
+  #source(li: number, k: number): void {
+    const p = this.#plans[li]!; // in range
+    const r = p.reads[k];
+    if (r === undefined) {
+      if (this.#counting === p) this.#counted(li, p);
+      else this.#location(li + 1);
+      return;
+    }
+    if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
+    const { com, c } = this;
+    const W = c.words;
+    const order = this.#order[li]!; // in range
+    const placed = this.#placed[li]!; // in range
+    const before = p.before[k]!; // parallel arrays
+    const after = p.nextWrite[k]!; // parallel arrays
+    const lo = before < 0 ? 0 : this.#pos[before]!;
+    const hi = after < 0 ? placed : this.#pos[after]! - 1;
+    for (let pos = lo; pos <= hi; pos++) {
+      const src = pos === 0 ? INIT : order[pos - 1]!;
+      if (p.sections !== null && !this.#lockSource(p, r, src)) continue;
+      com.src[r] = src;
+      this.#pos[r] = pos;
+      if (src !== INIT) com.rf[src * W + (r >> 5)]! |= 1 << (r & 31);
+      for (let i = pos; i < placed; i++) this.#edge(com.fr, r, order[i]!);
+      if (this.#counting !== null || this.#tied()) this.#source(li, k + 1);
+      if (src !== INIT) com.rf[src * W + (r >> 5)]! &= ~(1 << (r & 31));
+      com.fr.fill(0, r * W, (r + 1) * W);
+    }
+    com.src[r] = UNSET;
+  }
+
+  /** What a failed trylock or spin_is_locked() may read: lock.cat's rules. */
+  #lockSource(p: Plan, r: number, src: number): boolean {
+    const { c } = this;
+    const t = c.thread[r]!; // a node
+    const kind = c.events[r]!.kind; // a node
+    let open = -1;
+    let lastUnlock = -1;
+    for (const seq of p.plan.sequences) {
+      if (c.thread[seq[0]!] !== t) continue;
+      for (const i of seq) {
+        if (i === r) break;
+        if (c.events[i]!.kind === "LKW") open = i;
+        else if (c.events[i]!.kind === "UL") {
+          open = -1;
+          lastUnlock = i;
+        }
+      }
+    }
+    if (kind === "RU") {
+      if (src === INIT) return true;
+      if (c.events[src]!.kind !== "UL") return false;
+      return c.thread[src] !== t || (src === lastUnlock && open === -1);
+    }
+    if (src === INIT || c.events[src]!.kind !== "LKW") return false;
+    return open >= 0 ? src === open : c.thread[src] !== t;
+  }
+
+  #counted(li: number, p: Plan): void {
+    p.ways++;
+    const { rf, co, fr } = this.com;
+    const { mayRf, mayCo, mayFr } = p;
+    if (mayRf !== null && mayCo !== null && mayFr !== null) {
+      // Only rows of this location can be set while it alone is enumerated, or were set by locations before.
+      for (const list of [p.plan.writes, p.plan.reads]) {
+        for (const i of list) {
+          for (let k = i * this.c.words; k < (i + 1) * this.c.words; k++) {
+            mayRf[k]! |= rf[k]!;
+            mayCo[k]! |= co[k]!;
+            mayFr[k]! |= fr[k]!;
+          }
+        }
+      }
+    }
+    if (p.tuples === null || !this.#boxable || p.slots.length === 0) return;
+    const tuple = p.slots.map((s) => this.#slotValue(s, li));
+    const key = tuple.join(",");
+    if (this.#countingKeys?.has(key) === false) {
+      this.#countingKeys.add(key);
+      p.tuples.push(tuple);
+    }
+  }
+
+  // ---- values ----------------------------------------------------------------------------------------------------
+
+  /** Whether no constraint of a path is violated yet. */
+  #tied(): boolean {
+    if (this.#counting !== null) return true;
+    for (const t of this.#ties) {
+      const v = this.values.of(t.thread, t.c.sym);
+      if (v >= UNDETERMINED) {
+        if (t.c.address) return false;
+      } else if (!Number.isNaN(v) && (v === t.c.value) !== t.c.eq) return false;
+    }
+    return true;
+  }
+
+  #slotValue(slot: number, decided: number): number {
+    const sym = this.#observed[slot]!; // parallel arrays
+    if (sym !== null) return this.values.of(this.#observedThread[slot]!, sym);
+    const li = this.#observedLoc[slot]!; // parallel arrays
+    if (li < 0) return this.#slotValues[slot]!;
+    if (li > decided) return Number.NaN;
+    const p = this.#plans[li]!; // in range
+    const placed = this.#placed[li]!; // in range
+    if (p.sections !== null || placed === 0) return p.plan.init;
+    return this.values.write(this.#order[li]![placed - 1]!);
+  }
+
+  /** Observed values; NaN for what locations from `li` on decide. */
+  #readSlots(li: number): number[] {
+    const out = this.#slotValues;
+    for (let s = 0; s < out.length; s++) out[s] = this.#slotValue(s, li - 1);
+    return out;
+  }
+
+  #leaf(): void {
+    this.tally.step();
+    if (!this.#tied()) return;
+    if (!this.#safe && !this.model.consistent(this.com)) return;
+    const slots = this.#readSlots(this.#plans.length);
+    if (this.tally.filter(slots) === 0) return;
+    for (const p of this.c.paths) {
+      if (p.invalid >= 0) throw new EnumerateError("invalid-address", "an access goes to something that is no location");
+    }
+    const holds = this.tally.condition(slots) === 1;
+    for (const f of this.model.staticFlags) this.tally.flags.add(f);
+    if (this.model.judges) this.model.judge(this.com, this.tally.flags, (node) => this.#nodeValue(node));
+    this.tally.addExecution(holds, slots, this.c, this.com);
+  }
+
+  #nodeValue(node: number): number {
+    return this.c.events[node]!.kind.startsWith("W") || this.c.events[node]!.kind === "srcu-unlock"
+      ? this.values.write(node)
+      : this.values.read(node);
+  }
+}
+
+function preparePlan(c: Candidate, plan: LocPlan): Plan {
+  const isW = new Set(plan.writes);
+  const reads: number[] = [];
+  const before: number[] = [];
+  const nextWrite: number[] = [];
+  const sections = plan.lock ? new Map<number, Critical>() : null;
+  const queues: number[][] = [];
+  let count = 0;
+  if (sections !== null) {
+    for (const list of criticalSections(c, plan) ?? []) {
+      queues.push(list.map((s) => s.lkw));
+      for (const s of list) {
+        sections.set(s.lkw, s);
+        count += s.ul >= 0 ? 2 : 1;
+      }
+    }
+  } else {
+    for (const seq of plan.sequences) queues.push(seq.filter((i) => isW.has(i)));
+    count = plan.writes.length;
+  }
+  for (const seq of plan.sequences) {
+    for (let k = 0; k < seq.length; k++) {
+      const r = seq[k]!; // in range
+      const kind = c.events[r]!.kind;
+      if (isW.has(r) || c.rmw[r]! >= 0) continue;
+      if (sections !== null && kind !== "LF" && kind !== "RL" && kind !== "RU")
+        throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
+      reads.push(r);
+      before.push(k > 0 ? seq[k - 1]! : -1);
+      nextWrite.push(seq.slice(k + 1).find((i) => isW.has(i)) ?? -1);
+    }
+  }
+  if (sections !== null && plan.writes.some((w) => !["LKW", "UL"].includes(c.events[w]!.kind)))
+    throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
+  return { plan, queues, sections, count, reads, before, nextWrite, ways: -1, mayRf: null, mayCo: null, mayFr: null, slots: [], tuples: null };
+}

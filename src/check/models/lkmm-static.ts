@@ -1,0 +1,210 @@
+/**
+ * The part of the LKMM that one path decides alone: fences, release/acquire order, dependencies, the fixed part of
+ * preserved program order, matching of RCU sections, and the flags that need no execution (unbalanced locks, mixed
+ * accesses). Computed once per path over its events and kept, since the paths of a thread take part in many
+ * candidates. Names are those of linux-kernel.cat and linux-kernel.bell (Linux 7.3).
+ */
+import { isAccess, isPlain, isRead, isWrite } from "../enumerate/candidate.ts";
+import type { Path, PathEvent } from "../enumerate/path.ts";
+
+/** Relations that a program-ordered pair may be in, as bits. */
+export const SF = 1;
+export const PO_REL = 2;
+export const ACQ_PO = 4;
+export const WMB = 8;
+export const RMB = 16;
+export const UNLOCK_LOCK = 32;
+export const PPO = 64;
+export const ADDR = 128;
+export const DATA = 256;
+export const CTRL = 512;
+/** [R4rmb];fencerel(Rmb);[~Noreturn] and its mirror image, for the bounds of plain accesses. */
+export const R_PRE = 1024;
+export const R_POST = 2048;
+
+export interface Section {
+  readonly lock: number;
+  readonly unlock: number;
+}
+
+export interface StaticPath {
+  /** Triples i, j, bits with i before j. */
+  readonly pairs: Int32Array;
+  /** Matched rcu_read_lock/unlock pairs, as event indices. */
+  readonly rcu: readonly Section[];
+  readonly flags: readonly string[];
+  /** Some write with a data dependency precedes a read of its location: dependencies may be carried through memory. */
+  readonly carries: boolean;
+  /** Smp_mb__after_unlock_lock(): lock hand-over from another thread may be a full fence. */
+  readonly afterUnlockLock: boolean;
+}
+
+const cache = new WeakMap<Path, StaticPath>();
+
+export function staticPath(path: Path): StaticPath {
+  let s = cache.get(path);
+  if (s === undefined) cache.set(path, (s = compute(path)));
+  return s;
+}
+
+export const isAcquire = (e: PathEvent): boolean =>
+  e.kind === "LKR" || (isRead(e) && e.order === "acquire" && !e.failed);
+export const isRelease = (e: PathEvent): boolean => e.kind === "UL" || (e.kind === "W" && e.order === "release");
+export const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
+const isRmw = (e: PathEvent): boolean => e.rmw >= 0 || e.failed;
+const isMb = (e: PathEvent): boolean => e.order === "mb" && !e.failed;
+const isGp = (e: PathEvent): boolean => e.kind === "sync-rcu" || e.kind === "sync-srcu";
+const isFence = (e: PathEvent, kind: string): boolean => e.kind === "F" && e.fence === kind;
+
+/** What ends a region for the mixed-accesses flag (`barrier` of the cat file). */
+const isBarrier = (e: PathEvent): boolean =>
+  (e.kind === "F" &&
+    (e.fence === "barrier" ||
+      e.fence === "rmb" ||
+      e.fence === "wmb" ||
+      e.fence === "mb" ||
+      e.fence === "before-atomic" ||
+      e.fence === "after-atomic")) ||
+  isGp(e) ||
+  e.kind === "rcu-lock" ||
+  e.kind === "rcu-unlock" ||
+  e.kind === "srcu-lock" ||
+  e.kind === "srcu-unlock" ||
+  isAcquire(e) ||
+  isRelease(e);
+
+function compute(path: Path): StaticPath {
+  const ev = path.events;
+  const n = ev.length;
+  const pairs: number[] = [];
+  const rmw = ev.map(isRmw);
+  const has = (f: (e: PathEvent) => boolean): boolean => ev.some(f);
+  const anyBefore = has((e) => isFence(e, "before-atomic"));
+  const anyAfter = has((e) => isFence(e, "after-atomic"));
+  const anySpin = has((e) => isFence(e, "after-spinlock"));
+  const anySrcu = has((e) => isFence(e, "after-srcu-read-unlock"));
+  const anyUl = has((e) => e.kind === "UL");
+  const anyAul = has((e) => isFence(e, "after-unlock-lock"));
+  let mixed = false;
+  let carries = false;
+  for (let i = 0; i < n; i++) {
+    const a = ev[i]!; // in range
+    // Sources that are no accesses only matter as ends of grace periods; see candidate.ts.
+    const aM = isAccess(a);
+    const aMarked = !isPlain(a);
+    let mb = false;
+    let rmb = false;
+    let wmb = false;
+    let gp = false;
+    let barrier = false;
+    // How far an access, a fence and another access of the conditional full fences have been seen after i.
+    let beforeAtomic = false;
+    let beforeAtomicRmw = false;
+    let afterAtomic = rmw[i]! ? 1 : 0;
+    let afterSpin = a.kind === "LKW" ? 1 : 0;
+    let afterSrcu = a.kind === "srcu-unlock" ? 1 : 0;
+    let ulk = 0;
+    let aulFence = false;
+    for (let j = i + 1; j < n; j++) {
+      const b = ev[j]!; // in range
+      if (isGp(b)) gp = true;
+      const bM = isAccess(b);
+      let bits = 0;
+      if (aM && bM) {
+        if (anyBefore && beforeAtomic && rmw[j]!) beforeAtomicRmw = true;
+        if (mb || gp || beforeAtomicRmw || afterAtomic === 2 || afterSpin === 2 || afterSrcu === 2 || aulFence) bits |= SF;
+        if (isMb(b) && isRead(b)) bits |= SF;
+        if (isMb(a) && isWrite(a)) bits |= SF;
+        if (isRelease(b)) bits |= PO_REL;
+        if (isAcquire(a)) bits |= ACQ_PO;
+        if (wmb && isWrite(a) && isWrite(b)) bits |= WMB;
+        if (rmb && isRead(a) && isRead(b) && !isNoreturn(a) && !isNoreturn(b)) bits |= RMB;
+      } else if (gp) {
+        bits |= SF;
+      }
+      if (rmb && isRead(a) && !isNoreturn(a) && !isNoreturn(b)) bits |= R_PRE;
+      if (rmb && isRead(b) && !isNoreturn(a) && !isNoreturn(b)) bits |= R_POST;
+      if (ulk === 2) bits |= UNLOCK_LOCK;
+      const addr = b.addrDeps.includes(i);
+      const data = b.dataDeps.includes(i);
+      const ctrl = b.ctrlDeps.includes(i);
+      if (addr) bits |= ADDR;
+      if (data) bits |= DATA;
+      if (ctrl) bits |= CTRL;
+      let ppo = (bits & (SF | PO_REL | ACQ_PO | WMB | RMB | UNLOCK_LOCK)) !== 0;
+      if (isWrite(b)) ppo ||= addr || data || ctrl || (aM && b.loc === a.loc);
+      if (addr && isRead(b)) ppo = true;
+      if (ppo && aMarked && !isPlain(b)) bits |= PPO;
+      if (bits !== 0) pairs.push(i, j, bits);
+      // addr;[Plain];wmb
+      if (addr && isPlain(b) && isWrite(b)) {
+        let fence = false;
+        for (let k = j + 1; k < n; k++) {
+          const w = ev[k]!; // in range
+          if (isFence(w, "wmb")) fence = true;
+          else if (fence && isWrite(w) && !isPlain(w) && aMarked) pairs.push(i, k, PPO);
+        }
+      }
+      if (aM && bM && a.loc === b.loc) {
+        if (isWrite(a) && isRead(b) && a.dataDeps.length > 0 && a.kind !== "srcu-unlock") carries = true;
+        const pw = (x: PathEvent): boolean => isPlain(x) && isWrite(x);
+        if ((pw(a) && !isPlain(b)) || (pw(b) && !isPlain(a))) {
+          if (!barrier && !isRelease(b) && !isAcquire(a)) mixed = true;
+        }
+      }
+      // What lies strictly between i and the next j.
+      if (b.kind === "F") {
+        if (b.fence === "mb") mb = true;
+        else if (b.fence === "rmb") rmb = true;
+        else if (b.fence === "wmb") wmb = true;
+        else if (b.fence === "before-atomic") beforeAtomic = true;
+        else if (b.fence === "after-atomic" && anyAfter && afterAtomic === 1) afterAtomic = 2;
+        else if (b.fence === "after-spinlock" && anySpin && afterSpin === 1) afterSpin = 2;
+        else if (b.fence === "after-srcu-read-unlock" && anySrcu && afterSrcu === 1) afterSrcu = 2;
+        else if (b.fence === "after-unlock-lock" && anyAul && ulk === 2) aulFence = true;
+      }
+      if (rmw[j]! && afterAtomic === 0) afterAtomic = 1;
+      if (b.kind === "LKW" && afterSpin === 0) afterSpin = 1;
+      if (b.kind === "srcu-unlock" && afterSrcu === 0) afterSrcu = 1;
+      if (anyUl) {
+        if (b.kind === "UL" && ulk === 0) ulk = 1;
+        else if (b.kind === "LKR" && ulk === 1) ulk = 2;
+      }
+      if (isBarrier(b)) barrier = true;
+    }
+  }
+  const flags: string[] = [];
+  if (mixed) flags.push("mixed-accesses");
+  const rcu = matchRcu(ev, flags);
+  for (const s of rcu) {
+    for (let k = s.lock + 1; k < s.unlock; k++) if (ev[k]?.kind === "sync-srcu") flags.push("invalid-sleep");
+  }
+  lockFlags(ev, flags);
+  return { pairs: Int32Array.from(pairs), rcu, flags, carries, afterUnlockLock: anyAul };
+}
+
+/** Nested brackets; unmatched ones are flagged. */
+function matchRcu(ev: readonly PathEvent[], flags: string[]): Section[] {
+  const open: number[] = [];
+  const out: Section[] = [];
+  let unmatched = false;
+  ev.forEach((e, i) => {
+    if (e.kind === "rcu-lock") open.push(i);
+    else if (e.kind === "rcu-unlock") {
+      const lock = open.pop();
+      if (lock === undefined) unmatched = true;
+      else out.push({ lock, unlock: i });
+    }
+  });
+  if (open.length > 0) flags.push("unmatched-rcu-lock");
+  if (unmatched) flags.push("unmatched-rcu-unlock");
+  return out;
+}
+
+function lockFlags(ev: readonly PathEvent[], flags: string[]): void {
+  const held = new Set<number>();
+  for (const e of ev) {
+    if (e.kind === "LKW") held.add(e.loc);
+    else if (e.kind === "UL" && !held.delete(e.loc)) flags.push("unmatched-unlock");
+  }
+}
