@@ -1,0 +1,35 @@
+/**
+ * What a claim is made of: cells. A cell is one configuration of one question on one architecture under one memory
+ * model, with everything needed to boot it; engines decide it, and nothing here says what they will find. A cell that makes no
+ * sense says why instead. Claims list their cells as data, in a fixed order.
+ */
+
+import type { KnobSettings } from "../machine/config.ts";
+
+export type CellModel = "sc" | "tso";
+
+export interface Cell<Config = Readonly<Record<string, string | number>>> {
+  /** `C5/arm64/device-dax/ref-not-taken/percpu/v5.18/no-pin/1x1/sc`; unique. */
+  readonly id: string;
+  readonly claim: string;
+  readonly arch: string;
+  readonly model: CellModel;
+  /** The architecture's hardware is weaker than the models it is explored under. */
+  readonly weakerHardware: boolean;
+  readonly config: Config;
+  /** Why the combination cannot occur or says nothing; null if it is to be decided. */
+  readonly notApplicable: string | null;
+  /** Run by default; the others on request. */
+  readonly standard: boolean;
+}
+
+/** A mechanism that is taken out of a cell to see whether anything depends on it. */
+export interface Knockout {
+  /** Short name: "ipi", "irq-off", ... */
+  readonly removed: string;
+  readonly title: string;
+  /** Knobs on top of the cell's own. */
+  readonly knobs: KnobSettings;
+  /** Why there is nothing to take out; null if there is. */
+  readonly notApplicable: string | null;
+}
