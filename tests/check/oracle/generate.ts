@@ -1,0 +1,270 @@
+/**
+ * fast-check generators of small concurrent programs: sections, locks, RCU, IPIs, callbacks, pointers that are published,
+ * followed and freed, loops and conditionals on values that were read. Single statements are mixed with idioms
+ * (look up and read under a section; unpublish, wait somehow, free), because those are what the checker is for
+ * and what blind sampling rarely hits. Sections are usually balanced; now and then one is not.
+ */
+
+import fc from "fast-check";
+import type { BinOp, RmwFn } from "../../../src/lang/ir.ts";
+import { type Body, type Loc, type MiniProgram, print, type Stmt, type Value } from "./program.ts";
+
+const WORDS = ["x", "y", "p", "l", "m"] as const;
+const DATA = ["x", "y"] as const;
+
+const reg = fc.integer({ min: 0, max: 3 });
+const small = fc.integer({ min: -1, max: 2 });
+const data = fc.constantFrom(...DATA);
+const lock = fc.constantFrom("l", "m");
+const compare = fc.constantFrom<BinOp>("eq", "ne", "lt", "ge", "ult");
+
+const value: fc.Arbitrary<Value> = fc.oneof(
+  { weight: 3, arbitrary: small },
+  { weight: 4, arbitrary: reg.map((r): Value => ({ reg: r })) },
+  { weight: 1, arbitrary: reg.map((r): Value => ({ reg: r, plus: 1 })) },
+  { weight: 1, arbitrary: fc.constantFrom("x", "y", "a", "b").map((w): Value => ({ address: w })) },
+);
+
+/** Where an access goes: mostly a known word, sometimes where a register that was read points. */
+const loc: fc.Arbitrary<Loc> = fc.oneof(
+  { weight: 8, arbitrary: data },
+  { weight: 2, arbitrary: fc.constant("p") },
+  {
+    weight: 1,
+    arbitrary: fc.record({ at: fc.constantFrom("a", "b"), plus: fc.integer({ min: 0, max: 1 }) }),
+  },
+);
+
+/** `if (r) { ... }` round accesses through r, so that NULL is not the only thing that is ever found. */
+function through(r: number, body: (l: Loc) => Body): Stmt {
+  return { s: "if", fn: "ne", a: { reg: r }, b: 0, then: body({ reg: r }) };
+}
+
+const rmwFn = fc.constantFrom<RmwFn>("add", "and", "or", "xor", "xchg", "cmpxchg", "add_unless");
+
+const access: fc.Arbitrary<Stmt> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ s: fc.constant("load" as const), dst: reg, loc }) },
+  { weight: 5, arbitrary: fc.record({ s: fc.constant("store" as const), loc, v: value }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ s: fc.constant("rmw" as const), fn: rmwFn, dst: reg, loc, a: value, b: value }),
+  },
+);
+
+/** An access to x or y chosen by a value that was read: `*(&x + (r & 1))`. */
+const computed: fc.Arbitrary<Body> = fc
+  .tuple(reg, reg, value, fc.boolean())
+  .map(([r, dst, v, read]): Body => {
+    const at: Loc = { reg: 4 };
+    return [
+      { s: "set", dst: 4, fn: "and", a: { reg: r }, b: 1 },
+      { s: "set", dst: 4, fn: "add", a: { reg: 4 }, b: { address: "x" } },
+      read ? { s: "load", dst, loc: at } : { s: "store", loc: at, v },
+    ];
+  });
+
+/** Looks the published object up and touches it, with or without a section round it. */
+const reader: fc.Arbitrary<Body> = fc
+  .record({
+    how: fc.constantFrom("rcu", "irq", "lock", "none"),
+    r: reg,
+    dst: reg,
+    store: fc.boolean(),
+    plus: fc.integer({ min: 0, max: 1 }),
+    v: value,
+  })
+  .map(({ how, r, dst, store, plus, v }): Body => {
+    const touch = through(r, () => [
+      store ? { s: "store", loc: { reg: r, plus }, v } : { s: "load", dst, loc: { reg: r, plus } },
+    ]);
+    return section(how, [{ s: "load", dst: r, loc: "p" }, touch]);
+  });
+
+/** Unpublishes the object, waits in some way, and frees it. */
+const updater: fc.Arbitrary<Body> = fc
+  .record({
+    how: fc.constantFrom("synchronize", "ipi", "callback", "nothing", "locked"),
+    r: reg,
+    plain: fc.boolean(),
+  })
+  .map(({ how, r, plain }): Body => {
+    const free: Stmt = { s: "free", loc: { reg: r } };
+    const wait: Body =
+      how === "synchronize"
+        ? [{ s: "synchronize_rcu" }, free]
+        : how === "ipi"
+          ? [{ s: "ipi" }, free]
+          : how === "callback"
+            ? [{ s: "call_rcu", handler: "release", v: { reg: r } }]
+            : [free];
+    const take: Body = plain
+      ? [
+          { s: "load", dst: r, loc: "p" },
+          { s: "store", loc: "p", v: 0 },
+        ]
+      : [{ s: "rmw", fn: "xchg", dst: r, loc: "p", a: 0, b: 0 }];
+    const all: Body = [...take, through(r, () => wait)];
+    return how === "locked" ? section("lock", all) : all;
+  });
+
+/** Takes an object, fills a word of it, and publishes it. */
+const publisher: fc.Arbitrary<Body> = fc
+  .record({ r: reg, v: value, fill: fc.boolean() })
+  .map(
+    ({ r, v, fill }): Body => [
+      { s: "alloc", dst: r },
+      through(r, (l) => [
+        ...(fill ? [{ s: "store" as const, loc: l, v }] : []),
+        { s: "store", loc: "p", v: { reg: r } },
+      ]),
+    ],
+  );
+
+function section(how: string, body: Body, l = "l"): Body {
+  switch (how) {
+    case "rcu":
+      return [{ s: "rcu-lock" }, ...body, { s: "rcu-unlock" }];
+    case "irq":
+      return [{ s: "irq-save", dst: 5 }, ...body, { s: "irq-restore", v: 0 }];
+    case "lock":
+      return [{ s: "lock", loc: l }, ...body, { s: "unlock", loc: l }];
+    default:
+      return body;
+  }
+}
+
+const rare: fc.Arbitrary<Body> = fc.oneof(
+  fc.constant<Body>([{ s: "rcu-unlock" }]),
+  fc.constant<Body>([{ s: "irq-restore", v: 0 }]),
+  lock.map((l): Body => [{ s: "unlock", loc: l }]),
+  lock.map((l): Body => [{ s: "lock", loc: l }]),
+  fc.constantFrom("a", "b").map((o): Body => [{ s: "free", loc: o }]),
+  fc.constantFrom("a", "b").map((o): Body => [{ s: "revive", loc: o }]),
+  reg.map((r): Body => [{ s: "load", dst: r, loc: { reg: r } }]),
+  fc.tuple(compare, value, value).map(([fn, a, b]): Body => [{ s: "assert", fn, a, b }]),
+  fc
+    .tuple(compare, reg, small)
+    .map(
+      ([fn, r, b]): Body => [{ s: "while", fn, a: { reg: r }, b, body: [{ s: "load", dst: r, loc: "x" }] }],
+    ),
+);
+
+const leaf: fc.Arbitrary<Body> = fc.oneof(
+  { weight: 14, arbitrary: access.map((a): Body => [a]) },
+  { weight: 3, arbitrary: computed },
+  { weight: 4, arbitrary: reader },
+  { weight: 3, arbitrary: updater },
+  { weight: 2, arbitrary: publisher },
+  { weight: 2, arbitrary: fc.constant<Body>([{ s: "fence", kind: "mb" }]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(data, fc.constantFrom("eq" as const, "ne" as const), small)
+      .map(([l, cmp, v]): Body => [{ s: "await", loc: l, cmp, v }]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(reg, lock, access).map(
+      ([dst, l, a]): Body => [
+        { s: "trylock", dst, loc: l },
+        {
+          s: "if",
+          fn: "ne",
+          a: { reg: dst },
+          b: 0,
+          then: [a.s === "store" ? a : { s: "store", loc: "x", v: 1 }, { s: "unlock", loc: l }],
+        },
+      ],
+    ),
+  },
+  { weight: 1, arbitrary: fc.tuple(reg, lock).map(([dst, l]): Body => [{ s: "is-locked", dst, loc: l }]) },
+  { weight: 1, arbitrary: fc.constantFrom<Body>([{ s: "synchronize_rcu" }], [{ s: "ipi" }]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom("bump", "put"), value)
+      .map(([handler, v]): Body => [{ s: "call_rcu", handler, v }]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(reg, fc.integer({ min: 1, max: 2 }))
+      .map(([dst, n]): Body => [{ s: "choose", dst, n }]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(reg, fc.constantFrom<BinOp>("add", "sub", "xor", "eq"), value, value)
+      .map(([dst, fn, a, b]): Body => [{ s: "set", dst, fn, a, b }]),
+  },
+  { weight: 1, arbitrary: rare },
+);
+
+const stmt: fc.Arbitrary<Body> = fc.oneof(
+  { weight: 10, arbitrary: leaf },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom("rcu", "irq", "lock", "lock"),
+        lock,
+        fc.array(leaf, { minLength: 1, maxLength: 2 }),
+      )
+      .map(([how, l, body]) => section(how, body.flat(), l)),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(compare, reg, small, leaf, leaf)
+      .map(([fn, r, b, yes, no]): Body => [{ s: "if", fn, a: { reg: r }, b, then: yes, else: no }]),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 1, max: 2 }), leaf)
+      .map(([n, body]): Body => [{ s: "loop", n, body }]),
+  },
+);
+
+function thread(max: number): fc.Arbitrary<Body> {
+  return fc.array(stmt, { minLength: 1, maxLength: max }).map((parts) => parts.flat());
+}
+
+/** Sometimes two threads with the same code, which is what symmetry reduction is about. */
+const threads: fc.Arbitrary<Body[]> = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(thread(4), thread(4)).map((t) => [...t]) },
+  { weight: 4, arbitrary: fc.tuple(thread(2), thread(2), thread(2)).map((t) => [...t]) },
+  { weight: 1, arbitrary: thread(3).map((t) => [t, t]) },
+  { weight: 2, arbitrary: fc.tuple(thread(2), thread(2)).map(([t, u]) => [t, t, u]) },
+);
+
+/** Values that a check at the end may or may not find. */
+const atEnd: fc.Arbitrary<Body | undefined> = fc.option(
+  fc.tuple(compare, small).map(
+    ([fn, b]): Body => [
+      { s: "load", dst: 0, loc: "x" },
+      { s: "assert", kind: "leak", fn, a: { reg: 0 }, b },
+    ],
+  ),
+  { nil: undefined, freq: 6 },
+);
+
+/** Programs of 2 or 3 threads that print themselves. */
+export const miniProgram: fc.Arbitrary<MiniProgram> = fc.tuple(threads, atEnd).map(([bodies, end]) => {
+  const p: MiniProgram = {
+    words: WORDS,
+    objects: [
+      ["a", 2, true],
+      ["b", 2, false],
+    ],
+    init: { p: { address: "a" } },
+    threads: bodies,
+    handlers: {
+      release: [{ s: "free", loc: { reg: 0 } }],
+      bump: [{ s: "rmw", fn: "add", dst: 1, loc: "x", a: 1 }],
+      put: [{ s: "store", loc: "y", v: { reg: 0 } }],
+    },
+    ...(end === undefined ? {} : { finally: end }),
+  };
+  return Object.assign(p, { [fc.toStringMethod]: () => `\n${print(p)}\n` });
+});

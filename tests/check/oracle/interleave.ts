@@ -1,0 +1,631 @@
+/**
+ * A brute-force interleaver: the independent oracle that the explicit-state engine is compared with. States are JSON
+ * strings in a Set, every successor is made by parsing, changing and printing one, and there is no reduction of any
+ * kind; the only thing shared with the engine is the IR and its arithmetic. Semantics: sequential consistency, and
+ * x86-TSO with one FIFO store buffer per CPU (Owens, Sarkar, Sewell, TPHOLs 2009); RCU operationally (a grace period
+ * is over when every CPU that was in a read-side or irq-off section at its start has been outside once; Linux since
+ * 4.20), broadcast IPIs that interrupt their targets, freed regions poisoned.
+ *
+ * Choices where the literature leaves room. A value-returning RMW that fails is one read without ordering (linux-kernel.bell);
+ * all others, allocation and freeing need an empty buffer. The end of a section and call_rcu() are entries of the
+ * buffer, so that they take effect after the stores before them. An interrupt is taken with an empty buffer, as
+ * its delivery drains it. Not covered: SRCU, and IPIs that run a handler.
+ */
+
+import {
+  type BinOp,
+  evalBin,
+  evalRmw,
+  evalUn,
+  isVisible,
+  type LocalInstr,
+  type Program,
+  type ThreadIr,
+  type Val,
+  type VisibleInstr,
+} from "../../../src/lang/ir.ts";
+import { POISON } from "../../../src/machine/image.ts";
+
+export type OracleModel = "sc" | "tso";
+
+export interface OracleOptions {
+  readonly model: OracleModel;
+  /** Addresses whose values in each final state are collected. */
+  readonly observe: readonly number[];
+  /** Give up above so many states. */
+  readonly maxStates: number;
+}
+
+export interface OracleResult {
+  /** False: given up; nothing else means anything. */
+  readonly complete: boolean;
+  /** Sorted, each `v,v,v`, one per distinct tuple of observed words before `finally` runs. */
+  readonly finals: readonly string[];
+  /** Every safety error that some execution meets first, and "deadlock". */
+  readonly errors: ReadonlySet<string>;
+  /** Some weakly fair run never ends. Only meaningful without errors. */
+  readonly livelock: boolean;
+  readonly states: number;
+}
+
+/** `[0, address, value]`, `[1]` end of a section, `[2, handler, argument]` call_rcu, `[3, thread]` IPI handled. */
+type Entry = [0, number, number] | [1] | [2, string, number] | [3, number];
+
+interface Frame {
+  code: string;
+  block: number;
+  at: number;
+  regs: number[];
+  arrays: number[][];
+  /** Waits for these: thread and how many of its sections must still end, or (IPI) thread and 1. */
+  wait: [number, number][] | null;
+  waitKind: "" | "gp" | "ipi";
+}
+
+interface Thread {
+  cpu: number;
+  status: "waiting" | "running" | "finished" | "failed";
+  /** One, or none once it has finished or failed. */
+  frames: Frame[];
+  irq: number;
+  rcu: number;
+  buffer: Entry[];
+  /** IPIs not yet taken: handler, argument, sender. */
+  pending: [string, number, number][];
+  /** Grace period of a callback that has not started. */
+  grace: [number, number][];
+}
+
+interface State {
+  mem: number[];
+  live: number[];
+  threads: Thread[];
+}
+
+const LOCAL_LIMIT = 5_000;
+const THREAD_LIMIT = 12;
+
+class TooBig extends Error {}
+
+/** Explores every interleaving of `program`. Never throws on a well-formed program. */
+export function interleave(program: Program, options: OracleOptions): OracleResult {
+  return new Oracle(program, options).run();
+}
+
+class Oracle {
+  readonly #program: Program;
+  readonly #options: OracleOptions;
+  readonly #tso: boolean;
+  readonly #origin: number;
+  readonly #errors = new Set<string>();
+  /** Kept apart so that errors of the run and of `finally` go to one set. */
+  readonly #finals = new Set<string>();
+
+  constructor(program: Program, options: OracleOptions) {
+    this.#program = program;
+    this.#options = options;
+    this.#tso = options.model === "tso";
+    this.#origin = program.memory.origin ?? 0;
+  }
+
+  run(): OracleResult {
+    const edges = new Map<string, { process: number; to: string }[]>();
+    try {
+      const start = this.#initial();
+      const todo = [start];
+      edges.set(start, []);
+      for (let key = todo.pop(); key !== undefined; key = todo.pop()) {
+        const out = this.#successors(key);
+        edges.set(key, out);
+        for (const { to } of out) {
+          if (edges.has(to)) continue;
+          if (edges.size >= this.#options.maxStates) throw new TooBig();
+          edges.set(to, []);
+          todo.push(to);
+        }
+        if (out.length === 0) this.#atEnd(JSON.parse(key) as State);
+      }
+    } catch (e) {
+      if (!(e instanceof TooBig)) throw e;
+      return { complete: false, finals: [], errors: new Set(), livelock: false, states: edges.size };
+    }
+    return {
+      complete: true,
+      finals: [...this.#finals].sort(),
+      errors: this.#errors,
+      livelock: hasFairCycle(edges),
+      states: edges.size,
+    };
+  }
+
+  #initial(): string {
+    const { memory, threads } = this.#program;
+    const s: State = {
+      mem: [...memory.words],
+      live: memory.regions.map((r) => (r.live ? 1 : 0)),
+      threads: threads.map((t) => newThread(t.cpu)),
+    };
+    threads.forEach((_, i) => {
+      this.#start(s.threads[i], `t${i}`, []);
+    });
+    return JSON.stringify(s);
+  }
+
+  #start(t: Thread, code: string, args: readonly number[]): void {
+    t.status = "running";
+    t.frames.push(this.#frame(code, args));
+    this.#advance(t);
+  }
+
+  #ir(code: string): ThreadIr {
+    if (code === "finally" && this.#program.finally !== null) return this.#program.finally;
+    if (code.startsWith("t")) return this.#program.threads[Number(code.slice(1))];
+    return this.#program.handlers[code.slice(2)];
+  }
+
+  #frame(code: string, args: readonly number[]): Frame {
+    const ir = this.#ir(code);
+    const regs = new Array<number>(ir.nregs).fill(0);
+    ir.params.forEach((r, i) => {
+      regs[r] = args[i] ?? 0;
+    });
+    return {
+      code,
+      block: 0,
+      at: 0,
+      regs,
+      arrays: ir.arrays.map((a) => new Array<number>(a.size).fill(0)),
+      wait: null,
+      waitKind: "",
+    };
+  }
+
+  #fail(t: Thread, kind: string): void {
+    this.#errors.add(kind);
+    t.status = "failed";
+    t.frames = [];
+    t.buffer = [];
+  }
+
+  /** Runs local instructions of the innermost frame up to its next visible one or its return. */
+  #advance(t: Thread): void {
+    const f = t.frames[t.frames.length - 1];
+    const ir = this.#ir(f.code);
+    for (let fuel = LOCAL_LIMIT; fuel > 0; fuel--) {
+      const block = ir.blocks[f.block];
+      if (f.at < block.instrs.length) {
+        const i = block.instrs[f.at];
+        if (isVisible(i)) return;
+        const error = local(i, f, t.cpu);
+        if (error !== null) return this.#fail(t, error);
+        f.at++;
+        continue;
+      }
+      const end = block.end;
+      if (end.op === "return") {
+        t.frames.pop();
+        t.status = "finished";
+        return;
+      }
+      f.block = end.op === "jump" ? end.to : value(end.cond, f) !== 0 ? end.then : end.else;
+      f.at = 0;
+    }
+    this.#fail(t, "endless-loop");
+  }
+
+  /** All steps of all processes: thread i runs (3i), its buffer drains (3i+1), it takes an interrupt (3i+2). */
+  #successors(key: string): { process: number; to: string }[] {
+    const out: { process: number; to: string }[] = [];
+    const n = (JSON.parse(key) as State).threads.length;
+    for (let i = 0; i < n; i++) {
+      for (let choice = 0, choices = 1; choice < choices; choice++) {
+        const s = JSON.parse(key) as State;
+        const r = this.#execute(s, i, choice);
+        if (r > 0) out.push({ process: 3 * i, to: JSON.stringify(s) });
+        choices = r;
+      }
+      const d = JSON.parse(key) as State;
+      if (d.threads[i].buffer.length > 0) {
+        this.#drain(d, d.threads[i], i);
+        out.push({ process: 3 * i + 1, to: JSON.stringify(d) });
+      }
+      const p = JSON.parse(key) as State;
+      if (this.#takeInterrupt(p, i)) out.push({ process: 3 * i + 2, to: JSON.stringify(p) });
+    }
+    return out;
+  }
+
+  /** Does the next visible operation of thread i in place. Gives 0 if it is blocked, else how many choices it has. */
+  #execute(s: State, i: number, choice: number): number {
+    const t = s.threads[i];
+    if (t.status === "waiting") {
+      if (t.grace.length > 0) return 0;
+      t.status = "running";
+      this.#advance(t);
+      return 1;
+    }
+    if (t.status !== "running" || t.frames.length === 0) return 0;
+    const f = t.frames[t.frames.length - 1];
+    const instr = this.#ir(f.code).blocks[f.block].instrs[f.at] as VisibleInstr;
+    const r = this.#visible(s, i, t, f, instr, choice);
+    if (typeof r === "string") {
+      this.#fail(t, r);
+      return 1;
+    }
+    if (r === 0) return 0;
+    if (f.wait !== null) return r;
+    f.at++;
+    this.#advance(t);
+    return r;
+  }
+
+  /** 0: blocked; n: done, with n choices in all; a string: the error. A frame left with `wait` stays where it is. */
+  #visible(s: State, i: number, t: Thread, f: Frame, x: VisibleInstr, choice: number): number | string {
+    const empty = t.buffer.length === 0;
+    switch (x.op) {
+      case "load": {
+        const a = value(x.addr, f);
+        const bad = this.#touch(s, a);
+        if (bad !== null) return bad;
+        f.regs[x.dst] = this.#read(s, t, a);
+        return 1;
+      }
+      case "store": {
+        const a = value(x.addr, f);
+        return this.#touch(s, a) ?? this.#write(s, t, a, value(x.a, f));
+      }
+      case "rmw": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        const old = this.#read(s, t, addr);
+        const now = evalRmw(x.fn, old, value(x.a, f), value(x.b, f));
+        if (now !== undefined && !empty) return 0;
+        f.regs[x.dst] = old;
+        if (now !== undefined) s.mem[addr - this.#origin] = now;
+        return 1;
+      }
+      case "fence":
+        return x.kind === "mb" && !empty ? 0 : 1;
+      case "await": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        const v = this.#read(s, t, addr);
+        if ((v === value(x.a, f)) !== (x.cmp === "eq")) return 0;
+        f.regs[x.dst] = v;
+        return 1;
+      }
+      case "spin_lock":
+      case "spin_trylock": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        const taken = this.#read(s, t, addr) !== 0;
+        if (taken && x.op === "spin_lock") return 0;
+        if (!taken && !empty) return 0;
+        if (!taken) s.mem[addr - this.#origin] = 1 + t.cpu;
+        if (x.op === "spin_trylock") f.regs[x.dst] = taken ? 0 : 1;
+        return 1;
+      }
+      case "spin_unlock": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        if (this.#read(s, t, addr) !== 1 + t.cpu) return "bad-unlock";
+        return this.#write(s, t, addr, 0);
+      }
+      case "spin_is_locked": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        f.regs[x.dst] = this.#read(s, t, addr) !== 0 ? 1 : 0;
+        return 1;
+      }
+      case "rcu_read_lock":
+        t.rcu++;
+        return 1;
+      case "rcu_read_unlock":
+        if (t.rcu === 0) return "bad-unlock";
+        t.rcu--;
+        this.#maybeLeft(s, t);
+        return 1;
+      case "local_irq_save":
+        f.regs[x.dst] = t.irq;
+        t.irq = 1;
+        return 1;
+      case "local_irq_restore":
+        if (t.irq === 0) return "bad-unlock";
+        if (value(x.a, f) === 0) {
+          t.irq = 0;
+          this.#maybeLeft(s, t);
+        }
+        return 1;
+      case "synchronize_rcu":
+        if (f.wait === null) {
+          if (!empty) return 0;
+          f.wait = this.#sections(s);
+          f.waitKind = "gp";
+          return 1;
+        }
+        return finishWait(f);
+      case "call_rcu": {
+        const entry: Entry = [2, x.handler, value(x.a, f)];
+        if (this.#tso) t.buffer.push(entry);
+        else this.#apply(s, t, entry);
+        return 1;
+      }
+      case "smp_call_function":
+        if (f.wait === null) {
+          if (!empty) return 0;
+          f.wait = [];
+          f.waitKind = "ipi";
+          s.threads.forEach((other, j) => {
+            if (j === i || other.status === "waiting") return;
+            if (j >= this.#program.threads.length && other.status === "finished") return;
+            other.pending.push([x.handler, value(x.a, f), i]);
+            f.wait?.push([j, 1]);
+          });
+          return 1;
+        }
+        return finishWait(f);
+      case "alloc": {
+        if (!empty) return 0;
+        const pool = value(x.pool, f);
+        const { regions } = this.#program.memory;
+        let best = -1;
+        regions.forEach((r, k) => {
+          if (r.pool === pool && pool !== 0 && s.live[k] === 0 && (best < 0 || r.base < regions[best].base))
+            best = k;
+        });
+        f.regs[x.dst] = best < 0 ? 0 : regions[best].base;
+        if (best >= 0) this.#fill(s, best, 1, 0);
+        return 1;
+      }
+      case "free":
+      case "revive": {
+        if (!empty) return 0;
+        const base = value(x.addr, f);
+        const k = this.#program.memory.regions.findIndex((r) => r.base === base);
+        if (k < 0) return "bad-free";
+        if (x.op === "free" && s.live[k] === 0) return "double-free";
+        if (x.op === "free") this.#fill(s, k, 0, POISON);
+        else this.#fill(s, k, 1, 0);
+        return 1;
+      }
+      case "choose": {
+        f.regs[x.dst] = choice;
+        return value(x.a, f);
+      }
+      default:
+        throw new Error(`the oracle does not know ${x.op}`);
+    }
+  }
+
+  #fill(s: State, region: number, live: number, v: number): void {
+    const r = this.#program.memory.regions[region];
+    s.live[region] = live;
+    for (let a = r.base; a < r.base + r.words; a++) s.mem[a - this.#origin] = v;
+  }
+
+  #touch(s: State, addr: number): string | null {
+    const { words, regions } = this.#program.memory;
+    if (addr === 0 || addr < this.#origin || addr >= this.#origin + words.length) return "bad-address";
+    const dead = regions.some((r, k) => s.live[k] === 0 && addr >= r.base && addr < r.base + r.words);
+    return dead ? "use-after-free" : null;
+  }
+
+  #read(s: State, t: Thread, addr: number): number {
+    const own = t.buffer.findLast((e) => e[0] === 0 && e[1] === addr);
+    return own !== undefined && own[0] === 0 ? own[2] : s.mem[addr - this.#origin];
+  }
+
+  #write(s: State, t: Thread, addr: number, v: number): number {
+    if (this.#tso) t.buffer.push([0, addr, v]);
+    else s.mem[addr - this.#origin] = v;
+    return 1;
+  }
+
+  /** The thread has just left a section; if it is now in none, that counts for grace periods (in buffer order). */
+  #maybeLeft(s: State, t: Thread): void {
+    if (t.rcu > 0 || t.irq === 1) return;
+    if (this.#tso) t.buffer.push([1]);
+    else this.#apply(s, t, [1]);
+  }
+
+  /** How many ends of sections of each thread a grace period that starts now has to see. */
+  #sections(s: State): [number, number][] {
+    return s.threads.flatMap((t, j): [number, number][] => {
+      const open = (t.rcu > 0 || t.irq === 1 ? 1 : 0) + t.buffer.filter((e) => e[0] === 1).length;
+      return open > 0 ? [[j, open]] : [];
+    });
+  }
+
+  #drain(s: State, t: Thread, i: number): void {
+    const e = t.buffer.shift();
+    if (e === undefined) throw new Error(`nothing to drain on thread ${i}`);
+    this.#apply(s, t, e);
+  }
+
+  /** A store-buffer entry takes effect (under SC at once). */
+  #apply(s: State, t: Thread, e: Entry): void {
+    const i = s.threads.indexOf(t);
+    switch (e[0]) {
+      case 0: {
+        const bad = this.#touch(s, e[1]);
+        if (bad !== null) this.#fail(t, bad);
+        else s.mem[e[1] - this.#origin] = e[2];
+        return;
+      }
+      case 1:
+        for (const other of s.threads) {
+          countDown(other.grace, i);
+          for (const f of other.frames) if (f.waitKind === "gp" && f.wait !== null) countDown(f.wait, i);
+        }
+        return;
+      case 2: {
+        if (s.threads.length >= THREAD_LIMIT) throw new TooBig();
+        const callback = newThread(s.threads.length);
+        callback.status = "waiting";
+        callback.grace = this.#sections(s);
+        callback.frames.push(this.#frame(`h:${e[1]}`, [e[2]]));
+        s.threads.push(callback);
+        return;
+      }
+      case 3:
+        for (const f of s.threads[e[1]].frames)
+          if (f.waitKind === "ipi" && f.wait !== null) countDown(f.wait, i);
+        return;
+    }
+  }
+
+  #takeInterrupt(s: State, i: number): boolean {
+    const t = s.threads[i];
+    if (t.irq === 1 || t.buffer.length > 0 || t.status === "failed") return false;
+    const next = t.pending.shift();
+    if (next === undefined) return false;
+    if (next[0] !== "") throw new Error("the oracle does not run IPI handlers");
+    this.#apply(s, t, [3, next[2]]);
+    return true;
+  }
+
+  /** Nothing can happen any more: a final state, a deadlock, or the rest of a run in which a thread has failed. */
+  #atEnd(s: State): void {
+    if (s.threads.some((t) => t.status === "failed")) return;
+    if (s.threads.some((t) => t.status !== "finished")) {
+      this.#errors.add("deadlock");
+      return;
+    }
+    this.#finals.add(this.#options.observe.map((a) => s.mem[a - this.#origin]).join());
+    if (this.#program.finally === null) return;
+    const end: State = { mem: s.mem, live: s.live, threads: [newThread(0)] };
+    this.#start(end.threads[0], "finally", []);
+    const todo = [JSON.stringify(end)];
+    for (let key = todo.pop(); key !== undefined; key = todo.pop()) {
+      const out = this.#successors(key);
+      for (const { to } of out) todo.push(to);
+      const status = (JSON.parse(key) as State).threads[0].status;
+      if (out.length === 0 && status === "running") this.#errors.add("deadlock");
+    }
+  }
+}
+
+function newThread(cpu: number): Thread {
+  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, buffer: [], pending: [], grace: [] };
+}
+
+function value(v: Val, f: Frame): number {
+  return ((v.reg < 0 ? 0 : f.regs[v.reg]) + v.imm) | 0;
+}
+
+function countDown(list: [number, number][], thread: number): void {
+  const k = list.findIndex((e) => e[0] === thread);
+  if (k < 0) return;
+  list[k][1]--;
+  if (list[k][1] === 0) list.splice(k, 1);
+}
+
+/** Ends the wait of a frame if there is nobody left to wait for. */
+function finishWait(f: Frame): number {
+  if (f.wait !== null && f.wait.length > 0) return 0;
+  f.wait = null;
+  f.waitKind = "";
+  return 1;
+}
+
+/** Executes a local instruction; the kind of error, or null. */
+function local(i: LocalInstr, f: Frame, cpu: number): string | null {
+  switch (i.op) {
+    case "mov":
+      f.regs[i.dst] = value(i.a, f);
+      return null;
+    case "bin":
+      f.regs[i.dst] = evalBin(i.fn satisfies BinOp, value(i.a, f), value(i.b, f));
+      return null;
+    case "un":
+      f.regs[i.dst] = evalUn(i.fn, value(i.a, f));
+      return null;
+    case "cpu":
+      f.regs[i.dst] = cpu;
+      return null;
+    case "assert":
+      return value(i.a, f) !== 0 ? null : i.kind;
+    case "aget":
+    case "aset": {
+      const idx = value(i.idx, f);
+      const a = f.arrays[i.arr];
+      if (idx < 0 || idx >= a.length) return "out-of-bounds";
+      if (i.op === "aset") a[idx] = value(i.a, f);
+      else f.regs[i.dst] = a[idx];
+      return null;
+    }
+  }
+}
+
+/**
+ * Whether a weakly fair run can go on for ever: a strongly connected component with a cycle in which every process
+ * takes a step or is, in some state of it, unable to. Components by Kosaraju's two passes.
+ */
+function hasFairCycle(edges: ReadonlyMap<string, readonly { process: number; to: string }[]>): boolean {
+  const order: string[] = [];
+  const seen = new Set<string>();
+  const back = new Map<string, string[]>();
+  for (const [from, out] of edges)
+    for (const { to } of out) (back.get(to) ?? back.set(to, []).get(to)!).push(from); // set() gives the map
+  for (const root of edges.keys()) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    const stack: [string, number][] = [[root, 0]];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      const out = edges.get(top[0]) ?? [];
+      if (top[1] < out.length) {
+        const { to } = out[top[1]++];
+        if (!seen.has(to)) {
+          seen.add(to);
+          stack.push([to, 0]);
+        }
+      } else {
+        order.push(top[0]);
+        stack.pop();
+      }
+    }
+  }
+  const component = new Map<string, number>();
+  let count = 0;
+  for (const root of order.reverse()) {
+    if (component.has(root)) continue;
+    const todo = [root];
+    component.set(root, count);
+    const members: string[] = [];
+    for (let key = todo.pop(); key !== undefined; key = todo.pop()) {
+      members.push(key);
+      for (const from of back.get(key) ?? []) {
+        if (component.has(from)) continue;
+        component.set(from, count);
+        todo.push(from);
+      }
+    }
+    if (fair(members, count, component, edges)) return true;
+    count++;
+  }
+  return false;
+}
+
+function fair(
+  members: readonly string[],
+  id: number,
+  component: ReadonlyMap<string, number>,
+  edges: ReadonlyMap<string, readonly { process: number; to: string }[]>,
+): boolean {
+  const moves = new Set<number>();
+  const always = new Map<number, number>();
+  for (const key of members) {
+    const out = edges.get(key) ?? [];
+    for (const p of new Set(out.map((e) => e.process))) always.set(p, (always.get(p) ?? 0) + 1);
+    for (const e of out) if (component.get(e.to) === id) moves.add(e.process);
+  }
+  if (moves.size === 0) return false;
+  for (const [p, n] of always) if (n === members.length && !moves.has(p)) return false;
+  return true;
+}

@@ -1,0 +1,438 @@
+/**
+ * A mini-language for small concurrent programs: structured statements over registers, named words, locks and objects,
+ * with a printer that shows them as kernel-like source and a lowering to the IR that knows nothing of the dialect
+ * compiler. Random programs are made of it, shrink in it, and are printed in it; the classics are written in it.
+ */
+
+import {
+  type AssertKind,
+  type AwaitCmp,
+  type BinOp,
+  type Block,
+  constant,
+  type FenceKind,
+  type LocalInstr,
+  type Order,
+  type Position,
+  type Program,
+  type RmwFn,
+  type Terminator,
+  type ThreadIr,
+  type Val,
+  type VisibleInstr,
+  val,
+} from "../../../src/lang/ir.ts";
+import type { MemoryImage, MemRegion } from "../../../src/machine/image.ts";
+
+/** A number, a register `r0` (plus an offset), or the address of a word or object. */
+export type Value = number | { readonly reg: number; readonly plus?: number } | { readonly address: string };
+/** A word by name (plus an offset in words), or where a register points (plus an offset). */
+export type Loc =
+  | string
+  | { readonly at: string; readonly plus: number }
+  | { readonly reg: number; readonly plus?: number };
+
+export type Stmt =
+  | { readonly s: "load"; readonly dst: number; readonly loc: Loc }
+  | { readonly s: "store"; readonly loc: Loc; readonly v: Value }
+  | {
+      readonly s: "rmw";
+      readonly fn: RmwFn;
+      readonly dst: number;
+      readonly loc: Loc;
+      readonly a: Value;
+      readonly b?: Value;
+    }
+  | { readonly s: "fence"; readonly kind: FenceKind }
+  | { readonly s: "await"; readonly loc: Loc; readonly cmp: AwaitCmp; readonly v: Value }
+  | { readonly s: "lock" | "unlock" | "free" | "revive"; readonly loc: Loc }
+  | { readonly s: "trylock" | "is-locked"; readonly dst: number; readonly loc: Loc }
+  | { readonly s: "rcu-lock" | "rcu-unlock" | "synchronize_rcu" | "ipi" }
+  | { readonly s: "call_rcu"; readonly handler: string; readonly v: Value }
+  | { readonly s: "irq-save"; readonly dst: number }
+  | { readonly s: "irq-restore"; readonly v: Value }
+  | { readonly s: "alloc"; readonly dst: number }
+  | { readonly s: "choose"; readonly dst: number; readonly n: number }
+  | { readonly s: "set"; readonly dst: number; readonly fn: BinOp; readonly a: Value; readonly b: Value }
+  | { readonly s: "cpu"; readonly dst: number }
+  | {
+      readonly s: "assert";
+      readonly kind?: AssertKind;
+      readonly fn: BinOp;
+      readonly a: Value;
+      readonly b: Value;
+    }
+  | {
+      readonly s: "if";
+      readonly fn: BinOp;
+      readonly a: Value;
+      readonly b: Value;
+      readonly then: Body;
+      readonly else?: Body;
+    }
+  /** Body `n` times. */
+  | { readonly s: "loop"; readonly n: number; readonly body: Body }
+  /** do body while (a fn b): as long as it takes. */
+  | { readonly s: "while"; readonly fn: BinOp; readonly a: Value; readonly b: Value; readonly body: Body };
+
+export type Body = readonly Stmt[];
+
+export interface MiniProgram {
+  readonly threads: readonly Body[];
+  /** Bodies for call_rcu; the argument arrives in r0. */
+  readonly handlers?: Readonly<Record<string, Body>>;
+  readonly finally?: Body;
+  /** Initial values of words that are not 0; `{ address }` for a pointer. */
+  readonly init?: Readonly<Record<string, Value>>;
+  /** Single words, in memory order. */
+  readonly words: readonly string[];
+  /** Objects of pool 1: name, number of words, whether it is live at the start. */
+  readonly objects?: readonly (readonly [string, number, boolean])[];
+  /** Address of the first word (default 1). */
+  readonly base?: number;
+}
+
+const REGS = 6;
+
+export interface Layout {
+  readonly address: ReadonlyMap<string, number>;
+  readonly memory: MemoryImage;
+}
+
+export function layout(p: MiniProgram): Layout {
+  const address = new Map<string, number>();
+  const base = p.base ?? 1;
+  let top = base;
+  const symbols: MemoryImage["symbols"][number][] = [];
+  const regions: MemRegion[] = [];
+  const place = (name: string, words: number): number => {
+    address.set(name, top);
+    symbols.push({ name, base: top, words, count: 0, fields: [] });
+    top += words;
+    return top - words;
+  };
+  for (const w of p.words) place(w, 1);
+  for (const [name, words, live] of p.objects ?? [])
+    regions.push({ name, base: place(name, words), words, pool: 1, live });
+  const origin = base === 1 ? 0 : base;
+  const words = new Array<number>(top - origin).fill(0);
+  for (const r of regions) if (!r.live) words.fill(0x6b6b6b6b, r.base - origin, r.base - origin + r.words);
+  for (const [name, v] of Object.entries(p.init ?? {}))
+    words[need(address, name) - origin] =
+      typeof v === "number" ? v : "address" in v ? need(address, v.address) : 0;
+  return {
+    address,
+    memory: origin === 0 ? { words, symbols, regions } : { words, origin, symbols, regions },
+  };
+}
+
+function need(address: ReadonlyMap<string, number>, name: string): number {
+  const a = address.get(name);
+  if (a === undefined) throw new Error(`no word is called ${name}`);
+  return a;
+}
+
+/** The program as IR; thread i runs on CPU i. */
+export function lower(p: MiniProgram, name = "mini"): Program {
+  const { address, memory } = layout(p);
+  const handlers: Record<string, ThreadIr> = {};
+  for (const [h, body] of Object.entries(p.handlers ?? {}))
+    handlers[h] = new Lowering(address, body, h, 0, [0]).thread();
+  return {
+    name,
+    threads: p.threads.map((body, i) => new Lowering(address, body, `P${i}`, i, []).thread()),
+    handlers,
+    finally: p.finally === undefined ? null : new Lowering(address, p.finally, "finally", 0, []).thread(),
+    memory,
+  };
+}
+
+type Instr = LocalInstr | VisibleInstr;
+
+class Lowering {
+  readonly #address: ReadonlyMap<string, number>;
+  readonly #blocks: { instrs: Instr[]; end: Terminator }[] = [];
+  readonly #positions: Position[] = [];
+  readonly #name: string;
+  readonly #cpu: number;
+  readonly #params: readonly number[];
+  #current: Instr[] = [];
+  #nregs = REGS;
+
+  constructor(
+    address: ReadonlyMap<string, number>,
+    body: Body,
+    name: string,
+    cpu: number,
+    params: readonly number[],
+  ) {
+    this.#address = address;
+    this.#name = name;
+    this.#cpu = cpu;
+    this.#params = params;
+    this.#open();
+    this.#body(body);
+    this.#blocks[this.#blocks.length - 1].end = { op: "return", a: constant(0), pos: this.#pos() };
+  }
+
+  thread(): ThreadIr {
+    const names = Array.from({ length: this.#nregs }, (_, i) => (i < REGS ? `r${i}` : ""));
+    return {
+      name: this.#name,
+      cpu: this.#cpu,
+      nregs: this.#nregs,
+      regNames: names,
+      arrays: [],
+      params: this.#params,
+      blocks: this.#blocks satisfies Block<Instr>[],
+      positions: this.#positions,
+    };
+  }
+
+  #pos(): number {
+    this.#positions.push({
+      file: "mini",
+      line: this.#positions.length + 1,
+      col: 1,
+      fn: this.#name,
+      parent: -1,
+    });
+    return this.#positions.length - 1;
+  }
+
+  /** Starts a block and gives its number. */
+  #open(): number {
+    this.#current = [];
+    this.#blocks.push({ instrs: this.#current, end: { op: "return", a: constant(0), pos: 0 } });
+    return this.#blocks.length - 1;
+  }
+
+  #end(block: number, end: Terminator): void {
+    this.#blocks[block].end = end;
+  }
+
+  #val(v: Value): Val {
+    if (typeof v === "number") return constant(v);
+    return "address" in v ? constant(need(this.#address, v.address)) : val(v.reg, v.plus ?? 0);
+  }
+
+  #loc(l: Loc): Val {
+    if (typeof l === "string") return constant(need(this.#address, l));
+    return "at" in l ? constant(need(this.#address, l.at) + l.plus) : val(l.reg, l.plus ?? 0);
+  }
+
+  #compare(fn: BinOp, a: Value, b: Value): Val {
+    const dst = this.#nregs++;
+    this.#current.push({ op: "bin", fn, dst, a: this.#val(a), b: this.#val(b), pos: this.#pos() });
+    return val(dst);
+  }
+
+  #body(body: Body): void {
+    for (const s of body) this.#stmt(s);
+  }
+
+  #stmt(s: Stmt): void {
+    const pos = this.#pos();
+    const order: Order = "once";
+    const put = (i: Instr): void => void this.#current.push(i);
+    switch (s.s) {
+      case "load":
+        return put({ op: "load", dst: s.dst, addr: this.#loc(s.loc), order, pos });
+      case "store":
+        return put({ op: "store", addr: this.#loc(s.loc), a: this.#val(s.v), order, pos });
+      case "rmw":
+        return put({
+          op: "rmw",
+          fn: s.fn,
+          dst: s.dst,
+          addr: this.#loc(s.loc),
+          a: this.#val(s.a),
+          b: this.#val(s.b ?? 0),
+          order: "mb",
+          pos,
+        });
+      case "fence":
+        return put({ op: "fence", kind: s.kind, pos });
+      case "await":
+        return put({
+          op: "await",
+          dst: this.#nregs++,
+          addr: this.#loc(s.loc),
+          cmp: s.cmp,
+          a: this.#val(s.v),
+          order,
+          pos,
+        });
+      case "lock":
+        return put({ op: "spin_lock", addr: this.#loc(s.loc), pos });
+      case "unlock":
+        return put({ op: "spin_unlock", addr: this.#loc(s.loc), pos });
+      case "free":
+      case "revive":
+        return put({ op: s.s, addr: this.#loc(s.loc), pos });
+      case "trylock":
+        return put({ op: "spin_trylock", dst: s.dst, addr: this.#loc(s.loc), pos });
+      case "is-locked":
+        return put({ op: "spin_is_locked", dst: s.dst, addr: this.#loc(s.loc), pos });
+      case "rcu-lock":
+        return put({ op: "rcu_read_lock", pos });
+      case "rcu-unlock":
+        return put({ op: "rcu_read_unlock", pos });
+      case "synchronize_rcu":
+        return put({ op: "synchronize_rcu", pos });
+      case "ipi":
+        return put({ op: "smp_call_function", handler: "", a: constant(0), pos });
+      case "call_rcu":
+        return put({ op: "call_rcu", handler: s.handler, a: this.#val(s.v), pos });
+      case "irq-save":
+        return put({ op: "local_irq_save", dst: s.dst, pos });
+      case "irq-restore":
+        return put({ op: "local_irq_restore", a: this.#val(s.v), pos });
+      case "alloc":
+        return put({ op: "alloc", dst: s.dst, pool: constant(1), pos });
+      case "choose":
+        return put({ op: "choose", dst: s.dst, a: constant(s.n), pos });
+      case "set":
+        return put({ op: "bin", fn: s.fn, dst: s.dst, a: this.#val(s.a), b: this.#val(s.b), pos });
+      case "cpu":
+        return put({ op: "cpu", dst: s.dst, pos });
+      case "assert": {
+        const a = this.#compare(s.fn, s.a, s.b);
+        return put({ op: "assert", kind: s.kind ?? "assertion", a, message: show(s)[0], pos });
+      }
+      case "if": {
+        const cond = this.#compare(s.fn, s.a, s.b);
+        const before = this.#blocks.length - 1;
+        const yes = this.#open();
+        this.#body(s.then);
+        const yesEnd = this.#blocks.length - 1;
+        const no = this.#open();
+        this.#body(s.else ?? []);
+        const noEnd = this.#blocks.length - 1;
+        const after = this.#open();
+        this.#end(before, { op: "branch", cond, then: yes, else: no, pos });
+        this.#end(yesEnd, { op: "jump", to: after, pos });
+        this.#end(noEnd, { op: "jump", to: after, pos });
+        return;
+      }
+      case "loop": {
+        const counter = this.#nregs++;
+        put({ op: "mov", dst: counter, a: constant(s.n), pos });
+        const before = this.#blocks.length - 1;
+        const head = this.#open();
+        this.#body(s.body);
+        this.#current.push({ op: "bin", fn: "sub", dst: counter, a: val(counter), b: constant(1), pos });
+        const last = this.#blocks.length - 1;
+        const after = this.#open();
+        this.#end(before, { op: "jump", to: head, pos });
+        this.#end(last, { op: "branch", cond: val(counter), then: head, else: after, pos });
+        return;
+      }
+      case "while": {
+        const before = this.#blocks.length - 1;
+        const head = this.#open();
+        this.#body(s.body);
+        const cond = this.#compare(s.fn, s.a, s.b);
+        const last = this.#blocks.length - 1;
+        const after = this.#open();
+        this.#end(before, { op: "jump", to: head, pos });
+        this.#end(last, { op: "branch", cond, then: head, else: after, pos });
+        return;
+      }
+    }
+  }
+}
+
+function showValue(v: Value): string {
+  if (typeof v === "number") return String(v);
+  if ("address" in v) return `&${v.address}`;
+  return (v.plus ?? 0) === 0 ? `r${v.reg}` : `r${v.reg} + ${v.plus}`;
+}
+
+function showLoc(l: Loc): string {
+  if (typeof l === "string") return l;
+  return "at" in l ? `${l.at}[${l.plus}]` : `*(${showValue(l)})`;
+}
+
+/** A statement as lines of source. */
+function show(s: Stmt): string[] {
+  const block = (head: string, body: Body, tail = "}"): string[] => [
+    head,
+    ...body.flatMap(show).map((l) => `  ${l}`),
+    tail,
+  ];
+  switch (s.s) {
+    case "load":
+      return [`r${s.dst} = READ_ONCE(${showLoc(s.loc)});`];
+    case "store":
+      return [`WRITE_ONCE(${showLoc(s.loc)}, ${showValue(s.v)});`];
+    case "rmw":
+      return [
+        `r${s.dst} = ${s.fn}(${showLoc(s.loc)}, ${showValue(s.a)}${s.b === undefined ? "" : `, ${showValue(s.b)}`});`,
+      ];
+    case "fence":
+      return [`fence(${s.kind});`];
+    case "await":
+      return [`await(${showLoc(s.loc)} ${s.cmp} ${showValue(s.v)});`];
+    case "lock":
+    case "unlock":
+    case "free":
+    case "revive":
+      return [`${s.s}(${showLoc(s.loc)});`];
+    case "trylock":
+    case "is-locked":
+      return [`r${s.dst} = ${s.s}(${showLoc(s.loc)});`];
+    case "rcu-lock":
+    case "rcu-unlock":
+    case "synchronize_rcu":
+    case "ipi":
+      return [`${s.s}();`];
+    case "call_rcu":
+      return [`call_rcu(${s.handler}, ${showValue(s.v)});`];
+    case "irq-save":
+      return [`r${s.dst} = irq-save();`];
+    case "irq-restore":
+      return [`irq-restore(${showValue(s.v)});`];
+    case "alloc":
+      return [`r${s.dst} = alloc();`];
+    case "choose":
+      return [`r${s.dst} = choose(${s.n});`];
+    case "set":
+      return [`r${s.dst} = ${showValue(s.a)} ${s.fn} ${showValue(s.b)};`];
+    case "cpu":
+      return [`r${s.dst} = cpu();`];
+    case "assert":
+      return [
+        `assert(${showValue(s.a)} ${s.fn} ${showValue(s.b)})${s.kind === undefined ? "" : `: ${s.kind}`};`,
+      ];
+    case "if": {
+      const head = block(`if (${showValue(s.a)} ${s.fn} ${showValue(s.b)}) {`, s.then);
+      return s.else === undefined ? head : [...head.slice(0, -1), ...block("} else {", s.else)];
+    }
+    case "loop":
+      return block(`repeat (${s.n}) {`, s.body);
+    case "while":
+      return block("do {", s.body, `} while (${showValue(s.a)} ${s.fn} ${showValue(s.b)});`);
+  }
+}
+
+/** The program as source, one column after the other. */
+export function print(p: MiniProgram): string {
+  const init = Object.entries(p.init ?? {}).map(([k, v]) => `${k} = ${showValue(v)}`);
+  const objects = (p.objects ?? []).map(([n, w, live]) => `${n}[${w}]${live ? "" : " (dead)"}`);
+  const unit = (head: string, body: Body): string =>
+    [`${head}:`, ...body.flatMap(show).map((l) => `  ${l}`)].join("\n");
+  return [
+    `words ${p.words.join(" ")}; objects ${objects.join(" ")}; init ${init.join(", ")}`,
+    ...p.threads.map((b, i) => unit(`P${i}`, b)),
+    ...Object.entries(p.handlers ?? {}).map(([h, b]) => unit(`callback ${h}(r0)`, b)),
+    ...(p.finally === undefined ? [] : [unit("finally", p.finally)]),
+  ].join("\n");
+}
+
+/** Every word of the program, in memory order, for `observe`. */
+export function allWords(p: MiniProgram): number[] {
+  const { memory } = layout(p);
+  const origin = memory.origin ?? 0;
+  return memory.words.map((_, i) => i + origin).filter((a) => a > 0);
+}
