@@ -56,6 +56,8 @@ export class Search {
   readonly #next: Int32Array[];
   readonly #pos: Int32Array;
   readonly #ties: readonly Tie[];
+  /** Writes whose value or address depends on reads. */
+  readonly #computed: readonly number[];
   readonly #union: Com;
   readonly #observed: readonly (Sym | null)[];
   readonly #observedThread: readonly number[];
@@ -86,6 +88,9 @@ export class Search {
       for (const t of p.constraints) ties.push({ thread, c: t });
     });
     this.#ties = ties;
+    this.#computed = c.plans
+      .flatMap((p) => p.writes)
+      .filter((w) => typeof c.events[w]!.value !== "number" || typeof c.events[w]!.addr !== "number"); // a node
     const { slots } = tally;
     this.#observed = slots.map((s) => (s.k === "reg" ? (c.paths[s.thread]?.regs[s.reg] ?? 0) : null));
     this.#observedThread = slots.map((s) => (s.k === "reg" ? s.thread : -1));
@@ -106,7 +111,9 @@ export class Search {
   /** Whether every observed value is decided by one location alone, and which slots each location decides. */
   #assignSlots(): boolean {
     const slots: number[][] = this.#plans.map(() => []);
-    let ok = this.#plans.every((p) => p.plan.writes.every((w) => typeof this.c.events[w]!.value === "number"));
+    const constant = (w: number): boolean =>
+      typeof this.c.events[w]!.value === "number" && typeof this.c.events[w]!.addr === "number"; // a node
+    let ok = this.#plans.every((p) => p.plan.writes.every(constant));
     this.#observed.forEach((sym, i) => {
       if (sym === null) {
         const li = this.#observedLoc[i]!; // parallel arrays
@@ -399,7 +406,7 @@ export class Search {
     for (const t of this.#ties) {
       const v = this.values.of(t.thread, t.c.sym);
       if (v >= UNDETERMINED) {
-        if (t.c.address) return false;
+        if (t.c.address || v === Number.POSITIVE_INFINITY) return false;
       } else if (!Number.isNaN(v) && (v === t.c.value) !== t.c.eq) return false;
     }
     return true;
@@ -427,6 +434,7 @@ export class Search {
   #leaf(): void {
     this.tally.step();
     if (!this.#tied()) return;
+    for (const w of this.#computed) if (this.values.write(w) === Number.POSITIVE_INFINITY) return;
     if (!this.#safe && !this.model.consistent(this.com)) return;
     const slots = this.#readSlots(this.#plans.length);
     if (this.tally.filter(slots) === 0) return;

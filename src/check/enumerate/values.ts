@@ -1,15 +1,15 @@
 /**
  * Values of an execution: each read returns what its source stored, which may depend on other reads. A read whose
- * source is not chosen yet has no value (NaN). Reads that depend on each other in a circle have an undetermined
- * value, a number beyond 32 bits of its own that equals no other, as herd7 leaves them symbolic. An address in such
- * a circle makes the execution meaningless, which is the caller's business.
+ * source is not chosen yet has no value (NaN). Where plain copies form a circle the value is undetermined: one
+ * number beyond 32 bits for the whole circle, equal to nothing else, as herd7 leaves it symbolic. A circle through
+ * arithmetic or an address has no solution (Infinity) and makes the execution meaningless, again as in herd7.
  */
 import { evalBin, evalUn } from "../../lang/ir.ts";
 import type { Candidate, Com } from "./candidate.ts";
 import { INIT, UNSET } from "./candidate.ts";
 import type { Sym } from "./path.ts";
 
-/** Values from here on are undetermined. */
+/** Values from here on are undetermined, and Infinity has no solution at all. */
 export const UNDETERMINED = 2 ** 40;
 
 export class Values {
@@ -58,12 +58,28 @@ export class Values {
   write(w: number): number {
     const e = this.#c.events[w]!; // a node
     if (typeof e.value === "number" && typeof e.addr === "number") return e.value;
-    if (this.#open[w] !== 0) return UNDETERMINED + w;
+    if (this.#open[w] !== 0) return this.#circle(w);
     this.#open[w] = 1;
     const t = this.#c.thread[w]!; // a node
     let v = this.of(t, e.addr);
     if (v < UNDETERMINED) v = this.of(t, e.value);
     this.#open[w] = 0;
     return v;
+  }
+
+  /** The value of a circle of copies through write `w`, named by its smallest write; Infinity if it is no such circle. */
+  #circle(w: number): number {
+    let least = w;
+    let at = w;
+    for (let i = 0; i < this.#c.n; i++) {
+      const v = this.#c.events[at]!.value; // a node
+      if (typeof v === "number" || v.k !== "read") return Number.POSITIVE_INFINITY;
+      const src = this.#com.src[this.#c.node(this.#c.thread[at]!, v.event)]!; // a node
+      if (src < 0) return Number.POSITIVE_INFINITY;
+      if (src === w) return UNDETERMINED + least;
+      least = Math.min(least, src);
+      at = src;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 }
