@@ -6,6 +6,7 @@
  */
 
 import { ARCHITECTURES, type Arch } from "./arch.ts";
+import { HMM_CONFIG, HMM_CONFIG_V6_1, HMM_CONFIG_V6_12, HMM_CONFIG_V7_1, HMM_KNOBS } from "./config-hmm.ts";
 import { nearestName } from "./nearest.ts";
 
 // ---- Knobs --------------------------------------------------------------------------------------------------
@@ -48,6 +49,8 @@ export const config = {
   vmemmapDedup: 0,
   vmstat: 0,
   pageRegions: 0,
+  deviceDirty: 0,
+  lruBatch: 15,
   anonExclusive: 0,
   unshareLongterm: 0,
   zeroPagePins: 1,
@@ -60,6 +63,7 @@ export const config = {
   hugeZeroWrite: 0,
   hugeZeroSpecial: 0,
   gupSlowBatch: 0,
+  ...HMM_CONFIG,
 };
 
 export type KnobName = keyof typeof config;
@@ -383,6 +387,23 @@ export const KNOBS: readonly Knob[] = [
       },
     ],
   },
+  {
+    name: "lruBatch",
+    title: "pages in a per-CPU batch on their way to the LRU",
+    values: [
+      { value: 15, name: "15", title: "PAGEVEC_SIZE (to v6.8)" },
+      { value: 31, name: "31", title: "v6.9, 9cecde80aae0" },
+    ],
+  },
+  {
+    name: "deviceDirty",
+    title: "set_page_dirty() marks device pages",
+    values: onOff(
+      "observed in v6.1 and later",
+      "the device's mapping has a set_page_dirty() that does nothing (v5.10)",
+    ),
+  },
+  ...HMM_KNOBS,
 ];
 
 export type KnobSettings = Partial<Readonly<Record<KnobName, number>>>;
@@ -404,6 +425,8 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   anonExclusive: 1,
   zeroPagePins: 0,
   mprotectUpgrade: 1,
+  deviceDirty: 1,
+  ...HMM_CONFIG_V6_1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -414,6 +437,8 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   doubleMap: 0,
   largeMapcount: 1,
   gupSlowBatch: 1,
+  lruBatch: 31,
+  ...HMM_CONFIG_V6_12,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {
@@ -425,6 +450,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   largeMmIds: 1,
   hugeZeroWrite: 1,
   hugeZeroSpecial: 1,
+  ...HMM_CONFIG_V7_1,
 };
 
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */
@@ -590,6 +616,23 @@ export const kernel = {
   vmstat: 0,
   /** Static key: some pagemap is FS_DAX or PRIVATE, so put_page() looks at device pages (v4.20 to v6.14). */
   devmap_managed_key: 0,
+  /** Zones of the page allocator (mm/page_alloc.ts). */
+  zones: 0,
+  /** Event counters (mm/vmstat.ts). */
+  vm_events: 0,
+  /** Batch of pages on their way to the LRU (mm/swap.ts). */
+  lru_add: 0,
+  /** Word: first of all address spaces, a list through MM.mm_list. */
+  mm_list: 0,
+  /** Frame of the zero page. */
+  zero_pfn: 0,
+  /** Word: first frame of the huge zero page, 0 if there is none. */
+  huge_zero: 0,
+  /** Pool of hugetlb pages (mm/hugetlb.ts). */
+  hugetlb: 0,
+  /** Swap slots and their number (mm/swap_state.ts). */
+  swap_map: 0,
+  nr_swap: 0,
 };
 
 export interface MachineSettings {

@@ -19,6 +19,8 @@ export type AddressSpace = Ptr<"address_space">;
  *       4 has_pinned         set by the first FOLL_PIN, read by fork
  *       5 write_protect_seq  odd while fork write-protects
  *       6 mmu_notifiers      state of the notifier subsystem, 0 if there is none
+ *       8 mm_list            next address space of the machine (kernel.mm_list)
+ *       9 huge_zero          holds a reference on the huge zero page (MMF_HUGE_ZERO_PAGE)
  */
 export const MM = struct("mm_struct", [
   "pgd",
@@ -29,6 +31,8 @@ export const MM = struct("mm_struct", [
   "write_protect_seq",
   "mmu_notifiers",
   "anon_rss",
+  "mm_list",
+  "huge_zero",
 ]);
 
 /** Addresses are page numbers: the area is vm_start <= addr < vm_end. */
@@ -56,6 +60,34 @@ export const VM_PFNMAP = 0x400;
 export const VM_IO = 0x4000;
 export const VM_HUGETLB = 0x400000;
 export const VM_MIXEDMAP = 0x10000000;
+export const VM_MAYSHARE = 0x80;
+export const VM_LOCKED = 0x2000;
+export const VM_DONTCOPY = 0x20000;
+export const VM_HUGEPAGE = 0x20000000;
+export const VM_NOHUGEPAGE = 0x40000000;
 
 /** struct address_space: what maps a file. i_mmap is the first VMA, linked by shared_next. */
-export const ADDRESS_SPACE = struct("address_space", ["i_mmap", "i_mmap_rwsem", "nrpages", "flags"]);
+export const ADDRESS_SPACE = struct("address_space", [
+  "i_mmap",
+  "i_mmap_rwsem",
+  "nrpages",
+  "flags",
+  "kind",
+  "i_size",
+  "i_pages",
+  "first_pfn",
+  "nr_users",
+  "alive",
+  "align",
+]);
+
+/**
+ * address_space.kind: whose operations it has (custom: a number instead of tables of functions).
+ *   i_size     pages of the file;  i_pages  address of an array of that many words: page, swap slot * 2 + 1, or 0
+ *   first_pfn  of a device or of fsdax storage;  align  log2 of the device's mapping granularity;  alive  DAXDEV_ALIVE
+ */
+export const AS_SHMEM = 1;
+export const AS_REGULAR = 2;
+export const AS_HUGETLB = 3;
+export const AS_DEVDAX = 4;
+export const AS_FSDAX = 5;

@@ -32,6 +32,7 @@ import {
   cmpxchg,
   kfree,
   kzalloc,
+  type LocalArray,
   READ_ONCE,
   ult,
   WRITE_ONCE,
@@ -115,7 +116,7 @@ function entry_devmap(e: number): boolean {
   return config.pteDevmap !== 0 && (e & (_PAGE_DEVMAP | _PAGE_PRESENT)) === (_PAGE_DEVMAP | _PAGE_PRESENT);
 }
 function entry_special(e: number): boolean {
-  return (e & (_PAGE_SPECIAL | _PAGE_PRESENT)) === (_PAGE_SPECIAL | _PAGE_PRESENT);
+  return (e & _PAGE_SPECIAL) !== 0 && (e & (_PAGE_PRESENT | _PAGE_PROTNONE)) !== 0;
 }
 /** The table that a table entry's value points at. */
 function entry_table(e: number): TablePtr {
@@ -429,4 +430,27 @@ export function pgtable_alloc(mm: Mm, addr: number, level: number): EntryPtr {
     } else table = entry_table(e);
   }
   return table + table_index(addr, level * geom.table_shift);
+}
+
+/** Pages that one entry of the level spans; no address space is larger than 2^30 pages. */
+export function level_span(level: number): number {
+  const shift = level * geom.table_shift;
+  return 1 << (shift > 30 ? 30 : shift);
+}
+
+/**
+ * Finds the lowest entry for addr that exists: its address in out[0]; its level. That is PTE_LEVEL if a PTE table is there,
+ * else the level of the leaf or of the entry that is none.
+ */
+export function pgtable_lookup(mm: Mm, addr: number, out: LocalArray): number {
+  let table = pgd_table(mm);
+  for (let l = geom.levels - 1; l > PTE_LEVEL; l--) {
+    const entryp = table + table_index(addr, l * geom.table_shift);
+    const e = READ_ONCE(entryp);
+    out[0] = entryp;
+    if (e === 0 || entry_leaf(e) || !entry_present(e)) return l;
+    table = entry_table(e);
+  }
+  out[0] = table + table_index(addr, 0);
+  return PTE_LEVEL;
 }

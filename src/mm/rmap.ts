@@ -1,0 +1,282 @@
+/**
+ * Counting the entries that map a page (mm/rmap.c, include/linux/rmap.h), in the three forms of the recorded kernels:
+ *
+ *   to v6.1   _mapcount of the (sub)page counts PTEs, _entire_mapcount huge entries; while a page is mapped both ways,
+ *             PG_double_map adds one to every subpage (config.doubleMap)
+ *   v6.2      _nr_pages_mapped counts subpages with a PTE, plus ENTIRELY_MAPPED for a huge entry (config.largeMapcount)
+ *   v6.10     and _large_mapcount counts entries of any size; v6.15 also by which address spaces (config.largeMmIds)
+ *
+ * and when a partly unmapped huge page is queued for splitting. Also page_vma_mapped: see rmap_walk.ts. Not covered: memory
+ * cgroups, NR_ANON_MAPPED and its kin, KSM.
+ */
+"use kernel";
+
+import { config } from "../machine/config.ts";
+import { atomic_add, atomic_add_negative, atomic_add_return, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { type Mm, VMA, type Vma } from "./mm_types.ts";
+import {
+  ClearPageFlag,
+  compound_head,
+  compound_nr,
+  compound_order,
+  ENTIRELY_MAPPED,
+  nth_page,
+  PAGE,
+  type Page,
+  page_word,
+  PageAnon,
+  PageFlag,
+  PAGE_MAPPING_ANON,
+  PageHead,
+  PageHuge,
+  PG_deferred_split,
+  PG_double_map,
+  PG_mlocked,
+  PG_swapbacked,
+  PG_unevictable,
+  SetPageAnonExclusive,
+  SetPageFlag,
+  TestClearPageFlag,
+  TestSetPageFlag,
+} from "./page.ts";
+import { HPAGE_PMD_ORDER } from "./page_alloc.ts";
+import { count_vm_event, VM_EVENT } from "./vmstat.ts";
+
+// Words of page[1] of a large folio, which the fields of those names do not use there.
+const MM_ID0 = PAGE.index;
+const MM_ID1 = PAGE.private;
+const MM_MAPCOUNT0 = PAGE.share;
+const MM_MAPCOUNT1 = PAGE.lru_prev;
+const MM_SHARED = PAGE.lru_next;
+
+// ---- Words --------------------------------------------------------------------------------------------------
+
+export function entire_mapcount_ptr(head: Page): number {
+  return page_word(nth_page(head, 1), PAGE._entire_mapcount);
+}
+function large_mapcount_ptr(head: Page): number {
+  return page_word(nth_page(head, 1), PAGE._large_mapcount);
+}
+function nr_pages_mapped_ptr(head: Page): number {
+  return page_word(nth_page(head, 1), PAGE._nr_pages_mapped);
+}
+/** page_mapcount() to v6.x of one page: PTEs of it and huge entries of its compound page. */
+export function page_mapcount(page: Page): number {
+  let n = READ_ONCE(page_word(page, PAGE._mapcount)) + 1;
+  const head = compound_head(page);
+  if (!PageHead(head)) return n;
+  n += READ_ONCE(entire_mapcount_ptr(head)) + 1;
+  if (config.doubleMap && PageFlag(head, PG_double_map)) n -= 1;
+  return n;
+}
+/** Entries of any kind that map any part of the page: page_mapped(), total_mapcount(), folio_mapcount(). */
+export function total_mapcount(page: Page): number {
+  const head = compound_head(page);
+  if (!PageHead(head)) return READ_ONCE(page_word(head, PAGE._mapcount)) + 1;
+  const entire = READ_ONCE(entire_mapcount_ptr(head)) + 1;
+  if (PageHuge(head)) return entire;
+  if (config.largeMapcount) return READ_ONCE(large_mapcount_ptr(head)) + 1;
+  const nr = compound_nr(head);
+  let n = entire;
+  for (let i = 0; i < nr; i++) n += READ_ONCE(page_word(nth_page(head, i), PAGE._mapcount)) + 1;
+  if (PageFlag(head, PG_double_map)) n -= nr;
+  return n;
+}
+export function page_mapped(page: Page): boolean {
+  return total_mapcount(page) > 0;
+}
+
+/** What prep_compound_page() leaves out: the counts of entries start at none. */
+export function prep_compound_mapcounts(head: Page): void {
+  WRITE_ONCE(entire_mapcount_ptr(head), -1);
+  WRITE_ONCE(large_mapcount_ptr(head), -1);
+  WRITE_ONCE(nr_pages_mapped_ptr(head), 0);
+  WRITE_ONCE(page_word(nth_page(head, 1), MM_ID0), 0);
+  WRITE_ONCE(page_word(nth_page(head, 1), MM_ID1), 0);
+  WRITE_ONCE(page_word(nth_page(head, 1), MM_MAPCOUNT0), -1);
+  WRITE_ONCE(page_word(nth_page(head, 1), MM_MAPCOUNT1), -1);
+  WRITE_ONCE(page_word(nth_page(head, 1), MM_SHARED), 0);
+}
+
+// ---- Which address spaces map a large folio (v6.15) -----------------------------------------------------------
+
+/** folio_add_return_large_mapcount(). */
+function folio_add_large_mapcount(head: Page, diff: number, mm: Mm): void {
+  const now = atomic_add_return(diff, large_mapcount_ptr(head));
+  if (!config.largeMmIds) return;
+  const p1 = nth_page(head, 1);
+  const id0 = page_word(p1, MM_ID0);
+  const id1 = page_word(p1, MM_ID1);
+  if (READ_ONCE(id0) === mm) atomic_add(diff, page_word(p1, MM_MAPCOUNT0));
+  else if (READ_ONCE(id1) === mm) atomic_add(diff, page_word(p1, MM_MAPCOUNT1));
+  else if (READ_ONCE(id0) === 0) {
+    WRITE_ONCE(id0, mm);
+    WRITE_ONCE(page_word(p1, MM_MAPCOUNT0), diff - 1);
+    // "We might have other mappings already."
+    if (now !== diff - 1) WRITE_ONCE(page_word(p1, MM_SHARED), 1);
+  } else if (READ_ONCE(id1) === 0) {
+    WRITE_ONCE(id1, mm);
+    WRITE_ONCE(page_word(p1, MM_MAPCOUNT1), diff - 1);
+    WRITE_ONCE(page_word(p1, MM_SHARED), 1);
+  }
+}
+/** folio_sub_return_large_mapcount(). */
+function folio_sub_large_mapcount(head: Page, diff: number, mm: Mm): void {
+  const now = atomic_add_return(-diff, large_mapcount_ptr(head));
+  if (!config.largeMmIds) return;
+  const p1 = nth_page(head, 1);
+  const count0 = page_word(p1, MM_MAPCOUNT0);
+  const count1 = page_word(p1, MM_MAPCOUNT1);
+  if (READ_ONCE(page_word(p1, MM_ID0)) === mm) {
+    if (atomic_add_return(-diff, count0) < 0) WRITE_ONCE(page_word(p1, MM_ID0), 0);
+  } else if (READ_ONCE(page_word(p1, MM_ID1)) === mm) {
+    if (atomic_add_return(-diff, count1) < 0) WRITE_ONCE(page_word(p1, MM_ID1), 0);
+  }
+  // "If one MM slot owns all mappings, the folio is mapped exclusively."
+  if (READ_ONCE(count0) === now || READ_ONCE(count1) === now) WRITE_ONCE(page_word(p1, MM_SHARED), 0);
+}
+/** folio_maybe_mapped_shared(). */
+export function folio_maybe_mapped_shared(head: Page): boolean {
+  return READ_ONCE(page_word(nth_page(head, 1), MM_SHARED)) !== 0;
+}
+
+// ---- Deferred split -----------------------------------------------------------------------------------------
+
+/** deferred_split_folio(): queued once. */
+function deferred_split_folio(head: Page): void {
+  if (compound_order(head) < 2) return;
+  if (TestSetPageFlag(head, PG_deferred_split)) return;
+  if (compound_order(head) === HPAGE_PMD_ORDER) count_vm_event(VM_EVENT.thp_deferred_split_page);
+}
+
+// ---- Adding -------------------------------------------------------------------------------------------------
+
+/** linear_page_index(). */
+export function linear_page_index(vma: Vma, addr: number): number {
+  return addr - READ_ONCE(vma + VMA.vm_start) + READ_ONCE(vma + VMA.vm_pgoff);
+}
+/** __page_set_anon_rmap(); `addr` is that of the first page. */
+function set_anon_rmap(head: Page, vma: Vma, addr: number): void {
+  WRITE_ONCE(page_word(head, PAGE.mapping), READ_ONCE(vma + VMA.anon_vma) | PAGE_MAPPING_ANON);
+  WRITE_ONCE(page_word(head, PAGE.index), linear_page_index(vma, addr));
+}
+
+/** page_add_new_anon_rmap(): a fresh page, mapped for the first time by one entry of its size. */
+export function page_add_new_anon_rmap(page: Page, vma: Vma, addr: number): void {
+  if (!PageHuge(page)) SetPageFlag(page, PG_swapbacked);
+  if (PageHead(page)) {
+    WRITE_ONCE(entire_mapcount_ptr(page), 0);
+    if (config.largeMapcount) {
+      folio_add_large_mapcount(page, 1, READ_ONCE(vma + VMA.vm_mm));
+      WRITE_ONCE(nr_pages_mapped_ptr(page), PageHuge(page) ? 0 : ENTIRELY_MAPPED);
+    }
+  } else WRITE_ONCE(page_word(page, PAGE._mapcount), 0);
+  set_anon_rmap(page, vma, addr);
+  if (config.anonExclusive) SetPageAnonExclusive(page);
+}
+
+/** __folio_add_rmap() for one PTE. */
+function add_rmap_pte(page: Page, mm: Mm): void {
+  const head = compound_head(page);
+  const first = atomic_add_return(1, page_word(page, PAGE._mapcount)) === 0;
+  if (!config.largeMapcount || !PageHead(head)) return;
+  if (first) atomic_add(1, nr_pages_mapped_ptr(head));
+  folio_add_large_mapcount(head, 1, mm);
+}
+/** __folio_add_rmap() for one huge entry; of a hugetlb page hugetlb_add_file_rmap() and its kin. */
+function add_rmap_pmd(page: Page, mm: Mm): void {
+  const head = compound_head(page);
+  const first = atomic_add_return(1, entire_mapcount_ptr(head)) === 0;
+  if (!config.largeMapcount) return;
+  if (first && !PageHuge(head)) atomic_add(ENTIRELY_MAPPED, nr_pages_mapped_ptr(head));
+  folio_add_large_mapcount(head, 1, mm);
+}
+/** One more PTE for a page that is mapped or in the page cache: page_dup_rmap(), page_add_file_rmap(). */
+export function page_add_rmap_pte(page: Page, vma: Vma): void {
+  add_rmap_pte(page, READ_ONCE(vma + VMA.vm_mm));
+}
+export function page_add_rmap_pmd(page: Page, vma: Vma): void {
+  add_rmap_pmd(page, READ_ONCE(vma + VMA.vm_mm));
+}
+/** page_add_anon_rmap(): an anonymous page that may have lost all its entries (swap-in, migration). */
+export function page_add_anon_rmap(page: Page, vma: Vma, addr: number, exclusive: boolean): void {
+  const head = compound_head(page);
+  if (!PageAnon(head)) set_anon_rmap(head, vma, addr);
+  page_add_rmap_pte(page, vma);
+  if (config.anonExclusive && exclusive) SetPageAnonExclusive(page);
+}
+/** page_move_anon_rmap(): the page belongs to this area's process alone. */
+export function page_move_anon_rmap(page: Page): void {
+  if (config.anonExclusive) SetPageAnonExclusive(page);
+}
+
+// ---- Removing -----------------------------------------------------------------------------------------------
+
+/** munlock_vma_page(), clear_page_mlock(): the last mlocked entry is gone. */
+function clear_page_mlock(head: Page): void {
+  if (!TestClearPageFlag(head, PG_mlocked)) return;
+  ClearPageFlag(head, PG_unevictable);
+}
+
+function remove_rmap_pte_large(page: Page, head: Page, mm: Mm): void {
+  folio_sub_large_mapcount(head, 1, mm);
+  if (!atomic_add_negative(-1, page_word(page, PAGE._mapcount))) return;
+  const mapped = atomic_add_return(-1, nr_pages_mapped_ptr(head));
+  if (mapped < ENTIRELY_MAPPED && mapped !== 0 && PageAnon(head)) deferred_split_folio(head);
+}
+/** page_remove_rmap(page, false), folio_remove_rmap_pte(). */
+export function page_remove_rmap_pte(page: Page, vma: Vma): void {
+  const head = compound_head(page);
+  if (config.largeMapcount && PageHead(head)) remove_rmap_pte_large(page, head, READ_ONCE(vma + VMA.vm_mm));
+  else if (atomic_add_negative(-1, page_word(page, PAGE._mapcount)) && PageAnon(head) && PageHead(head))
+    deferred_split_folio(head);
+  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
+}
+
+function remove_rmap_pmd_large(head: Page, mm: Mm): void {
+  folio_sub_large_mapcount(head, 1, mm);
+  if (!atomic_add_negative(-1, entire_mapcount_ptr(head)) || PageHuge(head)) return;
+  const mapped = atomic_add_return(-ENTIRELY_MAPPED, nr_pages_mapped_ptr(head));
+  // Some but not all of the subpages have PTEs left.
+  if (mapped > 0 && mapped < compound_nr(head) && PageAnon(head)) deferred_split_folio(head);
+}
+/** page_remove_anon_compound_rmap(), to v6.1. */
+function remove_rmap_pmd_double(head: Page): void {
+  if (!atomic_add_negative(-1, entire_mapcount_ptr(head)) || PageHuge(head)) return;
+  if (!TestClearPageFlag(head, PG_double_map)) return;
+  const nr = compound_nr(head);
+  let unmapped = 0;
+  for (let i = 0; i < nr; i++)
+    if (atomic_add_negative(-1, page_word(nth_page(head, i), PAGE._mapcount))) unmapped++;
+  if (unmapped !== 0 && unmapped < nr && PageAnon(head)) deferred_split_folio(head);
+}
+/** page_remove_rmap(page, true), folio_remove_rmap_pmd(). */
+export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
+  const head = compound_head(page);
+  if (config.largeMapcount) remove_rmap_pmd_large(head, READ_ONCE(vma + VMA.vm_mm));
+  else remove_rmap_pmd_double(head);
+  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
+}
+
+// ---- Splitting a huge entry ---------------------------------------------------------------------------------
+
+/** The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. */
+export function split_pmd_rmap(head: Page, vma: Vma, exclusive: boolean): void {
+  const nr = compound_nr(head);
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  for (let i = 0; i < nr; i++) {
+    const page = nth_page(head, i);
+    if (exclusive) SetPageAnonExclusive(page);
+    add_rmap_pte(page, mm);
+  }
+  if (config.largeMapcount) {
+    remove_rmap_pmd_large(head, mm);
+    return;
+  }
+  // "Set PG_double_map before dropping compound_mapcount to avoid false-negative page_mapped()."
+  if (READ_ONCE(entire_mapcount_ptr(head)) > 0 && !TestSetPageFlag(head, PG_double_map))
+    for (let i = 0; i < nr; i++) atomic_add(1, page_word(nth_page(head, i), PAGE._mapcount));
+  if (!atomic_add_negative(-1, entire_mapcount_ptr(head))) return;
+  if (TestClearPageFlag(head, PG_double_map))
+    for (let i = 0; i < nr; i++) atomic_add(-1, page_word(nth_page(head, i), PAGE._mapcount));
+}

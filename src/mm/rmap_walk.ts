@@ -1,0 +1,89 @@
+/**
+ * The reverse map: every entry that maps a page (rmap_walk(), page_vma_mapped_walk()). Custom: it searches the areas of all
+ * address spaces for one that covers the page's place in its file (or in anonymous memory), instead of following an
+ * anon_vma's or file's interval tree; what it finds is the same, since an entry counts only if it maps the page.
+ */
+"use kernel";
+
+import { geom, kernel } from "../machine/config.ts";
+import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
+import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
+import { compound_head, compound_nr, PAGE, type Page, page_to_pfn, page_word, PageAnon } from "./page.ts";
+import { pgtable_lookup, PMD_LEVEL, PTE_LEVEL, pte_pfn, pte_present, is_migration_entry, swp_offset } from "./pgtable.ts";
+
+/**
+ *  word 0 mm, 1 vma   where the search stands
+ *       2 subpage     next page of the compound page to look for in this area
+ *       3 entryp, 4 level, 5 addr   what was found
+ *       6 migration   looks for migration entries of the page instead of present ones
+ */
+export const RMAP_WALK_SIZE = 7;
+export const RW_VMA = 1;
+export const RW_ENTRYP = 3;
+export const RW_LEVEL = 4;
+export const RW_ADDR = 5;
+const RW_MM = 0;
+const RW_SUBPAGE = 2;
+const RW_MIGRATION = 6;
+
+export function rmap_walk_start(walk: LocalArray, migration: boolean): void {
+  walk[RW_MM] = kernel.mm_list === 0 ? 0 : READ_ONCE(kernel.mm_list);
+  walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
+  walk[RW_SUBPAGE] = 0;
+  walk[RW_MIGRATION] = migration ? 1 : 0;
+}
+
+/** The area may map the page. */
+function vma_may_map(vma: Vma, head: Page): boolean {
+  if (PageAnon(head)) return READ_ONCE(vma + VMA.anon_vma) !== 0;
+  const mapping = READ_ONCE(page_word(head, PAGE.mapping));
+  return mapping !== 0 && READ_ONCE(vma + VMA.vm_file) === mapping;
+}
+
+/** The entry at `addr` maps (or, for a migration entry, stands for) the frame; a huge leaf: begins with it. */
+function entry_maps(walk: LocalArray, mm: Mm, addr: number, pfn: number): boolean {
+  const out = localArray(1);
+  const level = pgtable_lookup(mm, addr, out);
+  if (level > PMD_LEVEL) return false;
+  const e = READ_ONCE(out[0]);
+  walk[RW_ENTRYP] = out[0];
+  walk[RW_LEVEL] = level;
+  walk[RW_ADDR] = addr;
+  if (walk[RW_MIGRATION] !== 0) return is_migration_entry(e) && swp_offset(e) === pfn;
+  return pte_present(e) && pte_pfn(e) === pfn;
+}
+
+/** Next entry that maps any part of `page` (of a compound page: of the whole); false at the end. */
+export function rmap_walk_next(walk: LocalArray, page: Page): boolean {
+  const head = compound_head(page);
+  const nr = compound_nr(head);
+  const index = READ_ONCE(page_word(head, PAGE.index));
+  const pfn = page_to_pfn(head);
+  while (walk[RW_MM] !== 0) {
+    const mm: Mm = walk[RW_MM];
+    while (walk[RW_VMA] !== 0) {
+      const vma: Vma = walk[RW_VMA];
+      const shift = READ_ONCE(vma + VMA.vm_start) - READ_ONCE(vma + VMA.vm_pgoff);
+      if (vma_may_map(vma, head))
+        while (walk[RW_SUBPAGE] < nr) {
+          const i = walk[RW_SUBPAGE];
+          const addr = index + i + shift;
+          walk[RW_SUBPAGE] = i + 1;
+          if (addr < READ_ONCE(vma + VMA.vm_start) || addr >= READ_ONCE(vma + VMA.vm_end)) continue;
+          if (!entry_maps(walk, mm, addr, pfn + i)) continue;
+          // A huge leaf is found once, at its first page.
+          if (walk[RW_LEVEL] === PMD_LEVEL) {
+            if ((addr & ((1 << geom.pmd_shift) - 1)) !== 0) continue;
+            walk[RW_SUBPAGE] = nr;
+          } else if (walk[RW_LEVEL] !== PTE_LEVEL) continue;
+          return true;
+        }
+      walk[RW_VMA] = READ_ONCE(vma + VMA.vm_next);
+      walk[RW_SUBPAGE] = 0;
+    }
+    walk[RW_MM] = READ_ONCE(mm + MM.mm_list);
+    walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
+    walk[RW_SUBPAGE] = 0;
+  }
+  return false;
+}
