@@ -6,10 +6,10 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { arch } from "../machine/config.ts";
+import { arch, restoreMachineSettings } from "../machine/config.ts";
 import { KernelBug } from "../machine/errors.ts";
 import { installHost, useSequentialHost } from "../machine/host.ts";
-import { attachMemory, mem, memoryTop } from "../machine/memory.ts";
+import { addressName, attachMemory, mem, memoryTop } from "../machine/memory.ts";
 import type { BootedScenario, ScenarioThread } from "../machine/scenario.ts";
 import { barrier } from "./barrier.ts";
 import {
@@ -42,13 +42,20 @@ const MAX_EPOCH = 1 << 27;
 const data = workerData as CpuData;
 const { ctl, cpu, nrCpus } = data;
 
+/** Of this package, in the form that it runs in: needs no loader. */
+const isOwnModule = data.module.endsWith(import.meta.url.slice(-3));
+
 function send(message: CpuMessage): void {
   parentPort?.postMessage(message);
 }
 
 /** Boots in private memory; throws an Error with a message for the user. */
 async function bootAgain(): Promise<BootedScenario> {
-  const namespace = (await import(data.module)) as Record<string, unknown>;
+  const namespace = (
+    isOwnModule
+      ? await import(data.module)
+      : await (await import("../lang/load.ts")).importModule(data.module)
+  ) as Record<string, unknown>;
   const scenario = findScenario(namespace, data.scenario);
   if (scenario === undefined)
     throw new Error(
@@ -57,9 +64,15 @@ async function bootAgain(): Promise<BootedScenario> {
   useSequentialHost();
   const booted = scenario.boot();
   const top = memoryTop();
-  let same = top === data.image.length && booted.threads.length === nrCpus;
-  for (let i = 1; same && i < top; i++) same = mem[i] === data.image[i];
-  if (!same) throw new Error(`scenario ${data.scenario}: boot() gives another memory each time it is called`);
+  const what = `scenario ${data.scenario}: boot() gives something else each time it is called:`;
+  if (booted.threads.length !== nrCpus)
+    throw new Error(`${what} ${nrCpus} threads, then ${booted.threads.length}`);
+  if (top !== data.image.length) throw new Error(`${what} ${data.image.length} words of memory, then ${top}`);
+  for (let i = 1; i < top; i++)
+    if (mem[i] !== data.image[i])
+      throw new Error(`${what} ${addressName(i)} is ${data.image[i]}, then ${mem[i]}`);
+  // A setting that boot() leaves alone may stem from an earlier boot in the main thread.
+  restoreMachineSettings(data.settings);
   return booted;
 }
 

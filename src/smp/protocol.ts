@@ -3,6 +3,7 @@
  * Everything that changes while threads run goes through shared words instead (control.ts).
  */
 
+import type { MachineSettings } from "../machine/config.ts";
 import type { BugKind } from "../machine/errors.ts";
 import type { MemRegion, MemSymbol } from "../machine/image.ts";
 import type { InjectedDelay, NoiseLevel } from "./noise.ts";
@@ -28,6 +29,8 @@ export interface CpuData {
   readonly stats: Float64Array;
   /** Addresses whose words are summed over iterations, after `finally`, into stats[STAT_COUNTERS + i]. */
   readonly counters: readonly number[];
+  /** Configuration and boot-time addresses as booted. */
+  readonly settings: MachineSettings;
 }
 
 // Words of `stats`, written by whoever is last at the barrier.

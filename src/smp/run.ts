@@ -6,7 +6,7 @@
 
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
-import { arch } from "../machine/config.ts";
+import { arch, machineSettings } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
 import { describeAddress } from "../machine/image.ts";
 import { mem, memoryRegions, memorySymbols, memoryTop } from "../machine/memory.ts";
@@ -257,27 +257,25 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
     // Spinning helps only where every CPU has a core of its own.
     const spins = nrCpus <= availableParallelism() ? 400 : 0;
     for (let cpu = 0; cpu < nrCpus; cpu++) {
-      const worker = startCpu(
-        {
-          cpu,
-          nrCpus,
-          ctl,
-          words,
-          image,
-          symbols,
-          regions,
-          module: scenario.module,
-          scenario: scenario.name,
-          seed,
-          iterations,
-          noise,
-          delays,
-          spins,
-          stats,
-          counters,
-        },
-        scenario.module,
-      );
+      const worker = startCpu({
+        cpu,
+        nrCpus,
+        ctl,
+        words,
+        image,
+        symbols,
+        regions,
+        module: scenario.module,
+        scenario: scenario.name,
+        seed,
+        iterations,
+        noise,
+        delays,
+        spins,
+        stats,
+        counters,
+        settings: machineSettings(),
+      });
       workers.push(worker);
       worker.on("message", (m: CpuMessage) => onMessage(cpu, m));
       worker.on("error", fail);

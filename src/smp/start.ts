@@ -1,8 +1,8 @@
 /**
- * Starts a CPU: a worker thread on the module cpu.ts. From dist that is plain JavaScript; from source (tests), and for
- * a user's scenario in TypeScript, the worker first installs a module hook that strips types, because Node 20 cannot.
- * The hook is registered inside the worker, so that it is there before the first import whatever the main thread runs.
- * Not covered: TypeScript with run-time syntax (enums, namespaces): the dialect has none.
+ * Starts a CPU: a worker thread on the module cpu.ts. From dist that is plain JavaScript. From source (tests) the worker
+ * first installs a module hook that strips types, because Node 20 cannot; it is registered inside the worker, so that it
+ * is there before the first import whatever the main thread runs. A user's scenario in TypeScript is loaded by
+ * lang/load.ts, in both. Not covered: TypeScript with run-time syntax (enums, namespaces): the project has none.
  */
 
 import { createRequire } from "node:module";
@@ -13,22 +13,14 @@ import type { CpuData } from "./protocol.ts";
 
 const require = createRequire(import.meta.url);
 const extension = extname(new URL(import.meta.url).pathname);
-const packageRoot = new URL("../../", import.meta.url).href;
 
-/** The module hook, as text: it runs in Node's loader thread. `holdfast/...` means this package, installed or not. */
+/** The module hook, as text: it runs in Node's loader thread. */
 function hooks(): string {
   const transform = pathToFileURL(require.resolve("oxc-transform")).href;
   return `
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { transformSync } from ${JSON.stringify(transform)};
-export async function resolve(specifier, context, next) {
-  if (specifier.startsWith("holdfast/")) {
-    const rest = specifier.slice(9).replace(/\\.(ts|js)$/, "");
-    return { url: ${JSON.stringify(packageRoot)} + ${extension === ".ts" ? '"src/" + rest + ".ts"' : '"dist/" + rest + ".js"'}, shortCircuit: true };
-  }
-  return next(specifier, context);
-}
 export async function load(url, context, next) {
   if (!/\\.m?ts$/.test(new URL(url).pathname)) return next(url, context);
   const path = fileURLToPath(url);
@@ -39,12 +31,13 @@ export async function load(url, context, next) {
 }`;
 }
 
-/** A worker that runs one CPU. `module`: URL of the scenario's module, which decides whether types must be stripped. */
-export function startCpu(data: CpuData, module: string): Worker {
+const hookUrl = (): string => `data:text/javascript,${encodeURIComponent(hooks())}`;
+
+/** A worker that runs one CPU. */
+export function startCpu(data: CpuData): Worker {
   const entry = new URL(`./cpu${extension}`, import.meta.url);
-  const options = { workerData: data, name: `cpu${data.cpu}`, stdout: false, stderr: false };
-  if (extension === ".js" && !/\.m?ts$/.test(new URL(module).pathname)) return new Worker(entry, options);
-  const hookUrl = `data:text/javascript,${encodeURIComponent(hooks())}`;
-  const code = `require("node:module").register(${JSON.stringify(hookUrl)}); import(${JSON.stringify(entry.href)});`;
+  const options = { workerData: data, name: `cpu${data.cpu}` };
+  if (extension === ".js") return new Worker(entry, options);
+  const code = `require("node:module").register(${JSON.stringify(hookUrl())}); import(${JSON.stringify(entry.href)});`;
   return new Worker(code, { ...options, eval: true });
 }

@@ -1,0 +1,61 @@
+/**
+ * The published schema of `holdfast claims --json`, "holdfast.claims/1". Scripts may rely on it: fields are added, never
+ * changed or removed, under one number. A cell that was stopped by a limit or a signal is "bounded" and not complete;
+ * only "holds" with complete true means that every execution was visited.
+ */
+
+import { z } from "zod";
+import { ERROR_KINDS, type ErrorKind } from "../check/errors.ts";
+
+export const CLAIMS_SCHEMA = "holdfast.claims/1";
+
+export const VerdictSchema = z.enum(["holds", "violated", "bounded", "not-applicable"]);
+export type Verdict = z.infer<typeof VerdictSchema>;
+
+export const CellErrorSchema = z.object({
+  kind: z.enum(Object.keys(ERROR_KINDS) as [ErrorKind, ...ErrorKind[]]),
+  message: z.string(),
+  /** Thread in whose step it was found; "" for a deadlock. */
+  thread: z.string(),
+  /** Named location, or "". */
+  location: z.string(),
+});
+
+export const CellResultSchema = z
+  .object({
+    id: z.string().min(1),
+    claim: z.string().regex(/^C[1-9]$/),
+    arch: z.string().min(1),
+    model: z.enum(["sc", "tso"]),
+    config: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+    verdict: VerdictSchema,
+    /** Why the verdict is "bounded" or "not-applicable"; null otherwise. */
+    reason: z.string().nullable(),
+    error: CellErrorSchema.nullable(),
+    states: z.int().min(0),
+    seconds: z.number().min(0),
+    complete: z.boolean(),
+  })
+  .refine((c) => (c.verdict === "violated") === (c.error !== null), "an error if and only if violated")
+  .refine((c) => c.verdict !== "holds" || c.complete, "holds only if complete");
+export type CellResult = z.infer<typeof CellResultSchema>;
+
+export const KnockoutResultSchema = z.object({
+  /** Id of the cell that the mechanism is removed from. */
+  cell: z.string().min(1),
+  removed: z.string().min(1),
+  verdict: VerdictSchema,
+  reason: z.string().nullable(),
+  error: CellErrorSchema.nullable(),
+  states: z.int().min(0),
+  seconds: z.number().min(0),
+  complete: z.boolean(),
+});
+export type KnockoutResult = z.infer<typeof KnockoutResultSchema>;
+
+export const ClaimsSchema = z.object({
+  schema: z.literal(CLAIMS_SCHEMA),
+  cells: z.array(CellResultSchema),
+  knockouts: z.array(KnockoutResultSchema),
+});
+export type ClaimsOutput = z.infer<typeof ClaimsSchema>;

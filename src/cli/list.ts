@@ -1,0 +1,99 @@
+/** `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their presets. */
+
+import { scenarioEntries } from "../claims/registry.ts";
+import {
+  ARCHITECTURES,
+  TABLE_FREE_RCU,
+  TLB_FLUSH_BROADCAST,
+  TLB_FLUSH_FIRMWARE,
+  TLB_FLUSH_IPI,
+  TLB_FLUSH_PARAVIRT,
+} from "../machine/arch.ts";
+import { KNOBS, PRESETS } from "../machine/config.ts";
+import { UserError, unknownName } from "./errors.ts";
+import { EXIT_HOLDS } from "./exit.ts";
+import { paint, print, printJson } from "./output.ts";
+import { table } from "./table.ts";
+
+const FLUSH: Readonly<Record<number, string>> = {
+  [TLB_FLUSH_IPI]: "IPI, waits",
+  [TLB_FLUSH_BROADCAST]: "broadcast",
+  [TLB_FLUSH_PARAVIRT]: "hypervisor",
+  [TLB_FLUSH_FIRMWARE]: "firmware",
+};
+
+function listScenarios(): string[] {
+  return table(
+    [{ title: "scenario" }, { title: "for" }, { title: "what" }],
+    scenarioEntries().map((s) => [s.name, s.use, s.title]),
+  );
+}
+
+function listArchitectures(): string[] {
+  return table(
+    [
+      { title: "architecture" },
+      { title: "what" },
+      { title: "memory model" },
+      { title: "TLB flush" },
+      { title: "page tables freed" },
+      { title: "levels", align: "right" },
+    ],
+    ARCHITECTURES.map((a) => [
+      a.name,
+      a.title,
+      a.model === "lkmm" ? "weak: sc and tso only" : a.model,
+      FLUSH[a.tlbFlush] ?? "?",
+      a.tableFree === TABLE_FREE_RCU ? "by RCU" : "after the flush",
+      String(a.levels),
+    ]),
+  );
+}
+
+function listKnobs(): string[] {
+  const presets = Object.entries(PRESETS);
+  const lines: string[] = [];
+  for (const k of KNOBS) {
+    lines.push(`${paint.bold(k.name)}  ${k.title}${k.knockout === true ? paint.dim("  (knock-out)") : ""}`);
+    for (const v of k.values) {
+      const of = presets.filter(([, p]) => p[k.name] === v.value).map(([name]) => name);
+      lines.push(`  ${v.name}: ${v.title}${of.length > 0 ? paint.dim(`  [${of.join(", ")}]`) : ""}`);
+    }
+  }
+  return lines;
+}
+
+const LISTS: Readonly<Record<string, () => string[]>> = {
+  scenarios: listScenarios,
+  architectures: listArchitectures,
+  knobs: listKnobs,
+};
+
+export async function listCommand(
+  what: string | undefined,
+  options: { readonly json?: boolean },
+): Promise<number> {
+  if (what !== undefined && !Object.hasOwn(LISTS, what)) {
+    const e = unknownName("HF001", what, Object.keys(LISTS));
+    throw new UserError(
+      "HF001",
+      `list ${what}`,
+      e.hint.startsWith("did") ? e.hint : `one of ${Object.keys(LISTS).join(", ")}`,
+    );
+  }
+  if (options.json === true) {
+    const all: Record<string, unknown> = {
+      scenarios: scenarioEntries(),
+      architectures: ARCHITECTURES,
+      knobs: KNOBS,
+    };
+    printJson({ schema: "holdfast.list/1", ...(what === undefined ? all : { [what]: all[what] }) });
+    return EXIT_HOLDS;
+  }
+  const wanted = what === undefined ? Object.keys(LISTS) : [what];
+  wanted.forEach((name, i) => {
+    if (wanted.length > 1) print(...(i > 0 ? [""] : []), paint.bold(name.toUpperCase()));
+    print(...LISTS[name]());
+  });
+  return EXIT_HOLDS;
+}

@@ -1,0 +1,96 @@
+/**
+ * Declares the commands of `holdfast` and turns what they throw into messages and exit codes. Each command's work is in
+ * a module of its own that is imported only when the command runs, so that --help and bad usage answer at once.
+ */
+
+import { Command, CommanderError, Option } from "commander";
+import { reportError, UserError } from "./errors.ts";
+import { EXIT_HOLDS } from "./exit.ts";
+import { decimal, delay, integer } from "./options.ts";
+
+const json = (): Option => new Option("--json", "one JSON object on stdout");
+
+function declareRun(program: Command): void {
+  program
+    .command("run")
+    .description("run a scenario on real threads, as a stress test with its end-of-run checks")
+    .option(
+      "--scenario <name|file>",
+      "a built-in scenario, FILE, or FILE#NAME; default: fast GUP against unbind",
+    )
+    .option("--cpus <n>", "CPUs of the default scenario, 2 to 16", integer("--cpus", 2, 16))
+    .option("--seconds <s>", "stop after so many seconds; default 10", decimal("--seconds", 0.1, 1e6))
+    .option("--iterations <n>", "stop after so many iterations", integer("--iterations", 1, 2 ** 31 - 1))
+    .option(
+      "--seed <n>",
+      "what choices and delays are drawn from; default 1",
+      integer("--seed", -(2 ** 31), 2 ** 31 - 1),
+    )
+    .option("--delay <spec>", "THREAD@ACCESS:MICROS or THREAD@LOCATION:MICROS; may be repeated", delay, [])
+    .option("--no-noise", "no random delays")
+    .addOption(json())
+    .action(async (options) => {
+      process.exitCode = await (await import("./run.ts")).runCommand(options);
+    });
+}
+
+function declareList(program: Command): void {
+  program
+    .command("list")
+    .argument("[what]", "claims, scenarios, architectures or knobs; default: all")
+    .description("claims, scenarios, architectures, knobs")
+    .addOption(json())
+    .action(async (what: string | undefined, options) => {
+      process.exitCode = await (await import("./list.ts")).listCommand(what, options);
+    });
+}
+
+export function buildProgram(version: string): Command {
+  const program = new Command("holdfast")
+    .description("Linux's page pinning as code that runs and is checked")
+    .version(version)
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .configureOutput({ outputError: () => {} });
+  declareRun(program);
+  declareList(program);
+  program.addHelpText(
+    "after",
+    "\nExit codes: 0 holds, 1 violated, 2 bad usage or input, 3 gave up at a bound, 70 internal error, 130 interrupted.",
+  );
+  return program;
+}
+
+/** Runs the command line; sets process.exitCode and never throws. */
+export async function main(args: readonly string[], version: string): Promise<void> {
+  try {
+    await buildProgram(version).parseAsync(args as string[], { from: "user" });
+  } catch (e) {
+    fail(e, args.includes("--json"));
+  }
+}
+
+function fail(e: unknown, asJson: boolean): void {
+  if (e instanceof CommanderError) {
+    if (e.exitCode === 0) {
+      process.exitCode = EXIT_HOLDS;
+      return;
+    }
+    // Without a command commander has printed the help already.
+    e = e.code === "commander.help" ? new UserError("HF001", "a command is missing") : usage(e);
+  }
+  const r = reportError(e);
+  process.exitCode = r.exit;
+  process.stderr.write(`${r.text}\n`);
+  if (asJson)
+    process.stdout.write(`${JSON.stringify({ schema: "holdfast.error/1", error: r.json, exit: r.exit })}\n`);
+}
+
+/** "error: unknown option '--sed'\n(Did you mean --seed?)" as a coded error. */
+function usage(e: CommanderError): UserError {
+  const [first = "", second = ""] = e.message.replace(/^error: /, "").split("\n");
+  const near = /Did you mean (.*)\?/.exec(second);
+  return near === null
+    ? new UserError("HF001", first)
+    : new UserError("HF001", first, `did you mean ${near[1]}?`);
+}
