@@ -13,11 +13,12 @@
 import { complete } from "../machine/completion.ts";
 import { config, kernel } from "../machine/config.ts";
 import {
+  assert_no_underflow,
   atomic_add,
   atomic_inc_not_zero,
   atomic_read,
   atomic_set,
-  atomic_sub_and_test,
+  atomic_sub_return,
   call_rcu,
   kfree,
   kzalloc,
@@ -123,7 +124,11 @@ export function percpu_ref_put_many(ref: PercpuRef, nr: number): void {
   rcu_read_lock();
   const ptr = READ_ONCE(percpu_count_ptr(ref));
   if ((ptr & __PERCPU_REF_ATOMIC_DEAD) === 0) this_cpu_add(ptr, -nr);
-  else if (atomic_sub_and_test(nr, percpu_ref_data_count(ref))) percpu_ref_release(ref);
+  else {
+    const count = atomic_sub_return(nr, percpu_ref_data_count(ref));
+    assert_no_underflow(count >= 0, "percpu ref dropped below zero");
+    if (count === 0) percpu_ref_release(ref);
+  }
   rcu_read_unlock();
 }
 export function percpu_ref_put(ref: PercpuRef): void {
@@ -149,6 +154,8 @@ export function percpu_ref_switch_to_atomic_rcu(ref: PercpuRef): void {
   let count = 0;
   for (let cpu = 0; cpu < kernel.nr_cpus; cpu++) count = (count + READ_ONCE(counters + cpu)) | 0;
   atomic_add((count - PERCPU_COUNT_BIAS) | 0, percpu_ref_data_count(ref));
+  // WARN_ONCE in the kernel: somebody has put more than was got.
+  assert_no_underflow(atomic_read(percpu_ref_data_count(ref)) > 0, "percpu ref is not above 0 after switching to atomic");
   __percpu_ref_exit(ref);
   percpu_ref_put(ref);
 }
