@@ -7,8 +7,8 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { register } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { DialectError, diagnostic } from "./errors.ts";
-import { parseFile, placeOf } from "./parse.ts";
+import { type Diagnostic, DialectError, diagnostic } from "./errors.ts";
+import { parseFile, placeOf, type SourceFile } from "./parse.ts";
 import { displayPath, resolveSpecifier, runsFromSource, runtimeUrl, sourcePath } from "./sources.ts";
 
 let registered = false;
@@ -30,7 +30,7 @@ export async function importModule(path: string): Promise<Readonly<Record<string
   if (!existsSync(source) || !statSync(source).isFile())
     throw new DialectError([diagnostic("HF150", nowhere, displayPath(source))]);
   source = realpathSync(source);
-  if (/\.m?ts$/.test(source)) checkGraph(source);
+  const files = /\.m?ts$/.test(source) ? checkGraph(source) : [];
   registerTypeScript();
   const mapped = process.sourceMapsEnabled;
   process.setSourceMapsEnabled(true);
@@ -38,6 +38,8 @@ export async function importModule(path: string): Promise<Readonly<Record<string
     return (await import(/* @vite-ignore */ runtimeUrl(source))) as Readonly<Record<string, unknown>>;
   } catch (e) {
     if (e instanceof DialectError) throw e;
+    const missing = missingImport(e, files);
+    if (missing !== undefined) throw new DialectError([missing]);
     throw new DialectError([
       diagnostic("HF151", placeOfError(e, source), e instanceof Error ? e.message : String(e)),
     ]);
@@ -47,13 +49,15 @@ export async function importModule(path: string): Promise<Readonly<Record<string
 }
 
 /** Parses the file and its own files that it imports, so that syntax errors and missing files have a place. */
-function checkGraph(root: string): void {
+function checkGraph(root: string): SourceFile[] {
   const seen = new Set<string>();
+  const files: SourceFile[] = [];
   const work = [root];
   for (let path = work.pop(); path !== undefined; path = work.pop()) {
     if (seen.has(path) || runtimeUrl(path).endsWith(".js")) continue;
     seen.add(path);
     const file = parseFile(path);
+    files.push(file);
     for (const i of file.imports) {
       const from = resolveSpecifier(i.specifier, path);
       if (i.typeOnly || from === null || !/\.m?ts$/.test(from)) continue;
@@ -62,6 +66,25 @@ function checkGraph(root: string): void {
       work.push(from);
     }
   }
+  return files;
+}
+
+/** Node says which import is wrong, but not where it stands. */
+function missingImport(e: unknown, files: readonly SourceFile[]): Diagnostic | undefined {
+  const message = e instanceof Error ? e.message : "";
+  const name = /requested module '(.+)' does not provide an export named '(.+)'/.exec(message);
+  const module = /Cannot find (?:package|module) '([^']+)'/.exec(message);
+  for (const file of files)
+    for (const i of file.imports) {
+      if (name !== null && i.specifier === name[1] && i.imported === name[2])
+        return diagnostic("HF126", placeOf(file, i.start), `${i.imported} from ${i.specifier}`);
+      if (
+        module !== null &&
+        (i.specifier === module[1] || module[1].endsWith(i.specifier.replace(/^(\.\.?\/)+/, "/")))
+      )
+        return diagnostic("HF126", placeOf(file, i.start), i.specifier);
+    }
+  return undefined;
 }
 
 /** First place in the stack that lies in a file of the person's own, else the module itself. */

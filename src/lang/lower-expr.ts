@@ -91,7 +91,8 @@ export class ExprLowering {
       if (local === undefined) {
         if (resolveGlobal(b.file, t.name, b.lookup) !== undefined) b.refuse("HF135", t, t.name);
         else this.unknownName(t);
-      } else if (local.k === "array") b.refuse("HF129", t, t.name);
+      } else if (local.k === "later") b.refuse("HF124", t, t.name, "it is declared further down");
+      else if (local.k === "array") b.refuse("HF129", t, t.name);
       else if (local.constant) b.refuse("HF135", t, t.name);
       else {
         // `x -= f()` reads x before f() runs; nothing that f() does can change it.
@@ -166,8 +167,9 @@ export class ExprLowering {
       case "Identifier": {
         const local = b.scopes.find(e.name);
         if (local?.k === "var") return val(local.reg);
-        if (local?.k === "array") {
-          b.refuse("HF129", e, e.name);
+        if (local !== undefined) {
+          if (local.k === "later") b.refuse("HF124", e, e.name, "it is declared further down");
+          else b.refuse("HF129", e, e.name);
           return ZERO;
         }
         return this.external(e.name, [], e);

@@ -124,6 +124,10 @@ class StatementLowering {
 
   body(statements: readonly Statement[]): void {
     this.b.scopes.push();
+    for (const s of statements)
+      if (s.type === "VariableDeclaration")
+        for (const d of s.declarations)
+          if (d.id.type === "Identifier") this.b.scopes.declare(d.id.name, { k: "later" });
     for (const s of statements) this.statement(s, []);
     this.b.scopes.pop();
   }
@@ -306,6 +310,8 @@ class StatementLowering {
       }
       const a = init === null ? constant(0) : this.ex.value(init);
       b.at(d);
+      // The temporary that the variable starts as will often replace it: let it bear the name in counterexamples.
+      if (a.reg >= 0 && a.imm === 0 && b.regNames[a.reg] === "") b.regNames[a.reg] = name;
       const reg = b.reg(name);
       b.emit({ op: "mov", dst: reg, a });
       b.scopes.declare(name, { k: "var", reg, constant: s.kind === "const" });

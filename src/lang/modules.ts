@@ -9,7 +9,7 @@ import { type Diagnostic, DialectError, diagnostic, nearestName } from "./errors
 import { registerTypeScript } from "./load.ts";
 import { lowerFunction } from "./lower.ts";
 import type { LowFn } from "./lowered.ts";
-import { parseFile, placeOf, type SourceFile } from "./parse.ts";
+import { parseFile, parseSource, placeOf, type SourceFile } from "./parse.ts";
 import { type FileLookup, functionId } from "./scope.ts";
 import { PRIMITIVES_PATH, runtimeUrl, sourcePath } from "./sources.ts";
 
@@ -120,6 +120,20 @@ export async function loadModules(urls: readonly string[]): Promise<void> {
   }
   if (found.length > 0) throw new DialectError(found);
   for (const [path, file] of files) modules.set(path, { file, namespace: namespaces.get(path) ?? null });
+}
+
+/**
+ * Defines or replaces a dialect module by its text, as an editor does; `namespace` holds what running it exports. What
+ * it imports must have been loaded.
+ * @throws DialectError with every forbidden construct.
+ */
+export function defineModule(path: string, text: string, namespace: Namespace): void {
+  const file = parseSource(path, text);
+  const found = checkFile(file);
+  if (found.length > 0) throw new DialectError(found);
+  for (const [id, fn] of lowered) if (fn.file.path === path) lowered.delete(id);
+  modules.set(path, { file, namespace });
+  namespaces.set(path, namespace);
 }
 
 /** A loaded module by source path. */

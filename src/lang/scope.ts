@@ -9,7 +9,9 @@ import { moduleId, PRIMITIVES_PATH, STRUCT_PATH } from "./sources.ts";
 
 export type Local =
   | { readonly k: "var"; readonly reg: Reg; readonly constant: boolean }
-  | { readonly k: "array"; readonly arr: number };
+  | { readonly k: "array"; readonly arr: number }
+  /** Declared further down in the same block: using it now would throw in JavaScript. */
+  | { readonly k: "later" };
 
 export type Global =
   | { readonly k: "function"; readonly id: string; readonly params: number }

@@ -186,7 +186,9 @@ export function parseProgram(text: string): Program {
     throw new ProgramFormatError(`${issue.path.join(".") || "program"}: ${issue.message}`);
   }
   const p: Program = result.data;
-  p.threads.forEach((t, i) => checkThread(t, `threads.${i}`, p));
+  p.threads.forEach((t, i) => {
+    checkThread(t, `threads.${i}`, p);
+  });
   for (const [id, t] of Object.entries(p.handlers)) checkThread(t, `handlers.${id}`, p);
   if (p.finally !== null) checkThread(p.finally, "finally", p);
   checkImage(p.memory);
