@@ -5,10 +5,10 @@
  * 16 pages.
  */
 
-import type { KnobSettings, PresetName } from "../machine/config.ts";
+import { type KnobSettings, type PresetName, REF_EXTERNAL } from "../machine/config.ts";
 import { defineScenario, type Scenario } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
-import { check_idle, pin_loop, rebind_loop } from "./scenarios/stress-gup.ts";
+import { check_idle, check_vmstat, pin_loop, rebind_loop, unbind_once } from "./scenarios/stress-gup.ts";
 
 interface StressKind {
   readonly title: string;
@@ -69,11 +69,13 @@ const KINDS: Readonly<Record<string, StressKind>> = {
     level: 0,
     order: 0,
   },
-  "gup-unbind-norecheck": {
-    title: "v5.10 without reference, without re-check, without IPI: broken on purpose",
+  // No TLB flush, no reference and no grace period in percpu_ref_kill() waits for the walker: broken.
+  "gup-unbind-external-arm64": {
+    title:
+      "v5.10 without the reference, pagemap counted by a request queue, on arm64: nothing excludes the walker",
     preset: "v5.10",
-    knobs: { pgmapRef: 0, pteRecheck: 0, ipi: 0, irqOff: 0 },
-    arch: "x86-64",
+    knobs: { pgmapRef: 0, percpuRef: REF_EXTERNAL },
+    arch: "arm64",
     level: 0,
     order: 0,
   },
@@ -113,9 +115,18 @@ function make(kind: string, cpus: number): Scenario {
       return {
         threads: [
           ...walkers,
-          { name: "remover", run: rebind_loop, args: [device.dev, mm, ADDR, PFN, PAGES, k.level, REBINDS] },
+          k.knobs.percpuRef === REF_EXTERNAL
+            ? { name: "remover", run: unbind_once, args: [device.dev] }
+            : {
+                name: "remover",
+                run: rebind_loop,
+                args: [device.dev, mm, ADDR, PFN, PAGES, k.level, REBINDS],
+              },
         ],
-        finally: { name: "check", run: check_idle, args: [PFN, PAGES] },
+        finally:
+          k.knobs.percpuRef === REF_EXTERNAL
+            ? { name: "check", run: check_vmstat }
+            : { name: "check", run: check_idle, args: [PFN, PAGES] },
       };
     },
   });

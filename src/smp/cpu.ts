@@ -162,6 +162,8 @@ function run(booted: BootedScenario): void {
 }
 
 process.setSourceMapsEnabled(true);
+// The primitives and the walk's levels take some frames: the scenario's own function should still show.
+Error.stackTraceLimit = 30;
 try {
   const booted = await bootAgain();
   send({ type: "ready" });

@@ -24,3 +24,31 @@ describe("fast GUP against unbind on real threads", () => {
     expect(r.threads[1].returned).toBe(2 * r.iterations);
   });
 });
+
+describe("a pagemap that nothing keeps a walker from losing (external count, arm64, no reference)", () => {
+  const broken = named("stress/gup-unbind-external-arm64-2");
+  test("a walker that pauses between the entry and the struct page touches freed memory", async () => {
+    // Access 8 of the walker is its first of a struct page: it has read the entry by then.
+    const r = await runScenario(broken, {
+      iterations: 5,
+      noise: "off",
+      delays: [{ thread: "walker", at: 8, micros: 20_000 }],
+    });
+    expect(r.bug).toMatchObject({ kind: "use-after-free", thread: "walker" });
+    expect(r.bug?.location).toMatch(/^page\[\d+\]\./);
+    expect(r.bug?.frames.map((f) => f.fn)).toContain("gup_pte_range");
+  });
+  test("noise alone hits it too", async () => {
+    const r = await runScenario(broken, { seconds: 8 });
+    expect(r.bug).toMatchObject({ kind: "use-after-free", thread: "walker" });
+  });
+  test("the same pause does no harm where percpu_ref_kill() waits for a grace period", async () => {
+    const r = await runScenario(named("stress/gup-unbind-noref-arm64-2"), {
+      iterations: 5,
+      noise: "off",
+      delays: [{ thread: "walker", at: 8, micros: 20_000 }],
+    });
+    expect(r.bug).toBeNull();
+    expect(r.iterations).toBe(5);
+  });
+});

@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { config, geom, kernel } from "../../machine/config.ts";
+import { geom, kernel } from "../../machine/config.ts";
 import {
   assert,
   assert_no_leak,
@@ -78,7 +78,23 @@ export function rebind_loop(
   return rounds;
 }
 
-/** When everybody has finished: no reference and no pin is left, and pins acquired and released balance. */
+/** Unbinds the device for good: for a reference that is not made anew when it is bound again. */
+export function unbind_once(dev: DevDax): number {
+  dev_dax_unbind(dev);
+  return 1;
+}
+
+/** Pins acquired and released balance, over all CPUs. */
+export function check_vmstat(): void {
+  let balance = 0;
+  for (let cpu = 0; cpu < kernel.nr_cpus; cpu++) {
+    const acquired = READ_ONCE(kernel.vmstat + cpu * VMSTAT_ITEMS);
+    balance += acquired - READ_ONCE(kernel.vmstat + cpu * VMSTAT_ITEMS + 1);
+  }
+  assert_no_leak(balance === 0, "nr_foll_pin_acquired and nr_foll_pin_released differ at the end");
+}
+
+/** When everybody has finished: no reference and no pin is left on a bound device's pages. */
 export function check_idle(pfn: number, nr: number): void {
   for (let i = 0; i < nr; i++) {
     const page = pfn_to_page(pfn + i);
@@ -86,12 +102,5 @@ export function check_idle(pfn: number, nr: number): void {
     assert_no_leak(page_count(page) === IDLE_COUNT, "a device page is not idle at the end");
     assert_no_leak(page_pincount(page) === 0, "a device page is pinned at the end");
   }
-  if (config.vmstat) {
-    let balance = 0;
-    for (let cpu = 0; cpu < kernel.nr_cpus; cpu++) {
-      const acquired = READ_ONCE(kernel.vmstat + cpu * VMSTAT_ITEMS);
-      balance += acquired - READ_ONCE(kernel.vmstat + cpu * VMSTAT_ITEMS + 1);
-    }
-    assert_no_leak(balance === 0, "nr_foll_pin_acquired and nr_foll_pin_released differ at the end");
-  }
+  check_vmstat();
 }
