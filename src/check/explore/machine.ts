@@ -337,7 +337,7 @@ export class Machine {
     return this.tso ? this.s[this.own[t] + BUFFER] : 0;
   }
 
-  /** Address of entry `i` of the store buffer; 0 for the end of a read-side section. */
+  /** Address of entry `i` of the store buffer; 0 for the end of a read-side section, below 0 for a call_rcu(). */
   bufferAddr(t: number, i: number): number {
     return this.s[this.own[t] + BUFFER + 1 + i * ENTRY];
   }
@@ -395,8 +395,9 @@ export class Machine {
         if (s[this.own[t] + PHASE] === 1) return !this.awaited(t);
         return !(this.tso && s[this.own[t] + BUFFER] > 0);
       case K.rmw:
-      case K.fenceFull:
       case K.trylock:
+        return !(this.tso && s[this.own[t] + BUFFER] > 0) || this.failsNow(t);
+      case K.fenceFull:
       case K.free:
       case K.revive:
       case K.alloc:
@@ -404,6 +405,23 @@ export class Machine {
       default:
         return true;
     }
+  }
+
+  /**
+   * Whether the next step of `t`, an RMW or trylock, fails on the value that it would read now. Then it is a read
+   * without ordering (linux-kernel.bell) and needs no empty store buffer: on x86, atomic_add_unless() and
+   * spin_trylock() look before they lock the bus.
+   */
+  private failsNow(t: number): boolean {
+    const d = this.threads[t];
+    const f = this.frame[t];
+    const pc = this.s[f];
+    const addr = this.nextAddr(t);
+    if (!this.valid(addr)) return false;
+    const old = this.peek(t, addr);
+    if (d.kind[pc] === K.trylock) return old !== 0;
+    if (d.sub[pc] === RMW_CMPXCHG) return old !== this.nextA(t);
+    return d.sub[pc] === RMW_ADD_UNLESS && old === this.val(f, d.bReg[pc], d.bImm[pc]);
   }
 
   /** Whether anybody still has the bit of `t`. */
@@ -477,6 +495,10 @@ export class Machine {
     s.fill(0, b + 1 + len * ENTRY, b + 1 + (len + 1) * ENTRY);
     s[b] = len;
     if (addr === 0) return true;
+    if (addr < 0) {
+      this.startGracePeriod(-1 - addr);
+      return true;
+    }
     if (!this.valid(addr)) return this.badAccess(addr);
     s[addr] = v;
     return true;
@@ -523,7 +545,7 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
         const a = this.val(f, d.aReg[pc], d.aImm[pc]);
-        result = s[addr];
+        result = this.peek(t, addr); // of its own buffer only if it fails
         switch (d.sub[pc]) {
           case RMW_ADD:
             s[addr] = result + a;
@@ -553,7 +575,7 @@ export class Machine {
       case K.trylock: {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
-        if (s[addr] === 0) {
+        if (this.peek(t, addr) === 0) {
           s[addr] = this.lockOwner[t];
           s[own + HELD] |= this.lockBit(addr);
           result = 1;
@@ -734,10 +756,10 @@ export class Machine {
       if (this.handlerOf[u] !== handler || s[this.frame[u]] !== 0 || s[this.own[u] + PHASE] !== 0) continue;
       s[this.own[u] + PHASE] = 1;
       s[this.own[u] + ARG] = arg;
-      this.startGracePeriod(u);
-      // The caller's own earlier stores are visible before the callback runs.
-      const o = this.own[t];
-      if (this.tso && s[o + BUFFER] > 0) s[o + BUFFER + 1 + (s[o + BUFFER] - 1) * ENTRY + 2] |= 1 << u;
+      // The grace period is to cover everyone who can still see what the caller's earlier stores hide, so it starts
+      // when these are visible: the call is an entry of the buffer behind them, with an address below 0.
+      if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);
+      else this.startGracePeriod(u);
       return;
     }
     throw new CapacityError("handlers", `more instances of ${handler} are pending than there is room for`);

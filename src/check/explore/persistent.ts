@@ -109,6 +109,10 @@ export class Persistent {
         this.special[p] = (1 << FP_READER_IRQ) | (1 << FP_READER_RCU);
         return;
       }
+      if (addr < 0) {
+        this.special[p] = 1 << FP_GP; // the grace period of a call_rcu() begins
+        return;
+      }
       this.at(p, addr);
       this.writes[p] = 1;
       return;
@@ -201,6 +205,10 @@ export class Persistent {
           if ((this.special[p] & ((1 << FP_GP) | (1 << FP_IPI))) !== 0) return true;
           continue;
         }
+        if (addr < 0) {
+          if ((this.special[p] & ((1 << FP_READER_IRQ) | (1 << FP_READER_RCU))) !== 0) return true;
+          continue;
+        }
         const loc = this.fp.locOfAddr[addr];
         if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;
         const r = m.regionOf[addr];
@@ -277,7 +285,7 @@ export class Persistent {
       for (let u = 0; u < T; u++)
         for (let i = m.bufferLength(u) - 1; i >= 0; i--) {
           const addr = m.bufferAddr(u, i);
-          if (addr !== 0 && this.fp.locOfAddr[addr] === loc) set |= 1 << (T + u);
+          if (addr > 0 && this.fp.locOfAddr[addr] === loc) set |= 1 << (T + u);
         }
     return set;
   }

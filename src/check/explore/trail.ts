@@ -55,16 +55,21 @@ export function describeTrail(m: Machine, steps: readonly Step[], error: FoundEr
     const pc = m.s[m.frame[t]];
     if (step.process >= T) {
       const addr = m.bufferAddr(t, 0);
-      const before = m.s[addr];
+      const before = addr > 0 ? m.s[addr] : 0;
       m.drain(t);
       out.push({
         thread: t,
         action: "drain",
-        op: addr === 0 ? "section ends for others" : "store becomes visible",
-        addr,
-        location: addr === 0 ? "" : describeAddress(m.program.memory.symbols, addr),
+        op:
+          addr > 0
+            ? "store becomes visible"
+            : addr === 0
+              ? "section ends for others"
+              : "grace period of call_rcu() begins",
+        addr: Math.max(addr, 0),
+        location: addr > 0 ? describeAddress(m.program.memory.symbols, addr) : "",
         before,
-        after: m.s[addr],
+        after: addr > 0 ? m.s[addr] : 0,
         result: null,
         waits: false,
         where: [],

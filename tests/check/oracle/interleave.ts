@@ -69,6 +69,8 @@ interface Thread {
   frames: Frame[];
   irq: number;
   rcu: number;
+  /** Addresses of the spinlocks it holds. */
+  held: number[];
   buffer: Entry[];
   /** IPIs not yet taken: handler, argument, sender. */
   pending: [string, number, number][];
@@ -204,13 +206,14 @@ class Oracle {
       const end = block.end;
       if (end.op === "return") {
         t.frames.pop();
-        t.status = "finished";
+        if (t.held.length > 0 || t.irq === 1 || t.rcu > 0) this.#fail(t, "bad-unlock");
+        else t.status = "finished";
         return;
       }
       f.block = end.op === "jump" ? end.to : value(end.cond, f) !== 0 ? end.then : end.else;
       f.at = 0;
     }
-    this.#fail(t, "endless-loop");
+    this.#fail(t, "endless-local-loop");
   }
 
   /** All steps of all processes: thread i runs (3i), its buffer drains (3i+1), it takes an interrupt (3i+2). */
@@ -304,7 +307,11 @@ class Oracle {
         const taken = this.#read(s, t, addr) !== 0;
         if (taken && x.op === "spin_lock") return 0;
         if (!taken && !empty) return 0;
-        if (!taken) s.mem[addr - this.#origin] = 1 + t.cpu;
+        if (!taken) {
+          s.mem[addr - this.#origin] = 1 + t.cpu;
+          t.held.push(addr);
+          t.held.sort((p, q) => p - q);
+        }
         if (x.op === "spin_trylock") f.regs[x.dst] = taken ? 0 : 1;
         return 1;
       }
@@ -312,7 +319,8 @@ class Oracle {
         const addr = value(x.addr, f);
         const bad = this.#touch(s, addr);
         if (bad !== null) return bad;
-        if (this.#read(s, t, addr) !== 1 + t.cpu) return "bad-unlock";
+        if (!t.held.includes(addr)) return "bad-unlock";
+        t.held = t.held.filter((a) => a !== addr);
         return this.#write(s, t, addr, 0);
       }
       case "spin_is_locked": {
@@ -335,8 +343,7 @@ class Oracle {
         t.irq = 1;
         return 1;
       case "local_irq_restore":
-        if (t.irq === 0) return "bad-unlock";
-        if (value(x.a, f) === 0) {
+        if (t.irq === 1 && value(x.a, f) === 0) {
           t.irq = 0;
           this.#maybeLeft(s, t);
         }
@@ -511,7 +518,7 @@ class Oracle {
 }
 
 function newThread(cpu: number): Thread {
-  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, buffer: [], pending: [], grace: [] };
+  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, held: [], buffer: [], pending: [], grace: [] };
 }
 
 function value(v: Val, f: Frame): number {

@@ -237,11 +237,13 @@ class Lowering {
     const put = (i: Instr): void => void this.#current.push(i);
     switch (s.s) {
       case "load":
-        return put({ op: "load", dst: s.dst, addr: this.#loc(s.loc), order, pos });
+        put({ op: "load", dst: s.dst, addr: this.#loc(s.loc), order, pos });
+        return;
       case "store":
-        return put({ op: "store", addr: this.#loc(s.loc), a: this.#val(s.v), order, pos });
+        put({ op: "store", addr: this.#loc(s.loc), a: this.#val(s.v), order, pos });
+        return;
       case "rmw":
-        return put({
+        put({
           op: "rmw",
           fn: s.fn,
           dst: s.dst,
@@ -251,10 +253,12 @@ class Lowering {
           order: "mb",
           pos,
         });
+        return;
       case "fence":
-        return put({ op: "fence", kind: s.kind, pos });
+        put({ op: "fence", kind: s.kind, pos });
+        return;
       case "await":
-        return put({
+        put({
           op: "await",
           dst: this.#nregs++,
           addr: this.#loc(s.loc),
@@ -263,42 +267,60 @@ class Lowering {
           order,
           pos,
         });
+        return;
       case "lock":
-        return put({ op: "spin_lock", addr: this.#loc(s.loc), pos });
+        put({ op: "spin_lock", addr: this.#loc(s.loc), pos });
+        return;
       case "unlock":
-        return put({ op: "spin_unlock", addr: this.#loc(s.loc), pos });
+        put({ op: "spin_unlock", addr: this.#loc(s.loc), pos });
+        return;
       case "free":
       case "revive":
-        return put({ op: s.s, addr: this.#loc(s.loc), pos });
+        put({ op: s.s, addr: this.#loc(s.loc), pos });
+        return;
       case "trylock":
-        return put({ op: "spin_trylock", dst: s.dst, addr: this.#loc(s.loc), pos });
+        put({ op: "spin_trylock", dst: s.dst, addr: this.#loc(s.loc), pos });
+        return;
       case "is-locked":
-        return put({ op: "spin_is_locked", dst: s.dst, addr: this.#loc(s.loc), pos });
+        put({ op: "spin_is_locked", dst: s.dst, addr: this.#loc(s.loc), pos });
+        return;
       case "rcu-lock":
-        return put({ op: "rcu_read_lock", pos });
+        put({ op: "rcu_read_lock", pos });
+        return;
       case "rcu-unlock":
-        return put({ op: "rcu_read_unlock", pos });
+        put({ op: "rcu_read_unlock", pos });
+        return;
       case "synchronize_rcu":
-        return put({ op: "synchronize_rcu", pos });
+        put({ op: "synchronize_rcu", pos });
+        return;
       case "ipi":
-        return put({ op: "smp_call_function", handler: "", a: constant(0), pos });
+        put({ op: "smp_call_function", handler: "", a: constant(0), pos });
+        return;
       case "call_rcu":
-        return put({ op: "call_rcu", handler: s.handler, a: this.#val(s.v), pos });
+        put({ op: "call_rcu", handler: s.handler, a: this.#val(s.v), pos });
+        return;
       case "irq-save":
-        return put({ op: "local_irq_save", dst: s.dst, pos });
+        put({ op: "local_irq_save", dst: s.dst, pos });
+        return;
       case "irq-restore":
-        return put({ op: "local_irq_restore", a: this.#val(s.v), pos });
+        put({ op: "local_irq_restore", a: this.#val(s.v), pos });
+        return;
       case "alloc":
-        return put({ op: "alloc", dst: s.dst, pool: constant(1), pos });
+        put({ op: "alloc", dst: s.dst, pool: constant(1), pos });
+        return;
       case "choose":
-        return put({ op: "choose", dst: s.dst, a: constant(s.n), pos });
+        put({ op: "choose", dst: s.dst, a: constant(s.n), pos });
+        return;
       case "set":
-        return put({ op: "bin", fn: s.fn, dst: s.dst, a: this.#val(s.a), b: this.#val(s.b), pos });
+        put({ op: "bin", fn: s.fn, dst: s.dst, a: this.#val(s.a), b: this.#val(s.b), pos });
+        return;
       case "cpu":
-        return put({ op: "cpu", dst: s.dst, pos });
+        put({ op: "cpu", dst: s.dst, pos });
+        return;
       case "assert": {
         const a = this.#compare(s.fn, s.a, s.b);
-        return put({ op: "assert", kind: s.kind ?? "assertion", a, message: show(s)[0], pos });
+        put({ op: "assert", kind: s.kind ?? "assertion", a, message: show(s)[0], pos });
+        return;
       }
       case "if": {
         const cond = this.#compare(s.fn, s.a, s.b);
