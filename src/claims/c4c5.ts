@@ -22,6 +22,7 @@ import {
   defineScenario,
   type Scenario,
   type ScenarioThread,
+  siblingModule,
 } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
 import { pin_user_pages_fast_only } from "../mm/gup.ts";
@@ -75,9 +76,15 @@ function notApplicable(c: TeardownConfig): string | null {
   return null;
 }
 
-/** Large cells and the two variants of device-dax are for whoever asks: the default matrix ends within a minute. */
-function isStandard(c: TeardownConfig, size: string): boolean {
-  return size === "1x1" || (size !== "2x2" && (c.teardown === "device-dax" || c.teardown === "fsdax"));
+/**
+ * The default matrix ends within a minute: one walker and one page of every configuration of the two unbinds that the mail
+ * is about; and, where references end with the walk, two walkers or two pages under the hardware's own model.
+ */
+function isStandard(c: TeardownConfig, model: CellModel, hardware: string): boolean {
+  if (c.teardown !== "device-dax" && c.teardown !== "fsdax") return false;
+  if (c.walkers * c.pages === 1) return true;
+  if (c.walkers * c.pages > 2 || c.teardown !== "device-dax") return false;
+  return c.percpuRef === "percpu" && c.pin === "no-pin" && model === (hardware === "tso" ? "tso" : "sc");
 }
 
 function allCells(): TeardownCell[] {
@@ -109,7 +116,7 @@ function allCells(): TeardownCell[] {
                     weakerHardware: hardware === "lkmm",
                     config,
                     notApplicable: notApplicable(config),
-                    standard: isStandard(config, size),
+                    standard: isStandard(config, model, hardware),
                   });
                 }
   return out;
@@ -121,6 +128,15 @@ let listed: readonly TeardownCell[] | undefined;
 export function cells(): readonly TeardownCell[] {
   listed ??= allCells();
   return listed;
+}
+
+/**
+ * Equal for cells whose programs are the same: of an architecture only these facts enter the code of this scenario, so a
+ * verdict that was found for one such cell is that of the other. A test compares the linked programs.
+ */
+export function programKey(cell: TeardownCell): string {
+  const { tlbFlush, tableFree, syncOne } = findArch(cell.arch);
+  return JSON.stringify([cell.config, cell.model, tlbFlush === TLB_FLUSH_IPI, tableFree, syncOne]);
 }
 
 /** Knobs of a cell on top of its preset. */
@@ -187,7 +203,7 @@ export function scenario(cell: TeardownCell, knockout?: Knockout): Scenario {
   return defineScenario({
     name: knockout === undefined ? cell.id : `${cell.id}/without-${knockout.removed}`,
     title: `${what} against the unbind of ${c.teardown} on ${findArch(cell.arch).title}`,
-    module: new URL("./scenarios/gup-teardown.ts", import.meta.url).href,
+    module: siblingModule(import.meta.url, "./scenarios/gup-teardown"),
     boot: () => boot(cell, knockout?.knobs ?? {}),
   });
 }
