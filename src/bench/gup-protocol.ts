@@ -4,7 +4,7 @@
  */
 
 import { declareRegion, mem, memblock_alloc, resetMemory } from "../machine/memory.ts";
-import type { Scenario } from "../machine/scenario.ts";
+import { type Scenario, siblingModule } from "../machine/scenario.ts";
 
 /** Sizes, switches and boot-time addresses; folded when the threads are linked. */
 export const protocol = { pages: 1, irqOff: 1, recheck: 1, ipi: 1, pte: 0, page: 0, ptl: 0 };
@@ -25,8 +25,7 @@ export function protocolScenario(
   return {
     name: `gup-protocol/${options.walkers}x${options.pages}`,
     title: "fast GUP against unmap and teardown, the protocol of the comparison",
-    // The same module in src/ (.ts) and, built, in dist/ (.js).
-    module: new URL(`./scenarios/gup-protocol${import.meta.url.slice(-3)}`, import.meta.url).href,
+    module: siblingModule(import.meta.url, "./scenarios/gup-protocol"),
     boot: () => {
       resetMemory(256);
       protocol.pages = options.pages;

@@ -33,3 +33,11 @@ export interface Scenario {
 export function defineScenario(scenario: Scenario): Scenario {
   return scenario;
 }
+
+/**
+ * URL of a module beside `here` (an `import.meta.url`), named without its ending: the same line names the TypeScript
+ * source when run from src/ and the built file when run from dist/.
+ */
+export function siblingModule(here: string, path: string): string {
+  return new URL(path + here.slice(here.lastIndexOf(".")), here).href;
+}
