@@ -37,7 +37,7 @@ const loc: fc.Arbitrary<Loc> = fc.oneof(
 
 /** `if (r) { ... }` round accesses through r, so that NULL is not the only thing that is ever found. */
 function through(r: number, body: (l: Loc) => Body): Stmt {
-  return { s: "if", fn: "ne", a: { reg: r }, b: 0, then: body({ reg: r }) };
+  return { s: "if", fn: "ne", a: { reg: r }, b: 0, yes: body({ reg: r }) };
 }
 
 const rmwFn = fc.constantFrom<RmwFn>("add", "and", "or", "xor", "xchg", "cmpxchg", "add_unless");
@@ -172,7 +172,7 @@ const leaf: fc.Arbitrary<Body> = fc.oneof(
           fn: "ne",
           a: { reg: dst },
           b: 0,
-          then: [a.s === "store" ? a : { s: "store", loc: "x", v: 1 }, { s: "unlock", loc: l }],
+          yes: [a.s === "store" ? a : { s: "store", loc: "x", v: 1 }, { s: "unlock", loc: l }],
         },
       ],
     ),
@@ -216,7 +216,7 @@ const stmt: fc.Arbitrary<Body> = fc.oneof(
     weight: 2,
     arbitrary: fc
       .tuple(compare, reg, small, leaf, leaf)
-      .map(([fn, r, b, yes, no]): Body => [{ s: "if", fn, a: { reg: r }, b, then: yes, else: no }]),
+      .map(([fn, r, b, yes, no]): Body => [{ s: "if", fn, a: { reg: r }, b, yes: yes, no: no }]),
   },
   {
     weight: 1,

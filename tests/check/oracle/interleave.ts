@@ -199,7 +199,10 @@ class Oracle {
         const i = block.instrs[f.at];
         if (isVisible(i)) return;
         const error = local(i, f, t.cpu);
-        if (error !== null) return this.#fail(t, error);
+        if (error !== null) {
+          this.#fail(t, error);
+          return;
+        }
         f.at++;
         continue;
       }

@@ -67,8 +67,8 @@ export type Stmt =
       readonly fn: BinOp;
       readonly a: Value;
       readonly b: Value;
-      readonly then: Body;
-      readonly else?: Body;
+      readonly yes: Body;
+      readonly no?: Body;
     }
   /** Body `n` times. */
   | { readonly s: "loop"; readonly n: number; readonly body: Body }
@@ -326,13 +326,13 @@ class Lowering {
         const cond = this.#compare(s.fn, s.a, s.b);
         const before = this.#blocks.length - 1;
         const yes = this.#open();
-        this.#body(s.then);
+        this.#body(s.yes);
         const yesEnd = this.#blocks.length - 1;
         const no = this.#open();
-        this.#body(s.else ?? []);
+        this.#body(s.no ?? []);
         const noEnd = this.#blocks.length - 1;
         const after = this.#open();
-        this.#end(before, { op: "branch", cond, then: yes, else: no, pos });
+        this.#end(before, branch(cond, yes, no, pos));
         this.#end(yesEnd, { op: "jump", to: after, pos });
         this.#end(noEnd, { op: "jump", to: after, pos });
         return;
@@ -347,7 +347,7 @@ class Lowering {
         const last = this.#blocks.length - 1;
         const after = this.#open();
         this.#end(before, { op: "jump", to: head, pos });
-        this.#end(last, { op: "branch", cond: val(counter), then: head, else: after, pos });
+        this.#end(last, branch(val(counter), head, after, pos));
         return;
       }
       case "while": {
@@ -358,11 +358,16 @@ class Lowering {
         const last = this.#blocks.length - 1;
         const after = this.#open();
         this.#end(before, { op: "jump", to: head, pos });
-        this.#end(last, { op: "branch", cond, then: head, else: after, pos });
+        this.#end(last, branch(cond, head, after, pos));
         return;
       }
     }
   }
+}
+
+function branch(cond: Val, yes: number, no: number, pos: number): Terminator {
+  // biome-ignore lint/suspicious/noThenProperty: the IR's name for it
+  return { op: "branch", cond, then: yes, else: no, pos };
 }
 
 function showValue(v: Value): string {
@@ -428,8 +433,8 @@ function show(s: Stmt): string[] {
         `assert(${showValue(s.a)} ${s.fn} ${showValue(s.b)})${s.kind === undefined ? "" : `: ${s.kind}`};`,
       ];
     case "if": {
-      const head = block(`if (${showValue(s.a)} ${s.fn} ${showValue(s.b)}) {`, s.then);
-      return s.else === undefined ? head : [...head.slice(0, -1), ...block("} else {", s.else)];
+      const head = block(`if (${showValue(s.a)} ${s.fn} ${showValue(s.b)}) {`, s.yes);
+      return s.no === undefined ? head : [...head.slice(0, -1), ...block("} else {", s.no)];
     }
     case "loop":
       return block(`repeat (${s.n}) {`, s.body);
