@@ -1,39 +1,48 @@
 /**
- * The built-in scenarios by name: what `holdfast list scenarios` shows and `run` and `check` take. Modules are named, not
- * imported, so that asking for one does not load the rest.
+ * The built-in scenarios by name: the stress scenarios and the cells of the claims. This module is where workers find
+ * them too (smp/find.ts), so that a scenario made on demand is made alike everywhere.
  */
 
-import { dirname, extname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Scenario } from "../machine/scenario.ts";
-import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed } from "./stress.ts";
+import { scenario as cellScenario, cells, knockouts } from "./c4c5.ts";
+import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
+
+/** URL of this module, for workers. */
+export const REGISTRY_URL: string = import.meta.url;
 
 export interface ScenarioEntry {
   readonly name: string;
   readonly title: string;
-  /** URL of the module that defines it. */
-  readonly module: string;
-  /** `run`: for real threads; `check`: small enough to explore. */
+  /** `run`: made for real threads; `check`: small enough to explore. */
   readonly use: "run" | "check";
 }
 
-const here = fileURLToPath(import.meta.url);
-const module = (name: string): string => pathToFileURL(join(dirname(here), `${name}${extname(here)}`)).href;
-
+/** What `holdfast list scenarios` shows: the stress scenarios. Cells of claims are scenarios too, by their ids. */
 export function scenarioEntries(): ScenarioEntry[] {
-  return STRESS_KINDS.map(({ kind, title }) => ({
-    name: `stress/${kind}-2`,
-    title,
-    module: module("stress"),
-    use: "run" as const,
-  }));
+  return STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const }));
+}
+
+const WITHOUT = "/without-";
+
+/** A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is none. */
+export function scenarioNamed(name: string): Scenario | undefined {
+  const stress = stressNamed(name);
+  if (stress !== undefined) return stress;
+  const at = name.lastIndexOf(WITHOUT);
+  const id = at < 0 ? name : name.slice(0, at);
+  const cell = cells().find((c) => c.id === id);
+  if (cell === undefined || cell.notApplicable !== null) return undefined;
+  if (at < 0) return cellScenario(cell);
+  const removed = name.slice(at + WITHOUT.length);
+  const knockout = knockouts(cell).find((k) => k.removed === removed && k.notApplicable === null);
+  return knockout === undefined ? undefined : cellScenario(cell, knockout);
 }
 
 const DEFAULT_STRESS = "gup-unbind";
 
 /** What `holdfast run` runs without a name, on 2 to MAX_STRESS_CPUS CPUs. */
 export function stressScenario(cpus: number): Scenario {
-  const scenario = scenarioNamed(`stress/${DEFAULT_STRESS}-${cpus}`);
-  if (scenario === undefined) throw new RangeError(`cpus must be 2 to ${MAX_STRESS_CPUS}, not ${cpus}`);
-  return scenario;
+  const found = stressNamed(`stress/${DEFAULT_STRESS}-${cpus}`);
+  if (found === undefined) throw new RangeError(`cpus must be 2 to ${MAX_STRESS_CPUS}, not ${cpus}`);
+  return found;
 }

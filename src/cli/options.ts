@@ -25,6 +25,11 @@ export function decimal(option: string, min: number, max: number): (text: string
   };
 }
 
+export function model(text: string): "sc" | "tso" | "all" {
+  if (text === "sc" || text === "tso" || text === "all") return text;
+  throw new UserError("HF017", text, "models are sc, tso and all (both)");
+}
+
 export interface Delay {
   readonly thread: string | number;
   readonly at: number | string;

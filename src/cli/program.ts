@@ -6,7 +6,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
-import { decimal, delay, integer } from "./options.ts";
+import { decimal, delay, integer, model } from "./options.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
 
@@ -34,6 +34,39 @@ function declareRun(program: Command): void {
     });
 }
 
+const limitOptions = (command: Command): Command =>
+  command
+    .option(
+      "--max-states <n>",
+      "stop above so many stored states; default 50 million",
+      integer("--max-states", 1, 2 ** 31 - 1),
+    )
+    .option(
+      "--max-memory <MiB>",
+      "stop above so many MiB of tables; default 2048",
+      integer("--max-memory", 1, 1 << 20),
+    )
+    .option(
+      "--max-seconds <s>",
+      "stop an exploration after so many seconds",
+      decimal("--max-seconds", 0.001, 1e6),
+    );
+
+function declareCheck(program: Command): void {
+  limitOptions(
+    program
+      .command("check")
+      .argument("<scenario>", "a built-in scenario or a cell of a claim by name, FILE, or FILE#NAME")
+      .description("explore every execution of a scenario")
+      .option("-v, --verbose", "every step of a counterexample, quiet ones included")
+      .option("--model <model>", "sc, tso or all; default: all, or that of the cell", model),
+  )
+    .addOption(json())
+    .action(async (scenario: string, options) => {
+      process.exitCode = await (await import("./check.ts")).checkCommand(scenario, options);
+    });
+}
+
 function declareList(program: Command): void {
   program
     .command("list")
@@ -52,6 +85,7 @@ export function buildProgram(version: string): Command {
     .exitOverride()
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {} });
+  declareCheck(program);
   declareRun(program);
   declareList(program);
   program.addHelpText(

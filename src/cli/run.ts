@@ -3,7 +3,7 @@
  * samples; the wording never says "holds".
  */
 
-import { stressScenario } from "../claims/registry.ts";
+import { REGISTRY_URL, stressScenario } from "../claims/registry.ts";
 import type { SmpResult } from "../smp/result.ts";
 import { type DelaySpec, runScenario, UnusableScenario } from "../smp/run.ts";
 import { UserError } from "./errors.ts";
@@ -31,8 +31,10 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
   if (options.scenario !== undefined && options.cpus !== undefined)
     throw new UserError("HF015", `--cpus ${options.cpus} --scenario ${options.scenario}`);
   const cpus = options.cpus ?? 2;
-  const scenario =
-    options.scenario === undefined ? stressScenario(cpus) : await scenarioByName(options.scenario);
+  const { scenario, definedIn } =
+    options.scenario === undefined
+      ? { scenario: stressScenario(cpus), definedIn: REGISTRY_URL }
+      : await scenarioByName(options.scenario);
   const bounded = options.seconds !== undefined || options.iterations !== undefined;
   const limit = options.seconds ?? (bounded ? undefined : DEFAULT_SECONDS);
   const status = new Status();
@@ -40,6 +42,7 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
   try {
     result = await runScenario(scenario, {
       seed: options.seed ?? 1,
+      definedIn,
       ...(options.iterations === undefined ? {} : { iterations: options.iterations }),
       ...(limit === undefined ? {} : { seconds: limit }),
       noise: options.noise ? "on" : "off",

@@ -5,7 +5,8 @@
 
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { scenarioEntries } from "../claims/registry.ts";
+import { pathToFileURL } from "node:url";
+import { REGISTRY_URL, scenarioEntries, scenarioNamed } from "../claims/registry.ts";
 import type { Scenario } from "../machine/scenario.ts";
 import { exportedScenarios, findScenario } from "../smp/find.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -13,33 +14,35 @@ import { displayPath } from "./output.ts";
 
 const FILE = /^(.*\.(?:ts|mts|js|mjs))(?:#(.+))?$/;
 
-export async function scenarioByName(word: string): Promise<Scenario> {
+export interface Found {
+  readonly scenario: Scenario;
+  /** URL of the module in which a worker finds it by its name. */
+  readonly definedIn: string;
+}
+
+export async function scenarioByName(word: string): Promise<Found> {
   const file = FILE.exec(word);
   if (file !== null) return scenarioFromFile(file[1], file[2]);
-  const entries = scenarioEntries();
-  // Scenarios made on demand, such as stress/KIND-CPUS, share the module of the listed one of their family.
-  const family = entries.filter((e) => e.name.split("/")[0] === word.split("/")[0]);
-  for (const module of new Set(family.map((e) => e.module))) {
-    const made = findScenario((await import(module)) as Record<string, unknown>, word);
-    if (made !== undefined) return made;
-  }
+  const scenario = scenarioNamed(word);
+  if (scenario !== undefined) return { scenario, definedIn: REGISTRY_URL };
   if (existsSync(word)) throw new UserError("HF009", `${word} does not end in .ts, .mts, .js or .mjs`);
   throw unknownName(
     "HF007",
     word,
-    entries.map((e) => e.name),
+    scenarioEntries().map((e) => e.name),
   );
 }
 
-async function scenarioFromFile(path: string, name: string | undefined): Promise<Scenario> {
+async function scenarioFromFile(path: string, name: string | undefined): Promise<Found> {
   const full = resolve(path);
   if (!existsSync(full) || !statSync(full).isFile()) throw new UserError("HF008", path);
   const { importModule } = await import("../lang/load.ts");
   const namespace = await importModule(full);
+  const definedIn = pathToFileURL(full).href;
   const all = exportedScenarios(namespace);
   if (name !== undefined) {
-    const found = findScenario(namespace, name);
-    if (found !== undefined) return found;
+    const scenario = findScenario(namespace, name);
+    if (scenario !== undefined) return { scenario, definedIn };
     throw unknownName(
       "HF007",
       name,
@@ -53,5 +56,5 @@ async function scenarioFromFile(path: string, name: string | undefined): Promise
       `${displayPath(full)} exports ${all.map((s) => s.name).join(", ")}`,
       `name one: ${path}#${all[0].name}`,
     );
-  return all[0];
+  return { scenario: all[0], definedIn };
 }

@@ -13,9 +13,16 @@ import { mem, memoryRegions, memorySymbols, memoryTop } from "../machine/memory.
 import type { Scenario } from "../machine/scenario.ts";
 import { FINISH, ITERATIONS, MAX_CPUS, newControl, STOP, STOP_ABORT, STOP_BUG, STOP_NO } from "./control.ts";
 import type { InjectedDelay, NoiseLevel } from "./noise.ts";
-import { type CpuMessage, STAT_COUNTERS, STAT_ENDED, STAT_ITERATIONS, STAT_STARTED } from "./protocol.ts";
+import {
+  type CpuData,
+  type CpuMessage,
+  STAT_COUNTERS,
+  STAT_ENDED,
+  STAT_ITERATIONS,
+  STAT_STARTED,
+} from "./protocol.ts";
 import type { SmpBug, SmpResult } from "./result.ts";
-import { startCpu } from "./start.ts";
+import { startWorker } from "./start.ts";
 import { isDeadlocked, type Watched, whoWaitsForWhom } from "./watchdog.ts";
 
 /** `THREAD@ACCESS:MICROS` or `THREAD@LOCATION:MICROS`; a thread by its name or CPU number. */
@@ -37,6 +44,8 @@ export interface RunOptions {
   readonly counters?: readonly string[];
   /** Milliseconds without the end of an iteration after which a run that is not deadlocked counts as hung. */
   readonly hangMs?: number;
+  /** URL of the module in which findScenario() finds the scenario by its name, if that is not its own. */
+  readonly definedIn?: string;
   /** What comes before `--seed` in the line that reproduces a bug. */
   readonly command?: string;
   readonly signal?: AbortSignal;
@@ -257,7 +266,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
     // Spinning helps only where every CPU has a core of its own.
     const spins = nrCpus <= availableParallelism() ? 400 : 0;
     for (let cpu = 0; cpu < nrCpus; cpu++) {
-      const worker = startCpu({
+      const data: CpuData = {
         cpu,
         nrCpus,
         ctl,
@@ -275,7 +284,8 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
         stats,
         counters,
         settings: machineSettings(),
-      });
+      };
+      const worker = startWorker(new URL("./cpu", import.meta.url), data, { name: `cpu${cpu}` });
       workers.push(worker);
       worker.on("message", (m: CpuMessage) => onMessage(cpu, m));
       worker.on("error", fail);

@@ -1,5 +1,5 @@
 /**
- * Starts a CPU: a worker thread on the module cpu.ts. From dist that is plain JavaScript. From source (tests) the worker
+ * Starts a worker thread on a module of this package. From dist that is plain JavaScript. From source (tests) the worker
  * first installs a module hook that strips types, because Node 20 cannot; it is registered inside the worker, so that it
  * is there before the first import whatever the main thread runs. A user's scenario in TypeScript is loaded by
  * lang/load.ts, in both. Not covered: TypeScript with run-time syntax (enums, namespaces): the project has none.
@@ -8,8 +8,7 @@
 import { createRequire } from "node:module";
 import { extname } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
-import type { CpuData } from "./protocol.ts";
+import { Worker, type WorkerOptions } from "node:worker_threads";
 
 const require = createRequire(import.meta.url);
 const extension = extname(new URL(import.meta.url).pathname);
@@ -31,13 +30,11 @@ export async function load(url, context, next) {
 }`;
 }
 
-const hookUrl = (): string => `data:text/javascript,${encodeURIComponent(hooks())}`;
-
-/** A worker that runs one CPU. */
-export function startCpu(data: CpuData): Worker {
-  const entry = new URL(`./cpu${extension}`, import.meta.url);
-  const options = { workerData: data, name: `cpu${data.cpu}` };
-  if (extension === ".js") return new Worker(entry, options);
-  const code = `require("node:module").register(${JSON.stringify(hookUrl())}); import(${JSON.stringify(entry.href)});`;
-  return new Worker(code, { ...options, eval: true });
+/** A worker on the module at `entry`, a URL without its ending: `new URL("./cpu", import.meta.url)`. */
+export function startWorker(entry: URL, data: unknown, options: WorkerOptions = {}): Worker {
+  const url = `${entry.href}${extension}`;
+  if (extension === ".js") return new Worker(new URL(url), { ...options, workerData: data });
+  const hookUrl = `data:text/javascript,${encodeURIComponent(hooks())}`;
+  const code = `require("node:module").register(${JSON.stringify(hookUrl)}); import(${JSON.stringify(url)});`;
+  return new Worker(code, { ...options, workerData: data, eval: true });
 }

@@ -1,0 +1,107 @@
+/**
+ * A worker that explores programs for the pool (pool.ts): finds a scenario by name, boots and links it, says what the
+ * program's hash is, and explores it if told to. Two steps, so that programs that are the same are explored once,
+ * whichever worker meets them.
+ */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { type ExploreResult, explore } from "../check/explore/explore.ts";
+import type { Program } from "../lang/ir.ts";
+import { importModule } from "../lang/load.ts";
+import { buildProgram } from "../lang/scenario.ts";
+import { hashProgram } from "../lang/serialise.ts";
+import { KernelBug } from "../machine/errors.ts";
+import { describeAddress } from "../machine/image.ts";
+import { findScenario } from "../smp/find.ts";
+
+export interface Limits {
+  readonly maxStates: number;
+  readonly maxBytes: number;
+  readonly maxSeconds: number;
+}
+
+/** What can be asked about: a scenario and the module in which it is found. */
+export interface JobRef {
+  readonly module: string;
+  readonly scenario: string;
+}
+
+export type ToWorker =
+  | { readonly type: "link"; readonly ref: JobRef }
+  | { readonly type: "explore"; readonly model: "sc" | "tso"; readonly limits: Limits };
+
+export type FromWorker =
+  | { readonly type: "linked"; readonly hash: string; readonly threads: readonly string[] }
+  | { readonly type: "explored"; readonly result: ExploreResult; readonly location: string }
+  | { readonly type: "progress"; readonly states: number; readonly seconds: number }
+  /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
+  | {
+      readonly type: "failed";
+      readonly why: "dialect" | "boot" | "no-scenario" | "no-threads" | "internal";
+      readonly message: string;
+    };
+
+export interface PoolData {
+  /** Word 0 is 1 when everybody is to stop. */
+  readonly stop: Int32Array;
+}
+
+const { stop } = workerData as PoolData;
+let program: Program | null = null;
+
+function send(message: FromWorker): void {
+  parentPort?.postMessage(message);
+}
+
+const isOwn = (module: string): boolean => module.endsWith(import.meta.url.slice(-3));
+
+async function link(ref: JobRef): Promise<void> {
+  const namespace = (isOwn(ref.module) ? await import(ref.module) : await importModule(ref.module)) as Record<
+    string,
+    unknown
+  >;
+  const scenario = findScenario(namespace, ref.scenario);
+  if (scenario === undefined) {
+    send({ type: "failed", why: "no-scenario", message: ref.scenario });
+    return;
+  }
+  program = await buildProgram(scenario);
+  if (program.threads.length === 0) {
+    send({ type: "failed", why: "no-threads", message: ref.scenario });
+    return;
+  }
+  send({ type: "linked", hash: hashProgram(program), threads: program.threads.map((t) => t.name) });
+}
+
+function run(p: Program, model: "sc" | "tso", limits: Limits): void {
+  const result = explore(p, {
+    model,
+    ...limits,
+    onProgress: ({ states, seconds }) => {
+      send({ type: "progress", states, seconds });
+      return Atomics.load(stop, 0) === 0;
+    },
+  });
+  const addr = result.error?.addr ?? 0;
+  send({ type: "explored", result, location: addr > 0 ? describeAddress(p.memory.symbols, addr) : "" });
+}
+
+parentPort?.on("message", async (m: ToWorker) => {
+  try {
+    if (m.type === "link") await link(m.ref);
+    else if (program !== null) run(program, m.model, m.limits);
+  } catch (e) {
+    const message = e instanceof Error ? e.message : String(e);
+    const why =
+      e instanceof Error && e.name === "DialectError"
+        ? "dialect"
+        : e instanceof KernelBug
+          ? "boot"
+          : "internal";
+    send({
+      type: "failed",
+      why,
+      message: why === "internal" && e instanceof Error ? (e.stack ?? message) : message,
+    });
+  }
+});

@@ -1,0 +1,146 @@
+/**
+ * `holdfast check` and `holdfast explain`: one scenario, or one cell of a claim, explored exhaustively under SC, TSO, or
+ * both, in a worker, so that Ctrl-C is heard. Prints the verdict with its counts and, if violated, the counterexample.
+ */
+
+import { ERROR_KINDS } from "../check/errors.ts";
+import type { ExploreResult } from "../check/explore/explore.ts";
+import { cells } from "../claims/c4c5.ts";
+import type { Limits } from "../claims/explorer-worker.ts";
+import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
+import { UserError } from "./errors.ts";
+import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { paint, paintVerdict, print, printJson } from "./output.ts";
+import { scenarioByName } from "./scenarios.ts";
+import { Status } from "./status.ts";
+import { count, seconds } from "./table.ts";
+import { trailLines } from "./trail.ts";
+
+export interface LimitOptions {
+  readonly maxStates?: number;
+  /** Mebibytes of state tables. */
+  readonly maxMemory?: number;
+  readonly maxSeconds?: number;
+}
+
+export interface CheckOptions extends LimitOptions {
+  readonly model?: "sc" | "tso" | "all";
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const DEFAULT_STATES = 50_000_000;
+const DEFAULT_MEBIBYTES = 2048;
+
+export function limitsOf(o: LimitOptions): Limits {
+  return {
+    maxStates: o.maxStates ?? DEFAULT_STATES,
+    maxBytes: (o.maxMemory ?? DEFAULT_MEBIBYTES) * 2 ** 20,
+    maxSeconds: o.maxSeconds ?? 1e9,
+  };
+}
+
+/** A job that cannot be explored, as the user's error that it is. */
+export function asUserError(e: unknown): unknown {
+  if (!(e instanceof JobFailed)) return e;
+  const name = e.job.ref.scenario;
+  switch (e.why) {
+    case "boot":
+      return new UserError("HF016", `${name}: ${e.message}`);
+    case "no-threads":
+      return new UserError("HF012", name);
+    case "no-scenario":
+      return new UserError("HF007", name);
+    case "dialect": {
+      const dialect = new Error(e.message);
+      dialect.name = "DialectError";
+      return Object.assign(dialect, { diagnostics: [{ code: /HF\d{3}/.exec(e.message)?.[0] ?? "HF139" }] });
+    }
+    case "internal":
+      return new Error(e.message);
+  }
+}
+
+export async function exploreAll(
+  jobs: readonly Job[],
+  limits: Limits,
+  workers: number,
+): Promise<JobResult[]> {
+  const status = new Status();
+  const started = performance.now();
+  try {
+    return await runJobs(jobs, {
+      workers,
+      limits,
+      signal: interruptSignal(),
+      onProgress: (done, total, states) =>
+        status.update(
+          `${done}/${total} explored, ${count(states)} states, ${seconds((performance.now() - started) / 1000)} s`,
+        ),
+    });
+  } catch (e) {
+    throw asUserError(e);
+  } finally {
+    status.clear();
+  }
+}
+
+const MODEL_NAMES = { sc: "SC", tso: "TSO" } as const;
+
+export function verdictLine(name: string, r: ExploreResult): string {
+  const counts = `${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
+  const why = r.verdict === "bounded" ? ` (${r.reason ?? "stopped"})` : "";
+  return `${name} under ${MODEL_NAMES[r.model]}: ${paintVerdict(r.verdict, r.verdict)}${why}; ${counts}`;
+}
+
+/** Verdict, error and counterexample of one exploration. */
+export function reportResult(
+  name: string,
+  { result, location }: JobResult,
+  reproduce: string,
+  verbose: boolean,
+): void {
+  print(verdictLine(name, result));
+  const e = result.error;
+  if (e === null) return;
+  const where = location === "" ? "" : ` at ${location}`;
+  print(
+    paint.bold(`${e.kind}${where}: ${e.message}`),
+    `  ${ERROR_KINDS[e.kind]}${e.thread === "" ? "" : `, by ${e.thread}`}`,
+  );
+  if (result.trail !== null) print("", ...trailLines(result.trail, verbose));
+  print("", `reproduce: ${reproduce}`);
+}
+
+export function exitOf(results: readonly ExploreResult[], interrupted: boolean): number {
+  if (interrupted) return EXIT_INTERRUPTED;
+  if (results.some((r) => r.verdict === "violated")) return EXIT_VIOLATED;
+  return results.every((r) => r.verdict === "holds") ? EXIT_HOLDS : EXIT_BOUNDED;
+}
+
+export async function checkCommand(word: string, options: CheckOptions): Promise<number> {
+  const { scenario, definedIn } = await scenarioByName(word);
+  const asked = options.model ?? cells().find((c) => scenario.name.startsWith(c.id))?.model ?? "all";
+  const models = asked === "all" ? (["sc", "tso"] as const) : [asked];
+  const jobs: Job[] = models.map((model) => ({
+    id: model,
+    ref: { module: definedIn, scenario: scenario.name },
+    model,
+  }));
+  const results = await exploreAll(jobs, limitsOf(options), 1);
+  const interrupted = interruptSignal().aborted;
+  if (options.json === true)
+    printJson({
+      schema: "holdfast.check/1",
+      scenario: scenario.name,
+      interrupted,
+      results: results.map((r) => ({ ...r.result, location: r.location })),
+    });
+  else
+    for (const r of results) reportResult(scenario.name, r, `holdfast check ${word} --model ${r.job.model}`);
+  return exitOf(
+    results.map((r) => r.result),
+    interrupted,
+  );
+}
