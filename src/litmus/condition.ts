@@ -72,14 +72,14 @@ function compile(p: Prop, index: ReadonlyMap<string, number>, test: LoweredTest)
       if (p.right.k === "loc") {
         const right = index.get(keyOf(p.right.loc)) ?? 0;
         return (v) => {
-          const a = v[left]!; // a slot
-          const b = v[right]!; // a slot
+          const a = v[left];
+          const b = v[right];
           return Number.isNaN(a) || Number.isNaN(b) ? -1 : a === b ? yes : no;
         };
       }
       const value = operandValue(p.right, test);
       return (v) => {
-        const a = v[left]!; // a slot
+        const a = v[left];
         return Number.isNaN(a) ? -1 : a === value ? yes : no;
       };
     }

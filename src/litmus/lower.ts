@@ -234,11 +234,11 @@ class ThreadLowering {
   }
 
   #emit(i: Instr): void {
-    this.blocks[this.at]!.instrs.push(i); // `at` is always a block of the list
+    this.blocks[this.at].instrs.push(i);
   }
 
   #end(t: Terminator): void {
-    this.blocks[this.at]!.end = t; // as above
+    this.blocks[this.at].end = t;
   }
 
   #branch(pos: number, cond: Val, then: number, other: number): void {
@@ -371,7 +371,7 @@ class ThreadLowering {
   }
 
   #valued(p: Primitive, args: readonly Expr[], dst: Reg, pos: number): void {
-    const first = args[0]!; // the arity has been checked, and these have one argument or more
+    const first = args[0]; // the arity has been checked, and these have one argument or more
     switch (p.k) {
       case "load":
         this.#emit({ op: "load", pos, dst, addr: this.#address(first, p.deref), order: p.order });
@@ -408,7 +408,7 @@ class ThreadLowering {
   #procedure(name: string, args: readonly Expr[], span: Span): void {
     const p = this.#primitive(name, args, span);
     const pos = this.#pos(span);
-    const first = args[0]!; // only used by those that have arguments
+    const first = args[0]; // only used by those that have arguments
     switch (p.k) {
       case "fence":
         this.#emit({ op: "fence", pos, kind: p.fence });
@@ -424,12 +424,12 @@ class ThreadLowering {
         return;
       case "srcu-unlock": {
         const addr = this.#expr(first);
-        this.#emit({ op: "srcu_read_unlock", pos, addr, a: this.#expr(args[1]!) });
+        this.#emit({ op: "srcu_read_unlock", pos, addr, a: this.#expr(args[1]) });
         return; // arity 2, checked
       }
       case "store": {
         const addr = this.#address(first, p.deref);
-        this.#emit({ op: "store", pos, addr, a: this.#expr(args[1]!), order: p.order }); // arity 2, checked
+        this.#emit({ op: "store", pos, addr, a: this.#expr(args[1]), order: p.order }); // arity 2, checked
         if (p.fence !== undefined) this.#emit({ op: "fence", pos, kind: p.fence });
         return;
       }

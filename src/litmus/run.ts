@@ -3,7 +3,7 @@
  * does. The verdict is about the proposition itself, whatever its quantifier; no accepted execution at all (a
  * deadlock) is Never. A run that gave up has a verdict only if what it has seen settles it.
  */
-import { enumerate, type EnumerateResult } from "../check/enumerate/enumerate.ts";
+import { type EnumerateResult, enumerate } from "../check/enumerate/enumerate.ts";
 import { EnumerateError } from "../check/enumerate/path.ts";
 import type { MemoryModel } from "../check/models/model.ts";
 import { type Observed, observe } from "./condition.ts";
@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly timeout?: number;
   readonly unroll?: number;
   readonly keepWitness?: boolean;
+  /** Reachability only: stop at the first execution that settles the quantified condition. Counts are partial. */
+  readonly fast?: boolean;
 }
 
 export interface LitmusResult {
@@ -57,6 +59,9 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
       ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
       ...(options.unroll === undefined ? {} : { unroll: options.unroll }),
       keepWitness: options.keepWitness ?? false,
+      ...(options.fast === true
+        ? { stopAt: test.file.quantifier === "forall" ? "negative" : "positive" }
+        : {}),
     });
     return {
       ...base,

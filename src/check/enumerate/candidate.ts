@@ -43,10 +43,16 @@ export const isWrite = (e: PathEvent): boolean => WRITES.has(e.kind);
 export const isRead = (e: PathEvent): boolean => READS.has(e.kind);
 export const isAccess = (e: PathEvent): boolean => isWrite(e) || isRead(e);
 export const isLockEvent = (e: PathEvent): boolean =>
-  e.kind === "LKR" || e.kind === "LKW" || e.kind === "UL" || e.kind === "LF" || e.kind === "RL" || e.kind === "RU";
+  e.kind === "LKR" ||
+  e.kind === "LKW" ||
+  e.kind === "UL" ||
+  e.kind === "LF" ||
+  e.kind === "RL" ||
+  e.kind === "RU";
 /** A plain C access: no tag, no RMW, no lock, no SRCU (Marked of linux-kernel.bell, negated, within M). */
 export const isPlain = (e: PathEvent): boolean => (e.kind === "R" || e.kind === "W") && e.order === "plain";
-const isGrace = (e: PathEvent): boolean => e.kind === "sync-rcu" || e.kind === "sync-srcu" || e.kind === "rcu-lock";
+const isGrace = (e: PathEvent): boolean =>
+  e.kind === "sync-rcu" || e.kind === "sync-srcu" || e.kind === "rcu-lock";
 
 export class Candidate {
   readonly paths: readonly Path[];
@@ -70,10 +76,10 @@ export class Candidate {
     const thread: number[] = [];
     const nodeOf: Int32Array[] = [];
     for (let t = 0; t < paths.length; t++) {
-      const path = paths[t]!; // in range
+      const path = paths[t];
       const map = new Int32Array(path.events.length).fill(-1);
       for (let i = 0; i < path.events.length; i++) {
-        const e = path.events[i]!; // in range
+        const e = path.events[i];
         if (!isAccess(e) && !(this.hasPlain && isGrace(e))) continue;
         map[i] = events.push(e) - 1;
         thread.push(t);
@@ -91,9 +97,10 @@ export class Candidate {
     let first = 0;
     for (let i = 0; i < this.n; i++) {
       if (thread[i] !== thread[first]) first = i;
-      for (let j = first; j < this.n && thread[j] === thread[i]; j++) this.sameThread[i * W + (j >> 5)]! |= 1 << (j & 31);
-      const partner = this.events[i]!.rmw; // in range
-      if (partner >= 0) this.rmw[i] = this.node(this.thread[i]!, partner);
+      for (let j = first; j < this.n && thread[j] === thread[i]; j++)
+        this.sameThread[i * W + (j >> 5)] |= 1 << (j & 31);
+      const partner = this.events[i].rmw;
+      if (partner >= 0) this.rmw[i] = this.node(this.thread[i], partner);
     }
     this.plans = this.#plan(origin, words);
   }
@@ -114,19 +121,23 @@ export class Candidate {
   }
 
   #plan(origin: number, words: readonly number[]): LocPlan[] {
-    const byLoc = new Map<number, { lock: boolean; sequences: number[][]; last: number; writes: number[]; reads: number[] }>();
+    const byLoc = new Map<
+      number,
+      { lock: boolean; sequences: number[][]; last: number; writes: number[]; reads: number[] }
+    >();
     for (let i = 0; i < this.n; i++) {
-      const e = this.events[i]!; // in range
+      const e = this.events[i];
       if (!isAccess(e)) continue;
       let p = byLoc.get(e.loc);
-      if (p === undefined) byLoc.set(e.loc, (p = { lock: false, sequences: [], last: -1, writes: [], reads: [] }));
+      if (p === undefined)
+        byLoc.set(e.loc, (p = { lock: false, sequences: [], last: -1, writes: [], reads: [] }));
       if (isLockEvent(e)) p.lock = true;
-      const t = this.thread[i]!; // in range
+      const t = this.thread[i];
       if (p.last !== t) {
         p.sequences.push([]);
         p.last = t;
       }
-      p.sequences[p.sequences.length - 1]!.push(i); // pushed just above or before
+      p.sequences[p.sequences.length - 1].push(i);
       (isWrite(e) ? p.writes : p.reads).push(i);
     }
     return [...byLoc].map(([loc, p]) => ({
@@ -147,10 +158,10 @@ export function criticalSections(c: Candidate, plan: LocPlan): Critical[][] | nu
     const list: Critical[] = [];
     let open: { lkw: number; lkr: number } | null = null;
     for (const node of seq) {
-      const e = c.events[node]!; // a node
+      const e = c.events[node];
       if (e.kind === "LKW") {
         if (open !== null) return null;
-        open = { lkw: node, lkr: c.rmw[node]! };
+        open = { lkw: node, lkr: c.rmw[node] };
       } else if (e.kind === "UL" && open !== null) {
         list.push({ ...open, ul: node });
         open = null;

@@ -12,7 +12,7 @@ import type { Path } from "./path.ts";
 import { EnumerateError, pathsOf } from "./path.ts";
 import { Search } from "./search.ts";
 import type { Predicate, Slot, Witness } from "./tally.ts";
-import { Tally } from "./tally.ts";
+import { Found, Tally } from "./tally.ts";
 
 export interface EnumerateOptions {
   readonly model: MemoryModel;
@@ -27,6 +27,8 @@ export interface EnumerateOptions {
   /** Give up after so many model evaluations. */
   readonly maxSteps?: number;
   readonly keepWitness?: boolean;
+  /** Stop at the first execution in which the condition holds, or does not. The counts are then partial. */
+  readonly stopAt?: "positive" | "negative";
 }
 
 export interface EnumerateResult {
@@ -73,23 +75,33 @@ export function programPaths(program: Program, unroll = 2): Path[][] {
 }
 
 /** Calls `f` with each combination of one path a thread. */
-export function eachCombination(paths: readonly (readonly Path[])[], f: (combo: readonly Path[]) => void): void {
+export function eachCombination(
+  paths: readonly (readonly Path[])[],
+  f: (combo: readonly Path[]) => void,
+): void {
   const index = new Int32Array(paths.length);
   if (paths.some((p) => p.length === 0)) return;
   for (;;) {
-    f(paths.map((list, t) => list[index[t]!]!)); // in range
+    f(paths.map((list, t) => list[index[t]]));
     let t = paths.length - 1;
-    while (t >= 0 && ++index[t]! === paths[t]!.length) index[t--] = 0;
+    while (t >= 0 && ++index[t] === paths[t].length) index[t--] = 0;
     if (t < 0) return;
   }
 }
 
 export function enumerate(program: Program, options: EnumerateOptions): EnumerateResult {
   const deadline = performance.now() + (options.timeout ?? 60_000);
-  const tally = new Tally(options.observe, options.condition, options.filter ?? (() => 1), initialValue(program), {
-    maxSteps: options.maxSteps ?? Number.POSITIVE_INFINITY,
-    deadline,
-  });
+  const tally = new Tally(
+    options.observe,
+    options.condition,
+    options.filter ?? (() => 1),
+    initialValue(program),
+    {
+      maxSteps: options.maxSteps ?? Number.POSITIVE_INFINITY,
+      deadline,
+    },
+  );
+  tally.stopAt = options.stopAt ?? null;
   tally.keepWitness = options.keepWitness ?? false;
   let status: EnumerateResult["status"] = "ok";
   let message = "";
@@ -98,7 +110,10 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     const paths = programPaths(program, options.unroll);
     const combinations = paths.reduce((n, p) => n * p.length, 1);
     if (combinations > MAX_COMBINATIONS)
-      throw new EnumerateError("gave-up", `${combinations} combinations of paths, more than ${MAX_COMBINATIONS}`);
+      throw new EnumerateError(
+        "gave-up",
+        `${combinations} combinations of paths, more than ${MAX_COMBINATIONS}`,
+      );
     if (paths.some((list) => list.some((p) => p.bounded))) {
       status = "bounded";
       message = `a loop was unrolled ${options.unroll ?? 2} times; executions that go on are left out`;
@@ -115,9 +130,13 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
       new Search(candidate, model, tally).run();
     });
   } catch (e) {
-    if (!(e instanceof EnumerateError) || e.kind !== "gave-up") throw e;
-    status = "gave-up";
-    message = e.message;
+    if (e instanceof Found) {
+      message = "stopped at the first execution that settles the question";
+    } else {
+      if (!(e instanceof EnumerateError) || e.kind !== "gave-up") throw e;
+      status = "gave-up";
+      message = e.message;
+    }
   }
   return {
     status,
@@ -161,8 +180,8 @@ function plausible(
       if (e === undefined || initial(e.loc) === c.value) continue;
       let found = false;
       for (let t = 0; t < combo.length && !found; t++) {
-        const list = writers[t]![whole[t]!.indexOf(combo[t]!)]!.get(e.loc); // parallel arrays
-        found = list === null || (list !== undefined && list.includes(c.value));
+        const list = writers[t][whole[t].indexOf(combo[t])].get(e.loc);
+        found = list === null || list?.includes(c.value) === true;
       }
       if (!found) return false;
     }

@@ -24,7 +24,10 @@ export function feasiblePaths(threads: readonly Path[][], initial: (loc: number)
   }
 }
 
-function possibleValues(threads: readonly Path[][], initial: (loc: number) => number): (loc: number) => ValueSet {
+function possibleValues(
+  threads: readonly Path[][],
+  initial: (loc: number) => number,
+): (loc: number) => ValueSet {
   const sets = new Map<number, Set<number> | null>();
   const get = (loc: number): Set<number> | null => {
     let s = sets.get(loc);

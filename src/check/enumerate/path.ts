@@ -169,16 +169,19 @@ class PathWalk {
     for (let s = this.work.pop(); s !== undefined; s = this.work.pop()) {
       this.#walk(s);
       if (this.out.length > this.options.maxPaths)
-        throw new EnumerateError("gave-up", `${this.thread.name} has more than ${this.options.maxPaths} paths`);
+        throw new EnumerateError(
+          "gave-up",
+          `${this.thread.name} has more than ${this.options.maxPaths} paths`,
+        );
     }
     return this.out;
   }
 
   #walk(s: State): void {
     for (;;) {
-      const block = this.thread.blocks[s.block]!; // targets are blocks of the thread
+      const block = this.thread.blocks[s.block];
       while (s.at < block.instrs.length) {
-        const i = block.instrs[s.at++]!; // the index is in range
+        const i = block.instrs[s.at++];
         switch (i.op) {
           case "mov":
             s.sym[i.dst] = this.#val(s, i.a);
@@ -207,7 +210,10 @@ class PathWalk {
         }
       }
       const end = block.end;
-      if (end.op === "return") return this.#finish(s, false, -1);
+      if (end.op === "return") {
+        this.#finish(s, false, -1);
+        return;
+      }
       let to = 0;
       if (end.op === "jump") {
         to = end.to;
@@ -220,7 +226,8 @@ class PathWalk {
           to = cond !== 0 ? end.then : end.else;
         } else {
           const other = new State(s, 0, 0);
-          if (this.#assume(other, cond, true, 0, false) && this.#enter(other, end.else)) this.work.push(other);
+          if (this.#assume(other, cond, true, 0, false) && this.#enter(other, end.else))
+            this.work.push(other);
           if (!this.#assume(s, cond, false, 0, false)) return;
           to = end.then;
         }
@@ -272,7 +279,10 @@ class PathWalk {
 
   #event(s: State, e: Partial<PathEvent> & { kind: EventKind; pos: number }): number {
     if (s.events.length >= this.options.maxEvents)
-      throw new EnumerateError("gave-up", `${this.thread.name} has more than ${this.options.maxEvents} events`);
+      throw new EnumerateError(
+        "gave-up",
+        `${this.thread.name} has more than ${this.options.maxEvents} events`,
+      );
     let ctrlDeps = NONE;
     for (const c of s.control) ctrlDeps = unionDeps(ctrlDeps, c.deps);
     return (
@@ -329,7 +339,8 @@ class PathWalk {
         // A computed address: one path for each location that it may be, and one for anything else.
         for (const loc of here) {
           const t = new State(s, 0, 0);
-          if (this.#assume(t, addr, true, loc, true) && this.#access(t, i, loc, addr, deps)) this.work.push(t);
+          if (this.#assume(t, addr, true, loc, true) && this.#access(t, i, loc, addr, deps))
+            this.work.push(t);
         }
         for (const loc of here) if (!this.#assume(s, addr, false, loc, true)) return false;
         this.#finish(s, false, i.pos);
@@ -363,7 +374,13 @@ class PathWalk {
         return true;
       }
       case "store":
-        this.#event(s, { kind: "W", order: i.order, value: this.#val(s, i.a), dataDeps: this.#deps(s, i.a), ...at });
+        this.#event(s, {
+          kind: "W",
+          order: i.order,
+          value: this.#val(s, i.a),
+          dataDeps: this.#deps(s, i.a),
+          ...at,
+        });
         return true;
       case "await": {
         const r = this.#read(s, { kind: "R", order: i.order, ...at });
@@ -450,7 +467,7 @@ class PathWalk {
       if (!tie(s, equal)) return false;
     }
     const r = this.#read(s, { kind: "R", order: i.order, rmw: s.events.length + 1, ...at });
-    const node = s.events[r]!.value; // just added
+    const node = s.events[r].value;
     let value: Sym;
     let dataDeps = aDeps;
     switch (i.fn) {

@@ -22,7 +22,7 @@ export function postdominators(blocks: readonly Block[]): number[] {
   const seen = new Uint8Array(n + 1);
   seen[n] = 1;
   while (stack.length > 0) {
-    const top = stack[stack.length - 1]!; // not empty
+    const top = stack[stack.length - 1];
     const p = pred[top.b]?.[top.next++];
     if (p === undefined) {
       number[top.b] = order.push(top.b) - 1;
@@ -44,7 +44,7 @@ export function postdominators(blocks: readonly Block[]): number[] {
   for (let changed = true; changed; ) {
     changed = false;
     for (let i = order.length - 2; i >= 0; i--) {
-      const b = order[i]!; // in range
+      const b = order[i];
       let dom = -1;
       for (const t of succ[b] ?? []) if (idom[t] !== -1 && t <= n) dom = dom === -1 ? t : meet(t, dom);
       if (dom !== -1 && idom[b] !== dom) {

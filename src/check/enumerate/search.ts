@@ -90,11 +90,13 @@ export class Search {
     this.#ties = ties;
     this.#computed = c.plans
       .flatMap((p) => p.writes)
-      .filter((w) => typeof c.events[w]!.value !== "number" || typeof c.events[w]!.addr !== "number"); // a node
+      .filter((w) => typeof c.events[w].value !== "number" || typeof c.events[w].addr !== "number");
     const { slots } = tally;
     this.#observed = slots.map((s) => (s.k === "reg" ? (c.paths[s.thread]?.regs[s.reg] ?? 0) : null));
     this.#observedThread = slots.map((s) => (s.k === "reg" ? s.thread : -1));
-    this.#observedLoc = slots.map((s) => (s.k === "loc" ? this.#plans.findIndex((p) => p.plan.loc === s.loc) : -1));
+    this.#observedLoc = slots.map((s) =>
+      s.k === "loc" ? this.#plans.findIndex((p) => p.plan.loc === s.loc) : -1,
+    );
     this.#slotValues = slots.map(() => Number.NaN);
     slots.forEach((s, i) => {
       if (s.k === "loc" && this.#observedLoc[i] === -1) this.#slotValues[i] = tally.initial(s.loc);
@@ -104,7 +106,7 @@ export class Search {
 
   run(): void {
     // Counted before anything is placed, because counting borrows the location's slots.
-    for (let i = this.#plans.length - 1; i >= 0; i--) this.#suffix[i] = this.#suffix[i + 1]! * this.#ways(i);
+    for (let i = this.#plans.length - 1; i >= 0; i--) this.#suffix[i] = this.#suffix[i + 1] * this.#ways(i);
     this.#location(0);
   }
 
@@ -112,25 +114,25 @@ export class Search {
   #assignSlots(): boolean {
     const slots: number[][] = this.#plans.map(() => []);
     const constant = (w: number): boolean =>
-      typeof this.c.events[w]!.value === "number" && typeof this.c.events[w]!.addr === "number"; // a node
+      typeof this.c.events[w].value === "number" && typeof this.c.events[w].addr === "number";
     let ok = this.#plans.every((p) => p.plan.writes.every(constant));
     this.#observed.forEach((sym, i) => {
       if (sym === null) {
-        const li = this.#observedLoc[i]!; // parallel arrays
-        if (li >= 0) slots[li]!.push(i);
+        const li = this.#observedLoc[i];
+        if (li >= 0) slots[li].push(i);
       } else if (typeof sym !== "number") {
         if (sym.k !== "read") {
           ok = false;
           return;
         }
-        const node = this.c.node(this.#observedThread[i]!, sym.event);
+        const node = this.c.node(this.#observedThread[i], sym.event);
         const li = this.#plans.findIndex((p) => p.plan.reads.includes(node));
-        if (li >= 0) slots[li]!.push(i);
+        if (li >= 0) slots[li].push(i);
         else ok = false;
       }
     });
     this.#plans.forEach((p, i) => {
-      p.slots = slots[i]!; // parallel arrays
+      p.slots = slots[i];
     });
     return ok;
   }
@@ -163,12 +165,12 @@ export class Search {
 
   /** Upper bound on the executions below, from location `li` on: the product of the local configurations. */
   #rest(li: number): number {
-    return this.#suffix[li]!; // filled by run()
+    return this.#suffix[li];
   }
 
   /** Counts the configurations of a location by itself and collects the union of their edges. */
   #ways(li: number): number {
-    const p = this.#plans[li]!; // in range
+    const p = this.#plans[li];
     if (p.ways >= 0) return p.ways;
     const size = this.c.n * this.c.words;
     p.ways = 0;
@@ -197,12 +199,18 @@ export class Search {
     u.co.set(this.com.co);
     u.fr.set(this.com.fr);
     for (let i = li; i < this.#plans.length; i++) {
-      const p = this.#plans[i]!; // in range
-      if (this.#ways(i) === Number.POSITIVE_INFINITY || p.mayRf === null || p.mayCo === null || p.mayFr === null) return false;
+      const p = this.#plans[i];
+      if (
+        this.#ways(i) === Number.POSITIVE_INFINITY ||
+        p.mayRf === null ||
+        p.mayCo === null ||
+        p.mayFr === null
+      )
+        return false;
       for (let k = 0; k < u.rf.length; k++) {
-        u.rf[k]! |= p.mayRf[k]!;
-        u.co[k]! |= p.mayCo[k]!;
-        u.fr[k]! |= p.mayFr[k]!;
+        u.rf[k] |= p.mayRf[k];
+        u.co[k] |= p.mayCo[k];
+        u.fr[k] |= p.mayFr[k];
       }
     }
     this.tally.step();
@@ -219,9 +227,11 @@ export class Search {
     const holds = this.tally.condition(slots);
     if (filter === -1 || (filter === 1 && holds === -1)) return false;
     if (filter === 0) return true;
+    // Someone wants to see an execution of this kind: build one.
+    if (this.tally.wanted(holds === 1)) return false;
     const factors: { slots: readonly number[]; tuples: readonly number[][] }[] = [];
     for (let i = li; i < this.#plans.length; i++) {
-      const p = this.#plans[i]!; // in range
+      const p = this.#plans[i];
       if (p.tuples === null) return false;
       if (p.slots.length > 0) factors.push({ slots: p.slots, tuples: p.tuples });
     }
@@ -233,32 +243,32 @@ export class Search {
   // ---- coherence order of one location ---------------------------------------------------------------------------
 
   #place(li: number): void {
-    const p = this.#plans[li]!; // in range
-    const k = this.#placed[li]!; // in range
+    const p = this.#plans[li];
+    const k = this.#placed[li];
     if (k === p.count) {
       this.#source(li, 0);
       return;
     }
     if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
-    const order = this.#order[li]!; // in range
-    if (p.sections !== null && k > 0 && p.sections.get(order[k - 1]!) !== undefined) return; // held for ever
-    const next = this.#next[li]!; // in range
+    const order = this.#order[li];
+    if (p.sections !== null && k > 0 && p.sections.get(order[k - 1]) !== undefined) return; // held for ever
+    const next = this.#next[li];
     const { com, c } = this;
     const W = c.words;
     for (let q = 0; q < p.queues.length; q++) {
-      const w = p.queues[q]![next[q]!];
+      const w = p.queues[q][next[q]];
       if (w === undefined) continue;
-      next[q]!++;
+      next[q]++;
       const section = p.sections?.get(w);
-      const r = section === undefined ? c.rmw[w]! : section.lkr;
+      const r = section === undefined ? c.rmw[w] : section.lkr;
       let used = this.#append(li, w);
       if (section !== undefined && section.ul >= 0) used += this.#append(li, section.ul);
       if (r >= 0) {
-        const src = k === 0 ? INIT : order[k - 1]!;
+        const src = k === 0 ? INIT : order[k - 1];
         com.src[r] = src;
         this.#pos[r] = k;
-        if (src !== INIT) com.rf[src * W + (r >> 5)]! |= 1 << (r & 31);
-        for (let i = k; i < k + used; i++) this.#edge(com.fr, r, order[i]!);
+        if (src !== INIT) com.rf[src * W + (r >> 5)] |= 1 << (r & 31);
+        for (let i = k; i < k + used; i++) this.#edge(com.fr, r, order[i]);
       }
       if (r < 0 || this.#tied()) {
         let good = true;
@@ -270,24 +280,24 @@ export class Search {
         if (good) this.#place(li);
       }
       if (r >= 0) {
-        const src = com.src[r]!;
-        if (src !== INIT) com.rf[src * W + (r >> 5)]! &= ~(1 << (r & 31));
+        const src = com.src[r];
+        if (src !== INIT) com.rf[src * W + (r >> 5)] &= ~(1 << (r & 31));
         com.fr.fill(0, r * W, (r + 1) * W);
         com.src[r] = UNSET;
       }
       for (; used > 0; used--) this.#remove(li);
-      next[q]!--;
+      next[q]--;
     }
   }
 
   /** Puts w at the end of the coherence order, with the co and fr edges into it. */
   #append(li: number, w: number): number {
-    const order = this.#order[li]!; // in range
-    const k = this.#placed[li]!++; // in range
+    const order = this.#order[li];
+    const k = this.#placed[li]++;
     for (let i = 0; i < k; i++) {
-      const earlier = order[i]!; // placed
+      const earlier = order[i];
       this.#edge(this.com.co, earlier, w);
-      const r = this.c.rmw[earlier]!;
+      const r = this.c.rmw[earlier];
       if (r >= 0) this.#edge(this.com.fr, r, w);
     }
     order[k] = w;
@@ -296,27 +306,27 @@ export class Search {
   }
 
   #remove(li: number): void {
-    const order = this.#order[li]!; // in range
-    const k = --this.#placed[li]!; // in range
-    const w = order[k]!; // placed
+    const order = this.#order[li];
+    const k = --this.#placed[li];
+    const w = order[k];
     const W = this.c.words;
     const bit = ~(1 << (w & 31));
     for (let i = 0; i < k; i++) {
-      const earlier = order[i]!; // placed
-      this.com.co[earlier * W + (w >> 5)]! &= bit;
-      const r = this.c.rmw[earlier]!;
-      if (r >= 0) this.com.fr[r * W + (w >> 5)]! &= bit;
+      const earlier = order[i];
+      this.com.co[earlier * W + (w >> 5)] &= bit;
+      const r = this.c.rmw[earlier];
+      if (r >= 0) this.com.fr[r * W + (w >> 5)] &= bit;
     }
   }
 
   #edge(a: Int32Array, i: number, j: number): void {
-    a[i * this.c.words + (j >> 5)]! |= 1 << (j & 31);
+    a[i * this.c.words + (j >> 5)] |= 1 << (j & 31);
   }
 
   // ---- sources of the reads of one location ----------------------------------------------------------------------
 
   #source(li: number, k: number): void {
-    const p = this.#plans[li]!; // in range
+    const p = this.#plans[li];
     const r = p.reads[k];
     if (r === undefined) {
       if (this.#counting === p) this.#counted(li, p);
@@ -326,21 +336,21 @@ export class Search {
     if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
     const { com, c } = this;
     const W = c.words;
-    const order = this.#order[li]!; // in range
-    const placed = this.#placed[li]!; // in range
-    const before = p.before[k]!; // parallel arrays
-    const after = p.nextWrite[k]!; // parallel arrays
-    const lo = before < 0 ? 0 : this.#pos[before]!;
-    const hi = after < 0 ? placed : this.#pos[after]! - 1;
+    const order = this.#order[li];
+    const placed = this.#placed[li];
+    const before = p.before[k];
+    const after = p.nextWrite[k];
+    const lo = before < 0 ? 0 : this.#pos[before];
+    const hi = after < 0 ? placed : this.#pos[after] - 1;
     for (let pos = lo; pos <= hi; pos++) {
-      const src = pos === 0 ? INIT : order[pos - 1]!;
+      const src = pos === 0 ? INIT : order[pos - 1];
       if (p.sections !== null && !this.#lockSource(p, r, src)) continue;
       com.src[r] = src;
       this.#pos[r] = pos;
-      if (src !== INIT) com.rf[src * W + (r >> 5)]! |= 1 << (r & 31);
-      for (let i = pos; i < placed; i++) this.#edge(com.fr, r, order[i]!);
+      if (src !== INIT) com.rf[src * W + (r >> 5)] |= 1 << (r & 31);
+      for (let i = pos; i < placed; i++) this.#edge(com.fr, r, order[i]);
       if (this.#counting !== null || this.#tied()) this.#source(li, k + 1);
-      if (src !== INIT) com.rf[src * W + (r >> 5)]! &= ~(1 << (r & 31));
+      if (src !== INIT) com.rf[src * W + (r >> 5)] &= ~(1 << (r & 31));
       com.fr.fill(0, r * W, (r + 1) * W);
     }
     com.src[r] = UNSET;
@@ -349,16 +359,16 @@ export class Search {
   /** What a failed trylock or spin_is_locked() may read: lock.cat's rules. */
   #lockSource(p: Plan, r: number, src: number): boolean {
     const { c } = this;
-    const t = c.thread[r]!; // a node
-    const kind = c.events[r]!.kind; // a node
+    const t = c.thread[r];
+    const kind = c.events[r].kind;
     let open = -1;
     let lastUnlock = -1;
     for (const seq of p.plan.sequences) {
-      if (c.thread[seq[0]!] !== t) continue;
+      if (c.thread[seq[0]] !== t) continue;
       for (const i of seq) {
         if (i === r) break;
-        if (c.events[i]!.kind === "LKW") open = i;
-        else if (c.events[i]!.kind === "UL") {
+        if (c.events[i].kind === "LKW") open = i;
+        else if (c.events[i].kind === "UL") {
           open = -1;
           lastUnlock = i;
         }
@@ -366,10 +376,10 @@ export class Search {
     }
     if (kind === "RU") {
       if (src === INIT) return true;
-      if (c.events[src]!.kind !== "UL") return false;
+      if (c.events[src].kind !== "UL") return false;
       return c.thread[src] !== t || (src === lastUnlock && open === -1);
     }
-    if (src === INIT || c.events[src]!.kind !== "LKW") return false;
+    if (src === INIT || c.events[src].kind !== "LKW") return false;
     return open >= 0 ? src === open : c.thread[src] !== t;
   }
 
@@ -382,9 +392,9 @@ export class Search {
       for (const list of [p.plan.writes, p.plan.reads]) {
         for (const i of list) {
           for (let k = i * this.c.words; k < (i + 1) * this.c.words; k++) {
-            mayRf[k]! |= rf[k]!;
-            mayCo[k]! |= co[k]!;
-            mayFr[k]! |= fr[k]!;
+            mayRf[k] |= rf[k];
+            mayCo[k] |= co[k];
+            mayFr[k] |= fr[k];
           }
         }
       }
@@ -413,15 +423,15 @@ export class Search {
   }
 
   #slotValue(slot: number, decided: number): number {
-    const sym = this.#observed[slot]!; // parallel arrays
-    if (sym !== null) return this.values.of(this.#observedThread[slot]!, sym);
-    const li = this.#observedLoc[slot]!; // parallel arrays
-    if (li < 0) return this.#slotValues[slot]!;
+    const sym = this.#observed[slot];
+    if (sym !== null) return this.values.of(this.#observedThread[slot], sym);
+    const li = this.#observedLoc[slot];
+    if (li < 0) return this.#slotValues[slot];
     if (li > decided) return Number.NaN;
-    const p = this.#plans[li]!; // in range
-    const placed = this.#placed[li]!; // in range
+    const p = this.#plans[li];
+    const placed = this.#placed[li];
     if (p.sections !== null || placed === 0) return p.plan.init;
-    return this.values.write(this.#order[li]![placed - 1]!);
+    return this.values.write(this.#order[li][placed - 1]);
   }
 
   /** Observed values; NaN for what locations from `li` on decide. */
@@ -439,7 +449,8 @@ export class Search {
     const slots = this.#readSlots(this.#plans.length);
     if (this.tally.filter(slots) === 0) return;
     for (const p of this.c.paths) {
-      if (p.invalid >= 0) throw new EnumerateError("invalid-address", "an access goes to something that is no location");
+      if (p.invalid >= 0)
+        throw new EnumerateError("invalid-address", "an access goes to something that is no location");
     }
     const holds = this.tally.condition(slots) === 1;
     for (const f of this.model.staticFlags) this.tally.flags.add(f);
@@ -448,7 +459,7 @@ export class Search {
   }
 
   #nodeValue(node: number): number {
-    return this.c.events[node]!.kind.startsWith("W") || this.c.events[node]!.kind === "srcu-unlock"
+    return this.c.events[node].kind.startsWith("W") || this.c.events[node].kind === "srcu-unlock"
       ? this.values.write(node)
       : this.values.read(node);
   }
@@ -476,17 +487,31 @@ function preparePlan(c: Candidate, plan: LocPlan): Plan {
   }
   for (const seq of plan.sequences) {
     for (let k = 0; k < seq.length; k++) {
-      const r = seq[k]!; // in range
-      const kind = c.events[r]!.kind;
-      if (isW.has(r) || c.rmw[r]! >= 0) continue;
+      const r = seq[k];
+      const kind = c.events[r].kind;
+      if (isW.has(r) || c.rmw[r] >= 0) continue;
       if (sections !== null && kind !== "LF" && kind !== "RL" && kind !== "RU")
         throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
       reads.push(r);
-      before.push(k > 0 ? seq[k - 1]! : -1);
+      before.push(k > 0 ? seq[k - 1] : -1);
       nextWrite.push(seq.slice(k + 1).find((i) => isW.has(i)) ?? -1);
     }
   }
-  if (sections !== null && plan.writes.some((w) => !["LKW", "UL"].includes(c.events[w]!.kind)))
+  if (sections !== null && plan.writes.some((w) => !["LKW", "UL"].includes(c.events[w].kind)))
     throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
-  return { plan, queues, sections, count, reads, before, nextWrite, ways: -1, mayRf: null, mayCo: null, mayFr: null, slots: [], tuples: null };
+  return {
+    plan,
+    queues,
+    sections,
+    count,
+    reads,
+    before,
+    nextWrite,
+    ways: -1,
+    mayRf: null,
+    mayCo: null,
+    mayFr: null,
+    slots: [],
+    tuples: null,
+  };
 }

@@ -37,6 +37,9 @@ export interface Limits {
   readonly deadline: number;
 }
 
+/** Thrown when the execution that was looked for has been found; see `Tally.stopAt`. */
+export class Found extends Error {}
+
 /** States beyond which they are counted, not listed. */
 export const MAX_LISTED_STATES = 1_000_000;
 
@@ -55,11 +58,19 @@ export class Tally {
   counterWitness: Witness | null = null;
   /** Keeps the first execution of either kind if set. */
   keepWitness = false;
+  /** Stop at the first execution for or against the condition: reachability only, as herd7's -speedcheck fast. */
+  stopAt: "positive" | "negative" | null = null;
   readonly #states = new Map<string, readonly number[]>();
   readonly #boxes: Box[] = [];
   #spread = false;
 
-  constructor(slots: readonly Slot[], condition: Predicate, filter: Predicate, initial: (loc: number) => number, limits: Limits) {
+  constructor(
+    slots: readonly Slot[],
+    condition: Predicate,
+    filter: Predicate,
+    initial: (loc: number) => number,
+    limits: Limits,
+  ) {
     this.slots = slots;
     this.condition = condition;
     this.filter = filter;
@@ -73,8 +84,10 @@ export class Tally {
   }
 
   step(): void {
-    if (++this.steps > this.limits.maxSteps) throw new EnumerateError("gave-up", `more than ${this.limits.maxSteps} steps`);
-    if ((this.steps & 1023) === 0 && performance.now() > this.limits.deadline) throw new EnumerateError("gave-up", "out of time");
+    if (++this.steps > this.limits.maxSteps)
+      throw new EnumerateError("gave-up", `more than ${this.limits.maxSteps} steps`);
+    if ((this.steps & 1023) === 0 && performance.now() > this.limits.deadline)
+      throw new EnumerateError("gave-up", "out of time");
   }
 
   addExecution(holds: boolean, values: readonly number[], candidate: Candidate, com: Com): void {
@@ -86,6 +99,12 @@ export class Tally {
       if (holds && this.witness === null) this.witness = { candidate, com: copyCom(com) };
       if (!holds && this.counterWitness === null) this.counterWitness = { candidate, com: copyCom(com) };
     }
+    this.#maybeStop(holds);
+  }
+
+  /** Whether an execution for (or against) the condition is to be kept and none has been seen. */
+  wanted(holds: boolean): boolean {
+    return this.keepWitness && (holds ? this.witness : this.counterWitness) === null;
   }
 
   /** `count` executions that agree on the condition and whose states are the product of the factors. */
@@ -96,9 +115,18 @@ export class Tally {
     if (size > 1) this.#boxes.push({ values: values.slice(), factors: factors.slice(), size });
     else {
       const one = values.slice();
-      for (const f of factors) f.slots.forEach((s, i) => (one[s] = f.tuples[0]![i]!)); // size 1: one tuple each
+      for (const f of factors) {
+        f.slots.forEach((s, i) => {
+          one[s] = f.tuples[0][i];
+        });
+      }
       this.#states.set(one.join(","), one);
     }
+    this.#maybeStop(holds);
+  }
+
+  #maybeStop(holds: boolean): void {
+    if (this.stopAt === (holds ? "positive" : "negative")) throw new Found();
   }
 
   /** Number of distinct states; NaN if there are too many to tell. */
@@ -128,7 +156,9 @@ export class Tally {
       return;
     }
     for (const tuple of f.tuples) {
-      f.slots.forEach((s, i) => (values[s] = tuple[i]!)); // a value for each slot
+      f.slots.forEach((s, i) => {
+        values[s] = tuple[i];
+      });
       this.#expand(b, k + 1, values);
     }
   }
@@ -140,12 +170,16 @@ export class Tally {
     if (all.length > 2000) return false;
     const sets = all.map((b) => {
       const per = b.values.map((v) => new Set([v]));
-      for (const f of b.factors) f.slots.forEach((s, i) => (per[s] = new Set(f.tuples.map((t) => t[i]!)))); // as above
+      for (const f of b.factors) {
+        f.slots.forEach((s, i) => {
+          per[s] = new Set(f.tuples.map((t) => t[i]));
+        });
+      }
       return per;
     });
     for (let i = 0; i < all.length; i++) {
       for (let j = 0; j < i; j++) {
-        const apart = sets[i]!.some((s, k) => [...s].every((v) => !sets[j]![k]!.has(v))); // same slots in each
+        const apart = sets[i].some((s, k) => [...s].every((v) => !sets[j][k].has(v)));
         if (!apart) return false;
       }
     }

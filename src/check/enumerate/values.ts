@@ -48,19 +48,19 @@ export class Values {
 
   /** What read `r` returns. */
   read(r: number): number {
-    const src = this.#com.src[r]!; // a node
-    if (src === INIT) return this.#init[r]!; // a node
+    const src = this.#com.src[r];
+    if (src === INIT) return this.#init[r];
     if (src === UNSET) return Number.NaN;
     return this.write(src);
   }
 
   /** What write `w` stores. */
   write(w: number): number {
-    const e = this.#c.events[w]!; // a node
+    const e = this.#c.events[w];
     if (typeof e.value === "number" && typeof e.addr === "number") return e.value;
     if (this.#open[w] !== 0) return this.#circle(w);
     this.#open[w] = 1;
-    const t = this.#c.thread[w]!; // a node
+    const t = this.#c.thread[w];
     let v = this.of(t, e.addr);
     if (v < UNDETERMINED) v = this.of(t, e.value);
     this.#open[w] = 0;
@@ -72,9 +72,9 @@ export class Values {
     let least = w;
     let at = w;
     for (let i = 0; i < this.#c.n; i++) {
-      const v = this.#c.events[at]!.value; // a node
+      const v = this.#c.events[at].value;
       if (typeof v === "number" || v.k !== "read") return Number.POSITIVE_INFINITY;
-      const src = this.#com.src[this.#c.node(this.#c.thread[at]!, v.event)]!; // a node
+      const src = this.#com.src[this.#c.node(this.#c.thread[at], v.event)];
       if (src < 0) return Number.POSITIVE_INFINITY;
       if (src === w) return UNDETERMINED + least;
       least = Math.min(least, src);

@@ -63,10 +63,10 @@ export class PlainAccesses {
   races(com: Com): boolean {
     const { c, n, W } = this.m;
     for (let i = 0; i < n; i++) {
-      const a = c.events[i]!; // in range
+      const a = c.events[i];
       for (let j = 0; j < n; j++) {
         if (!this.#preRace(i, j)) continue;
-        const b = c.events[j]!; // in range
+        const b = c.events[j];
         if (hasBit(com.co, W, i, j)) {
           const bounded =
             hasBit(this.wwVis, W, i, j) &&
@@ -77,7 +77,7 @@ export class PlainAccesses {
         if (hasBit(com.fr, W, i, j) && !hasBit(this.rwXb, W, i, j)) return true;
         // co?;rf
         if (isWrite(a) && !isWrite(b)) {
-          const src = com.src[j]!; // in range
+          const src = com.src[j];
           if (src >= 0 && (src === i || hasBit(com.co, W, i, src))) {
             if (!hasBit(this.wrVis, W, i, j) && !hasBit(this.rwXb, W, j, i)) return true;
           }
@@ -90,8 +90,8 @@ export class PlainAccesses {
   /** Two accesses of different threads, one of them plain. */
   #preRace(i: number, j: number): boolean {
     const { c } = this.m;
-    const a = c.events[i]!; // in range
-    const b = c.events[j]!; // in range
+    const a = c.events[i];
+    const b = c.events[j];
     return c.thread[i] !== c.thread[j] && isAccess(a) && isAccess(b) && (isPlain(a) || isPlain(b));
   }
 
@@ -106,14 +106,14 @@ export class PlainAccesses {
     for (let p = 0; p < items.length; p++) {
       for (let q = 0; q < items.length; q++) {
         if (!hasBit(rcu.order, rcu.words, p, q)) continue;
-        const a = items[p]!; // in range
-        const b = items[q]!; // in range
-        const from = c.nodeOf[a.thread]!; // a thread
-        const to = c.nodeOf[b.targetThread ?? b.thread]!; // a thread
+        const a = items[p];
+        const b = items[q];
+        const from = c.nodeOf[a.thread];
+        const to = c.nodeOf[b.targetThread ?? b.thread];
         for (let e = 0; e < a.source; e++) {
-          const i = from[e]!; // in range
+          const i = from[e];
           if (i < 0) continue;
-          for (let f = b.target; f < to.length; f++) if (to[f]! >= 0) setBit(out, W, i, to[f]!);
+          for (let f = b.target; f < to.length; f++) if (to[f] >= 0) setBit(out, W, i, to[f]);
         }
       }
     }
@@ -128,8 +128,8 @@ export class PlainAccesses {
     const fence = this.#fence;
     const strong = this.#strong;
     for (let i = 0; i < size; i++) {
-      fence[i] = m.fence[i]! | m.sfNow[i]! | this.#rcuFence[i]!;
-      strong[i] = m.sfNow[i]! | this.#rcuFence[i]!;
+      fence[i] = m.fence[i] | m.sfNow[i] | this.#rcuFence[i];
+      strong[i] = m.sfNow[i] | this.#rcuFence[i];
     }
     // xbstar = (hb|pb|rb)*, rb = prop;rcu-fence;hb*;pb*;[Marked]
     const xb = this.#xb;
@@ -151,9 +151,9 @@ export class PlainAccesses {
     a.set(strong);
     restrict(a, marked, n, W);
     compose(b, a, xb, n, W);
-    for (let i = 0; i < size; i++) b[i]! |= xb[i]! & m.c.sameThread[i]!;
+    for (let i = 0; i < size; i++) b[i] |= xb[i] & m.c.sameThread[i];
     for (let i = 0; i < n; i++) {
-      if ((marked[i >> 5]! & (1 << (i & 31))) === 0) b.fill(0, i * W, (i + 1) * W);
+      if ((marked[i >> 5] & (1 << (i & 31))) === 0) b.fill(0, i * W, (i + 1) * W);
     }
     compose(a, m.cfStar, m.rfe, n, W);
     union(a, m.cfStar, size);
@@ -162,11 +162,11 @@ export class PlainAccesses {
     // Bounds. w-pre = [Marked];(addr|fence)?  r-pre = [Marked];(addr|nonrw-fence|R_PRE)?
     const { wPre, rPre } = { wPre: this.#wPre, rPre: this.#rPre };
     for (let i = 0; i < n; i++) {
-      const inside = (marked[i >> 5]! & (1 << (i & 31))) !== 0;
+      const inside = (marked[i >> 5] & (1 << (i & 31))) !== 0;
       for (let x = 0; x < W; x++) {
         const k = i * W + x;
-        wPre[k] = inside ? m.addrNow[k]! | fence[k]! : 0;
-        rPre[k] = inside ? m.addrNow[k]! | m.nonrw[k]! | m.sfNow[k]! | m.rPre[k]! : 0;
+        wPre[k] = inside ? m.addrNow[k] | fence[k] : 0;
+        rPre[k] = inside ? m.addrNow[k] | m.nonrw[k] | m.sfNow[k] | m.rPre[k] : 0;
       }
       if (inside) {
         setBit(wPre, W, i, i);
@@ -177,12 +177,12 @@ export class PlainAccesses {
     const rPost = this.#rPost;
     a.set(fence);
     addIdentity(a, n, W);
-    for (let i = 0; i < size; i++) rPost[i] = m.nonrw[i]! | m.sfNow[i]! | m.rPost[i]!;
+    for (let i = 0; i < size; i++) rPost[i] = m.nonrw[i] | m.sfNow[i] | m.rPost[i];
     addIdentity(rPost, n, W);
     for (let i = 0; i < n; i++) {
       for (let x = 0; x < W; x++) {
-        a[i * W + x]! &= marked[x]!;
-        rPost[i * W + x]! &= marked[x]!;
+        a[i * W + x] &= marked[x];
+        rPost[i * W + x] &= marked[x];
       }
     }
     const wPost = this.#wPost;

@@ -49,7 +49,8 @@ export function staticPath(path: Path): StaticPath {
 
 export const isAcquire = (e: PathEvent): boolean =>
   e.kind === "LKR" || (isRead(e) && e.order === "acquire" && !e.failed);
-export const isRelease = (e: PathEvent): boolean => e.kind === "UL" || (e.kind === "W" && e.order === "release");
+export const isRelease = (e: PathEvent): boolean =>
+  e.kind === "UL" || (e.kind === "W" && e.order === "release");
 export const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
 const isRmw = (e: PathEvent): boolean => e.rmw >= 0 || e.failed;
 const isMb = (e: PathEvent): boolean => e.order === "mb" && !e.failed;
@@ -88,7 +89,7 @@ function compute(path: Path): StaticPath {
   let mixed = false;
   let carries = false;
   for (let i = 0; i < n; i++) {
-    const a = ev[i]!; // in range
+    const a = ev[i];
     // Sources that are no accesses only matter as ends of grace periods; see candidate.ts.
     const aM = isAccess(a);
     const aMarked = !isPlain(a);
@@ -100,19 +101,28 @@ function compute(path: Path): StaticPath {
     // How far an access, a fence and another access of the conditional full fences have been seen after i.
     let beforeAtomic = false;
     let beforeAtomicRmw = false;
-    let afterAtomic = rmw[i]! ? 1 : 0;
+    let afterAtomic = rmw[i] ? 1 : 0;
     let afterSpin = a.kind === "LKW" ? 1 : 0;
     let afterSrcu = a.kind === "srcu-unlock" ? 1 : 0;
     let ulk = 0;
     let aulFence = false;
     for (let j = i + 1; j < n; j++) {
-      const b = ev[j]!; // in range
+      const b = ev[j];
       if (isGp(b)) gp = true;
       const bM = isAccess(b);
       let bits = 0;
       if (aM && bM) {
-        if (anyBefore && beforeAtomic && rmw[j]!) beforeAtomicRmw = true;
-        if (mb || gp || beforeAtomicRmw || afterAtomic === 2 || afterSpin === 2 || afterSrcu === 2 || aulFence) bits |= SF;
+        if (anyBefore && beforeAtomic && rmw[j]) beforeAtomicRmw = true;
+        if (
+          mb ||
+          gp ||
+          beforeAtomicRmw ||
+          afterAtomic === 2 ||
+          afterSpin === 2 ||
+          afterSrcu === 2 ||
+          aulFence
+        )
+          bits |= SF;
         if (isMb(b) && isRead(b)) bits |= SF;
         if (isMb(a) && isWrite(a)) bits |= SF;
         if (isRelease(b)) bits |= PO_REL;
@@ -140,7 +150,7 @@ function compute(path: Path): StaticPath {
       if (addr && isPlain(b) && isWrite(b)) {
         let fence = false;
         for (let k = j + 1; k < n; k++) {
-          const w = ev[k]!; // in range
+          const w = ev[k];
           if (isFence(w, "wmb")) fence = true;
           else if (fence && isWrite(w) && !isPlain(w) && aMarked) pairs.push(i, k, PPO);
         }
@@ -163,7 +173,7 @@ function compute(path: Path): StaticPath {
         else if (b.fence === "after-srcu-read-unlock" && anySrcu && afterSrcu === 1) afterSrcu = 2;
         else if (b.fence === "after-unlock-lock" && anyAul && ulk === 2) aulFence = true;
       }
-      if (rmw[j]! && afterAtomic === 0) afterAtomic = 1;
+      if (rmw[j] && afterAtomic === 0) afterAtomic = 1;
       if (b.kind === "LKW" && afterSpin === 0) afterSpin = 1;
       if (b.kind === "srcu-unlock" && afterSrcu === 0) afterSrcu = 1;
       if (anyUl) {

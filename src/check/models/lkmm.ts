@@ -10,13 +10,15 @@ import { addIdentity, closure, compose, hasBit, reflexive, restrict, setBit, uni
 import { PlainAccesses } from "./lkmm-plain.ts";
 import * as S from "./lkmm-static.ts";
 import type { BoundModel, MemoryModel } from "./model.ts";
-import { RcuOrder } from "./rcu.ts";
-import { rcuItems, SrcuMatcher } from "./srcu.ts";
+import type { RcuOrder } from "./rcu.ts";
+import { RcuLinks } from "./rcu-link.ts";
+import { SrcuMatcher } from "./srcu.ts";
 
 export const lkmm: MemoryModel = {
   name: "lkmm",
   bind(candidate) {
-    for (const plan of candidate.plans) if (plan.lock && criticalSections(candidate, plan) === null) return null;
+    for (const plan of candidate.plans)
+      if (plan.lock && criticalSections(candidate, plan) === null) return null;
     return new BoundLkmm(candidate);
   },
 };
@@ -62,10 +64,11 @@ export class BoundLkmm implements BoundModel {
   readonly #aul: boolean;
   readonly #carries: boolean;
   readonly #depWrites: readonly number[];
-  readonly #before: Int32Array;
-  readonly #after: Int32Array;
+  readonly #links: RcuLinks | null;
   readonly #allMarked: boolean;
   failed = "";
+  /** If set, keeps happens-before before its closure, for explanations. */
+  steps: Int32Array | null = null;
 
   constructor(c: Candidate) {
     this.c = c;
@@ -95,8 +98,8 @@ export class BoundLkmm implements BoundModel {
     this.marked = new Int32Array(W);
     let all = true;
     for (let i = 0; i < n; i++) {
-      if (isPlain(c.events[i]!)) all = false;
-      else this.marked[i >> 5]! |= 1 << (i & 31);
+      if (isPlain(c.events[i])) all = false;
+      else this.marked[i >> 5] |= 1 << (i & 31);
     }
     this.#allMarked = all;
     let carries = false;
@@ -104,17 +107,17 @@ export class BoundLkmm implements BoundModel {
     let hasSf = false;
     const flags = new Set<string>();
     for (let t = 0; t < c.paths.length; t++) {
-      const s = S.staticPath(c.paths[t]!); // in range
+      const s = S.staticPath(c.paths[t]);
       carries ||= s.carries;
       aul ||= s.afterUnlockLock;
       for (const f of s.flags) flags.add(f);
-      const map = c.nodeOf[t]!; // in range
+      const map = c.nodeOf[t];
       const p = s.pairs;
       for (let k = 0; k < p.length; k += 3) {
-        const i = map[p[k]!]!;
-        const j = map[p[k + 1]!]!;
+        const i = map[p[k]];
+        const j = map[p[k + 1]];
         if (i < 0 || j < 0) continue;
-        const bits = p[k + 2]!;
+        const bits = p[k + 2];
         if ((bits & S.SF) !== 0) {
           setBit(this.sf, W, i, j);
           hasSf = true;
@@ -143,38 +146,26 @@ export class BoundLkmm implements BoundModel {
       .map((e, i) => (isWrite(e) && !isPlain(e) && (e.addrDeps.length > 0 || e.dataDeps.length > 0) ? i : -1))
       .filter((i) => i >= 0);
     for (const plan of c.plans) {
-      if (plan.lock && [...plan.reads, ...plan.writes].some((i) => !c.events[i]!.kind.match(/^(LKR|LKW|UL|LF|RL|RU)$/)))
+      if (
+        plan.lock &&
+        [...plan.reads, ...plan.writes].some((i) => !c.events[i].kind.match(/^(LKR|LKW|UL|LF|RL|RU)$/))
+      )
         flags.add("mixed-lock-accesses");
     }
     if (!all) {
       restrict(this.cf0, this.marked, n, W);
     }
     // RCU and SRCU
-    const srcu = c.paths.some((p) => p.events.some((e) => e.kind === "srcu-lock" || e.kind === "srcu-unlock"));
+    const srcu = c.paths.some((p) =>
+      p.events.some((e) => e.kind === "srcu-lock" || e.kind === "srcu-unlock"),
+    );
     this.srcu = srcu ? new SrcuMatcher(c) : null;
-    const items = rcuItems(c, this.srcu);
-    const gps = items.some((i) => i.gp);
-    this.rcu = gps ? new RcuOrder(items) : null;
-    this.#before = new Int32Array(items.length * W);
-    this.#after = new Int32Array(items.length * W);
-    for (let k = 0; k < items.length; k++) {
-      const item = items[k]!; // in range
-      this.#around(this.#before, k, item.thread, (e) => e < item.source);
-      this.#around(this.#after, k, item.targetThread ?? item.thread, (e) => e >= item.target);
-    }
+    this.#links = RcuLinks.of(c, this.srcu);
+    this.rcu = this.#links?.order ?? null;
     if (this.srcu !== null && !this.srcu.needsValues) this.srcu.flags(c.newCom(), c, flags, null);
     this.plain = c.hasPlain ? new PlainAccesses(this) : null;
     this.staticFlags = [...flags];
-    this.judges = c.hasPlain || (this.srcu !== null && this.srcu.needsValues);
-  }
-
-  /** Marked nodes of a thread that `f` selects, as row k. */
-  #around(out: Int32Array, k: number, thread: number, f: (event: number) => boolean): void {
-    const map = this.c.nodeOf[thread]!; // a thread
-    for (let e = 0; e < map.length; e++) {
-      const node = map[e]!; // in range
-      if (node >= 0 && !isPlain(this.c.events[node]!) && f(e)) setBit(out, this.W, k, node);
-    }
+    this.judges = c.hasPlain || this.srcu?.needsValues === true;
   }
 
   consistent(com: Com): boolean {
@@ -201,7 +192,7 @@ export class BoundLkmm implements BoundModel {
     const { c, n, W, size, marked, rfe, hb, prop, cfStar, t1, t2 } = this;
     const same = c.sameThread;
     const rf = com.rf;
-    for (let i = 0; i < size; i++) rfe[i] = rf[i]! & ~same[i]!;
+    for (let i = 0; i < size; i++) rfe[i] = rf[i] & ~same[i];
 
     // Happens-before without the prop term.
     hb.set(this.ppo);
@@ -216,12 +207,12 @@ export class BoundLkmm implements BoundModel {
     if (this.#aul) this.sfNow.set(this.sf);
     for (let w = 0; w < n; w++) {
       for (let x = 0; x < W; x++) {
-        for (let m = rfe[w * W + x]!; m !== 0; ) {
+        for (let m = rfe[w * W + x]; m !== 0; ) {
           const b = 31 - Math.clz32(m);
           m ^= 1 << b;
           const r = (x << 5) + b;
           if (!this.#isMarked(w) || !this.#isMarked(r)) continue;
-          for (let y = 0; y < W; y++) cf[w * W + y]! |= this.sfPoRel[r * W + y]! & marked[y]!;
+          for (let y = 0; y < W; y++) cf[w * W + y] |= this.sfPoRel[r * W + y] & marked[y];
           if (this.#hasLockHandover) this.#handover(w, r, cf);
         }
       }
@@ -235,7 +226,7 @@ export class BoundLkmm implements BoundModel {
     union(t1, cf, size);
     if (!this.#allMarked) restrict(t1, marked, n, W);
     const { co, fr } = com;
-    for (let i = 0; i < size; i++) t2[i] = (co[i]! | fr[i]!) & ~same[i]!;
+    for (let i = 0; i < size; i++) t2[i] = (co[i] | fr[i]) & ~same[i];
     if (!this.#allMarked) restrict(t2, marked, n, W);
     compose(prop, t2, t1, n, W);
     union(prop, t1, size);
@@ -243,11 +234,12 @@ export class BoundLkmm implements BoundModel {
     for (let i = 0; i < n; i++) {
       for (let x = 0; x < W; x++) {
         const k = i * W + x;
-        let add = prop[k]! & same[k]!;
+        let add = prop[k] & same[k];
         if (i >> 5 === x) add &= ~(1 << (i & 31));
-        hb[k]! |= add;
+        hb[k] |= add;
       }
     }
+    this.steps?.set(hb);
     closure(hb, n, W);
     if (reflexive(hb, n, W)) return "happens-before";
 
@@ -261,28 +253,30 @@ export class BoundLkmm implements BoundModel {
       if (reflexive(pb, n, W)) return "propagation";
     }
 
-    const rcu = this.rcu;
-    if (rcu !== null) {
-      this.#links(com, rcu);
-      const possible = rcu.mayViolate();
-      if (possible || this.plain !== null) {
-        rcu.solve();
-        if (possible && rcu.violated()) return "rcu";
+    if (this.#links !== null) {
+      // rcu-link is po?;hb*;pb*;prop;po.
+      t1.set(prop);
+      if (this.#hasSf) {
+        compose(this.x, pb, prop, n, W);
+        union(t1, this.x, size);
       }
+      compose(this.x, hb, t1, n, W);
+      union(this.x, t1, size);
+      if (!this.#links.holds(com, this.x, this.plain !== null)) return "rcu";
     }
     if (this.plain !== null && !this.plain.coherent(com)) return "plain-coherence";
     return "";
   }
 
   #isMarked(i: number): boolean {
-    return (this.marked[i >> 5]! & (1 << (i & 31))) !== 0;
+    return (this.marked[i >> 5] & (1 << (i & 31))) !== 0;
   }
 
   #addMarked(out: Int32Array, add: Int32Array): void {
     const { n, W, marked } = this;
     for (let i = 0; i < n; i++) {
       if (!this.#isMarked(i)) continue;
-      for (let x = 0; x < W; x++) out[i * W + x]! |= add[i * W + x]! & marked[x]!;
+      for (let x = 0; x < W; x++) out[i * W + x] |= add[i * W + x] & marked[x];
     }
   }
 
@@ -290,11 +284,11 @@ export class BoundLkmm implements BoundModel {
   #depRfi(com: Com, w: number, addr: Int32Array, data: Int32Array): void {
     const { c, W, n, hb, marked } = this;
     let any = 0;
-    for (let x = 0; x < W; x++) any |= com.rf[w * W + x]! & c.sameThread[w * W + x]!;
+    for (let x = 0; x < W; x++) any |= com.rf[w * W + x] & c.sameThread[w * W + x];
     if (any === 0) return;
     for (let i = 0; i < n; i++) {
       if (!this.#isMarked(i) || !(hasBit(addr, W, i, w) || hasBit(data, W, i, w))) continue;
-      for (let x = 0; x < W; x++) hb[i * W + x]! |= com.rf[w * W + x]! & c.sameThread[w * W + x]! & marked[x]!;
+      for (let x = 0; x < W; x++) hb[i * W + x] |= com.rf[w * W + x] & c.sameThread[w * W + x] & marked[x];
     }
   }
 
@@ -302,8 +296,8 @@ export class BoundLkmm implements BoundModel {
   #carry(com: Com): void {
     const { c, n, W, size, t1, t2, hb } = this;
     const step = this.x;
-    for (let i = 0; i < size; i++) t1[i] = com.rf[i]! & c.sameThread[i]!;
-    for (let i = 0; i < n; i++) if (c.events[i]!.kind === "srcu-unlock") t1.fill(0, i * W, (i + 1) * W);
+    for (let i = 0; i < size; i++) t1[i] = com.rf[i] & c.sameThread[i];
+    for (let i = 0; i < n; i++) if (c.events[i].kind === "srcu-unlock") t1.fill(0, i * W, (i + 1) * W);
     compose(step, this.data, t1, n, W);
     closure(step, n, W);
     addIdentity(step, n, W);
@@ -313,13 +307,14 @@ export class BoundLkmm implements BoundModel {
     for (let i = 0; i < n; i++) {
       if (!this.#isMarked(i)) continue;
       for (let j = 0; j < n; j++) {
-        const e = c.events[j]!; // a node
+        const e = c.events[j];
         const addr = hasBit(this.addrNow, W, i, j);
         if (isPlain(e)) {
           if (addr && isWrite(e)) this.#addrPlainWmb(i, j);
           continue;
         }
-        if ((isWrite(e) && (addr || hasBit(t1, W, i, j) || hasBit(t2, W, i, j))) || (addr && isRead(e))) setBit(hb, W, i, j);
+        if ((isWrite(e) && (addr || hasBit(t1, W, i, j) || hasBit(t2, W, i, j))) || (addr && isRead(e)))
+          setBit(hb, W, i, j);
       }
     }
     for (const w of this.#depWrites) this.#depRfi(com, w, this.addrNow, t1);
@@ -328,39 +323,39 @@ export class BoundLkmm implements BoundModel {
   /** addr;[Plain];wmb from i through the plain write w. */
   #addrPlainWmb(i: number, w: number): void {
     const { c, W } = this;
-    const t = c.thread[w]!; // a node
-    const path = c.paths[t]!; // its thread
-    const map = c.nodeOf[t]!; // its thread
+    const t = c.thread[w];
+    const path = c.paths[t];
+    const map = c.nodeOf[t];
     let fence = false;
     let seen = false;
     for (let e = 0; e < path.events.length; e++) {
-      const ev = path.events[e]!; // in range
+      const ev = path.events[e];
       if (map[e] === w) seen = true;
       else if (seen && ev.kind === "F" && ev.fence === "wmb") fence = true;
-      else if (fence && isAccess(ev) && isWrite(ev) && !isPlain(ev)) setBit(this.hb, W, i, map[e]!);
+      else if (fence && isAccess(ev) && isWrite(ev) && !isPlain(ev)) setBit(this.hb, W, i, map[e]);
     }
   }
 
   /** po;[UL];rf;[LKR];po between threads, and the full fence that smp_mb__after_unlock_lock() makes of it. */
   #handover(ul: number, lkr: number, cf: Int32Array): void {
     const { c, W } = this;
-    if (c.events[ul]!.kind !== "UL" || c.events[lkr]!.kind !== "LKR") return;
-    const from = c.thread[ul]!; // a node
-    const to = c.thread[lkr]!; // a node
-    const fromMap = c.nodeOf[from]!; // a thread
-    const toMap = c.nodeOf[to]!; // a thread
-    const events = c.paths[to]!.events; // a thread
+    if (c.events[ul].kind !== "UL" || c.events[lkr].kind !== "LKR") return;
+    const from = c.thread[ul];
+    const to = c.thread[lkr];
+    const fromMap = c.nodeOf[from];
+    const toMap = c.nodeOf[to];
+    const events = c.paths[to].events;
     for (let a = 0; a < fromMap.length && fromMap[a] !== ul; a++) {
-      const i = fromMap[a]!;
+      const i = fromMap[a];
       if (i < 0) continue;
       let after = false;
       let fence = false;
       for (let b = 0; b < toMap.length; b++) {
-        const j = toMap[b]!;
-        if (after && events[b]!.kind === "F" && events[b]!.fence === "after-unlock-lock") fence = true;
+        const j = toMap[b];
+        if (after && events[b].kind === "F" && events[b].fence === "after-unlock-lock") fence = true;
         if (after && j >= 0) {
           if (this.#isMarked(i) && this.#isMarked(j)) setBit(cf, W, i, j);
-          if (fence && isAccess(c.events[i]!) && isAccess(c.events[j]!)) setBit(this.sfNow, W, i, j);
+          if (fence && isAccess(c.events[i]) && isAccess(c.events[j])) setBit(this.sfNow, W, i, j);
         }
         if (j === lkr) after = true;
       }
@@ -373,8 +368,8 @@ export class BoundLkmm implements BoundModel {
     rmwSeq.fill(0);
     let any = false;
     for (let r = 0; r < n; r++) {
-      const w2 = c.rmw[r]!;
-      if (w2 < 0 || !isRead(c.events[r]!)) continue;
+      const w2 = c.rmw[r];
+      if (w2 < 0 || !isRead(c.events[r])) continue;
       for (let w = 0; w < n; w++) {
         if (hasBit(com.rf, W, w, r)) {
           setBit(rmwSeq, W, w, w2);
@@ -387,48 +382,5 @@ export class BoundLkmm implements BoundModel {
     if (!any) return;
     compose(t1, cf, rmwSeq, n, W);
     cf.set(t1);
-  }
-
-  /** Whether item k is there: an SRCU pair that is matched through memory may not be. */
-  #live(k: number): boolean {
-    const { srcu, rcu } = this;
-    if (srcu === null || rcu === null) return true;
-    const pair = k - (rcu.items.length - srcu.pairs.length);
-    return pair < 0 || srcu.active[pair] === 1;
-  }
-
-  /** rcu-link between items: po?;hb*;pb*;prop;po. */
-  #links(com: Com, rcu: RcuOrder): void {
-    const { c, n, W, size, hb, pb, prop, t1, x } = this;
-    t1.set(prop);
-    if (this.#hasSf) {
-      compose(x, pb, prop, n, W);
-      union(t1, x, size);
-    }
-    compose(x, hb, t1, n, W);
-    union(x, t1, size);
-    this.srcu?.update(com, c);
-    const items = rcu.items;
-    const k = items.length;
-    rcu.link.fill(0);
-    for (let p = 0; p < k; p++) {
-      const a = items[p]!; // in range
-      t1.fill(0, 0, W);
-      for (let y = 0; y < W; y++) {
-        for (let m = this.#after[p * W + y]!; m !== 0; ) {
-          const b = 31 - Math.clz32(m);
-          m ^= 1 << b;
-          const row = ((y << 5) + b) * W;
-          for (let z = 0; z < W; z++) t1[z]! |= x[row + z]!;
-        }
-      }
-      for (let q = 0; q < k; q++) {
-        const b = items[q]!; // in range
-        if (!this.#live(p) || !this.#live(q)) continue;
-        let linked = (a.targetThread ?? a.thread) === b.thread && a.target < b.source;
-        for (let z = 0; z < W && !linked; z++) linked = (t1[z]! & this.#before[q * W + z]!) !== 0;
-        if (linked) setBit(rcu.link, rcu.words, p, q);
-      }
-    }
   }
 }

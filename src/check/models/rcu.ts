@@ -37,7 +37,8 @@ export class RcuOrder {
     this.#compatible = new Int32Array(n * this.words);
     items.forEach((p, i) => {
       items.forEach((q, j) => {
-        if (p.gp !== q.gp && p.domain === q.domain) this.#compatible[i * this.words + (j >> 5)]! |= 1 << (j & 31);
+        if (p.gp !== q.gp && p.domain === q.domain)
+          this.#compatible[i * this.words + (j >> 5)] |= 1 << (j & 31);
       });
     });
   }
@@ -49,7 +50,7 @@ export class RcuOrder {
     this.#t1.set(this.link);
     closure(this.#t1, n, W);
     for (let i = 0; i < n; i++) {
-      if (this.items[i]!.gp && (this.#t1[i * W + (i >> 5)]! & (1 << (i & 31))) !== 0) return true;
+      if (this.items[i].gp && (this.#t1[i * W + (i >> 5)] & (1 << (i & 31))) !== 0) return true;
     }
     return false;
   }
@@ -59,36 +60,37 @@ export class RcuOrder {
     const { items, words: W, link, order } = this;
     const n = items.length;
     order.fill(0);
-    for (let i = 0; i < n; i++) if (items[i]!.gp) order[i * W + (i >> 5)]! |= 1 << (i & 31);
+    for (let i = 0; i < n; i++) if (items[i].gp) order[i * W + (i >> 5)] |= 1 << (i & 31);
     for (let changed = true; changed; ) {
       changed = false;
       for (let i = 0; i < n; i++) {
         // reach = what i's target is linked to, directly or through rcu-order.
         const oi = i * W;
         for (let j = 0; j < n; j++) {
-          if ((link[oi + (j >> 5)]! & (1 << (j & 31))) === 0) continue;
+          if ((link[oi + (j >> 5)] & (1 << (j & 31))) === 0) continue;
           for (let x = 0; x < W; x++) {
             const single = x === j >> 5 ? 1 << (j & 31) : 0;
-            let add = single & this.#compatible[oi + x]!;
+            let add = single & this.#compatible[oi + x];
             // i ; link ; (j order k) ; link ; l
             for (let k = 0; k < n; k++) {
-              if ((order[j * W + (k >> 5)]! & (1 << (k & 31))) !== 0) add |= link[k * W + x]! & this.#compatible[oi + x]!;
+              if ((order[j * W + (k >> 5)] & (1 << (k & 31))) !== 0)
+                add |= link[k * W + x] & this.#compatible[oi + x];
             }
-            if ((add & ~order[oi + x]!) !== 0) {
-              order[oi + x]! |= add;
+            if ((add & ~order[oi + x]) !== 0) {
+              order[oi + x] |= add;
               changed = true;
             }
           }
         }
         // (i order j) ; link ; (k order l)
         for (let j = 0; j < n; j++) {
-          if ((order[oi + (j >> 5)]! & (1 << (j & 31))) === 0) continue;
+          if ((order[oi + (j >> 5)] & (1 << (j & 31))) === 0) continue;
           for (let k = 0; k < n; k++) {
-            if ((link[j * W + (k >> 5)]! & (1 << (k & 31))) === 0) continue;
+            if ((link[j * W + (k >> 5)] & (1 << (k & 31))) === 0) continue;
             for (let x = 0; x < W; x++) {
-              const add = order[k * W + x]!;
-              if ((add & ~order[oi + x]!) !== 0) {
-                order[oi + x]! |= add;
+              const add = order[k * W + x];
+              if ((add & ~order[oi + x]) !== 0) {
+                order[oi + x] |= add;
                 changed = true;
               }
             }
@@ -104,7 +106,11 @@ export class RcuOrder {
     const n = this.items.length;
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < n; j++) {
-        if ((order[i * W + (j >> 5)]! & (1 << (j & 31))) !== 0 && (link[j * W + (i >> 5)]! & (1 << (i & 31))) !== 0) return true;
+        if (
+          (order[i * W + (j >> 5)] & (1 << (j & 31))) !== 0 &&
+          (link[j * W + (i >> 5)] & (1 << (i & 31))) !== 0
+        )
+          return true;
       }
     }
     return false;

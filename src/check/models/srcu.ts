@@ -37,11 +37,11 @@ export class SrcuMatcher {
     let dynamic = false;
     let values = false;
     for (const u of unlocks) {
-      const e = c.events[u]!; // a node
-      const t = c.thread[u]!; // a node
-      const through = e.dataDeps.some((d) => c.paths[t]!.events[d]!.kind !== "srcu-lock");
+      const e = c.events[u];
+      const t = c.thread[u];
+      const through = e.dataDeps.some((d) => c.paths[t].events[d].kind !== "srcu-lock");
       for (const l of locks) {
-        if (c.events[l]!.loc !== e.loc) continue;
+        if (c.events[l].loc !== e.loc) continue;
         const direct = e.dataDeps.some((d) => c.node(t, d) === l);
         if (direct || through) pairs.push({ lock: l, unlock: u, direct });
         if (direct) {
@@ -69,12 +69,13 @@ export class SrcuMatcher {
     const seen = new Set<number>();
     const work = [p.unlock];
     for (let w = work.pop(); w !== undefined; w = work.pop()) {
-      const t = c.thread[w]!; // a node
-      for (const d of c.events[w]!.dataDeps) {
+      const t = c.thread[w];
+      for (const d of c.events[w].dataDeps) {
         const r = c.node(t, d);
         if (r === p.lock) return true;
         for (let from = 0; from < c.n; from++) {
-          if (!hasBit(com.rf, c.words, from, r) || seen.has(from) || c.events[from]!.kind === "srcu-unlock") continue;
+          if (!hasBit(com.rf, c.words, from, r) || seen.has(from) || c.events[from].kind === "srcu-unlock")
+            continue;
           seen.add(from);
           work.push(from);
         }
@@ -93,7 +94,8 @@ export class SrcuMatcher {
       if (n > 1) out.add("multiple-srcu-matches");
     }
     for (const u of this.#unlocks) if (!live.some((p) => p.unlock === u)) out.add("unmatched-srcu-unlock");
-    if (value !== null && live.some((p) => value(p.lock) !== value(p.unlock))) out.add("srcu-bad-value-match");
+    if (value !== null && live.some((p) => value(p.lock) !== value(p.unlock)))
+      out.add("srcu-bad-value-match");
   }
 }
 
@@ -102,22 +104,24 @@ export function rcuItems(c: Candidate, srcu: SrcuMatcher | null): RcuItem[] {
   const items: RcuItem[] = [];
   c.paths.forEach((path, thread) => {
     path.events.forEach((e, i) => {
-      if (e.kind === "sync-rcu" || e.kind === "sync-srcu") items.push({ gp: true, domain: e.loc, thread, source: i, target: i });
+      if (e.kind === "sync-rcu" || e.kind === "sync-srcu")
+        items.push({ gp: true, domain: e.loc, thread, source: i, target: i });
     });
   });
   c.paths.forEach((path, thread) => {
-    for (const s of staticPath(path).rcu) items.push({ gp: false, domain: -1, thread, source: s.unlock, target: s.lock });
+    for (const s of staticPath(path).rcu)
+      items.push({ gp: false, domain: -1, thread, source: s.unlock, target: s.lock });
   });
   if (srcu === null) return items;
-  const eventOf = (node: number): number => c.nodeOf[c.thread[node]!]!.indexOf(node); // a node has a thread
+  const eventOf = (node: number): number => c.nodeOf[c.thread[node]].indexOf(node);
   for (const p of srcu.pairs) {
     items.push({
       gp: false,
-      domain: c.events[p.lock]!.loc, // a node
-      thread: c.thread[p.unlock]!, // a node
+      domain: c.events[p.lock].loc,
+      thread: c.thread[p.unlock],
       source: eventOf(p.unlock),
       target: eventOf(p.lock),
-      targetThread: c.thread[p.lock]!, // a node
+      targetThread: c.thread[p.lock],
     });
   }
   return items;

@@ -1,0 +1,175 @@
+/**
+ * Pictures of one execution: a column per thread in program order, communications between them, and the edges of a
+ * cycle in bold. As DOT for Graphviz and as SVG drawn here, so that no other program is needed.
+ */
+import type { Candidate, Com } from "../check/enumerate/candidate.ts";
+import { isAccess } from "../check/enumerate/candidate.ts";
+import { hasBit } from "../check/models/bits.ts";
+import type { CycleEdge } from "./cycle.ts";
+
+export interface Picture {
+  readonly title: string;
+  readonly candidate: Candidate;
+  readonly com: Com;
+  /** Text of event `event` of thread `t`. */
+  readonly text: (t: number, event: number) => string;
+  readonly cycle: readonly CycleEdge[];
+}
+
+interface Edge {
+  readonly from: number;
+  readonly to: number;
+  readonly label: string;
+  readonly color: string;
+  readonly bold: boolean;
+}
+
+const COLORS: Record<string, string> = { rf: "#c0392b", co: "#7d5a3c", fr: "#d68910" };
+
+/** rf, immediate co, immediate fr, and the cycle. */
+function edgesOf(p: Picture): Edge[] {
+  const { candidate: c, com, cycle } = p;
+  const W = c.words;
+  const out: Edge[] = cycle.map((e) => ({
+    ...e,
+    color: COLORS[e.label.slice(0, 2)] ?? "#1a5276",
+    bold: true,
+  }));
+  const shown = new Set(cycle.map((e) => `${e.from},${e.to}`));
+  const add = (from: number, to: number, label: string): void => {
+    if (!shown.has(`${from},${to}`))
+      out.push({ from, to, label, color: COLORS[label] ?? "#000", bold: false });
+  };
+  for (let i = 0; i < c.n; i++) {
+    for (let j = 0; j < c.n; j++) {
+      if (hasBit(com.rf, W, i, j)) add(i, j, "rf");
+      const between = (a: Int32Array): boolean => {
+        for (let k = 0; k < c.n; k++)
+          if (k !== j && hasBit(a, W, i, k) && hasBit(com.co, W, k, j)) return true;
+        return false;
+      };
+      if (hasBit(com.co, W, i, j) && !between(com.co)) add(i, j, "co");
+      if (hasBit(com.fr, W, i, j) && c.rmw[i] !== j && !between(com.fr)) add(i, j, "fr");
+    }
+  }
+  return out;
+}
+
+const quote = (s: string): string => `"${s.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+
+export function toDot(p: Picture): string {
+  const { candidate: c } = p;
+  const lines = [
+    `digraph ${quote(p.title)} {`,
+    `  label=${quote(p.title)}; labelloc=t; fontname="monospace";`,
+    '  node [shape=box, fontname="monospace", fontsize=10]; edge [fontname="monospace", fontsize=9];',
+  ];
+  c.paths.forEach((path, t) => {
+    lines.push(`  subgraph cluster_P${t} {`, `    label="P${t}"; color=gray;`);
+    path.events.forEach((e, i) => {
+      if (e.kind !== "LKW")
+        lines.push(`    e${t}_${i} [label=${quote(p.text(t, i))}${isAccess(e) ? "" : ", style=dashed"}];`);
+    });
+    const drawn = path.events.map((e, i) => (e.kind === "LKW" ? -1 : i)).filter((i) => i >= 0);
+    for (let k = 1; k < drawn.length; k++)
+      lines.push(`    e${t}_${drawn[k - 1]} -> e${t}_${drawn[k]} [color=gray, arrowhead=none];`);
+    lines.push("  }");
+  });
+  for (const e of edgesOf(p))
+    lines.push(
+      `  ${dotName(c, e.from)} -> ${dotName(c, e.to)} [label=${quote(e.label)}, color=${quote(e.color)}, fontcolor=${quote(e.color)}, constraint=false${e.bold ? ", penwidth=2.5" : ""}];`,
+    );
+  lines.push("}");
+  return `${lines.join("\n")}\n`;
+}
+
+/** Thread and event of a node; the write half of a lock is drawn as its read half. */
+function place(c: Candidate, node: number): { t: number; event: number } {
+  const shown = c.events[node].kind === "LKW" ? c.rmw[node] : node;
+  const t = c.thread[shown];
+  return { t, event: c.nodeOf[t].indexOf(shown) };
+}
+
+function dotName(c: Candidate, node: number): string {
+  const { t, event } = place(c, node);
+  return `e${t}_${event}`;
+}
+
+const escapeXml = (s: string): string =>
+  s.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+const ROW = 56;
+const BOX = 28;
+const CHAR = 7.3;
+
+export function toSvg(p: Picture): string {
+  const { candidate: c } = p;
+  const columns = c.paths.map((path, t) => path.events.map((e, i) => (e.kind === "LKW" ? "" : p.text(t, i))));
+  const widths = columns.map((col) => Math.max(90, ...col.map((s) => s.length * CHAR + 20)));
+  const gap = 110;
+  const left: number[] = [];
+  let x = 40;
+  for (const w of widths) {
+    left.push(x);
+    x += w + gap;
+  }
+  const rows = new Map<string, number>();
+  let most = 0;
+  c.paths.forEach((path, t) => {
+    let row = 0;
+    path.events.forEach((e, i) => {
+      if (e.kind !== "LKW") rows.set(`${t}_${i}`, row++);
+    });
+    most = Math.max(most, row);
+  });
+  const width = x - gap + 40;
+  const height = 90 + most * ROW;
+  const y = (t: number, i: number): number => 70 + (rows.get(`${t}_${i}`) ?? 0) * ROW;
+  const out = [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${Math.ceil(width)}" height="${Math.ceil(height)}" font-family="monospace" font-size="12">`,
+    `<rect width="100%" height="100%" fill="white"/><text x="20" y="22" font-size="14">${escapeXml(p.title)}</text>`,
+    '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>',
+  ];
+  c.paths.forEach((path, t) => {
+    out.push(`<text x="${left[t]}" y="50" font-weight="bold">P${t}</text>`);
+    path.events.forEach((e, i) => {
+      if (e.kind === "LKW") return;
+      const dash = isAccess(e) ? "" : ' stroke-dasharray="4 3"';
+      out.push(
+        `<rect x="${left[t]}" y="${y(t, i)}" width="${widths[t]}" height="${BOX}" rx="4" fill="#f8f9f9" stroke="#95a5a6"${dash}/>`,
+      );
+      out.push(
+        `<text x="${(left[t] ?? 0) + 10}" y="${y(t, i) + 18}">${escapeXml(columns[t]?.[i] ?? "")}</text>`,
+      );
+    });
+  });
+  for (const e of edgesOf(p)) {
+    const a = place(c, e.from);
+    const b = place(c, e.to);
+    const ay = y(a.t, a.event) + BOX / 2;
+    const by = y(b.t, b.event) + BOX / 2;
+    let d: string;
+    let lx: number;
+    const ly = (ay + by) / 2 - 4;
+    if (a.t === b.t) {
+      const edge = left[a.t] ?? 0;
+      const bend = 18 + Math.abs(ay - by) / 6;
+      d = `M${edge} ${ay} C${edge - bend} ${ay} ${edge - bend} ${by} ${edge} ${by}`;
+      lx = edge - bend * 0.75 - e.label.length * CHAR * 0.4;
+    } else {
+      const forward = a.t < b.t;
+      const ax = (left[a.t] ?? 0) + (forward ? (widths[a.t] ?? 0) : 0);
+      const bx = (left[b.t] ?? 0) + (forward ? 0 : (widths[b.t] ?? 0));
+      d = `M${ax} ${ay} C${(ax + bx) / 2} ${ay} ${(ax + bx) / 2} ${by} ${bx} ${by}`;
+      lx = (ax + bx) / 2 - e.label.length * CHAR * 0.5;
+    }
+    out.push(
+      `<path d="${d}" fill="none" stroke="${e.color}" stroke-width="${e.bold ? 2.6 : 1.2}" marker-end="url(#a)"/>`,
+    );
+    out.push(
+      `<text x="${lx.toFixed(0)}" y="${ly.toFixed(0)}" fill="${e.color}" font-size="11">${escapeXml(e.label)}</text>`,
+    );
+  }
+  out.push("</svg>");
+  return `${out.join("\n")}\n`;
+}

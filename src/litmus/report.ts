@@ -1,0 +1,120 @@
+/**
+ * Results as data and as text for a person: the JSON line of `holdfast litmus --json`, the verdict with its states, and
+ * the comparison with the verdict that a test's `Result:` comment announces.
+ */
+import type { LitmusFile } from "./ast.ts";
+import { LitmusError } from "./ast.ts";
+import { conditionText, sortedStates, stateText } from "./herd-output.ts";
+import type { LitmusResult, RunOptions, Verdict } from "./run.ts";
+import { loadLitmus, runLitmus } from "./run.ts";
+
+/** One line of --json. */
+export interface LitmusRecord {
+  readonly file: string;
+  readonly name: string;
+  readonly model: string;
+  readonly verdict: Verdict | null;
+  readonly positive: number;
+  readonly negative: number;
+  /** Distinct final states; null if there are too many to count. */
+  readonly states: number | null;
+  readonly flags: readonly string[];
+  readonly status: "ok" | "bounded" | "gave-up" | "error";
+  readonly message: string;
+  readonly seconds: number;
+  /** The announced verdict, "" if the test announces none. */
+  readonly expected: string;
+}
+
+export function recordOf(path: string, r: LitmusResult): LitmusRecord {
+  return {
+    file: path,
+    name: r.test.file.name,
+    model: r.model,
+    verdict: r.verdict,
+    positive: r.positive,
+    negative: r.negative,
+    states: Number.isNaN(r.stateCount) ? null : r.stateCount,
+    flags: r.flags,
+    status: r.status,
+    message: r.message,
+    seconds: r.seconds,
+    expected: r.test.file.expected,
+  };
+}
+
+export function errorRecord(path: string, model: string, message: string): LitmusRecord {
+  return {
+    file: path,
+    name: "",
+    model,
+    verdict: null,
+    positive: 0,
+    negative: 0,
+    states: 0,
+    flags: [],
+    status: "error",
+    message,
+    seconds: 0,
+    expected: "",
+  };
+}
+
+/** Parses and runs; input that cannot be used becomes an error record. */
+export function runSource(
+  path: string,
+  source: string,
+  options: RunOptions,
+): { record: LitmusRecord; result: LitmusResult | null } {
+  try {
+    const result = runLitmus(loadLitmus(path, source), options);
+    return { record: recordOf(path, result), result };
+  } catch (e) {
+    if (e instanceof LitmusError)
+      return { record: errorRecord(path, options.model.name, e.located), result: null };
+    throw e;
+  }
+}
+
+/**
+ * Whether a result contradicts the test's comment, as the kernel's judgelitmus.sh sees it: only the first word counts,
+ * "Maybe" is never wrong, DEADLOCK wants no execution at all.
+ */
+export function contradicts(r: LitmusRecord): boolean {
+  const want = r.expected.split(/\s+/)[0] ?? "";
+  if (r.status === "error" || r.verdict === null) return false;
+  if (want === "DEADLOCK") return r.positive + r.negative !== 0;
+  if (want !== "Never" && want !== "Sometimes" && want !== "Always") return false;
+  return want !== r.verdict;
+}
+
+/** "Sometimes (1 of 4 executions)". */
+export function verdictText(r: LitmusRecord): string {
+  if (r.verdict === null) return r.status === "error" ? "error" : "gave up";
+  const total = r.positive + r.negative;
+  if (total === 0) return `${r.verdict} (no execution at all: deadlock)`;
+  return `${r.verdict} (${r.positive} of ${total} execution${total === 1 ? "" : "s"})`;
+}
+
+/** The condition and the states of a result; those that satisfy the condition carry a star. */
+export function describe(result: LitmusResult, maxStates: number): string[] {
+  const file: LitmusFile = result.test.file;
+  const out = [`  ${conditionText(file.quantifier, file.condition)}`];
+  const states = sortedStates(result);
+  if (states === null)
+    return [
+      ...out,
+      `  ${Number.isNaN(result.stateCount) ? "too many states to count" : `${result.stateCount} states, too many to list`}`,
+    ];
+  out.push(
+    `  ${states.length} state${states.length === 1 ? "" : "s"}${states.length > 0 ? " (* satisfies the condition)" : ""}:`,
+  );
+  for (const s of states.slice(0, maxStates))
+    out.push(`  ${result.observed.condition(s) === 1 ? "*" : " "} ${stateText(result, s)}`);
+  if (states.length > maxStates) out.push(`    ... and ${states.length - maxStates} more`);
+  for (const f of result.flags)
+    out.push(
+      `  flag: ${f}${f === "data-race" ? " (plain accesses race: the compiler may do anything with them)" : ""}`,
+    );
+  return out;
+}
