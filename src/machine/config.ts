@@ -52,6 +52,13 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  gupZeroPages: 1,
+  hugetlbNofault: 0,
+  hugetlbForce: 1,
+  migrationDirty: 0,
+  splitUsesZeroPage: 0,
+  swapinWritable: 0,
+  swapinDirty: 0,
   unshareLongterm: 0,
   zeroPagePins: 1,
   savedDirty: 0,
@@ -314,6 +321,41 @@ export const KNOBS: readonly Knob[] = [
     ],
   },
   {
+    name: "swapinDirty",
+    title: "a page that is swapped in is dirty",
+    values: onOff("observed in v7.3", "it is clean (to v6.12)"),
+  },
+  {
+    name: "swapinWritable",
+    title: "a read fault maps an exclusive swapped page writable",
+    values: onOff("observed in v6.12", "it maps it read-only (to v6.1)"),
+  },
+  {
+    name: "splitUsesZeroPage",
+    title: "splitting a huge page maps the zero page for subpages of zeroes",
+    values: onOff("v6.12, b1f202060afe", "every subpage stays (to v6.11)"),
+  },
+  {
+    name: "migrationDirty",
+    title: "migration entries remember that the entry was dirty",
+    values: onOff("v6.1, 0d206b5d2e0d", "they do not (to v6.0)"),
+  },
+  {
+    name: "hugetlbForce",
+    title: "FOLL_FORCE may write to private hugetlb mappings",
+    values: onOff("to v5.19, and again observed in v7.3", "refused, -EFAULT (v6.0, 1d8d14641fd9)"),
+  },
+  {
+    name: "hugetlbNofault",
+    title: "FOLL_NOFAULT is obeyed in hugetlb areas",
+    values: onOff("v6.5, 5502ea44f5ad", "the page is faulted in (to v6.4)"),
+  },
+  {
+    name: "gupZeroPages",
+    title: "fast GUP of no pages walks on to the first entry that it must refuse",
+    values: onOff("all kernels: the loop tests its end after the step", "returns 0 at once"),
+  },
+  {
     name: "anonExclusive",
     title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
     values: onOff(
@@ -427,6 +469,8 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   mprotectUpgrade: 1,
   deviceDirty: 1,
   ...HMM_CONFIG_V6_1,
+  migrationDirty: 1,
+  hugetlbForce: 0,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -439,6 +483,9 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   gupSlowBatch: 1,
   lruBatch: 31,
   ...HMM_CONFIG_V6_12,
+  swapinWritable: 1,
+  splitUsesZeroPage: 1,
+  hugetlbNofault: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {
@@ -451,6 +498,8 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   hugeZeroWrite: 1,
   hugeZeroSpecial: 1,
   ...HMM_CONFIG_V7_1,
+  swapinDirty: 1,
+  hugetlbForce: 1,
 };
 
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */
@@ -616,6 +665,12 @@ export const kernel = {
   vmstat: 0,
   /** Static key: some pagemap is FS_DAX or PRIVATE, so put_page() looks at device pages (v4.20 to v6.14). */
   devmap_managed_key: 0,
+  /** struct srcu_struct that faults on a DAX device hold for reading (drivers/dax/super.c); 0: none. */
+  dax_srcu: 0,
+  /** Array of struct mem_section (mm/memory_hotplug.ts). */
+  mem_section: 0,
+  /** Reader-writer lock of memory hotplug. */
+  mem_hotplug_lock: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
   /** Event counters (mm/vmstat.ts). */
