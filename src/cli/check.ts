@@ -138,7 +138,16 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
       results: results.map((r) => ({ ...r.result, location: r.location })),
     });
   else
-    for (const r of results) reportResult(scenario.name, r, `holdfast check ${word} --model ${r.job.model}`);
+    for (const [i, r] of results.entries()) {
+      const again = `holdfast check ${word} --model ${r.job.model}`;
+      // One counterexample is read; a second one that looks like it is not.
+      if (
+        r.result.error !== null &&
+        results.findIndex((x) => x.result.error?.kind === r.result.error?.kind) < i
+      )
+        print(verdictLine(scenario.name, r.result), `  ${r.result.error.kind} again; shown by: ${again}`);
+      else reportResult(scenario.name, r, again, options.verbose === true);
+    }
   return exitOf(
     results.map((r) => r.result),
     interrupted,

@@ -11,6 +11,9 @@ import { displayPath, paint } from "./output.ts";
 /** Columns wider than this are cut; the step's own text is in --json whole. */
 const MAX_COLUMN = 46;
 
+/** Steps at the end that are always shown. */
+const LAST_STEPS = 6;
+
 const POISON = 0x6b6b6b6b;
 
 /** Small numbers in decimal, bit patterns in hex. */
@@ -94,7 +97,8 @@ export function trailLines(trail: Trail, all: boolean): string[] {
   }
   const hidden = all ? new Set<number>() : quietSteps(trail);
   for (const n of marks.keys()) hidden.delete(n);
-  hidden.delete(trail.steps.length - 1);
+  // What led to the last step is of interest whether it is shared or not.
+  for (let n = Math.max(0, trail.steps.length - LAST_STEPS); n < trail.steps.length; n++) hidden.delete(n);
   const out = trailTable(trail, marks, hidden);
   if (hidden.size > 0)
     out.push(

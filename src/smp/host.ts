@@ -80,20 +80,12 @@ export class SmpHost implements Host {
     this.spins = spins;
   }
 
-  /** Interrupts on, outside read-side sections, no callbacks; choose() starts over. */
+  /**
+   * choose() starts over. This CPU's control words are as endThread() required, and must not be written here: another
+   * CPU, off to an earlier start, may be interrupting this one already.
+   */
   startIteration(seed: number, iteration: number): void {
-    this.cpu = this.self;
-    this.irqsOff = 0;
-    this.readers = 0;
-    this.inHandler = false;
-    this.callbacks.length = 0;
     this.random.reseed(streamSeed(seed, iteration, this.self, STREAM_CHOOSE));
-    const { ctl, base } = this;
-    Atomics.store(ctl, base + IRQ, 0);
-    Atomics.store(ctl, base + RCU, 0);
-    Atomics.store(ctl, base + CALLBACKS, 0);
-    Atomics.store(ctl, base + ON_BEHALF, 0);
-    Atomics.store(ctl, base + READERS, 0);
   }
 
   /** What a CPU must have left behind when its thread ends; then runs its callbacks, as rcu_barrier() would. */
