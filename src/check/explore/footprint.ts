@@ -1,27 +1,35 @@
 /**
  * Which words a thread may still touch. A value-set analysis of the whole program (flow-sensitive in registers,
  * flow-insensitive in memory) bounds the addresses of every visible operation; from these come the words that can
- * change at all (the rest is constant and left out of states) and, for every program point, what may be read and
- * written from there to the thread's end. Partial-order reduction stands on these sets, so each approximation here
- * errs towards "may touch": an address that cannot be bounded is every address.
+ * change at all (the rest is constant and left out of states) and what each operation may read and write.
+ * Partial-order reduction (persistent.ts) stands on these sets, so each approximation here errs towards "may touch": an
+ * address that cannot be bounded is every address.
  */
 
 import type { Block, LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
-import { evalBin } from "../../lang/ir.ts";
+import { evalBin, isVisible } from "../../lang/ir.ts";
 import { ANY, binary, filter, NEVER, setOf, singleton, unary, union, type ValueSet } from "./valueset.ts";
 
 /** Bits below the words' own in a footprint: what is not a word but conflicts like one. */
-export const FP_READER_IRQ = 0; // in writes: enters or leaves an irq-off section
-export const FP_READER_RCU = 1; // in writes: enters or leaves an rcu_read_lock section
-export const FP_IPI = 2; // in reads: looks at every CPU's irq-off state (broadcast IPI)
-export const FP_GP = 3; // in reads: looks at every CPU's reader state (grace period)
-export const FP_FIRST = 4;
+export const FP_READER_IRQ = 0; // in writes: enters an irq-off section
+export const FP_READER_RCU = 1; // in writes: enters an rcu_read_lock section
+export const FP_PUSH = 2; // in writes: puts something into its store buffer (TSO)
+export const FP_IPI = 3; // in reads: looks at every CPU's irq-off state (a broadcast IPI is sent)
+export const FP_GP = 4; // in reads: looks at every CPU's reader state (a grace period starts)
+export const FP_FIRST = 5;
 
-export interface BodyFootprint {
-  /** Per block, per instruction: dense address ids, for tests. Undefined where the instruction is no access. */
-  readonly mayRead: readonly (readonly Uint32Array[])[];
-  readonly mayWrite: readonly (readonly Uint32Array[])[];
+/** What one visible operation may touch. */
+export interface OpFootprint {
+  readonly reads: Uint32Array;
+  readonly writes: Uint32Array;
+  /** Addresses that an await or lock may wait on; null if unknown. Empty for other operations. */
+  readonly waitsOn: readonly number[] | null;
+  /** Values that an await may compare with; null if unknown. */
+  readonly compares: readonly number[] | null;
 }
+
+/** Per block, per instruction; undefined where the instruction is not visible. */
+export type BodyFootprint = readonly (readonly (OpFootprint | undefined)[])[];
 
 export interface Footprints {
   /** Location bit of an address that may change; -1 if none of the threads ever writes it. */
@@ -36,12 +44,14 @@ export interface Footprints {
   readonly dynamicRegions: Int32Array;
   /** Words of a bit set. */
   readonly setWords: number;
-  /** `thread:<i>` or `handler:<name>`. From instruction [block][index] on (inclusive): may read, may write. */
+  /** `thread:<i>` or `handler:<name>`. */
   readonly bodies: ReadonlyMap<string, BodyFootprint>;
 }
 
 interface OpSets {
   addr: ValueSet;
+  /** What an await compares with. */
+  compares: ValueSet;
   /** Regions that alloc/free/revive act on; ANY if unknown. */
   regions: ValueSet;
 }
@@ -71,7 +81,7 @@ class Analysis {
     this.growth = new Uint8Array(program.memory.words.length);
   }
 
-  run(threads: Iterable<ThreadIr>): void {
+  run(threads: readonly ThreadIr[]): void {
     do {
       this.changed = false;
       for (const t of threads) this.body(t, NEVER);
@@ -224,7 +234,7 @@ class Analysis {
     const at = (v: Val): ValueSet => {
       const a = value(v, regs);
       const known = this.ops.get(i);
-      if (known === undefined) this.ops.set(i, { addr: a, regions: NEVER });
+      if (known === undefined) this.ops.set(i, { addr: a, compares: NEVER, regions: NEVER });
       else known.addr = union(known.addr, a);
       return a;
     };
@@ -234,6 +244,8 @@ class Analysis {
         return;
       case "await": {
         const v = this.load(at(i.addr));
+        const known = this.ops.get(i);
+        if (known !== undefined) known.compares = union(known.compares, value(i.a, regs));
         regs[i.dst] = filter(i.cmp === "eq" ? "eq" : "ne", v, value(i.a, regs), true);
         return;
       }
@@ -321,7 +333,7 @@ class Analysis {
 
   private regionsOf(i: VisibleInstr, regions: ValueSet): void {
     const known = this.ops.get(i);
-    if (known === undefined) this.ops.set(i, { addr: NEVER, regions });
+    if (known === undefined) this.ops.set(i, { addr: NEVER, compares: NEVER, regions });
     else known.regions = union(known.regions, regions);
   }
 }
@@ -396,7 +408,7 @@ export function computeFootprints(program: Program): Footprints {
     unique.set(key, known);
     return known;
   });
-  analysis.run(unique.values());
+  analysis.run([...unique.values()]); // an array: it is gone through until nothing changes
 
   const size = program.memory.words.length;
   const locOfAddr = new Int32Array(size).fill(-1);
@@ -419,23 +431,11 @@ export function computeFootprints(program: Program): Footprints {
 
   const shape = { locOfAddr, locOfRegion, locOfHandler, setWords, regionOf, analysis };
   const bodies = new Map<string, BodyFootprint>();
-  // A handler's sets go into those of whoever may queue it, so handlers first, until nothing grows.
-  const whole = new Map<string, { r: Uint32Array; w: Uint32Array }>();
-  for (const h of Object.keys(program.handlers))
-    whole.set(h, { r: new Uint32Array(setWords), w: new Uint32Array(setWords) });
-  for (let grew = true; grew; ) {
-    grew = false;
-    for (const [h, ir] of Object.entries(program.handlers)) {
-      const fp = bodyFootprint(ir, shape, whole);
-      bodies.set(`handler:${h}`, fp);
-      const sum = whole.get(h) as { r: Uint32Array; w: Uint32Array };
-      grew = merge(sum.r, fp.mayRead[0][0]) || grew;
-      grew = merge(sum.w, fp.mayWrite[0][0]) || grew;
-    }
-  }
+  for (const [h, ir] of Object.entries(program.handlers))
+    bodies.set(`handler:${h}`, bodyFootprint(ir, shape));
   const done = new Map<ThreadIr, BodyFootprint>();
   codeOf.forEach((ir, i) => {
-    const fp = done.get(ir) ?? bodyFootprint(ir, shape, whole);
+    const fp = done.get(ir) ?? bodyFootprint(ir, shape);
     done.set(ir, fp);
     bodies.set(`thread:${i}`, fp);
   });
@@ -459,65 +459,30 @@ interface Shape {
   readonly analysis: Analysis;
 }
 
-function merge(into: Uint32Array, from: Uint32Array): boolean {
-  let grew = false;
-  for (let i = 0; i < into.length; i++) {
-    const v = (into[i] | from[i]) >>> 0;
-    if (v !== into[i]) {
-      into[i] = v;
-      grew = true;
-    }
-  }
-  return grew;
-}
-
-/** Sets per instruction; the entry after a block's last instruction is what its successors may touch. */
-function bodyFootprint(
-  ir: ThreadIr,
-  shape: Shape,
-  whole: ReadonlyMap<string, { r: Uint32Array; w: Uint32Array }>,
-): BodyFootprint {
-  const blank = (): Uint32Array => new Uint32Array(shape.setWords);
-  const reached = shape.analysis.reached.get(ir) ?? ir.blocks.map(() => false);
-  const reads = ir.blocks.map((b) => Array.from({ length: b.instrs.length + 1 }, blank));
-  const writes = ir.blocks.map((b) => Array.from({ length: b.instrs.length + 1 }, blank));
-  for (let grew = true; grew; ) {
-    grew = false;
-    for (let b = ir.blocks.length - 1; b >= 0; b--) {
-      if (!reached[b]) continue;
-      const block = ir.blocks[b];
-      const n = block.instrs.length;
-      const end = block.end;
-      const succs = end.op === "jump" ? [end.to] : end.op === "branch" ? [end.then, end.else] : [];
-      for (const s of succs) {
-        if (!reached[s]) continue;
-        grew = merge(reads[b][n], reads[s][0]) || grew;
-        grew = merge(writes[b][n], writes[s][0]) || grew;
-      }
-      for (let k = n - 1; k >= 0; k--) {
-        const r = reads[b][k];
-        const w = writes[b][k];
-        if (r.every((x) => x === 0) && w.every((x) => x === 0)) access(block.instrs[k], shape, whole, r, w);
-        else if (block.instrs[k].op === "call_rcu") access(block.instrs[k], shape, whole, r, w);
-        grew = merge(r, reads[b][k + 1]) || grew;
-        grew = merge(w, writes[b][k + 1]) || grew;
-      }
-    }
-  }
-  return { mayRead: reads, mayWrite: writes };
+function bodyFootprint(ir: ThreadIr, shape: Shape): BodyFootprint {
+  return ir.blocks.map((b) =>
+    b.instrs.map((i) => {
+      if (!isVisible(i)) return undefined;
+      const reads = new Uint32Array(shape.setWords);
+      const writes = new Uint32Array(shape.setWords);
+      access(i, shape, reads, writes);
+      const waits = i.op === "await" || i.op === "spin_lock";
+      const sets = shape.analysis.ops.get(i);
+      return {
+        reads,
+        writes,
+        waitsOn: waits ? (sets?.addr ?? (sets === undefined ? [] : null)) : [],
+        compares: i.op === "await" ? (sets?.compares ?? null) : [],
+      };
+    }),
+  );
 }
 
 function setBit(s: Uint32Array, bit: number): void {
   if (bit >= 0) s[bit >>> 5] |= 1 << (bit & 31);
 }
 
-function access(
-  i: Instr,
-  shape: Shape,
-  whole: ReadonlyMap<string, { r: Uint32Array; w: Uint32Array }>,
-  r: Uint32Array,
-  w: Uint32Array,
-): void {
+function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array): void {
   const sets = shape.analysis.ops.get(i);
   const touch = (into: Uint32Array): void => {
     const addrs = sets === undefined ? NEVER : sets.addr;
@@ -539,12 +504,17 @@ function access(
       touch(r);
       return;
     case "store":
+      setBit(w, FP_PUSH);
+      touch(w);
+      return;
+    case "spin_unlock":
+      setBit(w, FP_PUSH);
+      touch(r);
       touch(w);
       return;
     case "rmw":
     case "spin_lock":
     case "spin_trylock":
-    case "spin_unlock":
     case "srcu_read_lock":
     case "srcu_read_unlock":
     case "synchronize_srcu":
@@ -560,12 +530,13 @@ function access(
       }
       return;
     case "local_irq_save":
-    case "local_irq_restore":
       setBit(w, FP_READER_IRQ);
       return;
     case "rcu_read_lock":
-    case "rcu_read_unlock":
       setBit(w, FP_READER_RCU);
+      return;
+    case "rcu_read_unlock":
+      setBit(w, FP_PUSH);
       return;
     case "synchronize_rcu":
       setBit(r, FP_GP);
@@ -573,16 +544,10 @@ function access(
     case "smp_call_function":
       setBit(r, FP_IPI);
       return;
-    case "call_rcu": {
+    case "call_rcu":
       setBit(r, FP_GP);
       setBit(w, shape.locOfHandler.get(i.handler) ?? -1);
-      const h = whole.get(i.handler);
-      if (h !== undefined) {
-        merge(r, h.r);
-        merge(w, h.w);
-      }
       return;
-    }
     default:
       return;
   }
