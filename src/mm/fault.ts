@@ -1,0 +1,331 @@
+/**
+ * Page faults (mm/memory.c: handle_mm_fault() and below): anonymous memory, files, swap, and copy on write in the forms of
+ * v5.10 (the reference count decides), of PageAnonExclusive (v5.19), and of v6.15 (large folios can be reused).
+ * Huge pages are in huge_memory.ts, hugetlb.ts and dax_fault.ts.
+ *
+ * Custom: page locks are not taken (nobody sleeps between a lookup and its use); accounting, userfaultfd, NUMA hinting, KSM
+ * and memory cgroups are left out. A fault never has to be retried.
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { create_huge_dax, dax_pte_fault } from "./dax_fault.ts";
+import { copy_highpage, filemap_get_page, find_page } from "./filemap.ts";
+import { do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, transhuge_vma_suitable } from "./huge_memory.ts";
+import { maybe_mkwrite } from "./huge_split.ts";
+import { hugetlb_fault } from "./hugetlb.ts";
+import { lru_add_drain, lru_cache_add } from "./lru.ts";
+import { anon_vma_prepare, is_vm_hugetlb_page, vm_page_prot, vma_flags, vma_is_anonymous, vma_is_dax, vma_is_locked, vma_kind, vma_pgoff } from "./mmap.ts";
+import { type AddressSpace, ADDRESS_SPACE, AS_DEVDAX, AS_REGULAR, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { compound_head, compound_order, get_page, nth_page, type Page, page_count, page_ref_count, PageAnon, PageAnonExclusive, PageFlag, PageHead, PG_lru, PG_mlocked, PG_swapcache, PG_uptodate, SetPageFlag } from "./page.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import { _PAGE_SPECIAL, _PAGE_SWP_EXCLUSIVE, type EntryPtr, pfn_pte, pgtable_alloc, pgtable_lookup, PMD_LEVEL, pmd_leaf, PTE_LEVEL, pte_dirty, pte_mkdirty, pte_mkwrite, pte_mkyoung, pte_present, pte_write, set_pte_at, SWP_SWAP, swp_offset, swp_type } from "./pgtable.ts";
+import { page_to_pfn } from "./page.ts";
+import { folio_maybe_mapped_shared, page_add_anon_rmap, page_add_new_anon_rmap, page_add_rmap_pte, page_mapcount, page_move_anon_rmap, page_remove_rmap_pte, total_mapcount } from "./rmap.ts";
+import { put_page } from "./swap.ts";
+import { lookup_swap_cache, swap_count, swap_free, swap_readpage, try_to_free_swap } from "./swap_state.ts";
+import { flush_tlb_range } from "./tlb.ts";
+import { vm_normal_page } from "./zap.ts";
+
+export const FAULT_FLAG_WRITE = 0x1;
+export const FAULT_FLAG_UNSHARE = 0x2;
+
+// vm_fault_t (include/linux/mm_types.h).
+export const VM_FAULT_OOM = 0x1;
+export const VM_FAULT_SIGBUS = 0x2;
+export const VM_FAULT_SIGSEGV = 0x40;
+export const VM_FAULT_HWPOISON = 0x10;
+/** A write fault ended with a page that may be written (to v5.19; FOLL_COW of slow GUP). */
+export const VM_FAULT_WRITE = 0x8;
+export const VM_FAULT_FALLBACK = 0x800;
+export const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON;
+
+/** Pages that a read fault maps around the address if they are in the page cache (fault_around_bytes, 64 KiB). */
+const FAULT_AROUND_PAGES = 16;
+
+/** vma_wants_writenotify(): writes to a shared mapping must be noticed, so entries start out read-only. */
+export function vma_wants_writenotify(vma: Vma): boolean {
+  return vma_kind(vma) === AS_REGULAR || vma_kind(vma) === 5;
+}
+function page_prot(vma: Vma): number {
+  return vm_page_prot(vma, vma_wants_writenotify(vma));
+}
+
+/** A new page for the area, on its way to the LRU; 0 if memory is out. */
+function alloc_anon_page(): Page {
+  const page = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
+  if (page !== 0) SetPageFlag(page, PG_uptodate);
+  return page;
+}
+/** lru_cache_add_inactive_or_unevictable(). */
+export function lru_cache_add_vma(page: Page, vma: Vma): void {
+  if (vma_is_locked(vma)) SetPageFlag(page, PG_mlocked);
+  lru_cache_add(page);
+}
+
+// ---- Anonymous memory and swap ------------------------------------------------------------------------------
+
+/** do_anonymous_page(). */
+function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
+  anon_vma_prepare(vma);
+  if ((flags & FAULT_FLAG_WRITE) === 0) {
+    set_pte_at(ptep, pfn_pte(kernel.zero_pfn, page_prot(vma)) | _PAGE_SPECIAL);
+    return 0;
+  }
+  const page = alloc_anon_page();
+  if (page === 0) return VM_FAULT_OOM;
+  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  if ((vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite(pte_mkdirty(pte));
+  page_add_new_anon_rmap(page, vma, addr);
+  lru_cache_add_vma(page, vma);
+  set_pte_at(ptep, pte);
+  return 0;
+}
+
+/** do_swap_page(): the page comes from the swap cache, or is read into a new one. */
+function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flags: number): number {
+  const slot = swp_offset(orig);
+  const write = (flags & FAULT_FLAG_WRITE) !== 0;
+  let page = lookup_swap_cache(slot);
+  const cached = page !== 0;
+  if (cached) get_page(page);
+  else {
+    page = alloc_anon_page();
+    if (page === 0) return VM_FAULT_OOM;
+    swap_readpage(page, slot);
+    lru_cache_add_vma(page, vma);
+  }
+  let exclusive = config.anonExclusive !== 0 && (orig & _PAGE_SWP_EXCLUSIVE) !== 0;
+  swap_free(slot);
+  // should_try_to_free_swap(): "if we want to map a page that's in the swapcache writable ..."
+  if (cached && (vma_is_locked(vma) || (write && page_count(page) === 2))) try_to_free_swap(page);
+  if (!cached && config.swapinDirty) set_page_dirty(page);
+  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  if (config.anonExclusive) {
+    if (!exclusive && !cached && page_ref_count(page) === 1) exclusive = true;
+    if (exclusive || (!cached && swap_count(slot) === 0)) {
+      exclusive = true;
+      if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite(pte);
+      if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
+    }
+  } else if (write && reuse_swap_page(page)) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
+  page_add_anon_rmap(page, vma, addr, exclusive);
+  set_pte_at(ptep, pte);
+  if (write && !pte_write(pte)) return do_wp_page(vma, addr, ptep, pte, flags);
+  return 0;
+}
+/** reuse_swap_page() (to v5.18): nobody else maps the page or has its slot. */
+function reuse_swap_page(page: Page): boolean {
+  if (page_mapcount(page) > 1) return false;
+  if (!PageFlag(page, PG_swapcache)) return true;
+  return try_to_free_swap(page);
+}
+
+// ---- Files --------------------------------------------------------------------------------------------------
+
+/** do_fault_around(): maps what is in the page cache near addr; true if addr itself is mapped now. */
+function do_fault_around(vma: Vma, addr: number, ptep: EntryPtr): boolean {
+  const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  const index_in_table = addr & (geom.ptrs_per_table - 1);
+  let first = addr - (addr & (FAULT_AROUND_PAGES - 1));
+  if (first < READ_ONCE(vma + VMA.vm_start)) first = READ_ONCE(vma + VMA.vm_start);
+  let last = first + FAULT_AROUND_PAGES - 1;
+  if (last >= READ_ONCE(vma + VMA.vm_end)) last = READ_ONCE(vma + VMA.vm_end) - 1;
+  const table_end = addr - index_in_table + geom.ptrs_per_table - 1;
+  if (last > table_end) last = table_end;
+  for (let a = first; a <= last; a++) {
+    const page = find_page(mapping, vma_pgoff(vma, a));
+    const p = ptep + a - addr;
+    if (page === 0 || READ_ONCE(p) !== 0) continue;
+    get_page(page);
+    page_add_rmap_pte(page, vma);
+    set_pte_at(p, pfn_pte(page_to_pfn(page), page_prot(vma)));
+  }
+  return READ_ONCE(ptep) !== 0;
+}
+
+function fault_error(page: Page): number {
+  return page === 0 ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
+}
+
+/** do_read_fault(), do_cow_fault(), do_shared_fault(). */
+function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
+  const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  const write = (flags & FAULT_FLAG_WRITE) !== 0;
+  if (!write && do_fault_around(vma, addr, ptep)) return 0;
+  const page = filemap_get_page(mapping, vma_pgoff(vma, addr));
+  if (page <= 0) return fault_error(page);
+  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  if (write && (vma_flags(vma) & VM_SHARED) === 0) {
+    anon_vma_prepare(vma);
+    const copy = alloc_anon_page();
+    if (copy === 0) {
+      put_page(page);
+      return VM_FAULT_OOM;
+    }
+    copy_highpage(copy, page);
+    put_page(page);
+    pte = maybe_mkwrite(pte_mkdirty(pfn_pte(page_to_pfn(copy), page_prot(vma))), vma);
+    page_add_new_anon_rmap(copy, vma, addr);
+    lru_cache_add_vma(copy, vma);
+    set_pte_at(ptep, pte);
+    return 0;
+  }
+  if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
+  page_add_rmap_pte(page, vma);
+  set_pte_at(ptep, pte);
+  if (write) set_page_dirty(page);
+  return 0;
+}
+
+// ---- Copy on write ------------------------------------------------------------------------------------------
+
+function wp_page_reuse(vma: Vma, ptep: EntryPtr, pte: number): number {
+  set_pte_at(ptep, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
+  flush_tlb_range();
+  return VM_FAULT_WRITE;
+}
+
+/** wp_page_copy(): `old` is 0 for the zero page. Unsharing maps the copy read-only. */
+function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: number): number {
+  anon_vma_prepare(vma);
+  const page = alloc_anon_page();
+  if (page === 0) return VM_FAULT_OOM;
+  if (old !== 0) copy_highpage(page, old);
+  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  if ((flags & FAULT_FLAG_UNSHARE) === 0) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
+  // ptep_clear_flush(): no CPU may see the old page once the new one is visible.
+  WRITE_ONCE(ptep, 0);
+  flush_tlb_range();
+  page_add_new_anon_rmap(page, vma, addr);
+  lru_cache_add_vma(page, vma);
+  set_pte_at(ptep, pte);
+  if (old !== 0) {
+    page_remove_rmap_pte(old, vma);
+    put_page(old);
+  }
+  return VM_FAULT_WRITE;
+}
+
+/** __wp_can_reuse_large_anon_folio() (v6.15): every reference is an entry of this address space. */
+function wp_can_reuse_large(head: Page): boolean {
+  if (!config.largeMmIds) return false;
+  const mapcount = total_mapcount(head);
+  if (mapcount <= 1 || folio_maybe_mapped_shared(head)) return false;
+  return mapcount === page_ref_count(head);
+}
+/** The checks of do_wp_page() and wp_can_reuse_anon_folio() for a page that is not exclusive (v5.19). */
+function wp_can_reuse_anon(page: Page): boolean {
+  const head = compound_head(page);
+  if (PageHead(head) && config.largeMapcount) return wp_can_reuse_large(head);
+  if (page_count(page) > 3) return false;
+  if (!PageFlag(head, PG_lru)) lru_add_drain();
+  if (page_count(page) > 1 + (PageFlag(head, PG_swapcache) ? 1 : 0)) return false;
+  if (PageFlag(head, PG_swapcache)) try_to_free_swap(head);
+  return page_count(page) === 1;
+}
+
+/** A private mapping's anonymous page; true if it was reused, and its entry may stay or become writable. */
+function wp_anon_reusable(page: Page): boolean {
+  if (!config.anonExclusive) return page_count(page) === 1 && page_mapcount(page) === 1;
+  if (PageAnonExclusive(page)) return true;
+  if (!wp_can_reuse_anon(page)) return false;
+  page_move_anon_rmap(page);
+  return true;
+}
+
+/** do_wp_page(): a write (or unsharing) fault on a present entry that is not writable. */
+function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: number): number {
+  const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
+  const page = vm_normal_page(pte);
+  if ((vma_flags(vma) & VM_SHARED) !== 0) {
+    // wp_page_shared(), wp_pfn_shared()
+    const done = wp_page_reuse(vma, ptep, pte);
+    if (page !== 0) set_page_dirty(page);
+    return done;
+  }
+  if (page !== 0 && PageAnon(page)) {
+    if (wp_anon_reusable(page)) return unshare ? 0 : wp_page_reuse(vma, ptep, pte);
+  } else if (unshare && !config.unshareLongterm) return 0;
+  return wp_page_copy(vma, addr, ptep, page, flags);
+}
+
+// ---- Dispatch -----------------------------------------------------------------------------------------------
+
+function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
+  const pte = READ_ONCE(ptep);
+  if (pte === 0) {
+    if (vma_is_anonymous(vma)) return do_anonymous_page(vma, addr, ptep, flags);
+    if (vma_is_dax(vma)) return dax_pte_fault(vma, addr, ptep, flags);
+    return do_fault(vma, addr, ptep, flags);
+  }
+  if (!pte_present(pte)) {
+    if (swp_type(pte) === SWP_SWAP) return do_swap_page(vma, addr, ptep, pte, flags);
+    return VM_FAULT_HWPOISON;
+  }
+  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {
+    if (!pte_write(pte)) return do_wp_page(vma, addr, ptep, pte, flags);
+    if ((flags & FAULT_FLAG_WRITE) !== 0 && !pte_dirty(pte)) set_pte_at(ptep, pte_mkdirty(pte_mkyoung(pte)));
+  }
+  return 0;
+}
+
+/** A fault on a present huge PMD: write-protection, or nothing. */
+function handle_huge_pmd(vma: Vma, addr: number, pmdp: EntryPtr, flags: number): number {
+  const pmd = READ_ONCE(pmdp);
+  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) === 0 || pte_write(pmd)) return 0;
+  if (vma_is_anonymous(vma)) return do_huge_pmd_wp_page(vma, addr, pmdp, flags);
+  // wp_huge_pmd() of a device: its huge_fault() maps it writable.
+  return create_huge_dax(vma, addr, pmdp, PMD_LEVEL, flags);
+}
+
+/** __handle_mm_fault(), under the page-table lock. */
+function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): number {
+  const out = localArray(1);
+  const kind = vma_kind(vma);
+  let level = pgtable_lookup(mm, addr, out);
+  if (level > PMD_LEVEL) {
+    if (pmd_leaf(READ_ONCE(out[0]))) return 0;
+    if (kind === AS_DEVDAX && READ_ONCE(READ_ONCE(vma + VMA.vm_file) + ADDRESS_SPACE.align) > geom.pmd_shift) {
+      const pudp = pgtable_alloc(mm, addr, PMD_LEVEL + 1);
+      if (pudp === 0) return VM_FAULT_OOM;
+      return create_huge_dax(vma, addr, pudp, PMD_LEVEL + 1, flags);
+    }
+    out[0] = pgtable_alloc(mm, addr, PMD_LEVEL);
+    if (out[0] === 0) return VM_FAULT_OOM;
+    level = PMD_LEVEL;
+  }
+  if (level === PMD_LEVEL) {
+    const pmd = READ_ONCE(out[0]);
+    let ret = VM_FAULT_FALLBACK;
+    if (pmd !== 0) ret = handle_huge_pmd(vma, addr, out[0], flags);
+    else if (kind === 0) {
+      if (transhuge_vma_suitable(vma, addr)) ret = do_huge_pmd_anonymous_page(vma, addr, out[0], flags);
+    } else if (vma_is_dax(vma)) ret = create_huge_dax(vma, addr, out[0], PMD_LEVEL, flags);
+    if ((ret & VM_FAULT_FALLBACK) === 0) return ret;
+    out[0] = pgtable_alloc(mm, addr, PTE_LEVEL);
+    if (out[0] === 0) return VM_FAULT_OOM;
+  }
+  return handle_pte_fault(vma, addr, out[0], flags);
+}
+
+/** handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds mmap_lock. */
+export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
+  if (is_vm_hugetlb_page(vma)) return hugetlb_fault(mm, vma, addr, flags);
+  spin_lock(mm + MM.page_table_lock);
+  const ret = handle_mm_fault_locked(mm, vma, addr, flags);
+  spin_unlock(mm + MM.page_table_lock);
+  return ret;
+}
+/** The page under a present leaf at addr, for callers that hold the page-table lock. */
+export function leaf_page(e: number, level: number, addr: number): Page {
+  const page = vm_normal_page(e);
+  if (page === 0 || level === PTE_LEVEL) return page;
+  return nth_page(page, addr & ((1 << (level * geom.table_shift)) - 1));
+}
+/** compound_order() of the page that a large leaf maps, for tests. */
+export function leaf_order(page: Page): number {
+  return compound_order(compound_head(page));
+}

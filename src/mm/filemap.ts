@@ -1,0 +1,140 @@
+/**
+ * The page cache of regular files and of shmem (mm/filemap.c, mm/shmem.c, mm/truncate.c): looking a page up, making one, taking
+ * all away when the file goes. A page in the cache has one reference for that, and one more if the file system keeps
+ * buffers at page->private (ext4). Shmem pages can be swapped out: their place then holds the slot.
+ *
+ * Custom: the cache is an array of words indexed by page number, as large as the file; a file's blocks always exist and read as
+ * zero (a regular file), so no I/O is modelled. Not covered: huge page cache, readahead, locking of pages.
+ */
+"use kernel";
+
+import { geom } from "../machine/config.ts";
+import { kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { lru_cache_add } from "./lru.ts";
+import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SHMEM } from "./mm_types.ts";
+import {
+  ClearPageFlag,
+  compound_head,
+  PAGE,
+  type Page,
+  page_address,
+  page_ref_add,
+  page_word,
+  PageFlag,
+  PG_dirty,
+  PG_private,
+  PG_swapbacked,
+  PG_uptodate,
+  SetPageFlag,
+} from "./page.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
+import { put_page } from "./swap.ts";
+import { swap_free, swap_readpage } from "./swap_state.ts";
+
+/** Pools of kzalloc(). */
+export const POOL_ADDRESS_SPACE = 4;
+export const POOL_I_PAGES = 5;
+/** Pages of the largest file that has an array of its own from the pool. */
+export const I_PAGES_MAX = 2048;
+
+/** Word of the file's array for a page. */
+export function i_pages_slot(mapping: AddressSpace, index: number): number {
+  return READ_ONCE(mapping + ADDRESS_SPACE.i_pages) + index;
+}
+/** find_get_page() without the reference: the page in the cache, or 0 if there is none or it is swapped out. */
+export function find_page(mapping: AddressSpace, index: number): Page {
+  if (index < 0 || index >= READ_ONCE(mapping + ADDRESS_SPACE.i_size)) return 0;
+  const entry = READ_ONCE(i_pages_slot(mapping, index));
+  return (entry & 1) !== 0 ? 0 : entry;
+}
+
+/** add_to_page_cache_lru() of a new page, with the cache's references. */
+function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): void {
+  WRITE_ONCE(page_word(page, PAGE.mapping), mapping);
+  WRITE_ONCE(page_word(page, PAGE.index), index);
+  SetPageFlag(page, PG_uptodate);
+  let refs = 1;
+  const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
+  if (kind === AS_SHMEM) SetPageFlag(page, PG_swapbacked);
+  if (kind === AS_REGULAR) {
+    SetPageFlag(page, PG_private);
+    refs = 2;
+  }
+  page_ref_add(page, refs);
+  WRITE_ONCE(i_pages_slot(mapping, index), page);
+  lru_cache_add(page);
+}
+
+/**
+ * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in if need be. 0
+ * behind the file's end, -1 if memory is out.
+ */
+export function filemap_get_page(mapping: AddressSpace, index: number): Page {
+  if (index < 0 || index >= READ_ONCE(mapping + ADDRESS_SPACE.i_size)) return 0;
+  const entry = READ_ONCE(i_pages_slot(mapping, index));
+  if (entry !== 0 && (entry & 1) === 0) {
+    page_ref_add(compound_head(entry), 1);
+    return entry;
+  }
+  const page = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
+  if (page === 0) return -1;
+  if ((entry & 1) !== 0) {
+    swap_readpage(page, entry >> 1);
+    swap_free(entry >> 1);
+    SetPageFlag(page, PG_dirty);
+  }
+  add_to_page_cache(mapping, index, page);
+  return page;
+}
+
+/** delete_from_page_cache() and what goes with it: buffers, dirty state, the cache's reference. */
+export function delete_from_page_cache(mapping: AddressSpace, index: number, page: Page): void {
+  WRITE_ONCE(i_pages_slot(mapping, index), 0);
+  ClearPageFlag(page, PG_dirty);
+  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  if (PageFlag(page, PG_private)) {
+    ClearPageFlag(page, PG_private);
+    put_page(page);
+  }
+  put_page(page);
+}
+
+/** truncate_inode_pages_range(): pages first .. first + nr - 1 leave the cache. Their mappings are gone. */
+export function truncate_inode_pages(mapping: AddressSpace, first: number, nr: number): void {
+  for (let index = first; index < first + nr; index++) {
+    const entry = READ_ONCE(i_pages_slot(mapping, index));
+    if (entry === 0) continue;
+    if ((entry & 1) !== 0) {
+      swap_free(entry >> 1);
+      WRITE_ONCE(i_pages_slot(mapping, index), 0);
+    } else delete_from_page_cache(mapping, index, entry);
+  }
+}
+
+/** A new shmem file of `size` pages, or 0 (shmem_file_setup(), memfd_create()). */
+export function shmem_file_setup(size: number): AddressSpace {
+  if (size > I_PAGES_MAX) return 0;
+  const mapping: AddressSpace = kzalloc(POOL_ADDRESS_SPACE);
+  if (mapping === 0) return 0;
+  const pages = kzalloc(POOL_I_PAGES);
+  if (pages === 0) {
+    kfree(mapping);
+    return 0;
+  }
+  WRITE_ONCE(mapping + ADDRESS_SPACE.kind, AS_SHMEM);
+  WRITE_ONCE(mapping + ADDRESS_SPACE.i_size, size);
+  WRITE_ONCE(mapping + ADDRESS_SPACE.i_pages, pages);
+  return mapping;
+}
+/** The last area of the file is gone: a file without a name goes with it (iput(), evict()). */
+export function file_put(mapping: AddressSpace): void {
+  if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SHMEM) return;
+  truncate_inode_pages(mapping, 0, READ_ONCE(mapping + ADDRESS_SPACE.i_size));
+  kfree(READ_ONCE(mapping + ADDRESS_SPACE.i_pages));
+  kfree(mapping);
+}
+
+/** Copies a page's contents (copy_highpage()). */
+export function copy_highpage(to: Page, from: Page): void {
+  for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(to) + w, READ_ONCE(page_address(from) + w));
+}

@@ -1,0 +1,116 @@
+/**
+ * Splitting a huge PMD into a table of PTEs (mm/huge_memory.c: __split_huge_pmd_locked(), __split_huge_zero_page_pmd(),
+ * vma_adjust_trans_huge()). The page itself stays compound; splitting that is in huge_memory.ts. A file's or device's huge
+ * entry is dropped instead: it can be faulted in again.
+ *
+ * Custom: the table is allocated here instead of having been deposited when the huge entry was made.
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
+import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { nth_page, type Page, page_ref_add, page_to_pfn, PageAnonExclusive } from "./page.ts";
+import { HPAGE_PMD_NR } from "./page_alloc.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import {
+  _PAGE_SPECIAL,
+  type EntryPtr,
+  mk_table_entry,
+  pfn_pte,
+  pgtable_lookup,
+  PMD_LEVEL,
+  pte_alloc_one,
+  pte_dirty,
+  pte_mkdirty,
+  pte_mkold,
+  pte_mkwrite,
+  pte_present,
+  pte_wrprotect,
+  pte_write,
+  pte_young,
+  set_pmd_at,
+  set_pte_at,
+} from "./pgtable.ts";
+import { page_remove_rmap_pmd, split_pmd_rmap } from "./rmap.ts";
+import { put_page } from "./swap.ts";
+import { flush_tlb_range } from "./tlb.ts";
+import { count_vm_event, VM_EVENT } from "./vmstat.ts";
+import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
+import { pmd_mkinvalid, pte_pfn } from "./pgtable.ts";
+
+/** maybe_mkwrite(): writable only if the area is. */
+export function maybe_mkwrite(pte: number, vma: Vma): number {
+  return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkwrite(pte) : pte;
+}
+
+/** The PTEs of an anonymous huge page, in a table that nothing leads to yet. */
+function fill_split_table(table: number, page: Page, old: number, vma: Vma): void {
+  const prot = vm_page_prot(vma, false);
+  const pfn = page_to_pfn(page);
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    let pte = maybe_mkwrite(pfn_pte(pfn + i, prot), vma);
+    if (!pte_write(old)) pte = pte_wrprotect(pte);
+    if (!pte_young(old)) pte = pte_mkold(pte);
+    if (config.splitKeepsDirty && pte_dirty(old)) pte = pte_mkdirty(pte);
+    set_pte_at(table + i, pte);
+  }
+}
+
+/** __split_huge_pmd_locked(): `pmdp` is the huge entry that covers addr; the caller holds the page-table lock. */
+export function split_huge_pmd_entry(vma: Vma, pmdp: EntryPtr, addr: number): void {
+  assert(addr >= READ_ONCE(vma + VMA.vm_start), "split of a huge entry outside the area");
+  count_vm_event(VM_EVENT.thp_split_pmd);
+  const old = READ_ONCE(pmdp);
+  if (!vma_is_anonymous(vma)) {
+    set_pmd_at(pmdp, 0);
+    flush_tlb_range();
+    const file_page = vm_normal_page(old);
+    if (file_page === 0) return;
+    if (pte_dirty(old)) set_page_dirty(file_page);
+    page_remove_rmap_pmd(file_page, vma);
+    put_page(file_page);
+    return;
+  }
+  const table = pte_alloc_one();
+  assert(table !== 0, "no page table left to split a huge entry");
+  if (is_huge_zero_pfn(pte_pfn(old))) {
+    const zero = pfn_pte(kernel.zero_pfn, vm_page_prot(vma, false)) | _PAGE_SPECIAL;
+    for (let i = 0; i < HPAGE_PMD_NR; i++) set_pte_at(table + i, zero);
+  } else {
+    // Not present for the hardware, but for the kernel: walkers wait or fail, nobody faults anything in.
+    set_pmd_at(pmdp, pmd_mkinvalid(old));
+    flush_tlb_range();
+    const page = vm_normal_page(old);
+    if (pte_dirty(old)) set_page_dirty(page);
+    const exclusive = PageAnonExclusive(page);
+    page_ref_add(page, HPAGE_PMD_NR - 1);
+    fill_split_table(table, page, old, vma);
+    split_pmd_rmap(page, vma, exclusive);
+  }
+  WRITE_ONCE(pmdp, mk_table_entry(table));
+}
+
+/** split_huge_pmd_address(): splits the huge PMD that covers addr, if there is one. */
+export function split_huge_pmd_address(vma: Vma, addr: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  spin_lock(mm + MM.page_table_lock);
+  if (pgtable_lookup(mm, addr, out) === PMD_LEVEL && pte_present(READ_ONCE(out[0])))
+    split_huge_pmd_entry(vma, out[0], addr);
+  spin_unlock(mm + MM.page_table_lock);
+}
+
+/** vma_adjust_trans_huge() for one new boundary of an area: no huge page may straddle it. */
+export function split_huge_pmd_if_needed(vma: Vma, addr: number): void {
+  const mask = (1 << geom.pmd_shift) - 1;
+  if ((addr & mask) === 0) return;
+  const haddr = addr - (addr & mask);
+  if (haddr < READ_ONCE(vma + VMA.vm_start) || haddr + mask + 1 > READ_ONCE(vma + VMA.vm_end)) return;
+  split_huge_pmd_address(vma, addr);
+}
+/** The nth subpage's frame of a huge leaf, for callers that have only the entry. */
+export function subpage_of(page: Page, addr: number): Page {
+  return nth_page(page, addr & ((1 << geom.pmd_shift) - 1));
+}

@@ -1,0 +1,167 @@
+/**
+ * hugetlb: a pool of 2 MiB pages and the areas that map them (mm/hugetlb.c): reservation-free private and shared mappings,
+ * faults, copy on write, protection changes, fork. The pool hands out the page that was given back last, and a page keeps
+ * its dirty flag in the pool, as in the kernel.
+ *
+ * Custom: one pool of one size; reservations, cgroups, surplus pages and hwpoison are left out; a shared mapping's page cache is the
+ * file's array, indexed by huge page.
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { struct } from "../machine/struct.ts";
+import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./fault.ts";
+import { copy_highpage, i_pages_slot } from "./filemap.ts";
+import { maybe_mkwrite } from "./huge_split.ts";
+import { anon_vma_prepare, vm_page_prot, vma_flags, vma_pgoff } from "./mmap.ts";
+import { ADDRESS_SPACE, type AddressSpace, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import {
+  ClearPageFlag,
+  compound_head,
+  nth_page,
+  PAGE,
+  type Page,
+  page_address,
+  page_ref_add,
+  page_to_pfn,
+  page_word,
+  PageAnon,
+  PageAnonExclusive,
+  PG_anon_exclusive,
+  PG_hugetlb,
+  PG_uptodate,
+  pfn_to_page,
+  set_page_count,
+  SetPageFlag,
+} from "./page.ts";
+import { HPAGE_PMD_NR } from "./page_alloc.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import { type EntryPtr, pfn_pmd, pgtable_alloc, PMD_LEVEL, pte_mkdirty, pte_mkyoung, pte_pfn, pte_present, pte_write, set_pte_at } from "./pgtable.ts";
+import { page_add_new_anon_rmap, page_add_rmap_pmd, page_mapcount, page_move_anon_rmap, page_remove_rmap_pmd } from "./rmap.ts";
+import { put_page } from "./swap.ts";
+import { flush_tlb_range } from "./tlb.ts";
+
+/** kernel.hugetlb: free pages, a stack through page->lru_next. */
+export const HSTATE = struct("hstate", ["free_head", "free_huge_pages", "nr_huge_pages"]);
+
+/** Boot: a compound page joins the pool. */
+export function hugetlb_add_page(head: Page): void {
+  const h = kernel.hugetlb;
+  SetPageFlag(head, PG_hugetlb);
+  set_page_count(head, 0);
+  WRITE_ONCE(page_word(head, PAGE.lru_next), READ_ONCE(h + HSTATE.free_head));
+  WRITE_ONCE(h + HSTATE.free_head, head);
+  WRITE_ONCE(h + HSTATE.free_huge_pages, READ_ONCE(h + HSTATE.free_huge_pages) + 1);
+}
+/** free_huge_page(): the last reference is gone. */
+export function free_huge_page(head: Page): void {
+  ClearPageFlag(head, PG_anon_exclusive);
+  WRITE_ONCE(page_word(head, PAGE.mapping), 0);
+  hugetlb_add_page(head);
+}
+/** alloc_huge_page(): with one reference and its contents cleared; 0 if the pool is empty. */
+function alloc_huge_page(): Page {
+  const h = kernel.hugetlb;
+  const head: Page = READ_ONCE(h + HSTATE.free_head);
+  if (head === 0) return 0;
+  WRITE_ONCE(h + HSTATE.free_head, READ_ONCE(page_word(head, PAGE.lru_next)));
+  WRITE_ONCE(h + HSTATE.free_huge_pages, READ_ONCE(h + HSTATE.free_huge_pages) - 1);
+  set_page_count(head, 1);
+  for (let i = 0; i < HPAGE_PMD_NR; i++)
+    for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(nth_page(head, i)) + w, 0);
+  SetPageFlag(head, PG_uptodate);
+  return head;
+}
+
+function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
+  const pte = pfn_pmd(page_to_pfn(page), vm_page_prot(vma, false));
+  return writable ? maybe_mkwrite(pte_mkdirty(pte), vma) : pte;
+}
+
+/** hugetlb_no_page(). */
+function hugetlb_no_page(vma: Vma, addr: number, entryp: EntryPtr, flags: number): number {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  const shared = (vma_flags(vma) & VM_SHARED) !== 0;
+  const index = vma_pgoff(vma, addr) >> geom.pmd_shift;
+  let page: Page = 0;
+  if (shared) {
+    if (index >= READ_ONCE(file + ADDRESS_SPACE.i_size) >> geom.pmd_shift) return VM_FAULT_SIGBUS;
+    page = READ_ONCE(i_pages_slot(file, index));
+  }
+  if (page !== 0) page_ref_add(page, 1);
+  else {
+    page = alloc_huge_page();
+    if (page === 0) return VM_FAULT_SIGBUS;
+    if (shared) {
+      WRITE_ONCE(page_word(page, PAGE.mapping), file);
+      WRITE_ONCE(page_word(page, PAGE.index), index << geom.pmd_shift);
+      WRITE_ONCE(i_pages_slot(file, index), page);
+      page_ref_add(page, config.largeMapcount ? HPAGE_PMD_NR : 1);
+      set_page_dirty(page);
+    }
+  }
+  if (shared) page_add_rmap_pmd(page, vma);
+  else {
+    anon_vma_prepare(vma);
+    page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
+  }
+  const writable = (vma_flags(vma) & VM_WRITE) !== 0 && (shared || (flags & FAULT_FLAG_WRITE) !== 0);
+  set_pte_at(entryp, make_huge_pte(vma, page, writable));
+  return 0;
+}
+
+/** hugetlb_wp(), hugetlb_cow(). */
+function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): number {
+  const pte = READ_ONCE(entryp);
+  const old = pfn_to_page(pte_pfn(pte));
+  const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
+  if ((vma_flags(vma) & VM_SHARED) !== 0) {
+    set_pte_at(entryp, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
+    return 0;
+  }
+  // "If no-one else is actually using this page, we're the exclusive owner and can reuse this page."
+  if (page_mapcount(old) === 1 && PageAnon(old)) {
+    if (config.anonExclusive && !PageAnonExclusive(old)) page_move_anon_rmap(compound_head(old));
+    if (!unshare) set_pte_at(entryp, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
+    return 0;
+  }
+  const page = alloc_huge_page();
+  if (page === 0) return VM_FAULT_OOM;
+  for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  WRITE_ONCE(entryp, 0);
+  flush_tlb_range();
+  page_remove_rmap_pmd(old, vma);
+  page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
+  set_pte_at(entryp, make_huge_pte(vma, page, !unshare));
+  put_page(old);
+  return 0;
+}
+
+function hugetlb_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): number {
+  const entryp = pgtable_alloc(mm, addr, PMD_LEVEL);
+  if (entryp === 0) return VM_FAULT_OOM;
+  const pte = READ_ONCE(entryp);
+  if (pte === 0) return hugetlb_no_page(vma, addr, entryp, flags);
+  if (!pte_present(pte)) return VM_FAULT_SIGBUS;
+  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) === 0) return 0;
+  if (!pte_write(pte)) return hugetlb_wp(vma, addr, entryp, flags);
+  if ((flags & FAULT_FLAG_WRITE) !== 0) set_pte_at(entryp, pte_mkdirty(pte_mkyoung(pte)));
+  return 0;
+}
+/** hugetlb_fault(). */
+export function hugetlb_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
+  spin_lock(mm + MM.page_table_lock);
+  const ret = hugetlb_fault_locked(mm, vma, addr, flags);
+  spin_unlock(mm + MM.page_table_lock);
+  return ret;
+}
+
+/** copy_hugetlb_page_range() for a page that may be pinned: the child's copy, or 0 if the pool is empty. */
+export function hugetlb_copy_for_child(vma: Vma, addr: number, old: Page): number {
+  const page = alloc_huge_page();
+  if (page === 0) return 0;
+  for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  page_add_new_anon_rmap(page, vma, addr);
+  return page;
+}

@@ -1,0 +1,282 @@
+/**
+ * Areas of an address space (mm/mmap.c): the list, find_vma(), splitting and merging, mmap(), munmap(), and mmap_lock. Areas
+ * are kept by address, as up to v6.0. Protection changes are in mprotect.ts, advice in madvise.ts.
+ *
+ * Custom: an area's file is its address_space, kept alive by its users count; anon_vma is a number that is not 0 once
+ * the area may hold anonymous pages (the reverse map searches, rmap_walk.ts). Not covered: accounting, stack growth,
+ * address selection (the caller chooses), MAP_FIXED over existing areas.
+ */
+"use kernel";
+
+import { kernel } from "../machine/config.ts";
+import { assert, kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { split_huge_pmd_if_needed } from "./huge_split.ts";
+import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
+import {
+  ADDRESS_SPACE,
+  type AddressSpace,
+  AS_DEVDAX,
+  AS_FSDAX,
+  AS_HUGETLB,
+  MM,
+  type Mm,
+  VM_HUGEPAGE,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_NOHUGEPAGE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
+import { PAGE_NONE, PAGE_READONLY, PAGE_SHARED } from "./pgtable.ts";
+
+/** Pools of kzalloc(). */
+export const POOL_VMA = 2;
+export const POOL_MM = 3;
+
+/** Not 0, and not odd: PAGE_MAPPING_ANON is added to it. */
+const THE_ANON_VMA = 2;
+
+export const EFAULT = 14;
+export const EINVAL = 22;
+export const ENOMEM = 12;
+export const EAGAIN = 11;
+export const EBUSY = 16;
+export const EACCES = 13;
+export const EOPNOTSUPP = 95;
+
+// ---- Lock ---------------------------------------------------------------------------------------------------
+
+export function mmap_read_lock(mm: Mm): void {
+  down_read(mm + MM.mmap_lock);
+}
+export function mmap_read_unlock(mm: Mm): void {
+  up_read(mm + MM.mmap_lock);
+}
+export function mmap_write_lock(mm: Mm): void {
+  down_write(mm + MM.mmap_lock);
+}
+export function mmap_write_unlock(mm: Mm): void {
+  up_write(mm + MM.mmap_lock);
+}
+
+// ---- Looking up ---------------------------------------------------------------------------------------------
+
+/** First area that ends above addr, or 0. */
+export function find_vma(mm: Mm, addr: number): Vma {
+  let vma: Vma = READ_ONCE(mm + MM.mmap);
+  while (vma !== 0 && READ_ONCE(vma + VMA.vm_end) <= addr) vma = READ_ONCE(vma + VMA.vm_next);
+  return vma;
+}
+/** The area that holds addr, or 0. */
+export function vma_lookup(mm: Mm, addr: number): Vma {
+  const vma = find_vma(mm, addr);
+  return vma !== 0 && READ_ONCE(vma + VMA.vm_start) <= addr ? vma : 0;
+}
+export function vma_flags(vma: Vma): number {
+  return READ_ONCE(vma + VMA.vm_flags);
+}
+export function vma_is_anonymous(vma: Vma): boolean {
+  return READ_ONCE(vma + VMA.vm_file) === 0;
+}
+export function is_vm_hugetlb_page(vma: Vma): boolean {
+  return (vma_flags(vma) & VM_HUGETLB) !== 0;
+}
+/** is_cow_mapping(): private and possibly writable. Every private mapping here may be made writable. */
+export function is_cow_mapping(vma: Vma): boolean {
+  return (vma_flags(vma) & VM_SHARED) === 0;
+}
+/** The file's kind (AS_*), 0 if anonymous. */
+export function vma_kind(vma: Vma): number {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  return file === 0 ? 0 : READ_ONCE(file + ADDRESS_SPACE.kind);
+}
+export function vma_is_dax(vma: Vma): boolean {
+  const kind = vma_kind(vma);
+  return kind === AS_DEVDAX || kind === AS_FSDAX;
+}
+/** The number of the page of the file (or of the anonymous area) at addr. */
+export function vma_pgoff(vma: Vma, addr: number): number {
+  return addr - READ_ONCE(vma + VMA.vm_start) + READ_ONCE(vma + VMA.vm_pgoff);
+}
+/** vma->vm_page_prot: a private area's entries are not writable from the start. */
+export function vm_page_prot(vma: Vma, wants_writenotify: boolean): number {
+  const flags = vma_flags(vma);
+  if ((flags & (VM_READ | VM_WRITE)) === 0) return PAGE_NONE;
+  if ((flags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE) && !wants_writenotify) return PAGE_SHARED;
+  return PAGE_READONLY;
+}
+
+// ---- The list -----------------------------------------------------------------------------------------------
+
+function vma_link_shared(vma: Vma): void {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  if (file === 0) return;
+  WRITE_ONCE(vma + VMA.shared_next, READ_ONCE(file + ADDRESS_SPACE.i_mmap));
+  WRITE_ONCE(file + ADDRESS_SPACE.i_mmap, vma);
+  WRITE_ONCE(file + ADDRESS_SPACE.nr_users, READ_ONCE(file + ADDRESS_SPACE.nr_users) + 1);
+}
+function vma_unlink_shared(vma: Vma): void {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  if (file === 0) return;
+  let link = file + ADDRESS_SPACE.i_mmap;
+  while (READ_ONCE(link) !== vma) link = READ_ONCE(link) + VMA.shared_next;
+  WRITE_ONCE(link, READ_ONCE(vma + VMA.shared_next));
+  WRITE_ONCE(file + ADDRESS_SPACE.nr_users, READ_ONCE(file + ADDRESS_SPACE.nr_users) - 1);
+}
+
+/** vma_link(): into the address space's list and the file's. */
+export function vma_link(mm: Mm, vma: Vma): void {
+  const start = READ_ONCE(vma + VMA.vm_start);
+  let link = mm + MM.mmap;
+  let next: Vma = READ_ONCE(link);
+  while (next !== 0 && READ_ONCE(next + VMA.vm_start) < start) {
+    link = next + VMA.vm_next;
+    next = READ_ONCE(link);
+  }
+  WRITE_ONCE(vma + VMA.vm_next, next);
+  WRITE_ONCE(link, vma);
+  vma_link_shared(vma);
+}
+function vma_unlink(mm: Mm, vma: Vma): void {
+  let link = mm + MM.mmap;
+  while (READ_ONCE(link) !== vma) link = READ_ONCE(link) + VMA.vm_next;
+  WRITE_ONCE(link, READ_ONCE(vma + VMA.vm_next));
+}
+/** remove_vma(): off both lists and freed. */
+export function remove_vma(mm: Mm, vma: Vma): void {
+  vma_unlink(mm, vma);
+  vma_unlink_shared(vma);
+  kfree(vma);
+}
+/** vm_area_dup(): a copy that is on no list; 0 if memory is out. */
+export function vm_area_dup(vma: Vma): Vma {
+  const copy: Vma = kzalloc(POOL_VMA);
+  if (copy === 0) return 0;
+  for (let i = 0; i < VMA.SIZE; i++) WRITE_ONCE(copy + i, READ_ONCE(vma + i));
+  WRITE_ONCE(copy + VMA.vm_next, 0);
+  WRITE_ONCE(copy + VMA.shared_next, 0);
+  return copy;
+}
+
+/** vm_ops->may_split: devices and hugetlb areas can be cut between their huge pages only. */
+function vma_may_split(vma: Vma, addr: number): boolean {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  if (is_vm_hugetlb_page(vma)) return (addr & 511) === 0;
+  if (file === 0 || READ_ONCE(file + ADDRESS_SPACE.kind) !== AS_DEVDAX) return true;
+  return (addr & ((1 << READ_ONCE(file + ADDRESS_SPACE.align)) - 1)) === 0;
+}
+
+/** __split_vma(): the area ends at addr, a new one begins there. The error or 0. */
+export function split_vma(mm: Mm, vma: Vma, addr: number): number {
+  if (!vma_may_split(vma, addr)) return -EINVAL;
+  split_huge_pmd_if_needed(vma, addr);
+  const upper = vm_area_dup(vma);
+  if (upper === 0) return -ENOMEM;
+  WRITE_ONCE(upper + VMA.vm_start, addr);
+  WRITE_ONCE(upper + VMA.vm_pgoff, vma_pgoff(vma, addr));
+  WRITE_ONCE(vma + VMA.vm_end, addr);
+  vma_link(mm, upper);
+  return 0;
+}
+
+function can_vma_merge(a: Vma, b: Vma): boolean {
+  if (READ_ONCE(a + VMA.vm_end) !== READ_ONCE(b + VMA.vm_start)) return false;
+  if (vma_flags(a) !== vma_flags(b)) return false;
+  if (READ_ONCE(a + VMA.vm_file) !== READ_ONCE(b + VMA.vm_file)) return false;
+  const anon_a = READ_ONCE(a + VMA.anon_vma);
+  const anon_b = READ_ONCE(b + VMA.anon_vma);
+  if (anon_a !== anon_b && anon_a !== 0 && anon_b !== 0) return false;
+  return vma_pgoff(a, READ_ONCE(a + VMA.vm_end)) === READ_ONCE(b + VMA.vm_pgoff);
+}
+/** vma_merge(): joins the area with neighbours that are like it; the area that now covers its range. */
+export function vma_merge(mm: Mm, area: Vma): Vma {
+  let vma = area;
+  const next: Vma = READ_ONCE(vma + VMA.vm_next);
+  if (next !== 0 && can_vma_merge(vma, next)) {
+    const end = READ_ONCE(next + VMA.vm_end);
+    if (READ_ONCE(vma + VMA.anon_vma) === 0) WRITE_ONCE(vma + VMA.anon_vma, READ_ONCE(next + VMA.anon_vma));
+    remove_vma(mm, next);
+    WRITE_ONCE(vma + VMA.vm_end, end);
+  }
+  const start = READ_ONCE(vma + VMA.vm_start);
+  if (start === 0) return vma;
+  const prev = vma_lookup(mm, start - 1);
+  if (prev !== 0 && can_vma_merge(prev, vma)) {
+    const end = READ_ONCE(vma + VMA.vm_end);
+    if (READ_ONCE(prev + VMA.anon_vma) === 0) WRITE_ONCE(prev + VMA.anon_vma, READ_ONCE(vma + VMA.anon_vma));
+    remove_vma(mm, vma);
+    WRITE_ONCE(prev + VMA.vm_end, end);
+    vma = prev;
+  }
+  return vma;
+}
+
+// ---- mmap ---------------------------------------------------------------------------------------------------
+
+/** A new address space: an empty one, or 0 if memory is out. */
+export function mm_alloc(): Mm {
+  const mm: Mm = kzalloc(POOL_MM);
+  if (mm === 0) return 0;
+  WRITE_ONCE(mm + MM.mm_list, kernel.mm_list === 0 ? 0 : READ_ONCE(kernel.mm_list));
+  WRITE_ONCE(kernel.mm_list, mm);
+  return mm;
+}
+/** Takes the address space off the machine's list and frees it; it has no areas and no tables. */
+export function mm_free(mm: Mm): void {
+  let link = kernel.mm_list;
+  while (READ_ONCE(link) !== mm) link = READ_ONCE(link) + MM.mm_list;
+  WRITE_ONCE(link, READ_ONCE(mm + MM.mm_list));
+  kfree(mm);
+}
+
+/** Checks of a file's own mmap operation: the error or 0. */
+function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number, flags: number): number {
+  const kind = READ_ONCE(file + ADDRESS_SPACE.kind);
+  if (kind === AS_DEVDAX) {
+    // check_vma() of drivers/dax/device.c: shared, aligned to the device, "if the device is not alive": -ENXIO.
+    if ((flags & VM_SHARED) === 0) return -EINVAL;
+    const mask = (1 << READ_ONCE(file + ADDRESS_SPACE.align)) - 1;
+    if (((start | (start + len)) & mask) !== 0) return -EINVAL;
+    if (READ_ONCE(file + ADDRESS_SPACE.alive) === 0) return -6;
+  }
+  if (kind === AS_HUGETLB && ((start | len | pgoff) & 511) !== 0) return -EINVAL;
+  return 0;
+}
+
+/**
+ * mmap() at an address that is free: maps `len` pages of `file` (0: anonymous) from page `pgoff` on. `flags` are VM_*.
+ * The error (negative) or 0.
+ */
+export function do_mmap(mm: Mm, start: number, len: number, flags: number, file: AddressSpace, pgoff: number): number {
+  assert(find_vma(mm, start) === 0 || READ_ONCE(find_vma(mm, start) + VMA.vm_start) >= start + len, "mmap over an area");
+  if (file !== 0) {
+    const error = call_mmap(file, start, len, pgoff, flags);
+    if (error !== 0) return error;
+  }
+  const vma: Vma = kzalloc(POOL_VMA);
+  if (vma === 0) return -ENOMEM;
+  WRITE_ONCE(vma + VMA.vm_start, start);
+  WRITE_ONCE(vma + VMA.vm_end, start + len);
+  WRITE_ONCE(vma + VMA.vm_mm, mm);
+  WRITE_ONCE(vma + VMA.vm_flags, flags);
+  WRITE_ONCE(vma + VMA.vm_pgoff, file === 0 ? start : pgoff);
+  WRITE_ONCE(vma + VMA.vm_file, file);
+  vma_link(mm, vma);
+  vma_merge(mm, vma);
+  return 0;
+}
+/** anon_vma_prepare(): from now on the area may hold anonymous pages. Custom: all areas have the same anon_vma. */
+export function anon_vma_prepare(vma: Vma): void {
+  if (READ_ONCE(vma + VMA.anon_vma) === 0) WRITE_ONCE(vma + VMA.anon_vma, THE_ANON_VMA);
+}
+
+/** Flags that decide whether a huge page may be used here; the rest of transparent_hugepage_active(). */
+export function vma_wants_thp(vma: Vma): boolean {
+  return (vma_flags(vma) & (VM_HUGEPAGE | VM_NOHUGEPAGE)) === VM_HUGEPAGE;
+}
+export function vma_is_locked(vma: Vma): boolean {
+  return (vma_flags(vma) & VM_LOCKED) !== 0;
+}

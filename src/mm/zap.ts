@@ -1,0 +1,241 @@
+/**
+ * Removing the mappings of an area (mm/memory.c: unmap_vmas(), zap_pte_range(), zap_huge_pmd(); mm/hugetlb.c:
+ * unmap_hugepage_range()): entries are cleared, what they counted is uncounted, the TLB is flushed, and then the pages'
+ * references go, all through an mmu_gather. Also the lookup of the page behind an entry (vm_normal_page()), and freeing
+ * the page tables of a range and of an address space.
+ *
+ * Custom: entries are found one by one from the top (pgtable_lookup()) instead of level by level. Tables that end up
+ * empty inside an area stay, as in the kernel; those of a range that no area covers any more are freed at munmap().
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import { kfree, type LocalArray, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { split_huge_pmd_entry } from "./huge_split.ts";
+import { find_vma, is_vm_hugetlb_page, vma_is_anonymous } from "./mmap.ts";
+import { ADDRESS_SPACE, type AddressSpace, MM, type Mm, VMA, type Vma } from "./mm_types.ts";
+import { __tlb_remove_page, MMU_GATHER_SIZE, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, tlb_remove_table, tlb_remove_tlb_entry } from "./mmu_gather.ts";
+import { type Page, PageAnon, pfn_to_page } from "./page.ts";
+import { HPAGE_PMD_NR } from "./page_alloc.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import {
+  type EntryPtr,
+  level_span,
+  mk_table_entry,
+  pgd_table,
+  pgtable_lookup,
+  PMD_LEVEL,
+  pmd_leaf,
+  PTE_LEVEL,
+  pte_devmap,
+  pte_dirty,
+  pte_pfn,
+  pte_present,
+  pte_special,
+  ptep_get_and_clear,
+  SWP_SWAP,
+  swp_offset,
+  swp_type,
+  type TablePtr,
+  pmd_page_table,
+} from "./pgtable.ts";
+import { page_remove_rmap_pmd, page_remove_rmap_pte } from "./rmap.ts";
+import { free_swap_and_cache } from "./swap_state.ts";
+
+/** A frame of the huge zero page. */
+export function is_huge_zero_pfn(pfn: number): boolean {
+  const first = kernel.huge_zero === 0 ? 0 : READ_ONCE(kernel.huge_zero);
+  return first !== 0 && pfn >= first && pfn < first + HPAGE_PMD_NR;
+}
+
+/**
+ * vm_normal_page(), vm_normal_page_pmd(): the page that a present leaf counts on, or 0: special entries and the huge zero
+ * page are not counted, device entries not up to v6.14 (v6.16 for PUDs).
+ */
+export function vm_normal_page(e: number): Page {
+  if (pte_special(e)) return 0;
+  if (pte_devmap(e) && !config.pteRef) return 0;
+  const pfn = pte_pfn(e);
+  if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return 0;
+  return pfn_to_page(pfn);
+}
+
+// ---- Clearing one entry -------------------------------------------------------------------------------------
+
+/** A PTE, of any kind. True if the gather must be flushed before the next. */
+function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
+  const pte = ptep_get_and_clear(ptep);
+  if (!pte_present(pte)) {
+    if (swp_type(pte) === SWP_SWAP) free_swap_and_cache(swp_offset(pte));
+    return false;
+  }
+  tlb_remove_tlb_entry(tlb);
+  const page = vm_normal_page(pte);
+  if (page === 0) return false;
+  if (!PageAnon(page) && pte_dirty(pte)) set_page_dirty(page);
+  page_remove_rmap_pte(page, vma);
+  return __tlb_remove_page(tlb, page);
+}
+
+/** zap_huge_pmd(), zap_huge_pud(): a leaf as a whole. */
+function zap_huge(tlb: LocalArray, vma: Vma, entryp: EntryPtr): boolean {
+  const e = ptep_get_and_clear(entryp);
+  if (!pte_present(e)) return false;
+  tlb_remove_tlb_entry(tlb);
+  const page = vm_normal_page(e);
+  if (page === 0) return false;
+  if (!PageAnon(page) && pte_dirty(e)) set_page_dirty(page);
+  page_remove_rmap_pmd(page, vma);
+  return __tlb_remove_page(tlb, page);
+}
+
+/** Clears the entries of start <= address < end in one area that is not hugetlb. */
+function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  let addr = start;
+  while (addr < end) {
+    spin_lock(mm + MM.page_table_lock);
+    let level = pgtable_lookup(mm, addr, out);
+    const span = level_span(level);
+    let next = (addr - (addr & (span - 1))) + span;
+    if (next > end) next = end;
+    let e = READ_ONCE(out[0]);
+    if (level > PTE_LEVEL && e !== 0 && next - addr !== span) {
+      // A part of a huge leaf: split it, or, of a file's, drop it as a whole (it can be faulted in again).
+      if (level === PMD_LEVEL && vma_is_anonymous(vma)) {
+        split_huge_pmd_entry(vma, out[0], addr);
+        level = pgtable_lookup(mm, addr, out);
+        e = READ_ONCE(out[0]);
+        next = addr + 1;
+      }
+    }
+    let full = false;
+    if (e !== 0) full = level === PTE_LEVEL ? zap_pte(tlb, vma, out[0]) : zap_huge(tlb, vma, out[0]);
+    spin_unlock(mm + MM.page_table_lock);
+    if (full) tlb_flush_mmu(tlb);
+    addr = next;
+  }
+}
+
+/** unmap_hugepage_range(): a hugetlb area's leaves; the range is aligned to them. */
+function unmap_hugepage_range(tlb: LocalArray, vma: Vma, start: number, end: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  for (let addr = start; addr < end; addr += HPAGE_PMD_NR) {
+    spin_lock(mm + MM.page_table_lock);
+    let full = false;
+    if (pgtable_lookup(mm, addr, out) === PMD_LEVEL && READ_ONCE(out[0]) !== 0) {
+      const e = ptep_get_and_clear(out[0]);
+      tlb_remove_tlb_entry(tlb);
+      if (pte_present(e)) {
+        const page = pfn_to_page(pte_pfn(e));
+        if (pte_dirty(e)) set_page_dirty(page);
+        page_remove_rmap_pmd(page, vma);
+        full = __tlb_remove_page(tlb, page);
+      }
+    }
+    spin_unlock(mm + MM.page_table_lock);
+    if (full) tlb_flush_mmu(tlb);
+  }
+}
+
+/** unmap_single_vma(): removes what the area maps in start <= address < end, and flushes. */
+export function zap_vma_range(vma: Vma, start: number, end: number): void {
+  const tlb = localArray(MMU_GATHER_SIZE);
+  tlb_gather_mmu(tlb);
+  if (is_vm_hugetlb_page(vma)) unmap_hugepage_range(tlb, vma, start, end);
+  else zap_page_range_vma(tlb, vma, start, end);
+  tlb_finish_mmu(tlb);
+}
+
+/** unmap_mapping_range(): every mapping of nr pages of a file from page `first` on; nr 0: to its end. */
+export function unmap_mapping_pages(mapping: AddressSpace, first: number, nr: number, even_cows: boolean): void {
+  for (let vma: Vma = READ_ONCE(mapping + ADDRESS_SPACE.i_mmap); vma !== 0; vma = READ_ONCE(vma + VMA.shared_next)) {
+    const vm_start = READ_ONCE(vma + VMA.vm_start);
+    const pgoff = READ_ONCE(vma + VMA.vm_pgoff);
+    let start = vm_start;
+    let end = READ_ONCE(vma + VMA.vm_end);
+    if (first > pgoff) start = vm_start + first - pgoff;
+    if (nr !== 0 && vm_start + first + nr - pgoff < end) end = vm_start + first + nr - pgoff;
+    if (start >= end) continue;
+    if (even_cows) zap_vma_range(vma, start, end);
+    else zap_file_pages(vma, start, end);
+  }
+}
+/** Without even_cows: private copies stay. */
+function zap_file_pages(vma: Vma, start: number, end: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  for (let addr = start; addr < end; addr++) {
+    if (pgtable_lookup(mm, addr, out) !== PTE_LEVEL) {
+      zap_vma_range(vma, addr, addr + 1);
+      continue;
+    }
+    const pte = READ_ONCE(out[0]);
+    if (!pte_present(pte)) continue;
+    const page = vm_normal_page(pte);
+    if (page === 0 || !PageAnon(page)) zap_vma_range(vma, addr, addr + 1);
+  }
+}
+
+// ---- Freeing tables -----------------------------------------------------------------------------------------
+
+/** free_pgtables() for munmap(): PTE tables of start <= address < end whose range no area covers any more. */
+export function free_pgtables(mm: Mm, start: number, end: number): void {
+  const span = 1 << geom.pmd_shift;
+  const tlb = localArray(MMU_GATHER_SIZE);
+  const out = localArray(1);
+  tlb_gather_mmu(tlb);
+  for (let addr = start - (start & (span - 1)); addr < end; addr += span) {
+    const vma = find_vma(mm, addr);
+    if (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < addr + span) continue;
+    if (pgtable_lookup(mm, addr, out) !== PTE_LEVEL) continue;
+    const table: TablePtr = out[0] - (addr & (span - 1));
+    const pmdp = pmd_entry_of(mm, addr, table);
+    WRITE_ONCE(pmdp, 0);
+    tlb_remove_table(tlb, table);
+  }
+  tlb_finish_mmu(tlb);
+}
+/** Address of the PMD entry that leads to `table`. */
+function pmd_entry_of(mm: Mm, addr: number, table: TablePtr): EntryPtr {
+  let t = pgd_table(mm);
+  for (let l = geom.levels - 1; l > PMD_LEVEL; l--)
+    t = pmd_page_table(READ_ONCE(t + ((addr >> (l * geom.table_shift)) & (geom.ptrs_per_table - 1))));
+  const pmdp = t + ((addr >> geom.pmd_shift) & (geom.ptrs_per_table - 1));
+  return READ_ONCE(pmdp) === mk_table_entry(table) ? pmdp : 0;
+}
+
+/** Frees one level of tables: `table`'s entries that lead to tables are freed with free_table_below(). */
+function free_pmd_table(table: TablePtr): void {
+  for (let i = 0; i < geom.ptrs_per_table; i++) {
+    const e = READ_ONCE(table + i);
+    if (e !== 0 && !pmd_leaf(e)) kfree(pmd_page_table(e));
+  }
+  kfree(table);
+}
+function free_pud_table(table: TablePtr): void {
+  for (let i = 0; i < geom.ptrs_per_table; i++) {
+    const e = READ_ONCE(table + i);
+    if (e !== 0 && !pmd_leaf(e)) free_pmd_table(pmd_page_table(e));
+  }
+  kfree(table);
+}
+function free_p4d_table(table: TablePtr): void {
+  for (let i = 0; i < geom.ptrs_per_table; i++) {
+    const e = READ_ONCE(table + i);
+    if (e !== 0) free_pud_table(pmd_page_table(e));
+  }
+  kfree(table);
+}
+/** exit_mmap()'s end: every table of an address space that nobody uses; five levels. */
+export function free_all_tables(mm: Mm): void {
+  const top = pgd_table(mm);
+  for (let i = 0; i < geom.ptrs_per_table; i++) {
+    const e = READ_ONCE(top + i);
+    if (e !== 0) free_p4d_table(pmd_page_table(e));
+  }
+  kfree(top);
+  WRITE_ONCE(mm + MM.pgd, 0);
+}
