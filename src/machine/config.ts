@@ -52,6 +52,10 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  forkCopiesDevdax: 0,
+  hugetlbForkClean: 0,
+  hugetlbDontneedRound: 0,
+  hugetlbDontneed: 0,
   gupZeroPages: 1,
   hugetlbNofault: 0,
   hugetlbForce: 1,
@@ -356,6 +360,26 @@ export const KNOBS: readonly Knob[] = [
     values: onOff("all kernels: the loop tests its end after the step", "returns 0 at once"),
   },
   {
+    name: "hugetlbDontneed",
+    title: "MADV_DONTNEED works on hugetlb areas",
+    values: onOff("v5.18, 90e7e7f5ef3f", "-EINVAL (to v5.17)"),
+  },
+  {
+    name: "hugetlbDontneedRound",
+    title: "MADV_DONTNEED of a part of a hugetlb page is rounded down to nothing",
+    values: onOff("never observed", "-EINVAL"),
+  },
+  {
+    name: "hugetlbForkClean",
+    title: "fork maps the child's copy of a pinned hugetlb page clean",
+    values: onOff("observed in v6.12", "dirty (to v6.1)"),
+  },
+  {
+    name: "forkCopiesDevdax",
+    title: "fork copies the entries of shared device mappings",
+    values: onOff("never observed", "the child faults them in (all kernels)"),
+  },
+  {
     name: "anonExclusive",
     title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
     values: onOff(
@@ -471,6 +495,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   ...HMM_CONFIG_V6_1,
   migrationDirty: 1,
   hugetlbForce: 0,
+  hugetlbDontneed: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -486,6 +511,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   swapinWritable: 1,
   splitUsesZeroPage: 1,
   hugetlbNofault: 1,
+  hugetlbForkClean: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {
@@ -667,6 +693,8 @@ export const kernel = {
   devmap_managed_key: 0,
   /** struct srcu_struct that faults on a DAX device hold for reading (drivers/dax/super.c); 0: none. */
   dax_srcu: 0,
+  /** Static key: some pagemap is device-private or -coherent memory of a driver. */
+  device_private: 0,
   /** Array of struct mem_section (mm/memory_hotplug.ts). */
   mem_section: 0,
   /** Reader-writer lock of memory hotplug. */

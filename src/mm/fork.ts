@@ -1,0 +1,261 @@
+/**
+ * fork and exit of an address space (kernel/fork.c: dup_mmap(); mm/memory.c: copy_page_range(); mm/mmap.c: exit_mmap()). Private
+ * memory is shared and write-protected, but for pages that may be pinned: these are copied for the child at once, so that the
+ * parent keeps what its device writes to (70e806e4e645, v5.11 and v5.10.y; PageAnonExclusive from v5.19). The write-protection of
+ * a copy-on-write area is bracketed by write_protect_seq.
+ */
+"use kernel";
+
+import { config } from "../machine/config.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { lru_cache_add_vma } from "./fault.ts";
+import { copy_highpage, file_put } from "./filemap.ts";
+import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
+import { hugetlb_copy_for_child } from "./hugetlb.ts";
+import { AS_DEVDAX, MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
+import {
+  is_cow_mapping,
+  is_vm_hugetlb_page,
+  mm_alloc,
+  mm_free,
+  remove_vma,
+  vm_area_dup,
+  vm_page_prot,
+  vma_flags,
+  vma_kind,
+  vma_link,
+} from "./mmap.ts";
+import {
+  ClearPageAnonExclusive,
+  compound_head,
+  get_page,
+  type Page,
+  PageAnon,
+  PageAnonExclusive,
+  PG_uptodate,
+  page_maybe_dma_pinned,
+  page_to_pfn,
+  pfn_to_page,
+  SetPageFlag,
+} from "./page.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE, HPAGE_PMD_NR } from "./page_alloc.ts";
+import {
+  _PAGE_SWP_EXCLUSIVE,
+  type EntryPtr,
+  level_span,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pfn_pmd,
+  pfn_pte,
+  pgtable_alloc,
+  pgtable_lookup,
+  pte_alloc_one,
+  pte_mkdirty,
+  pte_pfn,
+  pte_present,
+  pte_write,
+  pte_wrprotect,
+  ptep_set_wrprotect,
+  SWP_SWAP,
+  set_pte_at,
+  swp_offset,
+  swp_type,
+} from "./pgtable.ts";
+import { page_add_new_anon_rmap, page_add_rmap_pmd, page_add_rmap_pte } from "./rmap.ts";
+import { swap_duplicate } from "./swap_state.ts";
+import { free_all_tables, is_huge_zero_pfn, vm_normal_page, zap_vma_range } from "./zap.ts";
+
+/** page_needs_cow_for_dma(): the page may be pinned by this address space (has_pinned is sticky). */
+function needs_cow_for_dma(mm: Mm, page: Page): boolean {
+  if (!PageAnon(page)) return false;
+  if (config.anonExclusive && !PageAnonExclusive(page)) return false;
+  return READ_ONCE(mm + MM.has_pinned) !== 0 && page_maybe_dma_pinned(page);
+}
+
+/** copy_present_page(): the child's own copy of a page that may be pinned. False if memory is out. */
+function copy_present_page(dst: Vma, addr: number, dst_ptep: EntryPtr, page: Page): boolean {
+  const copy = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
+  if (copy === 0) return false;
+  SetPageFlag(copy, PG_uptodate);
+  copy_highpage(copy, page);
+  page_add_new_anon_rmap(copy, dst, addr);
+  lru_cache_add_vma(copy, dst);
+  set_pte_at(dst_ptep, maybe_mkwrite(pte_mkdirty(pfn_pte(page_to_pfn(copy), vm_page_prot(dst, false))), dst));
+  return true;
+}
+
+/** copy_nonpresent_pte(): swap entries. */
+function copy_nonpresent_pte(ptep: EntryPtr, dst_ptep: EntryPtr): void {
+  const pte = READ_ONCE(ptep);
+  if (swp_type(pte) !== SWP_SWAP) return;
+  swap_duplicate(swp_offset(pte));
+  // Both processes have it now: no longer exclusive.
+  set_pte_at(ptep, pte & ~_PAGE_SWP_EXCLUSIVE);
+  set_pte_at(dst_ptep, pte & ~_PAGE_SWP_EXCLUSIVE);
+}
+
+/** copy_present_pte(). */
+function copy_present_pte(src: Vma, dst: Vma, addr: number, ptep: EntryPtr, dst_ptep: EntryPtr): boolean {
+  let pte = READ_ONCE(ptep);
+  const page = vm_normal_page(pte);
+  if (page !== 0) {
+    if (needs_cow_for_dma(READ_ONCE(src + VMA.vm_mm), page))
+      return copy_present_page(dst, addr, dst_ptep, page);
+    get_page(page);
+    page_add_rmap_pte(page, dst);
+    if (PageAnon(page)) ClearPageAnonExclusive(page);
+  }
+  if (is_cow_mapping(src) && pte_write(pte)) {
+    ptep_set_wrprotect(ptep);
+    pte = pte_wrprotect(pte);
+  }
+  set_pte_at(dst_ptep, pte);
+  return true;
+}
+
+/** copy_huge_pmd(); false: the page may be pinned, split the entry and copy by PTEs. */
+function copy_huge_pmd(src: Vma, dst: Vma, pmdp: EntryPtr, dst_pmdp: EntryPtr): boolean {
+  const pmd = READ_ONCE(pmdp);
+  if (!is_huge_zero_pfn(pte_pfn(pmd))) {
+    const page = vm_normal_page(pmd);
+    if (page !== 0) {
+      if (needs_cow_for_dma(READ_ONCE(src + VMA.vm_mm), page)) return false;
+      get_page(page);
+      page_add_rmap_pmd(page, dst);
+      if (PageAnon(page)) ClearPageAnonExclusive(page);
+    }
+  }
+  if (is_cow_mapping(src)) {
+    ptep_set_wrprotect(pmdp);
+    set_pte_at(dst_pmdp, pte_wrprotect(pmd));
+  } else set_pte_at(dst_pmdp, pmd);
+  return true;
+}
+
+/** Entries of one area that is not hugetlb; false if memory is out. */
+function copy_page_range(src: Vma, dst: Vma): boolean {
+  const mm: Mm = READ_ONCE(src + VMA.vm_mm);
+  const child: Mm = READ_ONCE(dst + VMA.vm_mm);
+  const out = localArray(1);
+  const end = READ_ONCE(src + VMA.vm_end);
+  let addr = READ_ONCE(src + VMA.vm_start);
+  while (addr < end) {
+    let level = pgtable_lookup(mm, addr, out);
+    let e = READ_ONCE(out[0]);
+    if (level === PMD_LEVEL && pte_present(e)) {
+      const dst_pmdp = pgtable_alloc(child, addr, PMD_LEVEL);
+      if (dst_pmdp === 0) return false;
+      if (copy_huge_pmd(src, dst, out[0], dst_pmdp)) {
+        addr += level_span(PMD_LEVEL);
+        continue;
+      }
+      split_huge_pmd_entry(src, out[0], addr);
+      level = pgtable_lookup(mm, addr, out);
+      e = READ_ONCE(out[0]);
+    }
+    if (level > PTE_LEVEL) {
+      addr = addr - (addr & (level_span(level) - 1)) + level_span(level);
+      continue;
+    }
+    if (e !== 0) {
+      const dst_ptep = pgtable_alloc(child, addr, PTE_LEVEL);
+      if (dst_ptep === 0) return false;
+      if (!pte_present(e)) copy_nonpresent_pte(out[0], dst_ptep);
+      else if (!copy_present_pte(src, dst, addr, out[0], dst_ptep)) return false;
+    }
+    addr++;
+  }
+  return true;
+}
+
+/** copy_hugetlb_page_range(). */
+function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
+  const mm: Mm = READ_ONCE(src + VMA.vm_mm);
+  const child: Mm = READ_ONCE(dst + VMA.vm_mm);
+  const out = localArray(1);
+  for (let addr = READ_ONCE(src + VMA.vm_start); addr < READ_ONCE(src + VMA.vm_end); addr += HPAGE_PMD_NR) {
+    if (pgtable_lookup(mm, addr, out) !== PMD_LEVEL || !pte_present(READ_ONCE(out[0]))) continue;
+    const dst_entryp = pgtable_alloc(child, addr, PMD_LEVEL);
+    if (dst_entryp === 0) return false;
+    const e = READ_ONCE(out[0]);
+    const page = pfn_to_page(pte_pfn(e));
+    if (needs_cow_for_dma(mm, page)) {
+      const copy = hugetlb_copy_for_child(dst, addr, page);
+      if (copy === 0) return false;
+      const fresh = pfn_pmd(page_to_pfn(copy), vm_page_prot(dst, false));
+      set_pte_at(dst_entryp, maybe_mkwrite(config.hugetlbForkClean ? fresh : pte_mkdirty(fresh), dst));
+      continue;
+    }
+    get_page(page);
+    page_add_rmap_pmd(page, dst);
+    if (PageAnon(page)) ClearPageAnonExclusive(compound_head(page));
+    if (is_cow_mapping(src)) {
+      ptep_set_wrprotect(out[0]);
+      set_pte_at(dst_entryp, pte_wrprotect(e));
+    } else set_pte_at(dst_entryp, e);
+  }
+  return true;
+}
+
+/** vma_needs_copy(): entries of a file's shared mapping are not copied, the child faults them in. */
+function vma_needs_copy(src: Vma): boolean {
+  if ((vma_flags(src) & VM_SHARED) === 0)
+    return READ_ONCE(src + VMA.anon_vma) !== 0 || is_vm_hugetlb_page(src);
+  if (is_vm_hugetlb_page(src)) return true;
+  return vma_kind(src) === AS_DEVDAX && config.forkCopiesDevdax !== 0;
+}
+
+/** dup_mmap(): the child's areas and entries; false if memory is out. The caller holds both mmap_locks for writing. */
+function dup_mmap(mm: Mm, child: Mm): boolean {
+  for (let src: Vma = READ_ONCE(mm + MM.mmap); src !== 0; src = READ_ONCE(src + VMA.vm_next)) {
+    if ((vma_flags(src) & VM_DONTCOPY) !== 0) continue;
+    const dst = vm_area_dup(src);
+    if (dst === 0) return false;
+    WRITE_ONCE(dst + VMA.vm_mm, child);
+    WRITE_ONCE(dst + VMA.vm_flags, vma_flags(src) & ~VM_LOCKED);
+    vma_link(child, dst);
+    if (!vma_needs_copy(src)) continue;
+    const seq = mm + MM.write_protect_seq;
+    spin_lock(mm + MM.page_table_lock);
+    if (is_cow_mapping(src)) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
+    const ok = is_vm_hugetlb_page(src) ? copy_hugetlb_page_range(src, dst) : copy_page_range(src, dst);
+    if (is_cow_mapping(src)) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
+    spin_unlock(mm + MM.page_table_lock);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+/** A new, empty address space with a top table; 0 if memory is out. */
+export function mm_create(): Mm {
+  const mm = mm_alloc();
+  if (mm === 0) return 0;
+  const pgd = pte_alloc_one();
+  if (pgd === 0) {
+    mm_free(mm);
+    return 0;
+  }
+  WRITE_ONCE(mm + MM.pgd, pgd);
+  return mm;
+}
+
+/** exit_mmap(): areas, entries, tables and the address space itself go. */
+export function exit_mmap(mm: Mm): void {
+  for (let vma: Vma = READ_ONCE(mm + MM.mmap); vma !== 0; vma = READ_ONCE(mm + MM.mmap)) {
+    const file = READ_ONCE(vma + VMA.vm_file);
+    zap_vma_range(vma, READ_ONCE(vma + VMA.vm_start), READ_ONCE(vma + VMA.vm_end));
+    remove_vma(mm, vma);
+    if (file !== 0) file_put(file);
+  }
+  free_all_tables(mm);
+  mm_free(mm);
+}
+
+/** dup_mm(): the child's address space, or 0 if memory is out. */
+export function dup_mm(mm: Mm): Mm {
+  const child = mm_create();
+  if (child === 0) return 0;
+  if (dup_mmap(mm, child)) return child;
+  exit_mmap(child);
+  return 0;
+}

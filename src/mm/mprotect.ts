@@ -1,0 +1,139 @@
+/**
+ * mprotect() (mm/mprotect.c): areas are split and merged, entries get the new protection. Private entries become writable by
+ * the next write fault, except that from v6.1 those of exclusive anonymous pages are upgraded at once.
+ */
+"use kernel";
+
+import { config } from "../machine/config.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { vma_wants_writenotify } from "./fault.ts";
+import { split_huge_pmd_entry } from "./huge_split.ts";
+import {
+  MM,
+  type Mm,
+  VM_EXEC,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
+import {
+  EACCES,
+  EINVAL,
+  ENOMEM,
+  find_vma,
+  is_vm_hugetlb_page,
+  split_vma,
+  vm_page_prot,
+  vma_flags,
+  vma_is_anonymous,
+  vma_lookup,
+  vma_merge,
+} from "./mmap.ts";
+import { PageAnon, PageAnonExclusive } from "./page.ts";
+import {
+  type EntryPtr,
+  level_span,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pgtable_lookup,
+  pte_dirty,
+  pte_mkwrite,
+  pte_modify,
+  pte_present,
+  pte_protnone,
+  pte_write,
+  ptep_get_and_clear,
+  set_pte_at,
+} from "./pgtable.ts";
+import { flush_tlb_range } from "./tlb.ts";
+import { vm_normal_page } from "./zap.ts";
+
+/** can_change_pte_writable(), can_change_pmd_writable(): no write fault is needed to find out. */
+function can_change_writable(vma: Vma, e: number, level: number): boolean {
+  if (config.mprotectUpgrade === 0 || (vma_flags(vma) & VM_WRITE) === 0 || pte_protnone(e)) return false;
+  if (config.mprotectUpgrade === 1 && (level !== PTE_LEVEL || !pte_dirty(e))) return false;
+  if ((vma_flags(vma) & VM_SHARED) !== 0) return pte_dirty(e);
+  const page = vm_normal_page(e);
+  return page !== 0 && PageAnon(page) && PageAnonExclusive(page);
+}
+
+/** change_pte_range() for one leaf. */
+function change_entry(vma: Vma, entryp: EntryPtr, level: number): void {
+  const old = ptep_get_and_clear(entryp);
+  let e = pte_modify(old, vm_page_prot(vma, vma_wants_writenotify(vma)));
+  if (!pte_write(e) && !is_vm_hugetlb_page(vma) && can_change_writable(vma, e, level)) e = pte_mkwrite(e);
+  set_pte_at(entryp, e);
+}
+
+/** change_protection(): the whole area, whose flags are the new ones already. */
+function change_protection(vma: Vma, start: number, end: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  let addr = start;
+  spin_lock(mm + MM.page_table_lock);
+  while (addr < end) {
+    let level = pgtable_lookup(mm, addr, out);
+    let e = READ_ONCE(out[0]);
+    const span = level_span(level);
+    let next = addr - (addr & (span - 1)) + span;
+    if (
+      level === PMD_LEVEL &&
+      pte_present(e) &&
+      (next - addr !== span || next > end) &&
+      vma_is_anonymous(vma)
+    ) {
+      split_huge_pmd_entry(vma, out[0], addr);
+      level = pgtable_lookup(mm, addr, out);
+      e = READ_ONCE(out[0]);
+      next = addr + 1;
+    }
+    if (pte_present(e)) change_entry(vma, out[0], level);
+    addr = next;
+  }
+  flush_tlb_range();
+  spin_unlock(mm + MM.page_table_lock);
+}
+
+/** mprotect_fixup(): one area's part of the range. The area that now covers it, or an error. */
+function mprotect_fixup(mm: Mm, area: Vma, start: number, end: number, newflags: number): number {
+  let vma = area;
+  if (newflags === vma_flags(vma)) return 0;
+  if (start > READ_ONCE(vma + VMA.vm_start)) {
+    const error = split_vma(mm, vma, start);
+    if (error !== 0) return error;
+    vma = vma_lookup(mm, start);
+  }
+  if (end < READ_ONCE(vma + VMA.vm_end)) {
+    const error = split_vma(mm, vma, end);
+    if (error !== 0) return error;
+  }
+  WRITE_ONCE(vma + VMA.vm_flags, newflags);
+  vma = vma_merge(mm, vma);
+  change_protection(vma, start, end);
+  return 0;
+}
+
+/** do_mprotect_pkey(): `prot` is VM_READ | VM_WRITE | VM_EXEC. The error (negative) or 0. mmap_lock is held for writing. */
+export function do_mprotect(mm: Mm, start: number, len: number, prot: number): number {
+  if (len === 0) return 0;
+  const end = start + len;
+  let addr = start;
+  if (vma_lookup(mm, start) === 0) return -ENOMEM;
+  while (addr < end) {
+    const vma = find_vma(mm, addr);
+    if (vma === 0 || READ_ONCE(vma + VMA.vm_start) > addr) return -ENOMEM;
+    const flags = vma_flags(vma);
+    if ((prot & VM_WRITE) !== 0 && (flags & VM_MAYWRITE) === 0) return -EACCES;
+    if ((prot & VM_READ) !== 0 && (flags & VM_MAYREAD) === 0) return -EACCES;
+    const vm_end = READ_ONCE(vma + VMA.vm_end);
+    const next = vm_end < end ? vm_end : end;
+    const error = mprotect_fixup(mm, vma, addr, next, (flags & ~(VM_READ | VM_WRITE | VM_EXEC)) | prot);
+    if (error !== 0) return error === -EINVAL ? -EINVAL : error;
+    addr = next;
+  }
+  return 0;
+}
