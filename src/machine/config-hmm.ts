@@ -1,0 +1,239 @@
+/**
+ * The knobs of HMM, notifiers, device memory and memory unplug: the part of config.ts that these subjects own, kept
+ * apart for length. Versions name the kernel or commit that they stand for; a knock-out is a step that every version has and
+ * that is removed to see whether it is needed. What a knob does is where `config.<name>` is read.
+ */
+
+import type { Knob, KnobValue } from "./config.ts";
+
+export const HMM_V5_6 = 0;
+export const HMM_V5_10 = 1;
+export const HMM_V7_1 = 2;
+
+/** do_swap_page() of a device-private entry. */
+export const FAULT_NO_REF = 0;
+export const FAULT_REF = 1;
+export const FAULT_TRYLOCK = 2;
+export const FAULT_WAIT = 3;
+
+/** The part of `config` that this file documents, at v5.10. */
+export const HMM_CONFIG = {
+  mmuNotifier: 0,
+  hmm: HMM_V5_10 as number,
+  hmmPgmapCheck: 0,
+  hmmCheckRetry: 1,
+  hmmUnlockHole: 1,
+  dmirrorReadBegin: 1,
+  dmirrorRetry: 1,
+  dmirrorLock: 1,
+  dmirrorCallbackLock: 1,
+  dmirrorSetSeq: 1,
+  dmirrorInvalidate: 1,
+  dmirrorMmapLock: 1,
+  dmirrorMmget: 1,
+  notifierBracket: 1,
+  notifierRemoveLocked: 0,
+  notifierPairing: 0,
+  daxSrcu: 1,
+  devicePrivateFault: FAULT_NO_REF as number,
+  migrateFaultPage: 1,
+  devicePrivateRef: 0,
+  devicePrivateEvict: 0,
+  migrationWaitRef: 1,
+  lruDrain: 1,
+  longtermMigrates: 0,
+  offlineLock: 1,
+  sectionUsageRcu: 0,
+  sectionTaint: 0,
+  vmemmapRcu: 0,
+  hvoGracePeriod: 0,
+};
+
+const onOff = (on: string, off: string): readonly KnobValue[] => [
+  { value: 1, name: "on", title: on },
+  { value: 0, name: "off", title: off },
+];
+
+/** A step of the documented driver loop (Documentation/mm/hmm.rst) or of the callback, which no version leaves out. */
+const step = (name: Knob["name"], title: string, off: string): Knob => ({
+  name,
+  title,
+  knockout: true,
+  values: onOff("as documented (Documentation/mm/hmm.rst)", `knock-out: ${off}`),
+});
+
+export const HMM_KNOBS: readonly Knob[] = [
+  {
+    name: "mmuNotifier",
+    title: "address spaces can have notifiers",
+    values: [
+      { value: 0, name: "off", title: "CONFIG_MMU_NOTIFIER=n" },
+      { value: 1, name: "on", title: "CONFIG_MMU_NOTIFIER=y" },
+    ],
+  },
+  {
+    name: "hmm",
+    title: "form of hmm_range_fault()",
+    values: [
+      { value: HMM_V5_6, name: "v5.6", title: "before the rework of v5.7 and v5.8" },
+      { value: HMM_V5_10, name: "v5.10", title: "v5.8 to v6.x" },
+      { value: HMM_V7_1, name: "v7.1", title: "page tables under RCU, foreign device entries are faulted" },
+    ],
+  },
+  {
+    name: "hmmPgmapCheck",
+    title: "hmm_range_fault() looks up the dev_pagemap of device entries",
+    values: onOff("to v5.6: -EBUSY if there is none alive", "v5.7, 068354ade5dd: no look-up"),
+  },
+  {
+    name: "hmmUnlockHole",
+    title: "hmm_vma_walk_pud() drops its lock before it faults a hole",
+    values: onOff("v5.7", "faults with the lock held (v5.6)"),
+  },
+  {
+    name: "hmmCheckRetry",
+    title: "hmm_range_fault() gives up early if the sequence has changed",
+    knockout: true,
+    values: onOff("mmu_interval_check_retry() (v5.5)", "knock-out: walks to the end"),
+  },
+  step(
+    "dmirrorReadBegin",
+    "the driver waits for a running invalidation",
+    "takes the sequence without waiting",
+  ),
+  step("dmirrorRetry", "the driver compares the sequence before it uses the frames", "uses them at once"),
+  step("dmirrorLock", "the driver compares and updates under its lock", "without the lock"),
+  step("dmirrorMmget", "the driver holds the address space (mmget_not_zero())", "does not"),
+  step("dmirrorMmapLock", "the driver walks under mmap_lock", "walks without it"),
+  step("dmirrorCallbackLock", "the callback takes the driver's lock", "without the lock"),
+  step("dmirrorSetSeq", "the callback calls mmu_interval_set_seq()", "does not"),
+  step(
+    "dmirrorInvalidate",
+    "the callback removes the device's entries",
+    "leaves them (the notifier is ignored)",
+  ),
+  {
+    name: "notifierBracket",
+    title: "removing page-table entries is bracketed by notifier calls",
+    knockout: true,
+    values: onOff("all versions", "knock-out: entries go unannounced (as in J34, f268f6cf875f)"),
+  },
+  {
+    name: "notifierRemoveLocked",
+    title: "mmu_interval_notifier_remove() looks under the lock whether it may return",
+    values: onOff("v5.18, 319561669a59", "reads the sequence without the lock (v5.5 to v5.17)"),
+  },
+  {
+    name: "notifierPairing",
+    title: "a start that fails is undone for the notifiers that had started",
+    values: onOff("v5.12, c2655835fd8c", "they keep waiting for the end (to v5.11)"),
+  },
+  {
+    name: "daxSrcu",
+    title: "kill_dev_dax() waits for faults that are running",
+    knockout: true,
+    values: onOff("synchronize_srcu(&dax_srcu) (all versions)", "knock-out: does not wait"),
+  },
+  {
+    name: "devicePrivateFault",
+    title: "what a CPU fault on a device-private entry holds while it calls the driver",
+    values: [
+      { value: FAULT_NO_REF, name: "none", title: "nothing (to v6.0)" },
+      {
+        value: FAULT_REF,
+        name: "ref",
+        title: "a page reference, taken under the page-table lock (v6.1, 16ce101db85d)",
+      },
+      { value: FAULT_TRYLOCK, name: "trylock", title: "and the page lock, by trylock (v6.15, 1afaeb8293c9)" },
+      { value: FAULT_WAIT, name: "wait", title: "and who does not get the lock sleeps (2026, b570f37a2ce4)" },
+    ],
+  },
+  {
+    name: "migrateFaultPage",
+    title: "migration expects the faulting CPU's reference",
+    values: onOff(
+      "args.fault_page (v6.1, 16ce101db85d)",
+      "it does not: migration of a page that faults fails",
+    ),
+  },
+  {
+    name: "devicePrivateRef",
+    title: "an allocated device-private page holds a pagemap reference",
+    values: onOff("v6.1, 0dc45ca1ce18", "it does not (to v6.0)"),
+  },
+  {
+    name: "devicePrivateEvict",
+    title: "the driver brings its private pages home before it gives its memory up",
+    values: onOff("v6.1, 249881232e14 (nouveau), dmirror_device_remove_chunks()", "it does not (to v6.0)"),
+  },
+  {
+    name: "migrationWaitRef",
+    title: "who waits for a migration holds a reference on the page",
+    values: onOff("to v5.18", "waits without one (v5.19, ffa65753c431)"),
+  },
+  {
+    name: "lruDrain",
+    title: "offline_pages() drains the CPUs' LRU batches",
+    knockout: true,
+    values: onOff(
+      "lru_cache_disable(), lru_add_drain_all() before",
+      "knock-out: batches keep their references",
+    ),
+  },
+  {
+    name: "longtermMigrates",
+    title: "a FOLL_LONGTERM pin first moves the page out of movable memory",
+    values: onOff("v5.13, d1e153fea2a8", "it pins the page where it is (to v5.12)"),
+  },
+  {
+    name: "offlineLock",
+    title: "a frame walker holds the memory hotplug lock",
+    knockout: true,
+    values: onOff("get_online_mems()", "walks without it, as most do"),
+  },
+  {
+    name: "sectionUsageRcu",
+    title: "memory_section->usage is freed after a grace period",
+    values: onOff("v6.8, 5ec8e8ea8b77 and 82f0b6f041fa", "kfree() while pfn_valid() may read it (to v6.7)"),
+  },
+  {
+    name: "sectionTaint",
+    title: "pfn_to_online_page() knows sections that are shared with device memory",
+    values: onOff("SECTION_TAINT_ZONE_DEVICE (v5.12, 1f90a3477df3)", "takes device pages for RAM (to v5.11)"),
+  },
+  {
+    name: "vmemmapRcu",
+    title: "struct pages are freed after a grace period",
+    values: [
+      { value: 0, name: "off", title: "at once (all versions)" },
+      { value: 1, name: "on", title: "no version: what would protect walkers under RCU" },
+    ],
+  },
+  {
+    name: "hvoGracePeriod",
+    title: "vmemmap optimisation waits for frame walkers before it remaps",
+    values: onOff("synchronize_rcu() (v6.11, bd225530a4c7)", "remaps at once (to v6.10)"),
+  },
+];
+
+/** What changed by v6.1, and by v7.1, for the presets of config.ts. */
+export const HMM_CONFIG_V6_1: Readonly<Partial<typeof HMM_CONFIG>> = {
+  notifierRemoveLocked: 1,
+  notifierPairing: 1,
+  devicePrivateFault: FAULT_REF,
+  devicePrivateRef: 1,
+  devicePrivateEvict: 1,
+  migrationWaitRef: 0,
+  longtermMigrates: 1,
+  sectionTaint: 1,
+};
+export const HMM_CONFIG_V6_12: Readonly<Partial<typeof HMM_CONFIG>> = {
+  ...HMM_CONFIG_V6_1,
+  sectionUsageRcu: 1,
+  hvoGracePeriod: 1,
+};
+export const HMM_CONFIG_V7_1: Readonly<Partial<typeof HMM_CONFIG>> = {
+  ...HMM_CONFIG_V6_12,
+  hmm: HMM_V7_1,
+  devicePrivateFault: FAULT_TRYLOCK,
+};
