@@ -130,15 +130,6 @@ export function cells(): readonly TeardownCell[] {
   return listed;
 }
 
-/**
- * Equal for cells whose programs are the same: of an architecture only these facts enter the code of this scenario, so a
- * verdict that was found for one such cell is that of the other. A test compares the linked programs.
- */
-export function programKey(cell: TeardownCell): string {
-  const { tlbFlush, tableFree, syncOne } = findArch(cell.arch);
-  return JSON.stringify([cell.config, cell.model, tlbFlush === TLB_FLUSH_IPI, tableFree, syncOne]);
-}
-
 /** Knobs of a cell on top of its preset. */
 function knobsOf(c: TeardownConfig): KnobSettings {
   return {
