@@ -52,11 +52,13 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  gupZeroPages: 0,
+  fsdaxCheckEarly: 0,
+  longtermFileCheck: 0,
   forkCopiesDevdax: 0,
   hugetlbForkClean: 0,
   hugetlbDontneedRound: 0,
   hugetlbDontneed: 0,
-  gupZeroPages: 1,
   hugetlbNofault: 0,
   hugetlbForce: 1,
   migrationDirty: 0,
@@ -380,6 +382,16 @@ export const KNOBS: readonly Knob[] = [
     values: onOff("never observed", "the child faults them in (all kernels)"),
   },
   {
+    name: "longtermFileCheck",
+    title: "FOLL_LONGTERM writes to pages of files that track dirtying are refused",
+    values: onOff("v6.5, 8ac268436e6d and a6e79df92e4a", "allowed (to v6.4)"),
+  },
+  {
+    name: "fsdaxCheckEarly",
+    title: "FOLL_LONGTERM on fsdax is refused before anything is pinned",
+    values: onOff("v5.12", "after pinning, what was pinned is released (to v5.11)"),
+  },
+  {
     name: "anonExclusive",
     title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
     values: onOff(
@@ -496,6 +508,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   migrationDirty: 1,
   hugetlbForce: 0,
   hugetlbDontneed: 1,
+  fsdaxCheckEarly: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -512,6 +525,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   splitUsesZeroPage: 1,
   hugetlbNofault: 1,
   hugetlbForkClean: 1,
+  longtermFileCheck: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {

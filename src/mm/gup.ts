@@ -6,9 +6,8 @@
  * take a reference unless the count is zero, read the entry again; drop the reference if it changed.
  *
  * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10), s390's arch_make_page_accessible().
- * Stub: nothing lies in CMA or ZONE_MOVABLE, so FOLL_LONGTERM is refused for device entries only; secretmem and
- * file-backed long-term writes are not told apart (gup_fast_folio_allowed()). Custom: the address space is an argument
- * instead of current->mm; a request of no pages returns 0 (the kernels recorded walk past the end of the range).
+ * Stub: there is no CMA and no secretmem. Custom: the address space is an argument
+ * instead of current->mm.
  */
 "use kernel";
 
@@ -25,7 +24,7 @@ import {
   smp_rmb,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
-import { MM, type Mm } from "./mm_types.ts";
+import { ADDRESS_SPACE, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
 import {
   ClearPageReferenced,
   compound_head,
@@ -36,10 +35,15 @@ import {
   nth_page,
   PAGE,
   type Page,
+  PageFlag,
   PG_anon_exclusive,
+  PG_hugetlb,
+  PG_ZONE_MASK,
+  PG_ZONE_SHIFT,
   page_ref_add,
   page_ref_add_unless,
   page_ref_count,
+  page_to_pfn,
   page_word,
   pfn_to_page,
   SetPageReferenced,
@@ -94,6 +98,9 @@ export const FOLL_LONGTERM = 0x10000;
 export const FOLL_PIN = 0x40000;
 export const FOLL_FAST_ONLY = 0x80000;
 
+/** ZONE_MOVABLE of page_alloc.ts, which imports this file's users. */
+const ZONE_NR_MOVABLE = 3;
+
 /** Words per CPU of kernel.vmstat. */
 export const VMSTAT_ITEMS = 2;
 const NR_FOLL_PIN_ACQUIRED = 0;
@@ -104,6 +111,17 @@ function mod_node_page_state(item: number, n: number): void {
 }
 
 // ---- Grabbing and releasing ---------------------------------------------------------------------------------
+
+/** From v6.5 (c8070b787519) a pin of the zero page is not counted. */
+function pin_is_free(head: Page, flags: number): boolean {
+  if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
+  return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
+}
+/** folio_is_longterm_pinnable(): not in a movable zone. CMA and isolated blocks do not exist here. */
+export function is_longterm_pinnable(head: Page): boolean {
+  if (kernel.zones === 0) return true;
+  return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
+}
 
 /** The page's head with `refs` references added, or 0 if its count is zero or has overflowed. */
 function try_get_compound_head(page: Page, refs: number): Page {
@@ -126,6 +144,7 @@ function try_get_compound_head(page: Page, refs: number): Page {
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
   if ((flags & FOLL_GET) !== 0) return try_get_compound_head(page, refs);
   if ((flags & FOLL_PIN) === 0) return 0;
+  if (pin_is_free(page, flags)) return page;
   let head: Page = 0;
   if (!config.headRecheck) {
     // v5.10 looks at the head before it has a reference.
@@ -136,6 +155,10 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   } else {
     head = try_get_compound_head(page, refs);
     if (head === 0) return 0;
+    if ((flags & FOLL_LONGTERM) !== 0 && !is_longterm_pinnable(head)) {
+      put_page_refs(head, refs);
+      return 0;
+    }
     if (hpage_pincount_available(head)) hpage_pincount_add(head, refs);
     else page_ref_add(head, refs * (GUP_PIN_COUNTING_BIAS - 1));
     // Pairs with folio_try_share_anon_rmap_*() (v6.1, 088b8aa537c2).
@@ -146,9 +169,9 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
 }
 
 /** try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero or negative. */
-function try_grab_page(page: Page, flags: number): boolean {
+export function try_grab_page(page: Page, flags: number): boolean {
   if ((flags & FOLL_GET) !== 0) return try_get_page(page);
-  if ((flags & FOLL_PIN) === 0) return true;
+  if ((flags & FOLL_PIN) === 0 || pin_is_free(page, flags)) return true;
   const head = compound_head(page);
   if (page_ref_count(head) <= 0) return false;
   if (hpage_pincount_available(head)) {
@@ -161,6 +184,7 @@ function try_grab_page(page: Page, flags: number): boolean {
 
 /** Undoes try_grab_compound_head() (put_compound_head(), gup_put_folio()). */
 export function put_compound_head(head: Page, n: number, flags: number): void {
+  if (pin_is_free(head, flags)) return;
   let refs = n;
   if ((flags & FOLL_PIN) !== 0) {
     mod_node_page_state(NR_FOLL_PIN_RELEASED, n);
@@ -209,7 +233,12 @@ function undo_dev_pagemap(nr: LocalArray, nr_start: number, flags: number, pages
 /** Writes the subpages of addr .. end-1 to pages; their number. */
 function record_subpages(page: Page, addr: number, end: number, pages: LocalArray, nr: number): number {
   const refs = end - addr;
-  for (let i = 0; i < refs; i++) pages[nr + i] = nth_page(page, i);
+  const last = nr + refs;
+  let subpage = page;
+  for (let i = nr; i < last; i++) {
+    pages[i] = subpage;
+    subpage = nth_page(subpage, 1);
+  }
   return refs;
 }
 
@@ -289,14 +318,30 @@ function gup_device_leaf(
 // Each function returns whether it took the whole range; nr[0] counts the pages taken. A page that is refused ends
 // the walk, and what was taken before it is kept.
 
-/** Uniform form: a read-only pin of an anonymous page needs it exclusive; of a file's page for long, the slow path. */
+/**
+ * A read-only pin of an anonymous page needs it exclusive (v5.19); of another page for long, the slow path finds out
+ * whether the mapping is private (v6.2).
+ */
 function gup_must_unshare(page: Page, flags: number): boolean {
+  if (!config.anonExclusive && config.gup !== GUP_UNIFORM) return false;
   if ((flags & (FOLL_WRITE | FOLL_PIN)) !== FOLL_PIN) return false;
-  const anon = (READ_ONCE(page_word(page, PAGE.mapping)) & 1) !== 0;
-  if (!anon) return (flags & FOLL_LONGTERM) !== 0;
+  const head = compound_head(page);
+  const anon = (READ_ONCE(page_word(head, PAGE.mapping)) & 1) !== 0;
+  if (!anon)
+    return (flags & FOLL_LONGTERM) !== 0 && (config.unshareLongterm !== 0 || config.gup === GUP_UNIFORM);
   // Pairs with the barrier in folio_try_share_anon_rmap_*().
   smp_rmb();
-  return (READ_ONCE(page_word(page, PAGE.flags)) & (1 << PG_anon_exclusive)) === 0;
+  const of = PageFlag(head, PG_hugetlb) ? head : page;
+  return (READ_ONCE(page_word(of, PAGE.flags)) & (1 << PG_anon_exclusive)) === 0;
+}
+
+/** gup_fast_folio_allowed() (v6.5, a6e79df92e4a): long-term writes to file pages but shmem's are the slow path's. */
+function gup_fast_folio_allowed(head: Page, flags: number): boolean {
+  const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
+  if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
+  const mapping = READ_ONCE(page_word(head, PAGE.mapping));
+  if (mapping === 0) return false;
+  return (mapping & 1) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SHMEM;
 }
 
 /** A table of PTEs, reached through *pmdp === pmd (pmdp 0: the only level). */
@@ -313,7 +358,10 @@ function gup_pte_range(
   const nr_start = nr[0];
   let pgmap: Pgmap = 0;
   let whole = true;
-  for (let addr = start; addr !== end && whole; addr++) {
+  // The kernel tests for the end after a step: a range of no pages goes on to the first entry that it must refuse.
+  const table_end = start - (start & (geom.ptrs_per_table - 1)) + geom.ptrs_per_table;
+  const stop = config.gupZeroPages && start === end ? table_end : end;
+  for (let addr = start; addr !== stop && whole; addr++) {
     const ptep = pte_offset_table(table, addr);
     const pte = ptep_get_lockless(ptep);
     whole = false;
@@ -340,7 +388,7 @@ function gup_pte_range(
       put_compound_head(head, 1, flags);
       break;
     }
-    if (config.gup === GUP_UNIFORM && !pte_write(pte) && gup_must_unshare(page, flags)) {
+    if (!gup_fast_folio_allowed(head, flags) || (!pte_write(pte) && gup_must_unshare(page, flags))) {
       put_compound_head(head, 1, flags);
       break;
     }
@@ -382,7 +430,7 @@ function gup_huge_leaf(
     put_compound_head(head, refs, flags);
     return false;
   }
-  if (config.gup === GUP_UNIFORM && !pte_write(e) && gup_must_unshare(head, flags)) {
+  if (!pte_write(e) && gup_must_unshare(head, flags)) {
     put_compound_head(head, refs, flags);
     return false;
   }
@@ -400,7 +448,8 @@ function gup_pmd_range(
   nr: LocalArray,
 ): boolean {
   if (geom.levels < 2) return gup_pte_range(0, 0, table, start, end, flags, pages, nr);
-  for (let addr = start; addr !== end; ) {
+  let addr = start;
+  do {
     const pmdp = pmd_offset_table(table, addr);
     const pmd = READ_ONCE(pmdp);
     const next = pmd_addr_end(addr, end);
@@ -411,7 +460,7 @@ function gup_pmd_range(
       if (!gup_huge_leaf(pmd, pmdp, geom.pmd_shift, addr, next, flags, pages, nr)) return false;
     } else if (!gup_pte_range(pmd, pmdp, pmd_page_table(pmd), addr, next, flags, pages, nr)) return false;
     addr = next;
-  }
+  } while (addr !== end);
   return true;
 }
 
@@ -424,7 +473,8 @@ function gup_pud_range(
   nr: LocalArray,
 ): boolean {
   if (geom.levels < 3) return gup_pmd_range(table, start, end, flags, pages, nr);
-  for (let addr = start; addr !== end; ) {
+  let addr = start;
+  do {
     const pudp = pud_offset_table(table, addr);
     const pud = READ_ONCE(pudp);
     const next = pud_addr_end(addr, end);
@@ -433,7 +483,7 @@ function gup_pud_range(
       if (!gup_huge_leaf(pud, pudp, geom.pud_shift, addr, next, flags, pages, nr)) return false;
     } else if (!gup_pmd_range(pud_page_table(pud), addr, next, flags, pages, nr)) return false;
     addr = next;
-  }
+  } while (addr !== end);
   return true;
 }
 
@@ -446,7 +496,8 @@ function gup_p4d_range(
   nr: LocalArray,
 ): boolean {
   if (geom.levels < 4) return gup_pud_range(table, start, end, flags, pages, nr);
-  for (let addr = start; addr !== end; ) {
+  let addr = start;
+  do {
     const p4dp = p4d_offset_table(table, addr);
     const p4d = READ_ONCE(p4dp);
     const next = p4d_addr_end(addr, end);
@@ -456,7 +507,7 @@ function gup_p4d_range(
       if (!gup_huge_leaf(p4d, p4dp, geom.p4d_shift, addr, next, flags, pages, nr)) return false;
     } else if (!gup_pud_range(p4d_page_table(p4d), addr, next, flags, pages, nr)) return false;
     addr = next;
-  }
+  } while (addr !== end);
   return true;
 }
 
@@ -470,7 +521,8 @@ function gup_pgd_range(
 ): boolean {
   const top = pgd_table(mm);
   if (geom.levels < 5) return gup_p4d_range(top, start, end, flags, pages, nr);
-  for (let addr = start; addr !== end; ) {
+  let addr = start;
+  do {
     const pgdp = pgd_offset_table(top, addr);
     const pgd = READ_ONCE(pgdp);
     const next = pgd_addr_end(addr, end);
@@ -479,7 +531,7 @@ function gup_pgd_range(
       if (!gup_huge_leaf(pgd, pgdp, geom.pgdir_shift, addr, next, flags, pages, nr)) return false;
     } else if (!gup_p4d_range(pgd_page_table(pgd), addr, next, flags, pages, nr)) return false;
     addr = next;
-  }
+  } while (addr !== end);
   return true;
 }
 
@@ -496,7 +548,8 @@ export function lockless_pages_from_mm(
 ): number {
   const nr = localArray(1);
   nr[0] = 0;
-  if (start < 0 || start >= end || end > geom.task_size) return 0;
+  if (start < 0 || start > end || end > geom.task_size) return 0;
+  if (start === end && (!config.gupZeroPages || end === geom.task_size)) return 0;
   let seq = 0;
   if (config.writeProtectSeq && (flags & FOLL_PIN) !== 0) {
     seq = READ_ONCE(mm + MM.write_protect_seq);

@@ -243,12 +243,13 @@ describe("grabbing", () => {
     expect(() => unpin_user_page(pages[0] as number)).toThrow(/below zero/);
   });
 
-  test("FOLL_LONGTERM is refused for device entries up to v6.16 and taken afterwards", () => {
+  test("FOLL_LONGTERM leaves device entries to the slow path: as devmap to v6.16, for want of a mapping after (observed in v7.3)", () => {
     const pages = new Int32Array(1);
     const old = bootLayout(ONE_PAGE, "v6.12");
     expect(pin_user_pages_fast_only(old.mm, 0, 1, FOLL_LONGTERM | FOLL_WRITE, pages)).toBe(0);
     const now = bootLayout(ONE_PAGE, "v7.3");
-    expect(pin_user_pages_fast_only(now.mm, 0, 1, FOLL_LONGTERM | FOLL_WRITE, pages)).toBe(1);
+    expect(pin_user_pages_fast_only(now.mm, 0, 1, FOLL_LONGTERM | FOLL_WRITE, pages)).toBe(0);
+    expect(pin_user_pages_fast_only(now.mm, 0, 1, FOLL_WRITE, pages)).toBe(1);
   });
 
   test("a walk with FOLL_PIN takes nothing while fork write-protects", () => {
