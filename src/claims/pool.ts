@@ -42,6 +42,8 @@ export interface PoolOptions {
   readonly workers: number;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
+  /** Called with each result; jobs that it gives are added at the end. */
+  readonly onResult?: (result: JobResult) => readonly Job[];
   /** `states`: stored in all explorations so far, those under way included. */
   readonly onProgress?: (done: number, total: number, states: number) => void;
 }
@@ -61,10 +63,11 @@ interface Slot {
 }
 
 /**
- * Results in the order of `jobs`. After an abort: those finished, the ones under way as "bounded".
+ * Results in the order of jobs. After an abort: those finished, the ones under way as "bounded".
  * @throws JobFailed for the first job that cannot be explored, Error if a worker dies.
  */
-export function runJobs(jobs: readonly Job[], options: PoolOptions): Promise<JobResult[]> {
+export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<JobResult[]> {
+  const jobs = [...initial];
   const results = new Map<string, JobResult>();
   const distinct = new Map<string, Distinct>();
   const stop = new Int32Array(new SharedArrayBuffer(4));
@@ -99,8 +102,15 @@ export function runJobs(jobs: readonly Job[], options: PoolOptions): Promise<Job
       if (slot.job !== null) send(slot, { type: "link", ref: slot.job.ref });
       else if (slots.every((s) => s.job === null)) settle(() => resolve(inOrder()));
     };
+    /** This slot's job is done; others may have been idle for want of jobs. */
+    const feedAll = (slot: Slot): void => {
+      slot.job = null;
+      for (const s of slots) if (s.job === null && !settled) feed(s);
+    };
     const finish = (job: Job, result: ExploreResult, d: Distinct): void => {
-      results.set(job.id, { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first });
+      const r = { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first };
+      results.set(job.id, r);
+      if (options.onResult !== undefined) jobs.push(...options.onResult(r));
     };
 
     const onMessage = (slot: Slot, m: FromWorker): void => {
@@ -120,7 +130,7 @@ export function runJobs(jobs: readonly Job[], options: PoolOptions): Promise<Job
           if (known.result === null) known.waiting.push(job);
           else finish(job, known.result, known);
           progress();
-          feed(slot);
+          feedAll(slot);
           return;
         }
         case "progress":
@@ -137,7 +147,7 @@ export function runJobs(jobs: readonly Job[], options: PoolOptions): Promise<Job
             for (const j of d.waiting) finish(j, m.result, d);
           }
           progress();
-          feed(slot);
+          feedAll(slot);
           return;
         }
         case "failed":
@@ -153,7 +163,10 @@ export function runJobs(jobs: readonly Job[], options: PoolOptions): Promise<Job
     options.signal?.addEventListener("abort", abort, { once: true });
     if (options.signal?.aborted === true) abort();
 
-    const count = Math.max(1, Math.min(options.workers, jobs.length));
+    const count = Math.max(
+      1,
+      options.onResult === undefined ? Math.min(options.workers, jobs.length) : options.workers,
+    );
     for (let i = 0; i < count; i++) {
       const worker = startWorker(new URL("./explorer-worker", import.meta.url), data, {
         name: `explorer${i}`,

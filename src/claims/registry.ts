@@ -4,7 +4,7 @@
  */
 
 import type { Scenario } from "../machine/scenario.ts";
-import { scenario as cellScenario, cells, knockouts } from "./c4c5.ts";
+import { scenario as cellScenario, cells, knockouts, type TeardownCell } from "./c4c5.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
 
 /** URL of this module, for workers. */
@@ -22,6 +22,8 @@ export function scenarioEntries(): ScenarioEntry[] {
   return STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const }));
 }
 
+let byId: ReadonlyMap<string, TeardownCell> | undefined;
+
 const WITHOUT = "/without-";
 
 /** A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is none. */
@@ -30,7 +32,8 @@ export function scenarioNamed(name: string): Scenario | undefined {
   if (stress !== undefined) return stress;
   const at = name.lastIndexOf(WITHOUT);
   const id = at < 0 ? name : name.slice(0, at);
-  const cell = cells().find((c) => c.id === id);
+  byId ??= new Map(cells().map((c) => [c.id, c]));
+  const cell = byId.get(id);
   if (cell === undefined || cell.notApplicable !== null) return undefined;
   if (at < 0) return cellScenario(cell);
   const removed = name.slice(at + WITHOUT.length);

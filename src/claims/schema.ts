@@ -27,6 +27,8 @@ export const CellResultSchema = z
     claim: z.string().regex(/^C[1-9]$/),
     arch: z.string().min(1),
     model: z.enum(["sc", "tso"]),
+    /** The architecture's hardware is weaker than the model: the verdict is for the model only. */
+    weakerHardware: z.boolean(),
     config: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
     verdict: VerdictSchema,
     /** Why the verdict is "bounded" or "not-applicable"; null otherwise. */
@@ -35,6 +37,8 @@ export const CellResultSchema = z
     states: z.int().min(0),
     seconds: z.number().min(0),
     complete: z.boolean(),
+    /** Id of the cell or knock-out whose exploration this is, the programs being the same; null: its own. */
+    sameAs: z.string().nullable(),
   })
   .refine((c) => (c.verdict === "violated") === (c.error !== null), "an error if and only if violated")
   .refine((c) => c.verdict !== "holds" || c.complete, "holds only if complete");
@@ -50,6 +54,7 @@ export const KnockoutResultSchema = z.object({
   states: z.int().min(0),
   seconds: z.number().min(0),
   complete: z.boolean(),
+  sameAs: z.string().nullable(),
 });
 export type KnockoutResult = z.infer<typeof KnockoutResultSchema>;
 

@@ -26,10 +26,6 @@ export const USER_ERRORS = {
   HF015: ["fixed number of CPUs", "leave --cpus out: the scenario names its threads itself"],
   HF016: ["boot failed", "boot() runs alone, before any thread: the error is in it"],
   HF017: ["unknown memory model", "models are sc and tso"],
-  HF018: [
-    "nothing to explain",
-    "only a violated cell has a counterexample; holdfast claims ID -v explains one that holds",
-  ],
   HF019: ["bad delay", "write THREAD@ACCESS:MICROSECONDS or THREAD@LOCATION:MICROSECONDS"],
   HF021: ["a worker died", "memory may have run out; lower --max-memory or the size of the scenario"],
 } as const satisfies Record<string, readonly [string, string]>;

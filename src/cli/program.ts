@@ -52,6 +52,37 @@ const limitOptions = (command: Command): Command =>
       decimal("--max-seconds", 0.001, 1e6),
     );
 
+function declareClaims(program: Command): void {
+  limitOptions(
+    program
+      .command("claims")
+      .argument("[cells...]", "C4, C5, C5/arm64, or a whole id; default: every claim")
+      .description("decide the claims, by configuration and architecture")
+      .option("--arch <name>", "only this architecture")
+      .option("--model <model>", "sc, tso or all; default: all", model)
+      .option("--all", "also the large and the rare cells that are left out by default")
+      .option("--list", "only name the cells")
+      .option("-v, --verbose", "every cell and knock-out with its counts")
+      .option("--no-knockouts", "do not try holding cells without each mechanism")
+      .option("--jobs <n>", "workers; default 2", integer("--jobs", 1, 64)),
+  )
+    .addOption(json())
+    .action(async (cells: string[], options) => {
+      process.exitCode = await (await import("./claims.ts")).claimsCommand(cells, options);
+    });
+  limitOptions(
+    program
+      .command("explain")
+      .argument("<cell>", "id of a cell, or ID/without-MECHANISM")
+      .description("the counterexample of a violated cell, as columns per CPU")
+      .option("-v, --verbose", "every step, quiet ones included"),
+  )
+    .addOption(json())
+    .action(async (cell: string, options) => {
+      process.exitCode = await (await import("./explain.ts")).explainCommand(cell, options);
+    });
+}
+
 function declareCheck(program: Command): void {
   limitOptions(
     program
@@ -85,6 +116,7 @@ export function buildProgram(version: string): Command {
     .exitOverride()
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {} });
+  declareClaims(program);
   declareCheck(program);
   declareRun(program);
   declareList(program);

@@ -1,0 +1,135 @@
+/**
+ * Decides cells of claims: explores each one's scenario, then, for the cells that hold, the same with each excluding
+ * mechanism removed in turn. What comes out is the published form (schema.ts). No verdict is known beforehand: a cell
+ * that makes no sense says why, every other verdict is an exploration's.
+ */
+
+import { knockouts as knockoutsOf, type TeardownCell } from "./c4c5.ts";
+import type { Knockout } from "./cells.ts";
+import type { Limits } from "./explorer-worker.ts";
+import { type Job, type JobResult, runJobs } from "./pool.ts";
+import { REGISTRY_URL } from "./registry.ts";
+import { type CellResult, CLAIMS_SCHEMA, type ClaimsOutput, type KnockoutResult } from "./schema.ts";
+
+export interface MatrixOptions {
+  readonly workers: number;
+  readonly limits: Limits;
+  /** Which cells, if they hold, are tried without each mechanism. */
+  readonly knockouts: (cell: TeardownCell) => boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number, states: number) => void;
+}
+
+export interface MatrixResult {
+  /** Only what was decided, in the order of the cells asked for. */
+  readonly output: ClaimsOutput;
+  /** Cells and knock-outs asked for. */
+  readonly asked: number;
+  /** States stored in all distinct explorations, and the time that these took, in seconds, over all workers. */
+  readonly states: number;
+  readonly seconds: number;
+  readonly explorations: number;
+}
+
+type Decided = Pick<
+  CellResult,
+  "verdict" | "reason" | "error" | "states" | "seconds" | "complete" | "sameAs"
+>;
+
+function decided({ result, location, sameAs }: JobResult): Decided {
+  const e = result.error;
+  return {
+    verdict: result.verdict,
+    reason: result.verdict === "bounded" ? (result.reason ?? "stopped") : null,
+    error: e === null ? null : { kind: e.kind, message: e.message, thread: e.thread, location },
+    states: result.states,
+    seconds: result.seconds,
+    complete: result.complete,
+    sameAs,
+  };
+}
+
+const notApplicable = (reason: string): Decided => ({
+  verdict: "not-applicable",
+  reason,
+  error: null,
+  states: 0,
+  seconds: 0,
+  complete: true,
+  sameAs: null,
+});
+
+const knockoutId = (cell: TeardownCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
+
+export async function runMatrix(
+  cells: readonly TeardownCell[],
+  options: MatrixOptions,
+): Promise<MatrixResult> {
+  const byId = new Map(cells.map((c) => [c.id, c]));
+  const job = (name: string, cell: TeardownCell): Job => ({
+    id: name,
+    ref: { module: REGISTRY_URL, scenario: name },
+    model: cell.model,
+  });
+  /** Cells that hold and are to be tried without each mechanism. */
+  const tried = new Set<string>();
+  let more = 0;
+  const results = new Map<string, JobResult>();
+  let states = 0;
+  let seconds = 0;
+  let explorations = 0;
+  const jobs = cells.filter((c) => c.notApplicable === null).map((c) => job(c.id, c));
+  await runJobs(jobs, {
+    workers: options.workers,
+    limits: options.limits,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    onResult: (r) => {
+      results.set(r.job.id, r);
+      if (r.sameAs === null) {
+        states += r.result.states;
+        seconds += r.result.seconds;
+        explorations++;
+      }
+      const cell = byId.get(r.job.id);
+      if (cell === undefined || r.result.verdict !== "holds" || !options.knockouts(cell)) return [];
+      tried.add(cell.id);
+      const without = knockoutsOf(cell).filter((k) => k.notApplicable === null);
+      more += without.length;
+      return without.map((k) => job(knockoutId(cell, k), cell));
+    },
+  });
+
+  const outCells: CellResult[] = [];
+  const outKnockouts: KnockoutResult[] = [];
+  for (const cell of cells) {
+    const { id, claim, arch, model, config } = cell;
+    const r = results.get(id);
+    const what =
+      cell.notApplicable !== null ? notApplicable(cell.notApplicable) : r === undefined ? null : decided(r);
+    if (what === null) continue;
+    outCells.push({
+      id,
+      claim,
+      arch,
+      model,
+      weakerHardware: cell.weakerHardware,
+      config: { ...config },
+      ...what,
+    });
+    if (!tried.has(id)) continue;
+    for (const k of knockoutsOf(cell)) {
+      const kr = results.get(knockoutId(cell, k));
+      const d =
+        k.notApplicable !== null ? notApplicable(k.notApplicable) : kr === undefined ? null : decided(kr);
+      if (d !== null) outKnockouts.push({ cell: id, removed: k.removed, ...d });
+    }
+  }
+  return {
+    output: { schema: CLAIMS_SCHEMA, cells: outCells, knockouts: outKnockouts },
+    asked: jobs.length + more,
+    states,
+    seconds,
+    explorations,
+  };
+}

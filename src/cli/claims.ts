@@ -1,0 +1,240 @@
+/**
+ * `holdfast claims`: decides the cells asked for and shows the matrix, by configuration and architecture; what each
+ * excluding mechanism is worth, by taking it away; every cell with -v. All verdicts come from explorations made now.
+ */
+
+import { availableParallelism } from "node:os";
+import { cells as allCells, PINS, type TeardownCell } from "../claims/c4c5.ts";
+import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
+import type { CellResult, KnockoutResult, Verdict } from "../claims/schema.ts";
+import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
+import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { paint, paintVerdict, print, printJson } from "./output.ts";
+import { type Selection, selectCells } from "./select.ts";
+import { Status } from "./status.ts";
+import { type Column, count, seconds, table } from "./table.ts";
+
+export interface ClaimsOptions extends Selection, LimitOptions {
+  readonly list?: boolean;
+  readonly verbose?: boolean;
+  readonly knockouts: boolean;
+  readonly jobs?: number;
+  readonly json?: boolean;
+}
+
+/** One letter per verdict, for the matrix. */
+const MARK: Readonly<Record<Verdict, string>> = {
+  holds: "+",
+  violated: "x",
+  bounded: "?",
+  "not-applicable": ".",
+};
+
+/** The verdict of several cells at once: any violated, else any bounded, else any that holds. */
+function together(verdicts: readonly Verdict[]): Verdict {
+  for (const v of ["violated", "bounded", "holds"] as const) if (verdicts.includes(v)) return v;
+  return "not-applicable";
+}
+
+const paintMarks = (padded: string): string =>
+  padded.replace(/[+x?.]/g, (m) =>
+    m === "+" ? paint.green(m) : m === "x" ? paint.red(m) : m === "?" ? paint.yellow(m) : paint.dim(m),
+  );
+
+const CONFIG_COLUMNS = ["teardown", "pgmapRef", "percpuRef", "counting"] as const;
+
+/** Rows are configurations, columns architectures, each with a mark per sort of pin. */
+function matrixLines(cells: readonly CellResult[]): string[] {
+  const arches = [...new Set(cells.map((c) => c.arch))];
+  const pins = Object.keys(PINS).filter((p) => cells.some((c) => c.config["pin"] === p));
+  const rows = new Map<string, CellResult[]>();
+  for (const c of cells) {
+    const key = CONFIG_COLUMNS.map((k) => String(c.config[k])).join("/");
+    rows.set(key, [...(rows.get(key) ?? []), c]);
+  }
+  const columns: Column[] = [
+    { title: "unbind" },
+    { title: "pgmap ref" },
+    { title: "percpu_ref" },
+    { title: "counting" },
+    ...arches.map((title) => ({ title, paint: paintMarks })),
+  ];
+  const shown = [...rows].filter(([, of]) => of.some((c) => c.verdict !== "not-applicable"));
+  const lines = table(
+    columns,
+    shown.map(([key, of]) => [
+      ...key.split("/"),
+      ...arches.map((a) =>
+        pins
+          .map(
+            (p) =>
+              MARK[together(of.filter((c) => c.arch === a && c.config["pin"] === p).map((c) => c.verdict))],
+          )
+          .join(" "),
+      ),
+    ]),
+  );
+  lines.push(
+    "",
+    `Marks, from the left: ${pins.join(", ")}. ${paintMarks("+ holds  x violated  ? stopped by a limit  . not applicable")}`,
+  );
+  if (cells.some((c) => c.weakerHardware))
+    lines.push("Models explored: SC and TSO only; arm64, powerpc and riscv hardware is weaker than both.");
+  return lines;
+}
+
+/** What holding cells lose without each mechanism, by architecture and mode of the reference. */
+function mechanismLines(cells: readonly CellResult[], knockouts: readonly KnockoutResult[]): string[] {
+  const byId = new Map(cells.map((c) => [c.id, c]));
+  const removed = [...new Set(knockouts.map((k) => k.removed))];
+  const rows = new Map<string, KnockoutResult[]>();
+  for (const k of knockouts) {
+    const c = byId.get(k.cell);
+    if (c === undefined) continue;
+    const key = [c.arch, c.config["pgmapRef"], c.config["percpuRef"]].join("/");
+    rows.set(key, [...(rows.get(key) ?? []), k]);
+  }
+  const text = (of: readonly KnockoutResult[]): string => {
+    const decided = of.filter((k) => k.verdict !== "not-applicable");
+    if (decided.length === 0) return "-";
+    const broken = decided.filter((k) => k.verdict === "violated").length;
+    const open = decided.filter((k) => k.verdict === "bounded").length;
+    return `${broken}/${decided.length}${open > 0 ? ` (${open}?)` : ""}`;
+  };
+  return table(
+    [
+      { title: "architecture" },
+      { title: "pgmap ref" },
+      { title: "percpu_ref" },
+      ...removed.map((r) => ({ title: `without ${r}`, align: "right" as const })),
+    ],
+    [...rows].map(([key, of]) => [
+      ...key.split("/"),
+      ...removed.map((r) => text(of.filter((k) => k.removed === r))),
+    ]),
+  );
+}
+
+function errorText(r: Pick<CellResult, "error" | "reason">): string {
+  if (r.error !== null) return `${r.error.kind}${r.error.location === "" ? "" : ` at ${r.error.location}`}`;
+  return r.reason ?? "";
+}
+
+function cellLines(cells: readonly CellResult[], knockouts: readonly KnockoutResult[]): string[] {
+  const rows: string[][] = [];
+  const row = (name: string, r: CellResult | KnockoutResult): string[] => [
+    name,
+    r.verdict,
+    r.verdict === "not-applicable" ? "" : count(r.states),
+    r.verdict === "not-applicable" ? "" : seconds(r.seconds),
+    `${errorText(r)}${r.sameAs === null ? "" : `  (same program as ${r.sameAs})`}`.trim(),
+  ];
+  for (const c of cells) {
+    rows.push(row(c.id, c));
+    for (const k of knockouts) if (k.cell === c.id) rows.push(row(`  without ${k.removed}`, k));
+  }
+  return table(
+    [
+      { title: "cell" },
+      { title: "verdict", paint: paintVerdict },
+      { title: "states", align: "right" },
+      { title: "s", align: "right" },
+      { title: "why" },
+    ],
+    rows,
+  );
+}
+
+/** In one sentence, what a cell that holds rests on. */
+function mechanismSentence(cell: CellResult, knockouts: readonly KnockoutResult[]): string {
+  const of = knockouts.filter((k) => k.cell === cell.id && k.verdict !== "not-applicable");
+  const needed = of.filter((k) => k.verdict === "violated").map((k) => k.removed);
+  const open = of.filter((k) => k.verdict === "bounded").map((k) => k.removed);
+  const undecided = open.length > 0 ? ` Undecided: ${open.join(", ")}.` : "";
+  if (needed.length > 0)
+    return `Needs each of: ${needed.join(", ")}; without any one of them it is violated.${undecided}`;
+  if (open.length > 0) return undecided.trim();
+  return "No single mechanism is needed: each one removed alone, it still holds.";
+}
+
+function summary(m: MatrixResult, wall: number, workers: number): string {
+  const { cells, knockouts } = m.output;
+  const n = (v: Verdict): number => cells.filter((c) => c.verdict === v).length;
+  const bounded = n("bounded") > 0 ? `, ${n("bounded")} stopped by a limit` : "";
+  return (
+    `${count(n("holds") + n("violated") + n("bounded"))} cells: ${n("holds")} hold, ${n("violated")} violated${bounded}; ` +
+    `${n("not-applicable")} not applicable; ${knockouts.filter((k) => k.verdict !== "not-applicable").length} knock-outs. ` +
+    `${count(m.explorations)} distinct programs, ${count(m.states)} states, ${seconds(wall)} s on ${workers} workers.`
+  );
+}
+
+export async function claimsCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {
+  const chosen: TeardownCell[] = selectCells(words, options, allCells());
+  if (options.list === true) {
+    if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen });
+    else
+      print(
+        ...chosen.map((c) =>
+          c.notApplicable === null ? c.id : `${c.id}  not applicable: ${c.notApplicable}`,
+        ),
+      );
+    return EXIT_HOLDS;
+  }
+  const workers = options.jobs ?? Math.min(2, availableParallelism());
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  const signal = interruptSignal();
+  const status = new Status();
+  let m: MatrixResult;
+  try {
+    m = await runMatrix(chosen, {
+      workers,
+      limits: limitsOf(options),
+      knockouts: (cell) => options.knockouts && (cell.claim === "C5" || chosen.length <= 16),
+      signal,
+      onProgress: (done, total, states) =>
+        status.update(
+          `${done}/${total} cells and knock-outs, ${count(states)} states, ${seconds(elapsed())} s`,
+        ),
+    });
+  } catch (e) {
+    throw asUserError(e);
+  } finally {
+    status.clear();
+  }
+  const { cells, knockouts } = m.output;
+  if (options.json === true) printJson(m.output);
+  else if (signal.aborted)
+    print(
+      `interrupted: ${cells.length + knockouts.length} of ${m.asked} decided or under way, ${count(m.states)} states, ${seconds(elapsed())} s`,
+    );
+  else report(m, chosen.length === 1 || options.verbose === true, elapsed(), workers);
+  if (signal.aborted) return EXIT_INTERRUPTED;
+  if (cells.length === 1 && cells[0].verdict === "violated") return EXIT_VIOLATED;
+  return [...cells, ...knockouts].some((c) => c.verdict === "bounded") ? EXIT_BOUNDED : EXIT_HOLDS;
+}
+
+function report(m: MatrixResult, verbose: boolean, wall: number, workers: number): void {
+  const { cells, knockouts } = m.output;
+  if (verbose) {
+    print(...cellLines(cells, knockouts));
+    if (cells.length === 1) {
+      const c = cells[0];
+      if (c.verdict === "holds") print("", mechanismSentence(c, knockouts));
+      if (c.verdict === "violated") print("", `Counterexample: holdfast explain ${c.id}`);
+    }
+    print("");
+  }
+  if (cells.length > 1) {
+    for (const claim of new Set(cells.map((c) => c.claim)))
+      print(paint.bold(claim), ...matrixLines(cells.filter((c) => c.claim === claim)), "");
+    if (knockouts.some((k) => k.verdict !== "not-applicable"))
+      print(
+        paint.bold("What the holding cells rest on: violated / tried, with one mechanism removed"),
+        ...mechanismLines(cells, knockouts),
+        "",
+      );
+  }
+  print(summary(m, wall, workers));
+}

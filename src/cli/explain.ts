@@ -1,0 +1,69 @@
+/**
+ * `holdfast explain`: explores one cell of a claim and shows its counterexample; for a cell that is not violated, says so
+ * and where its reasons are to be had.
+ */
+
+import { cells } from "../claims/c4c5.ts";
+import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
+import { exitOf, exploreAll, type LimitOptions, limitsOf, reportResult, verdictLine } from "./check.ts";
+import { UserError } from "./errors.ts";
+import { EXIT_HOLDS } from "./exit.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { print, printJson } from "./output.ts";
+import { selectCells } from "./select.ts";
+
+export interface ExplainOptions extends LimitOptions {
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const WITHOUT = /\/without-[^/]+$/;
+
+export async function explainCommand(word: string, options: ExplainOptions): Promise<number> {
+  const id = word.replace(WITHOUT, "");
+  const [cell, ...rest] = selectCells([id], { all: true }, cells());
+  if (rest.length > 0)
+    throw new UserError("HF003", `${word} names ${rest.length + 1} cells`, `name one, such as ${cell.id}`);
+  const scenario = scenarioNamed(word);
+  if (scenario === undefined) {
+    if (cell.notApplicable === null)
+      throw new UserError(
+        "HF003",
+        `${word}: no such mechanism, or there is nothing to remove`,
+        `holdfast claims ${id} -v lists them`,
+      );
+    if (options.json === true)
+      printJson({
+        schema: "holdfast.check/1",
+        scenario: word,
+        interrupted: false,
+        notApplicable: cell.notApplicable,
+        results: [],
+      });
+    else print(`${word} is not applicable: ${cell.notApplicable}`);
+    return EXIT_HOLDS;
+  }
+  const job = { id: word, ref: { module: REGISTRY_URL, scenario: word }, model: cell.model };
+  const results = await exploreAll([job], limitsOf(options), 1);
+  const interrupted = interruptSignal().aborted;
+  if (options.json === true)
+    printJson({
+      schema: "holdfast.check/1",
+      scenario: word,
+      interrupted,
+      results: results.map((r) => ({ ...r.result, location: r.location })),
+    });
+  else
+    for (const r of results) {
+      if (r.result.verdict === "violated")
+        reportResult(word, r, `holdfast explain ${word}`, options.verbose === true);
+      else {
+        print(verdictLine(word, r.result));
+        if (r.result.verdict === "holds") print(`which mechanism it rests on: holdfast claims ${id} -v`);
+      }
+    }
+  return exitOf(
+    results.map((r) => r.result),
+    interrupted,
+  );
+}

@@ -1,0 +1,70 @@
+/**
+ * Which cells a user means: `C5`, `C5/arm64`, a whole id, narrowed by --arch and --model. What matches nothing is an
+ * error that names the nearest.
+ */
+
+import type { TeardownCell } from "../claims/c4c5.ts";
+import { ARCHITECTURES } from "../machine/arch.ts";
+import { nearestName } from "../machine/nearest.ts";
+import { UserError, unknownName } from "./errors.ts";
+
+export interface Selection {
+  readonly arch?: string;
+  readonly model?: "sc" | "tso" | "all";
+  /** Also the cells that are not run by default. */
+  readonly all?: boolean;
+}
+
+/** The nearest existing id, segment by segment: `C5/arm/fsdx` is told `C5/arm64/fsdax`. */
+function nearestPath(word: string, cells: readonly TeardownCell[]): string | undefined {
+  let candidates = cells.map((c) => c.id.split("/"));
+  const path: string[] = [];
+  for (const [i, segment] of word.split("/").entries()) {
+    const names = [...new Set(candidates.map((c) => c[i]).filter((s) => s !== undefined))];
+    const best = names.includes(segment) ? segment : nearestName(segment, names);
+    if (best === undefined) return path.length > 0 ? path.join("/") : undefined;
+    path.push(best);
+    candidates = candidates.filter((c) => c[i] === best);
+  }
+  return path.join("/");
+}
+
+function matching(word: string, cells: readonly TeardownCell[], all: boolean): TeardownCell[] {
+  const exact = cells.filter((c) => c.id === word);
+  if (exact.length > 0) return exact;
+  const below = cells.filter((c) => c.id.startsWith(`${word}/`));
+  if (below.length === 0) {
+    if (/^C\d+$/i.test(word)) throw unknownName("HF002", word, new Set(cells.map((c) => c.claim)));
+    const near = nearestPath(word, cells);
+    throw near === undefined
+      ? new UserError("HF003", word)
+      : new UserError("HF003", word, `did you mean ${near}?`);
+  }
+  const standard = below.filter((c) => c.standard);
+  return all || standard.length === 0 ? below : standard;
+}
+
+/** The cells of `words` (none: every claim), in the order of the list. Throws UserError. */
+export function selectCells(
+  words: readonly string[],
+  selection: Selection,
+  cells: readonly TeardownCell[],
+): TeardownCell[] {
+  const { arch, model = "all", all = false } = selection;
+  const names = ARCHITECTURES.map((a) => a.name);
+  if (arch !== undefined && !names.includes(arch)) throw unknownName("HF004", arch, names);
+  const wanted = new Set(
+    words.length === 0
+      ? cells.filter((c) => all || c.standard)
+      : words.flatMap((w) => matching(w.replace(/\/+$/, ""), cells, all)),
+  );
+  const chosen = cells.filter(
+    (c) => wanted.has(c) && (arch === undefined || c.arch === arch) && (model === "all" || c.model === model),
+  );
+  if (chosen.length === 0)
+    throw new UserError(
+      "HF003",
+      `${[...words, arch ?? "", model === "all" ? "" : model].filter((s) => s !== "").join(" with ")}: no cell matches all of it`,
+    );
+  return chosen;
+}
