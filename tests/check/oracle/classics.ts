@@ -678,4 +678,95 @@ const ERRORS: readonly Classic[] = [
   one("every value of a choice", [[{ s: "choose", dst: 0, n: 3 }, store("x", r(0))]], holds("0", "1", "2")),
 ];
 
-export const CLASSICS: readonly Classic[] = [...LITMUS, ...LOCKS, ...RCU, ...ERRORS];
+/** What partial-order reduction must not lose: each needs a step that looks independent for a while. */
+const ORDERING: readonly Classic[] = [
+  one(
+    "an error beside a loop that goes round for ever on its own",
+    [
+      [{ s: "while", fn: "eq", a: r(0), b: 0, body: [load(0, "l")] }],
+      [store("x", 1), load(0, "x"), { s: "assert", fn: "eq", a: r(0), b: 0 }],
+    ],
+    error("assertion"),
+  ),
+  {
+    name: "who waits stores later: its enabler matters to a reader",
+    program: {
+      words: ["x", "y", "a"],
+      threads: [
+        [{ s: "await", loc: "x", cmp: "eq", v: 1 }, store("y", 1)],
+        [load(0, "y"), store("a", r(0))],
+        [store("x", 1)],
+      ],
+    },
+    observe: ["a"],
+    ...both(holds("0", "1")),
+  },
+  {
+    name: "who waits for a lock stores later: the holder matters to a reader",
+    program: {
+      words: ["l", "y", "a", "b"],
+      threads: [
+        [lock("l"), store("y", 1), unlock("l")],
+        [load(0, "y"), store("a", r(0))],
+        [lock("l"), store("b", 1), unlock("l")],
+      ],
+    },
+    observe: ["a"],
+    ...both(holds("0", "1")),
+  },
+  {
+    name: "who waits for a grace period stores later: the reader inside matters",
+    program: {
+      words: ["x", "y", "a", "b"],
+      threads: [
+        [{ s: "synchronize_rcu" }, store("y", 1)],
+        [load(0, "y"), store("a", r(0))],
+        [rcuLock, store("b", 1), rcuUnlock],
+      ],
+    },
+    observe: ["a"],
+    ...both(holds("0", "1")),
+  },
+  {
+    name: "who waits for an IPI stores later: the CPU with interrupts off matters",
+    program: {
+      words: ["x", "y", "a", "b"],
+      threads: [
+        [{ s: "ipi" }, store("y", 1)],
+        [load(0, "y"), store("a", r(0))],
+        [irqOff, store("b", 1), irqOn],
+      ],
+    },
+    observe: ["a"],
+    ...both(holds("0", "1")),
+  },
+  {
+    name: "a pointer that one thread moves decides where another writes",
+    program: {
+      words: ["p", "x", "y", "a"],
+      init: { p: { address: "x" } },
+      threads: [
+        [load(0, "p"), store({ reg: 0 }, 1)],
+        [store("p", { address: "y" })],
+        [load(0, "y"), store("a", r(0))],
+      ],
+    },
+    observe: ["x", "y", "a"],
+    ...both(holds("0,1,0", "0,1,1", "1,0,0")),
+  },
+  {
+    name: "a branch that only another thread's store opens",
+    program: {
+      words: ["x", "y", "a"],
+      threads: [
+        [load(0, "x"), { s: "if", fn: "lt", a: r(0), b: 1, yes: [], no: [store("y", 1)] }],
+        [store("x", 1)],
+        [load(0, "y"), store("a", r(0))],
+      ],
+    },
+    observe: ["y", "a"],
+    ...both(holds("0,0", "1,0", "1,1")),
+  },
+];
+
+export const CLASSICS: readonly Classic[] = [...LITMUS, ...LOCKS, ...RCU, ...ERRORS, ...ORDERING];

@@ -1,0 +1,236 @@
+/**
+ * Would the suite notice? Each mutant of the explorer makes one mistake that a person could make; the classics, or
+ * failing these the random programs, must give a wrong answer or break a law under it. The unchanged checker passes the same run, so that
+ * what is caught is the mistake.
+ */
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { explore as original } from "../../../src/check/explore/explore.ts";
+import type { Program } from "../../../src/lang/ir.ts";
+import { type Explore, finalsOf, REDUCTIONS } from "../laws.ts";
+import { type Edit, mutant } from "../mutants.ts";
+import { CLASSICS, type Expected } from "../oracle/classics.ts";
+import { miniProgram } from "../oracle/generate.ts";
+import { interleave, type OracleModel } from "../oracle/interleave.ts";
+import { allWords, layout, lower, print } from "../oracle/program.ts";
+
+const MACHINE = "check/explore/machine.ts";
+const PERSISTENT = "check/explore/persistent.ts";
+const EXPLORE = "check/explore/explore.ts";
+const FOOTPRINT = "check/explore/footprint.ts";
+const TABLE = "check/explore/statetable.ts";
+
+interface Mutation {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+}
+
+const one = (name: string, file: string, find: string | RegExp, replace: string, times = 1): Mutation => ({
+  name,
+  edits: [{ file, find, replace, times }],
+});
+
+const MUTATIONS: readonly Mutation[] = [
+  one("no cycle proviso", EXPLORE, "todo[level] |= all[level] & ~done[level];", ";"),
+  one("a grace period that does not wait", MACHINE, "s[o + WAIT_RCU] |= bit;", ";"),
+  one(
+    "irq-off sections are no RCU readers",
+    MACHINE,
+    "if (s[o + IRQ] !== 0 || s[o + RCU] !== 0) {",
+    "if (s[o + RCU] !== 0) {",
+  ),
+  one("an IPI that does not wait", MACHINE, "s[o + WAIT_IRQ] |= bit;", ";"),
+  one("the end of a section overtakes the section's stores", MACHINE, "this.push(t, 0, 0, bits);", ";"),
+  one(
+    "call_rcu overtakes the stores before it",
+    MACHINE,
+    "if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);\n      else",
+    "",
+  ),
+  {
+    name: "store buffers drain last in, first out",
+    edits: [
+      {
+        file: MACHINE,
+        find: "const addr = s[b + 1];",
+        replace: "const addr = s[b + 1 + (s[b] - 1) * ENTRY];",
+      },
+      { file: MACHINE, find: "const v = s[b + 2];", replace: "const v = s[b + 2 + (s[b] - 1) * ENTRY];" },
+      { file: MACHINE, find: "s.copyWithin(b + 1, b + 1 + ENTRY, b + 1 + (len + 1) * ENTRY);", replace: "" },
+    ],
+  },
+  one("no forwarding from the store buffer", MACHINE, "if (this.s[e] === addr) return this.s[e + 1];", ""),
+  one(
+    "smp_mb() does not wait for the buffer",
+    MACHINE,
+    "case K.fenceFull:\n      case K.free:",
+    "case K.free:",
+  ),
+  one(
+    "locks are taken with stores in the buffer",
+    MACHINE,
+    "if (this.tso && s[this.own[t] + BUFFER] > 0) return false;",
+    "",
+  ),
+  one("a failed cmpxchg is ordered", MACHINE, "|| this.failsNow(t)", ""),
+  one("freeing leaves the object live", MACHINE, "s[this.n + r] = 0;", ";"),
+  one(
+    "allocation leaves what was there",
+    MACHINE,
+    "this.s.fill(0, regions[r].base, regions[r].base + regions[r].words);",
+    "",
+  ),
+  one("a lock that excludes nobody", MACHINE, "|| s[this.nextAddr(t)] === 0;", "|| true;"),
+  one(
+    "unlocking what is not held is no error",
+    MACHINE,
+    "if ((s[own + HELD] & bit) === 0)",
+    "if (false as boolean)",
+  ),
+  one("the end-of-run check is not run", MACHINE, "if (t < 0) return true;", "if (t < 1000) return true;"),
+  one("no deadlock check", EXPLORE, "if (m.finished(t) && !m.queued(t)) continue;", "continue;"),
+  one(
+    "no livelock check",
+    EXPLORE,
+    "if (this.sawCycle && (this.options.livelock ?? true)) {",
+    "if (false as boolean) {",
+  ),
+  one("only the first value of a choice", EXPLORE, "return Math.max(1, m.nextA(p));", "return 1;"),
+  one(
+    "visited set that ignores the last word of a vector",
+    "check/explore/vectorset.ts",
+    "while (i < w && chunk",
+    "while (i < w - 1 && chunk",
+  ),
+  one("threads of different code are sorted as if alike", TABLE, "const g = groupOf[t];", "const g = 0;"),
+  one(
+    "symmetry forgets the shared words",
+    TABLE,
+    "actual[0] = this.shared.intern(scratch, 0);",
+    "actual[0] = this.shared.intern(scratch, 0) * (this.groups.length === 0 ? 1 : 0);",
+  ),
+  one(
+    "persistent sets without enablers",
+    PERSISTENT,
+    "if ((enabled & (1 << p)) === 0) add |=",
+    "if (false as boolean) add |=",
+  ),
+  one(
+    "persistent sets that overlook what others will write",
+    PERSISTENT,
+    "if (this.has(w, row, loc)) return true;",
+    "",
+  ),
+  one(
+    "persistent sets that overlook store buffers",
+    PERSISTENT,
+    "if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;",
+    "",
+  ),
+  one(
+    "footprints from one round instead of a fixpoint",
+    FOOTPRINT,
+    "} while (this.changed);",
+    "} while (false);",
+  ),
+  one(
+    "footprints that miss the write of an RMW",
+    FOOTPRINT,
+    /else this\.store\(addr, binary\(i\.fn, old, a\)\);/,
+    "else if (false as boolean) this.store(addr, old);",
+  ),
+  one(
+    "footprints that miss what alloc writes",
+    FOOTPRINT,
+    "this.store(setOf(span(r.base, r.words)), singleton(0));",
+    "",
+  ),
+];
+
+interface Case {
+  readonly name: string;
+  readonly program: Program;
+  readonly observe: readonly number[];
+  readonly model: OracleModel;
+  readonly ok: (kind: string | null, finals: string) => boolean;
+}
+
+function classicCases(): Case[] {
+  return CLASSICS.flatMap((c) =>
+    (["sc", "tso"] as const).map((model): Case => {
+      const e: Expected = c[model];
+      const { address } = layout(c.program);
+      return {
+        name: `${c.name} (${model})`,
+        program: lower(c.program, c.name),
+        observe: c.observe.map((w) => address.get(w) ?? 0),
+        model,
+        ok: (kind, finals) =>
+          "error" in e ? kind === e.error : kind === null && finals === [...e.finals].sort().join(" "),
+      };
+    }),
+  );
+}
+
+let sampled: Case[] | undefined;
+
+/** Random programs with the oracle's answers, made once. */
+function randomCases(): Case[] {
+  sampled ??= fc.sample(miniProgram, { numRuns: 300, seed: 7 }).flatMap((mini) =>
+    (["sc", "tso"] as const).flatMap((model): Case[] => {
+      const observe = allWords(mini);
+      const program = lower(mini);
+      const o = interleave(program, { model, observe, maxStates: 400 });
+      if (!o.complete) return [];
+      const kinds = new Set([...o.errors, ...(o.livelock ? ["livelock"] : [])]);
+      const ok = (kind: string | null, finals: string): boolean =>
+        kind === null ? kinds.size === 0 && finals === o.finals.join(" ") : kinds.has(kind);
+      return [{ name: `${print(mini)}\n(${model})`, program, observe, model, ok }];
+    }),
+  );
+  return sampled;
+}
+
+/** The first case that `explore` gets wrong with reductions all on or all off, or null. */
+function firstWrong(explore: Explore, cases: readonly Case[]): string | null {
+  for (const c of cases)
+    for (const reductions of REDUCTIONS.slice(0, 2)) {
+      try {
+        // Bounded, so that a mutant that never gets to its end is seen as wrong and not waited for.
+        const r = explore(c.program, {
+          model: c.model,
+          observe: c.observe,
+          shorten: false,
+          maxStates: 20_000,
+          ...reductions,
+        });
+        if (!c.ok(r.verdict === "bounded" ? "bounded" : (r.error?.kind ?? null), finalsOf(r).join(" ")))
+          return c.name;
+      } catch (e) {
+        return `${c.name}: ${String(e)}`;
+      }
+    }
+  return null;
+}
+
+test("the checker as it is gets every case right", { timeout: 120_000 }, () => {
+  expect(firstWrong(original, classicCases())).toBeNull();
+  expect(firstWrong(original, randomCases())).toBeNull();
+});
+
+test("an edit that does not apply is an error", async () => {
+  await expect(mutant([{ file: EXPLORE, find: "no such text", replace: "" }])).rejects.toThrow("not 1");
+});
+
+for (const m of MUTATIONS)
+  test(`caught: ${m.name}`, { timeout: 120_000 }, async () => {
+    const { explore, remove } = await mutant(m.edits);
+    try {
+      const wrong = firstWrong(explore, classicCases()) ?? firstWrong(explore, randomCases());
+      expect(wrong, "no program of the suite notices").not.toBeNull();
+      if (process.env["HOLDFAST_TALLY"] !== undefined) console.log(`${m.name}: ${wrong}`);
+    } finally {
+      remove();
+    }
+  });
