@@ -41,7 +41,6 @@ export const HMM_CONFIG = {
   devicePrivateEvict: 0,
   migrationWaitRef: 1,
   lruDrain: 1,
-  longtermMigrates: 0,
   offlineLock: 1,
   sectionUsageRcu: 0,
   sectionTaint: 0,
@@ -181,11 +180,6 @@ export const HMM_KNOBS: readonly Knob[] = [
     ),
   },
   {
-    name: "longtermMigrates",
-    title: "a FOLL_LONGTERM pin first moves the page out of movable memory",
-    values: onOff("v5.13, d1e153fea2a8", "it pins the page where it is (to v5.12)"),
-  },
-  {
     name: "offlineLock",
     title: "a frame walker holds the memory hotplug lock",
     knockout: true,
@@ -224,7 +218,6 @@ export const HMM_CONFIG_V6_1: Readonly<Partial<typeof HMM_CONFIG>> = {
   devicePrivateRef: 1,
   devicePrivateEvict: 1,
   migrationWaitRef: 0,
-  longtermMigrates: 1,
   sectionTaint: 1,
 };
 export const HMM_CONFIG_V6_12: Readonly<Partial<typeof HMM_CONFIG>> = {

@@ -52,6 +52,7 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  unlockedLongterm: 0,
   gupZeroPages: 0,
   fsdaxCheckEarly: 0,
   longtermFileCheck: 0,
@@ -392,6 +393,11 @@ export const KNOBS: readonly Knob[] = [
     values: onOff("v5.12", "after pinning, what was pinned is released (to v5.11)"),
   },
   {
+    name: "unlockedLongterm",
+    title: "pin_user_pages_unlocked() takes FOLL_LONGTERM",
+    values: onOff("v6.3", "-EINVAL (to v6.2)"),
+  },
+  {
     name: "anonExclusive",
     title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
     values: onOff(
@@ -526,6 +532,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   hugetlbNofault: 1,
   hugetlbForkClean: 1,
   longtermFileCheck: 1,
+  unlockedLongterm: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {

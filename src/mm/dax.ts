@@ -4,13 +4,14 @@
  * struct pages. With config.unbindUnmaps off it is fsdax to v5.19: the file system stays mounted, and the struct
  * pages go while page-table entries still name them.
  *
- * Not covered: faults, and so dax_srcu, whose grace period keeps a fault from mapping a page behind kill_dev_dax()'s back
- * (*stub*: `alive` is cleared, nobody reads it); the notification of a file system at removal (MF_MEM_PRE_REMOVE).
+ * Faults are in hmm_fault.ts; machines without them have no dax_srcu, whose grace period keeps a fault from mapping a page behind
+ * kill_dev_dax()'s back. Not covered: the notification of a file system at removal (MF_MEM_PRE_REMOVE).
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, smp_cond_load_acquire_eq, WRITE_ONCE } from "../machine/primitives.ts";
+import { synchronize_srcu } from "../machine/srcu.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
 import { unmap_mapping_range } from "./memory.ts";
 import { memremap_pages, memunmap_pages } from "./memremap.ts";
@@ -46,6 +47,8 @@ function wait_pages_idle(pgmap: Pgmap): void {
 /** kill_dev_dax(): no new mappings, and the ones that exist are removed. */
 export function kill_dev_dax(dev_dax: DevDax): void {
   WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);
+  // dax_synchronize: a fault that saw the device alive has mapped its page by now, and the page goes with the others.
+  if (kernel.dax_srcu && config.daxSrcu) synchronize_srcu(kernel.dax_srcu);
   if (!config.unbindUnmaps) return;
   unmap_mapping_range(READ_ONCE(dev_dax + DEV_DAX.mapping), 0, 0);
   if (config.unbindWaitsIdle) wait_pages_idle(READ_ONCE(dev_dax + DEV_DAX.pgmap));

@@ -8,7 +8,7 @@
  */
 "use kernel";
 
-import { config, geom } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import {
   assert,
   atomic_dec,
@@ -29,11 +29,14 @@ import {
   tlb_remove_table,
   tlb_remove_tlb_entry,
 } from "./mmu_gather.ts";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_UNMAP } from "./mmu_notifier_types.ts";
 import { compound_head, get_page, PAGE, type Page, page_word, pfn_to_page } from "./page.ts";
 import {
   _PAGE_DEVMAP,
   _PAGE_PSE,
   type EntryPtr,
+  is_device_private_entry,
   PTE_LEVEL,
   p4d_addr_end,
   p4d_none,
@@ -65,8 +68,10 @@ import {
   pud_offset_table,
   pud_page_table,
   set_pte_at,
+  swp_offset,
   type TablePtr,
 } from "./pgtable.ts";
+import { put_page } from "./swap.ts";
 
 // ---- Mapping ------------------------------------------------------------------------------------------------
 
@@ -107,10 +112,20 @@ function vm_normal_page(e: number): Page {
   return pfn_to_page(pte_pfn(e));
 }
 
+/** The CPU has no translation of a device-private page, so nothing needs flushing before it goes. */
+function zap_device_private(e: number): void {
+  const page = pfn_to_page(swp_offset(e));
+  page_remove_rmap(page);
+  put_page(page);
+}
+
 /** Clears one leaf of any level; true if the gather must be flushed before the next. */
 function zap_entry(tlb: LocalArray, entryp: EntryPtr): boolean {
   const e = ptep_get_and_clear(entryp);
-  if (!pte_present(e)) return false;
+  if (!pte_present(e)) {
+    if (kernel.device_private && is_device_private_entry(e)) zap_device_private(e);
+    return false;
+  }
   tlb_remove_tlb_entry(tlb);
   const page = vm_normal_page(e);
   if (page === 0) return false;
@@ -213,9 +228,11 @@ export function unmap_page_range(tlb: LocalArray, mm: Mm, start: number, end: nu
 /** Zaps and flushes nr pages from addr on. */
 export function zap_page_range(mm: Mm, addr: number, nr: number): void {
   const tlb = localArray(MMU_GATHER_SIZE);
+  if (config.mmuNotifier) mmu_notifier_invalidate_range_start(mm, addr, addr + nr, MMU_NOTIFY_UNMAP, 0);
   tlb_gather_mmu(tlb);
   unmap_page_range(tlb, mm, addr, addr + nr);
   tlb_finish_mmu(tlb);
+  if (config.mmuNotifier) mmu_notifier_invalidate_range_end(mm);
 }
 
 /**

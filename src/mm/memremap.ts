@@ -41,7 +41,15 @@ import {
   percpu_ref_kill,
   percpu_ref_put_many,
 } from "./percpu-refcount.ts";
-import { DEV_PAGEMAP, get_dev_pagemap, type Pgmap, pgmap_slot, put_dev_pagemap } from "./pgmap.ts";
+import {
+  DEV_PAGEMAP,
+  get_dev_pagemap,
+  MEMORY_DEVICE_COHERENT,
+  MEMORY_DEVICE_PRIVATE,
+  type Pgmap,
+  pgmap_slot,
+  put_dev_pagemap,
+} from "./pgmap.ts";
 import { vmemmap_free, vmemmap_populate } from "./sparse-vmemmap.ts";
 import { put_page } from "./swap.ts";
 
@@ -85,6 +93,13 @@ function pfn_len(pgmap: Pgmap): number {
   return READ_ONCE(pgmap + DEV_PAGEMAP.nr) >> READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
 }
 
+/** False for driver memory from v6.1 on (0dc45ca1ce18): there a page holds its reference while it is used (device_page.ts). */
+function pages_hold_refs(pgmap: Pgmap): boolean {
+  if (!kernel.device_private || !config.devicePrivateRef) return true;
+  const type = READ_ONCE(pgmap + DEV_PAGEMAP.type);
+  return type !== MEMORY_DEVICE_PRIVATE && type !== MEMORY_DEVICE_COHERENT;
+}
+
 function linear_map(pgmap: Pgmap): number {
   return kernel.direct_map + READ_ONCE(pgmap + DEV_PAGEMAP.start) * geom.page_words;
 }
@@ -122,7 +137,7 @@ export function memremap_pages(pgmap: Pgmap): boolean {
   }
   memory_revive(linear_map(pgmap));
   memmap_init_zone_device(pgmap);
-  percpu_ref_get_many(ref, pfn_len(pgmap));
+  if (pages_hold_refs(pgmap)) percpu_ref_get_many(ref, pfn_len(pgmap));
   return true;
 }
 
@@ -161,7 +176,7 @@ export function memunmap_pages(pgmap: Pgmap): void {
     const nr = READ_ONCE(pgmap + DEV_PAGEMAP.nr);
     const step = 1 << READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
     for (let i = 0; i < nr; i += step) put_page(pfn_to_page(start + i));
-  } else percpu_ref_put_many(ref, pfn_len(pgmap));
+  } else if (pages_hold_refs(pgmap)) percpu_ref_put_many(ref, pfn_len(pgmap));
   dev_pagemap_cleanup(pgmap);
   pageunmap_range(pgmap);
   if (config.pgmapExitLate && config.percpuRef !== REF_EXTERNAL) percpu_ref_exit(ref);

@@ -21,6 +21,7 @@ export type AddressSpace = Ptr<"address_space">;
  *       6 mmu_notifiers      state of the notifier subsystem, 0 if there is none
  *       8 mm_list            next address space of the machine (kernel.mm_list)
  *       9 huge_zero          holds a reference on the huge zero page (MMF_HUGE_ZERO_PAGE)
+ *      10 mm_users           mmget() and mmput(); counted only where an address space ends while others hold it
  */
 export const MM = struct("mm_struct", [
   "pgd",
@@ -33,6 +34,7 @@ export const MM = struct("mm_struct", [
   "anon_rss",
   "mm_list",
   "huge_zero",
+  "mm_users",
 ]);
 
 /** Addresses are page numbers: the area is vm_start <= addr < vm_end. */

@@ -19,6 +19,7 @@ export type Pgmap = Ptr<"dev_pagemap">;
  *  vmemmap_shift  order of the compound pages that the range is made of (v5.17, c4386bd8ee3a); 0: single pages
  *  start, nr      the range, in page frames
  *  internal_ref, internal_ref_data   struct percpu_ref
+ *  owner, ops     of device-private and -coherent memory: whose it is, and which driver's callbacks (a number)
  */
 export const DEV_PAGEMAP = struct("dev_pagemap", [
   "ref",
@@ -30,6 +31,8 @@ export const DEV_PAGEMAP = struct("dev_pagemap", [
   "nr",
   "internal_ref",
   "internal_ref_data",
+  "owner",
+  "ops",
 ]);
 
 // enum memory_type, v5.10.
@@ -37,6 +40,8 @@ export const MEMORY_DEVICE_PRIVATE = 1;
 export const MEMORY_DEVICE_FS_DAX = 2;
 export const MEMORY_DEVICE_GENERIC = 3;
 export const MEMORY_DEVICE_PCI_P2PDMA = 4;
+/** v5.19, f25cbb7a95a2. */
+export const MEMORY_DEVICE_COHERENT = 5;
 
 /** pgmap->flags of the RFC of December 2020: the range consists of compound pages. */
 export const PGMAP_COMPOUND = 2;

@@ -10,6 +10,7 @@
 
 import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
 import { assert, kfree, READ_ONCE, WRITE_ONCE, wake_up_var } from "../machine/primitives.ts";
+import { put_device_page } from "./device_page.ts";
 import {
   compound_head,
   compound_nr,
@@ -25,7 +26,13 @@ import {
   put_page_testzero,
   set_page_count,
 } from "./page.ts";
-import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX, MEMORY_DEVICE_PRIVATE, put_dev_pagemap } from "./pgmap.ts";
+import {
+  DEV_PAGEMAP,
+  MEMORY_DEVICE_COHERENT,
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_PRIVATE,
+  put_dev_pagemap,
+} from "./pgmap.ts";
 
 /** Word to wait on for wait_page_idle() (wait_var_event(&page->_refcount)). */
 export function page_idle_word(page: Page): number {
@@ -71,10 +78,18 @@ function put_devmap_managed_page(head: Page, refs: number): void {
   else if (count === 0) __put_page(head);
 }
 
+/** Of device-private or -coherent memory, whose pages go back to a driver. */
+function is_driver_page(head: Page): boolean {
+  if (!is_zone_device_page(head)) return false;
+  const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
+  return type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_COHERENT;
+}
+
 /** Drops one reference on the page's head. */
 export function put_page(page: Page): void {
   const head = compound_head(page);
-  if (page_is_devmap_managed(head)) put_devmap_managed_page(head, 1);
+  if (kernel.device_private && is_driver_page(head)) put_device_page(head);
+  else if (page_is_devmap_managed(head)) put_devmap_managed_page(head, 1);
   else if (put_page_testzero(head)) __put_page(head);
 }
 

@@ -1,0 +1,85 @@
+/**
+ * Pages of device-private and device-coherent memory: how one that is unused becomes used, and what its last reference does
+ * (mm/memremap.c: zone_device_page_init(), free_devmap_managed_page(), free_zone_device_page()). The driver's page_free() puts
+ * the frame on the device's own list.
+ *
+ *             unused page counts   a used page holds a pagemap reference
+ *   to v5.17          1            each page does, used or not
+ *   v5.18 to v6.0     1            no (27674ef6c73f)
+ *   v6.1              0            yes (ef233450898f, 0dc45ca1ce18): config.devicePrivateRef
+ *
+ * Custom: the driver is found through pgmap->owner.
+ */
+"use kernel";
+
+import { config, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { DMIRROR_DEVICE, type DmirrorDevice } from "./dmirror.ts";
+import {
+  get_page,
+  PAGE,
+  type Page,
+  page_pgmap,
+  page_ref_sub_return,
+  page_to_pfn,
+  page_word,
+  pfn_to_page,
+  set_page_count,
+} from "./page.ts";
+import { percpu_ref_tryget_live } from "./percpu-refcount.ts";
+import { DEV_PAGEMAP, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
+
+/** Count of a page that the driver has not given out. */
+export function device_page_idle_count(): number {
+  return config.devicePrivateRef ? 0 : 1;
+}
+
+/** dmirror_devmem_alloc_page() up to the lock: a page of the device's memory with a reference, or 0. */
+export function alloc_device_page(mdevice: DmirrorDevice): Page {
+  spin_lock(mdevice + DMIRROR_DEVICE.lock);
+  const fails = READ_ONCE(mdevice + DMIRROR_DEVICE.alloc_fails);
+  const nr = READ_ONCE(mdevice + DMIRROR_DEVICE.nr_free);
+  if (fails !== 0 || nr === 0) {
+    if (fails !== 0) WRITE_ONCE(mdevice + DMIRROR_DEVICE.alloc_fails, fails - 1);
+    spin_unlock(mdevice + DMIRROR_DEVICE.lock);
+    return 0;
+  }
+  const page = pfn_to_page(READ_ONCE(READ_ONCE(mdevice + DMIRROR_DEVICE.free_list) + nr - 1));
+  WRITE_ONCE(mdevice + DMIRROR_DEVICE.nr_free, nr - 1);
+  spin_unlock(mdevice + DMIRROR_DEVICE.lock);
+  if (config.devicePrivateRef) {
+    // "Drivers shouldn't be allocating pages after calling memunmap_pages()." (WARN_ON)
+    if (!percpu_ref_tryget_live(READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.ref))) return 0;
+    set_page_count(page, 1);
+  } else if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) get_page(page);
+  return page;
+}
+
+/** dmirror_devmem_free(): the driver's page_free(). */
+function dmirror_devmem_free(page: Page, pgmap: Pgmap): void {
+  const mdevice: DmirrorDevice = READ_ONCE(pgmap + DEV_PAGEMAP.owner);
+  spin_lock(mdevice + DMIRROR_DEVICE.lock);
+  const nr = READ_ONCE(mdevice + DMIRROR_DEVICE.nr_free);
+  WRITE_ONCE(READ_ONCE(mdevice + DMIRROR_DEVICE.free_list) + nr, page_to_pfn(page));
+  WRITE_ONCE(mdevice + DMIRROR_DEVICE.nr_free, nr + 1);
+  spin_unlock(mdevice + DMIRROR_DEVICE.lock);
+}
+
+/** Drops a reference on a device-private or -coherent page; the last user's gives it back to the driver. */
+export function put_device_page(page: Page): void {
+  // page->pgmap may be read only under a reference, so before this one goes.
+  const pgmap: Pgmap = page_pgmap(page);
+  const count = page_ref_sub_return(page, 1);
+  if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) {
+    if (count === 1) {
+      WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+      dmirror_devmem_free(page, pgmap);
+    } else if (count === 0) put_dev_pagemap(pgmap);
+    return;
+  }
+  if (count !== 0) return;
+  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  dmirror_devmem_free(page, pgmap);
+  if (config.devicePrivateRef) put_dev_pagemap(pgmap);
+  else set_page_count(page, 1);
+}

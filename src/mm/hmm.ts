@@ -1,0 +1,460 @@
+/**
+ * hmm_range_fault() (mm/hmm.c, v5.6, v5.10 and v7.1): reads an address range's page tables into an array of frames for a
+ * device that mirrors them, faulting in what is missing. It takes no reference on any page; what it gives is good as long
+ * as the notifier's sequence stays the same (Documentation/mm/hmm.rst).
+ *
+ * Walks entries of PTE, PMD and PUD level; above these, present or none. Of v5.6 it has the pagemap look-up of device
+ * entries and the fault under the PUD lock, not that version's tables of flags nor its other defects (kernel.md J60).
+ * Custom: flags lie in the low bits of a 32-bit word; areas and tables are found again for every stretch of entries
+ * instead of by one walk_page_range(). Not covered: hugetlb areas' own entry (their leaves are walked like any other),
+ * userfaultfd markers, DMA mapping state.
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import { HMM_V5_6, HMM_V7_1 } from "../machine/config-hmm.ts";
+import {
+  type LocalArray,
+  localArray,
+  READ_ONCE,
+  rcu_read_lock,
+  rcu_read_unlock,
+  spin_lock,
+  spin_unlock,
+} from "../machine/primitives.ts";
+import { handle_mm_fault, VM_FAULT_ERROR, VM_FAULT_RETRY } from "./hmm_fault.ts";
+import { migration_entry_wait } from "./migrate_entry.ts";
+import { MM, type Mm, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { find_vma } from "./mmap.ts";
+import { mmu_interval_check_retry } from "./mmu_notifier.ts";
+import { page_pgmap, pfn_to_page } from "./page.ts";
+import { DEV_PAGEMAP, get_dev_pagemap, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
+import {
+  type EntryPtr,
+  is_device_exclusive_entry,
+  is_device_private_entry,
+  is_migration_entry,
+  PMD_LEVEL,
+  PUD_LEVEL,
+  pgd_table,
+  pmd_leaf,
+  pmd_page_table,
+  pte_devmap,
+  pte_none,
+  pte_pfn,
+  pte_present,
+  pte_protnone,
+  pte_special,
+  pte_write,
+  ptep_get,
+  SWP_DEVICE_WRITE,
+  SWP_SWAP,
+  swp_offset,
+  swp_type,
+  type TablePtr,
+} from "./pgtable.ts";
+
+const EPERM = 1;
+const EFAULT = 14;
+const EBUSY = 16;
+
+/**
+ * An element of hmm_pfns[]:
+ *
+ *    31              10   9   8       4   3    2     1     0
+ *   +------------------+----+----------+----+-----+-----+-------+
+ *   |       pfn        |    |  order   |    | ERR |  W  | VALID |
+ *   +------------------+----+----------+----+-----+-----+-------+
+ *   on entry VALID means "fault it in" and W "for writing". The order says how many frames follow in the same leaf.
+ */
+export const HMM_PFN_VALID = 1;
+export const HMM_PFN_WRITE = 2;
+export const HMM_PFN_ERROR = 4;
+export const HMM_PFN_REQ_FAULT = 1;
+export const HMM_PFN_REQ_WRITE = 2;
+export const HMM_PFN_ORDER_SHIFT = 4;
+export const HMM_PFN_SHIFT = 10;
+
+/** struct hmm_range as a thread-private array; pages [START, END), hmm_pfns[i] is for START + i. */
+export const HMM_RANGE_SIZE = 8;
+export const HMM_RANGE_NOTIFIER = 0;
+export const HMM_RANGE_SEQ = 1;
+export const HMM_RANGE_START = 2;
+export const HMM_RANGE_END = 3;
+export const HMM_RANGE_DEFAULT_FLAGS = 4;
+export const HMM_RANGE_PFN_FLAGS_MASK = 5;
+export const HMM_RANGE_OWNER = 6;
+/** hmm_vma_walk.last: entries below it are results, the others still requests. */
+export const HMM_RANGE_LAST = 7;
+
+const NEED_FAULT = 1;
+const NEED_WRITE_FAULT = 2;
+
+// ---- What is needed -----------------------------------------------------------------------------------------
+
+/** hmm_pte_need_fault() */
+function hmm_pte_need_fault(range: LocalArray, request: number, cpu_flags: number): number {
+  const req = (request & range[HMM_RANGE_PFN_FLAGS_MASK]) | range[HMM_RANGE_DEFAULT_FLAGS];
+  if ((req & HMM_PFN_REQ_FAULT) === 0) return 0;
+  if ((req & HMM_PFN_REQ_WRITE) !== 0 && (cpu_flags & HMM_PFN_WRITE) === 0)
+    return NEED_FAULT | NEED_WRITE_FAULT;
+  return (cpu_flags & HMM_PFN_VALID) === 0 ? NEED_FAULT : 0;
+}
+/** hmm_range_need_fault(): what any page of [addr, end) needs. */
+function hmm_range_need_fault(
+  range: LocalArray,
+  pfns: LocalArray,
+  addr: number,
+  end: number,
+  cpu_flags: number,
+): number {
+  let required = 0;
+  for (let a = addr; a < end; a++)
+    required |= hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], cpu_flags);
+  return required;
+}
+/** hmm_pfns_fill() */
+function hmm_pfns_fill(range: LocalArray, pfns: LocalArray, addr: number, end: number, v: number): void {
+  for (let a = addr; a < end; a++) pfns[a - range[HMM_RANGE_START]] = v;
+}
+
+/** hmm_vma_fault(): faults [addr, end) in; never 0: the walk begins again at `addr`. */
+function hmm_vma_fault(range: LocalArray, vma: Vma, addr: number, end: number, required: number): number {
+  range[HMM_RANGE_LAST] = addr;
+  const write = (required & NEED_WRITE_FAULT) !== 0;
+  if (write && (READ_ONCE(vma + VMA.vm_flags) & VM_WRITE) === 0) return -EPERM;
+  for (let a = addr; a < end; a++) {
+    const ret = handle_mm_fault(vma, a, write);
+    // Stub: the retried fault of v5.x sleeps in the handler; see J47 for what comes of it when it does not.
+    if (ret === VM_FAULT_RETRY) return -EBUSY;
+    if ((ret & VM_FAULT_ERROR) !== 0) return -EFAULT;
+  }
+  return -EBUSY;
+}
+
+/** hmm_vma_walk_hole(): nothing is mapped at [addr, end). */
+function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
+  const required = hmm_range_need_fault(range, pfns, addr, end, 0);
+  if (vma === 0) {
+    if (required !== 0) return -EFAULT;
+    hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+    return 0;
+  }
+  if (required !== 0) return hmm_vma_fault(range, vma, addr, end, required);
+  hmm_pfns_fill(range, pfns, addr, end, 0);
+  return 0;
+}
+
+// ---- Leaves -------------------------------------------------------------------------------------------------
+
+/** pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good as absent. */
+function leaf_cpu_flags(e: number, level: number): number {
+  if (!pte_present(e) || pte_protnone(e)) return 0;
+  const order = (level * geom.table_shift) << HMM_PFN_ORDER_SHIFT;
+  return (pte_write(e) ? HMM_PFN_VALID | HMM_PFN_WRITE : HMM_PFN_VALID) | order;
+}
+
+/**
+ * The check of v5.6 for device entries: a pagemap that is alive, kept while the walk stays in one table. It is put before the
+ * caller sees the frames, so all that it says is that the pagemap was alive at some time. -EBUSY if there is none.
+ */
+function pgmap_check(e: number): number {
+  if (!config.hmmPgmapCheck || !pte_devmap(e)) return 0;
+  const pgmap: Pgmap = get_dev_pagemap(pte_pfn(e), 0);
+  if (pgmap === 0) return -EBUSY;
+  put_dev_pagemap(pgmap);
+  return 0;
+}
+
+/** hmm_vma_handle_pmd(), and the leaf case of hmm_vma_walk_pud(): `e` maps [addr, end) with one leaf of `level`. */
+function hmm_vma_handle_leaf(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  addr: number,
+  end: number,
+  e: number,
+  level: number,
+): number {
+  const cpu_flags = leaf_cpu_flags(e, level);
+  const required = hmm_range_need_fault(range, pfns, addr, end, cpu_flags);
+  if (required !== 0) return hmm_vma_fault(range, vma, addr, end, required);
+  if (cpu_flags === 0) {
+    hmm_pfns_fill(range, pfns, addr, end, 0);
+    return 0;
+  }
+  const busy = pgmap_check(e);
+  if (busy !== 0) {
+    range[HMM_RANGE_LAST] = addr;
+    return busy;
+  }
+  const offset = addr & ((1 << (level * geom.table_shift)) - 1);
+  for (let a = addr; a < end; a++)
+    pfns[a - range[HMM_RANGE_START]] = ((pte_pfn(e) + offset + a - addr) << HMM_PFN_SHIFT) | cpu_flags;
+  return 0;
+}
+
+/**
+ * Whether a device-private entry belongs to the caller's device. This reads the page's pagemap with neither a reference nor
+ * the page-table lock: the only struct page that hmm_range_fault() ever looks at.
+ */
+function hmm_is_device_private_entry(range: LocalArray, e: number): boolean {
+  if (!is_device_private_entry(e) || range[HMM_RANGE_OWNER] === 0) return false;
+  const pgmap: Pgmap = page_pgmap(pfn_to_page(swp_offset(e)));
+  return READ_ONCE(pgmap + DEV_PAGEMAP.owner) === range[HMM_RANGE_OWNER];
+}
+
+/** A non-present PTE: 0 filled, 1 must be faulted, 2 must be waited for, or an error. */
+const PTE_FILLED = 0;
+const PTE_FAULT = 1;
+const PTE_WAIT = 2;
+
+function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: number, e: number): number {
+  if (hmm_is_device_private_entry(range, e)) {
+    const write = swp_type(e) === SWP_DEVICE_WRITE ? HMM_PFN_WRITE : 0;
+    const flags = HMM_PFN_VALID | write;
+    // v7.1 honours a request for write access to a read-only private page; v5.10 gives it as it is.
+    if (config.hmm === HMM_V7_1 && hmm_pte_need_fault(range, pfns[i], flags) !== 0) return PTE_FAULT;
+    pfns[i] = (swp_offset(e) << HMM_PFN_SHIFT) | flags;
+    return PTE_FILLED;
+  }
+  if (hmm_pte_need_fault(range, pfns[i], 0) === 0) {
+    pfns[i] = 0;
+    return PTE_FILLED;
+  }
+  const type = swp_type(e);
+  if (type === SWP_SWAP) return PTE_FAULT;
+  // v5.10 faulted foreign device entries as well (non_swap_entry() and is_device_private_entry()); exclusive since v5.14.
+  if (is_device_private_entry(e) || is_device_exclusive_entry(e)) return PTE_FAULT;
+  if (is_migration_entry(e)) return PTE_WAIT;
+  return -EFAULT;
+}
+
+/** The zero page is special and may be given to a device. */
+function is_zero_pfn(pfn: number): boolean {
+  return kernel.zero_pfn !== 0 && pfn === kernel.zero_pfn;
+}
+
+/** hmm_vma_handle_pte() without its faults, which are the caller's: as hmm_vma_handle_nonpresent(). */
+function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e: number): number {
+  const i = addr - range[HMM_RANGE_START];
+  if (pte_none(e)) {
+    if (hmm_pte_need_fault(range, pfns[i], 0) !== 0) return PTE_FAULT;
+    pfns[i] = 0;
+    return PTE_FILLED;
+  }
+  if (!pte_present(e)) return hmm_vma_handle_nonpresent(range, pfns, i, e);
+  const busy = pgmap_check(e);
+  if (busy !== 0) return busy;
+  const cpu_flags = leaf_cpu_flags(e, 0);
+  if (hmm_pte_need_fault(range, pfns[i], cpu_flags) !== 0) return PTE_FAULT;
+  // "Bypass devmap pte such as DAX page when all pfn requested flags(pfn_req_flags) are fulfilled." (4b42fb213678, v5.15)
+  if (pte_special(e) && !pte_devmap(e) && !is_zero_pfn(pte_pfn(e))) {
+    if (hmm_pte_need_fault(range, pfns[i], 0) !== 0) return -EFAULT;
+    pfns[i] = HMM_PFN_ERROR;
+    return PTE_FILLED;
+  }
+  pfns[i] = (pte_pfn(e) << HMM_PFN_SHIFT) | cpu_flags;
+  return PTE_FILLED;
+}
+
+// ---- Levels -------------------------------------------------------------------------------------------------
+
+/** The entries of one PTE table from addr to end. 0, or an error with LAST where to go on. No page-table lock. */
+function hmm_vma_walk_ptes(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  table: TablePtr,
+  addr: number,
+  end: number,
+): number {
+  // pte_offset_map() has been an RCU read-side section since v6.5 (0d940a9b270b).
+  if (config.hmm === HMM_V7_1) rcu_read_lock();
+  for (let a = addr; a < end; a++) {
+    const ptep: EntryPtr = table + (a & (geom.ptrs_per_table - 1));
+    const e = ptep_get(ptep);
+    const ret = hmm_vma_handle_pte(range, pfns, a, e);
+    if (ret === PTE_FILLED) continue;
+    if (config.hmm === HMM_V7_1) rcu_read_unlock();
+    range[HMM_RANGE_LAST] = a;
+    if (ret === PTE_WAIT) {
+      migration_entry_wait(READ_ONCE(vma + VMA.vm_mm), ptep);
+      return -EBUSY;
+    }
+    if (ret !== PTE_FAULT) return ret;
+    const required = hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], leaf_cpu_flags(e, 0));
+    return hmm_vma_fault(range, vma, a, a + 1, required);
+  }
+  if (config.hmm === HMM_V7_1) rcu_read_unlock();
+  return 0;
+}
+
+/** hmm_vma_walk_pmd() of one entry. */
+function hmm_vma_walk_pmd(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  pmdp: EntryPtr,
+  addr: number,
+  end: number,
+): number {
+  for (;;) {
+    const pmd = READ_ONCE(pmdp);
+    if (pmd === 0) return hmm_vma_walk_hole(range, pfns, vma, addr, end);
+    if (!pte_present(pmd)) {
+      const required = hmm_range_need_fault(range, pfns, addr, end, 0);
+      if (is_migration_entry(pmd)) {
+        if (required !== 0) {
+          range[HMM_RANGE_LAST] = addr;
+          migration_entry_wait(READ_ONCE(vma + VMA.vm_mm), pmdp);
+          return -EBUSY;
+        }
+        hmm_pfns_fill(range, pfns, addr, end, 0);
+        return 0;
+      }
+      if (required !== 0) return -EFAULT;
+      hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+      return 0;
+    }
+    if (!pmd_leaf(pmd)) return hmm_vma_walk_ptes(range, pfns, vma, pmd_page_table(pmd), addr, end);
+    // "No need to take pmd_lock here: even if some other thread is splitting the huge pmd we will get that event through
+    // mmu_notifier callback. So just read pmd value and check again it's a transparent huge or device mapping one"
+    const again = READ_ONCE(pmdp);
+    if (pmd_leaf(again)) return hmm_vma_handle_leaf(range, pfns, vma, addr, end, again, PMD_LEVEL);
+  }
+}
+
+/** hmm_vma_walk_pud() of one entry; with `pmdp_out[0]` the PMD table if the walk goes on below (result 1). */
+function hmm_vma_walk_pud(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  pudp: EntryPtr,
+  addr: number,
+  end: number,
+  out: LocalArray,
+): number {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const pud = READ_ONCE(pudp);
+  if (!pmd_leaf(pud) && pud !== 0 && pte_present(pud)) {
+    out[0] = pmd_page_table(pud);
+    return 1;
+  }
+  // pud_trans_huge_lock()
+  spin_lock(mm + MM.page_table_lock);
+  const locked = READ_ONCE(pudp);
+  if (locked === 0 || !pte_present(locked)) {
+    if (config.hmmUnlockHole || config.hmm !== HMM_V5_6) {
+      spin_unlock(mm + MM.page_table_lock);
+      return hmm_vma_walk_hole(range, pfns, vma, addr, end);
+    }
+    // v5.6 (kernel.md J49): the fault handler wants the lock that is held here.
+    const ret = hmm_vma_walk_hole(range, pfns, vma, addr, end);
+    spin_unlock(mm + MM.page_table_lock);
+    return ret;
+  }
+  spin_unlock(mm + MM.page_table_lock);
+  if (!pmd_leaf(locked)) {
+    out[0] = pmd_page_table(locked);
+    return 1;
+  }
+  return hmm_vma_handle_leaf(range, pfns, vma, addr, end, locked, PUD_LEVEL);
+}
+
+function table_entry(table: TablePtr, addr: number, level: number): EntryPtr {
+  return table + ((addr >> (level * geom.table_shift)) & (geom.ptrs_per_table - 1));
+}
+function stretch_end(addr: number, end: number, level: number): number {
+  const shift = level * geom.table_shift;
+  const boundary = ((addr >> shift) + 1) << shift;
+  return boundary < end ? boundary : end;
+}
+
+/** One stretch of an area from addr on: a table's entries, a leaf, or a hole; out[1] is its end. */
+function hmm_walk_stretch(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  addr: number,
+  end: number,
+  out: LocalArray,
+): number {
+  let table = pgd_table(READ_ONCE(vma + VMA.vm_mm));
+  for (let l = geom.levels - 1; l > PMD_LEVEL; l--) {
+    const entryp = table_entry(table, addr, l);
+    out[1] = stretch_end(addr, end, l);
+    if (l === PUD_LEVEL) {
+      const ret = hmm_vma_walk_pud(range, pfns, vma, entryp, addr, out[1], out);
+      if (ret !== 1) return ret;
+      table = out[0];
+    } else {
+      const e = READ_ONCE(entryp);
+      if (e === 0) return hmm_vma_walk_hole(range, pfns, vma, addr, out[1]);
+      table = pmd_page_table(e);
+    }
+  }
+  out[1] = stretch_end(addr, end, PMD_LEVEL);
+  if (geom.levels < 2) return hmm_vma_walk_ptes(range, pfns, vma, table, addr, out[1]);
+  return hmm_vma_walk_pmd(range, pfns, vma, table_entry(table, addr, PMD_LEVEL), addr, out[1]);
+}
+
+/** hmm_vma_walk_test(): areas whose frames are no business of a device. 0 walk it, 1 skipped, or an error. */
+function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
+  const refused = config.hmm === HMM_V7_1 ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
+  const flags = READ_ONCE(vma + VMA.vm_flags);
+  // Device-dax areas were VM_MIXEDMAP but vma_is_dax(), which v5.10 lets through.
+  const dax = READ_ONCE(vma + VMA.vm_file) !== 0;
+  const bad = dax ? flags & (VM_IO | VM_PFNMAP) : flags & refused;
+  if (bad === 0 && (flags & VM_READ) !== 0) return 0;
+  if (hmm_range_need_fault(range, pfns, addr, end, 0) !== 0) return -EFAULT;
+  hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+  return 1;
+}
+
+/** walk_page_range() of what is not yet done. */
+function hmm_walk_range(mm: Mm, range: LocalArray, pfns: LocalArray): number {
+  const out = localArray(2);
+  const end = range[HMM_RANGE_END];
+  let addr = range[HMM_RANGE_LAST];
+  while (addr < end) {
+    const vma = find_vma(mm, addr);
+    const vm_start = vma === 0 ? end : READ_ONCE(vma + VMA.vm_start);
+    let next = end;
+    let ret = 0;
+    if (vm_start > addr) {
+      if (vm_start < end) next = vm_start;
+      ret = hmm_vma_walk_hole(range, pfns, 0, addr, next);
+    } else {
+      const vm_end = READ_ONCE(vma + VMA.vm_end);
+      const stop = vm_end < end ? vm_end : end;
+      ret = hmm_vma_walk_test(range, pfns, vma, addr, stop);
+      if (ret === 1) {
+        next = stop;
+        ret = 0;
+      } else if (ret === 0) {
+        ret = hmm_walk_stretch(range, pfns, vma, addr, stop, out);
+        next = out[1];
+      }
+    }
+    if (ret !== 0) return ret;
+    addr = next;
+  }
+  return 0;
+}
+
+/**
+ * Fills pfns[] for the range, faulting where the flags ask for it. Caller holds mmap_lock for reading and has begun with
+ * mmu_interval_read_begin(); it must compare the sequence again, under its own lock, before it uses a frame. 0; -EBUSY: begin
+ * again; -EFAULT: an address that cannot be faulted; -EPERM: write access to a read-only area.
+ */
+export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): number {
+  range[HMM_RANGE_LAST] = range[HMM_RANGE_START];
+  for (;;) {
+    if (config.hmmCheckRetry && mmu_interval_check_retry(range[HMM_RANGE_NOTIFIER], range[HMM_RANGE_SEQ]))
+      return -EBUSY;
+    const ret = hmm_walk_range(mm, range, pfns);
+    // "When -EBUSY is returned the loop restarts with hmm_vma_walk.last set to an address that has not been stored in pfns."
+    if (ret !== -EBUSY) return ret;
+  }
+}
