@@ -438,8 +438,25 @@ const FINISHED: LinkedOp = {
   succ: [],
 };
 
+/** By the code of the thread; links share it between programs in which a thread is the same. */
+const compiled = new WeakMap<ThreadIr["blocks"], Map<number, ThreadCode>>();
+
 /** Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not. */
 export function compileThread(ir: ThreadIr, cpu: number = ir.cpu): ThreadCode {
+  let byCpu = compiled.get(ir.blocks);
+  if (byCpu === undefined) {
+    byCpu = new Map();
+    compiled.set(ir.blocks, byCpu);
+  }
+  let code = byCpu.get(cpu);
+  if (code === undefined) {
+    code = compile(ir, cpu);
+    byCpu.set(cpu, code);
+  }
+  return code.name === ir.name ? code : { ...code, name: ir.name };
+}
+
+function compile(ir: ThreadIr, cpu: number): ThreadCode {
   const alloc = allocate(ir);
   const emitter = new Emitter(ir, alloc, cpu);
   const regions = [emitter.region(0, 0, 0)];

@@ -24,9 +24,9 @@ import {
   type VisibleInstr,
   val,
 } from "./ir.ts";
-import type { LowFn, LowInstr } from "./lowered.ts";
+import type { ConstRef, LowFn } from "./lowered.ts";
 import { loadedModules, lowFunction, lowFunctionById, moduleAt } from "./modules.ts";
-import { type FlatInstr, mapTargets, mapTerminatorVal, mapVals } from "./operands.ts";
+import { copyWith, type FlatInstr, mapTargets, mapTerminatorVal } from "./operands.ts";
 import { compact, type FlatFn, optimise } from "./optimise.ts";
 import { sourcePath } from "./sources.ts";
 
@@ -51,7 +51,10 @@ export const ANY_CPU = -1;
 
 /** A function with its callees inlined, for one configuration. */
 interface Specialised extends FlatFn {
-  positions: Position[];
+  /** Positions 0.. are those of its source; then come those of inlined functions, `base` onwards, in order. */
+  ownPositions: readonly Position[];
+  inlined: { readonly base: number; readonly callee: Specialised; readonly call: PosId }[];
+  npositions: number;
   arrayParams: number;
   low: LowFn;
 }
@@ -105,6 +108,14 @@ export class Linker {
     );
   }
 
+  /** A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array parameters. */
+  function(run: EntryRef, cpu: number): { readonly ir: ThreadIr; readonly boundArrays: number } {
+    const low = findEntry(run);
+    const boundArrays = low.params.filter((k) => k === "array").length;
+    const ir = this.finish(low, low.name, null, cpu, false);
+    return { ir: { ...ir, params: ir.params.filter((_, p) => low.params[p] === "value") }, boundArrays };
+  }
+
   /** Every handler that the threads linked so far name, and those that these name. */
   handlers(): Record<string, ThreadIr> {
     const out: Record<string, ThreadIr> = {};
@@ -125,12 +136,16 @@ export class Linker {
     keepCpu: boolean,
   ): ThreadIr {
     const s = this.specialise(low);
+    const key = `${args === null ? "handler" : args.map((a) => a.imm).join()} ${keepCpu ? "any" : cpu}`;
+    const known = threadCache.get(s)?.get(key);
+    if (known !== undefined) return this.noteHandlers({ ...known, name, cpu });
     const fn: FlatFn = {
       nregs: s.nregs,
       regNames: [...s.regNames],
       params: args === null ? s.params : [],
       arrays: [...s.arrays],
-      fixedArrays: 0,
+      // A thread's arrays are its own; array parameters of a function stay the caller's.
+      fixedArrays: args === null ? s.arrayParams : 0,
       blocks: s.blocks.map((b) => ({
         instrs: keepCpu
           ? b.instrs
@@ -150,7 +165,18 @@ export class Linker {
     }
     optimise(fn);
     compact(fn);
-    const thread = toThread(fn, name, cpu, s.positions);
+    const thread = toThread(fn, name, cpu, s);
+    let threads = threadCache.get(s);
+    if (threads === undefined) {
+      threads = new Map();
+      threadCache.set(s, threads);
+    }
+    if (threads.size >= VARIANTS) threads.clear();
+    threads.set(key, thread);
+    return this.noteHandlers(thread);
+  }
+
+  private noteHandlers(thread: ThreadIr): ThreadIr {
     for (const b of thread.blocks)
       for (const i of b.instrs)
         if ((i.op === "call_rcu" || i.op === "smp_call_function") && i.handler !== "")
@@ -168,10 +194,7 @@ export class Linker {
     }
     this.stack.push(low.id);
     try {
-      const fn = fold(low);
-      this.inline(fn);
-      optimise(fn);
-      compact(fn);
+      const fn = this.build(low);
       this.done.set(low.id, fn);
       return fn;
     } finally {
@@ -179,8 +202,31 @@ export class Linker {
     }
   }
 
+  /** From the cache if a link before met the same constants, and the same again in all that is called; else anew. */
+  private build(low: LowFn): Specialised {
+    let variants = cache.get(low);
+    if (variants === undefined) {
+      variants = { refs: constRefs(low), list: [] };
+      cache.set(low, variants);
+    }
+    const constants = variants.refs.map((r) => constValue(low.file, r));
+    const folded = variants.list.find((v) => v.constants.every((c, i) => c === constants[i]));
+    // With equal constants the same calls are left, so it is enough to look at these.
+    if (folded?.callees.every((c) => this.specialise(c.low) === c) === true) return folded.fn;
+    const fn = fold(low, constants);
+    const callees = new Set<Specialised>();
+    this.inline(fn, callees);
+    // Once is enough here: the thread as a whole is optimised to the end.
+    optimise(fn, 1);
+    compact(fn);
+    if (folded !== undefined) variants.list.splice(variants.list.indexOf(folded), 1);
+    variants.list.push({ constants, callees: [...callees], fn });
+    if (variants.list.length > VARIANTS) variants.list.shift();
+    return fn;
+  }
+
   /** Replaces every call by a copy of the callee. */
-  private inline(fn: Specialised): void {
+  private inline(fn: Specialised, callees: Set<Specialised>): void {
     if (!fn.blocks.some((b) => b.instrs.some((i) => i.op === "call"))) return;
     const blocks = fn.blocks.map((b) => ({ instrs: [] as FlatInstr[], end: b.end }));
     fn.blocks.forEach((b, n) => {
@@ -193,7 +239,9 @@ export class Linker {
         const callee = lowFunctionById(i.callee);
         if (callee === undefined) throw new Error(`function ${i.callee} is not loaded`);
         const entry = blocks.length;
-        const copy = copyInto(fn, this.specialise(callee), i, current.instrs);
+        const body = this.specialise(callee);
+        callees.add(body);
+        const copy = copyInto(fn, body, i, current.instrs);
         const after = { instrs: [] as FlatInstr[], end: current.end };
         const exit = entry + copy.length;
         for (const c of copy) {
@@ -212,20 +260,54 @@ export class Linker {
   }
 }
 
+/** Functions of links before, by the constants that they were folded with. */
+interface Variants {
+  readonly refs: readonly ConstRef[];
+  readonly list: {
+    readonly constants: readonly number[];
+    readonly callees: readonly Specialised[];
+    readonly fn: Specialised;
+  }[];
+}
+const cache = new WeakMap<LowFn, Variants>();
+/** Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread only. */
+const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
+/** Variants kept per function; the oldest goes first. */
+const VARIANTS = 48;
+
+/** Every constant that the function reads, in the order in which `fold` takes their values. */
+function constRefs(low: LowFn): ConstRef[] {
+  const refs: ConstRef[] = [];
+  for (const a of low.arrays) if (a.size !== null) refs.push(a.size);
+  for (const b of low.blocks) for (const i of b.instrs) if (i.op === "ext") refs.push(i.ref);
+  return refs;
+}
+
 /** Lowered function with its constants in place, pruned of what this configuration does not run; calls still in it. */
-function fold(low: LowFn): Specialised {
+function fold(low: LowFn, constants: readonly number[]): Specialised {
+  let next = 0;
   const arrays = low.arrays.map((a) => {
     if (a.size === null) return { name: a.name, size: 0 };
-    const size = constValue(low.file, a.size);
+    const size = constants[next++];
     if (size < 1 || size > 4096) refuseAt(low.positions[0], "HF137", `${a.name} has ${size} words`);
     return { name: a.name, size };
   });
-  const arrayParams = low.params.filter((k) => k === "array").length;
   const blocks = low.blocks.map((b) => {
     const instrs: FlatInstr[] = [];
-    for (const i of b.instrs) foldInto(instrs, i, low, arrays);
+    for (const i of b.instrs) {
+      if (i.op === "ext") {
+        const value = constants[next++];
+        if (i.shiftCount && (value < 1 || value > 31))
+          refuseAt(low.positions[i.pos], "HF122", `the count is ${value}`);
+        instrs.push({ op: "mov", dst: i.dst, a: constant(value), pos: i.pos });
+      } else if (i.op === "azero") {
+        for (let e = 0; e < arrays[i.arr].size; e++)
+          instrs.push({ op: "aset", arr: i.arr, idx: constant(e), a: constant(0), pos: i.pos });
+      } else instrs.push(i);
+    }
     return { instrs, end: b.end };
   });
+  const arrayParams = low.params.filter((k) => k === "array").length;
   const fn: Specialised = {
     nregs: low.nregs,
     regNames: [...low.regNames],
@@ -233,29 +315,14 @@ function fold(low: LowFn): Specialised {
     arrays,
     fixedArrays: arrayParams,
     blocks: cleanCfg(blocks),
-    positions: [...low.positions],
+    ownPositions: low.positions,
+    inlined: [],
+    npositions: low.positions.length,
     arrayParams,
     low,
   };
-  optimise(fn, 3);
+  optimise(fn, 2);
   return fn;
-}
-
-function foldInto(
-  out: FlatInstr[],
-  i: LowInstr,
-  low: LowFn,
-  arrays: readonly { readonly size: number }[],
-): void {
-  if (i.op === "ext") {
-    const value = constValue(low.file, i.ref);
-    if (i.shiftCount && (value < 1 || value > 31))
-      refuseAt(low.positions[i.pos], "HF122", `the count is ${value}`);
-    out.push({ op: "mov", dst: i.dst, a: constant(value), pos: i.pos });
-  } else if (i.op === "azero") {
-    for (let e = 0; e < arrays[i.arr].size; e++)
-      out.push({ op: "aset", arr: i.arr, idx: constant(e), a: constant(0), pos: i.pos });
-  } else out.push(i);
 }
 
 /** Appends the callee's registers, arrays and positions to the caller; gives its blocks, renumbered except for targets. */
@@ -268,12 +335,13 @@ function copyInto(
   const regBase = caller.nregs;
   caller.nregs += callee.nregs;
   caller.regNames.push(...callee.regNames);
-  const posBase = caller.positions.length;
-  for (const p of callee.positions)
-    caller.positions.push({ ...p, parent: p.parent < 0 ? call.pos : p.parent + posBase });
+  // Positions are numbered as if the callee's had been copied here; they are written out once, for the thread.
+  const posBase = caller.npositions;
+  caller.inlined.push({ base: posBase, callee, call: call.pos });
+  caller.npositions += callee.npositions;
 
   const arr: number[] = [];
-  const place = caller.positions[call.pos];
+  const place = caller.ownPositions[call.pos];
   call.args.forEach((arg, n) => {
     if ((arg.k === "array") !== (callee.low.params[n] === "array"))
       refuseAt(
@@ -289,39 +357,81 @@ function copyInto(
     caller.arrays.push(callee.arrays[a]);
   }
   const map = (v: Val): Val => (v.reg < 0 ? v : val(v.reg + regBase, v.imm));
-  const pos = (p: PosId): PosId => p + posBase;
   return callee.blocks.map((b) => ({
-    instrs: b.instrs.map((original) => {
-      const i = mapVals(original, map);
-      const out = { ...i, pos: pos(i.pos) };
-      if ("dst" in out) out.dst += regBase;
-      if (out.op === "aget" || out.op === "aset") out.arr = arr[out.arr];
+    instrs: b.instrs.map((i) => {
+      const out = copyWith(i, map);
+      out.pos += posBase;
+      if (out.dst !== undefined) out.dst += regBase;
+      if (out.arr !== undefined) out.arr = arr[out.arr];
       return out as FlatInstr;
     }),
-    end: { ...mapTerminatorVal(b.end, map), pos: pos(b.end.pos) },
+    end: { ...mapTerminatorVal(b.end, map), pos: b.end.pos + posBase },
   }));
 }
 
-/** Plain data: positions that are not used are dropped. */
-function toThread(fn: FlatFn, name: string, cpu: number, positions: readonly Position[]): ThreadIr {
-  const number = new Map<PosId, PosId>();
+/** Position `p` of a specialised function: of its own source, or of what was inlined. */
+function lookUp(
+  fn: Specialised,
+  p: PosId,
+): { own: Position } | { callee: Specialised; pos: PosId; call: PosId } {
+  if (p < fn.ownPositions.length) return { own: fn.ownPositions[p] };
+  let lo = 0;
+  let hi = fn.inlined.length - 1;
+  while (lo < hi) {
+    const mid = (lo + hi + 1) >> 1;
+    if (fn.inlined[mid].base <= p) lo = mid;
+    else hi = mid - 1;
+  }
+  const { callee, base, call } = fn.inlined[lo];
+  return { callee, pos: p - base, call };
+}
+
+/** Writes out the positions that a thread uses, each with its chain of callers, and renumbers in place. */
+function writePositions(blocks: FlatFn["blocks"], from: Specialised): Position[] {
   const kept: Position[] = [];
+  const number = new Map<PosId, PosId>();
   const keep = (p: PosId): PosId => {
-    if (p < 0) return p;
-    const known = number.get(p);
-    if (known !== undefined) return known;
-    const parent = keep(positions[p].parent);
-    number.set(p, kept.length);
-    kept.push(parent === positions[p].parent ? positions[p] : { ...positions[p], parent });
-    return kept.length - 1;
+    let n = number.get(p);
+    if (n !== undefined) return n;
+    // Callers first: a chain always leads to smaller numbers.
+    let parent: PosId = -1;
+    let fn = from;
+    let at = p;
+    let offset = 0;
+    for (;;) {
+      const found = lookUp(fn, at);
+      if ("own" in found) {
+        n = kept.push(parent < 0 ? found.own : { ...found.own, parent }) - 1;
+        number.set(p, n);
+        return n;
+      }
+      parent = keep(offset + found.call);
+      offset += at - found.pos;
+      at = found.pos;
+      fn = found.callee;
+    }
   };
-  const blocks = fn.blocks.map((b) => ({
-    instrs: b.instrs.map((i) => {
+  for (const b of blocks) {
+    b.instrs = b.instrs.map((i) => {
+      const pos = keep(i.pos);
+      return pos === i.pos ? i : { ...i, pos };
+    });
+    b.end = { ...b.end, pos: keep(b.end.pos) };
+  }
+  return kept;
+}
+
+/** Plain data, calls gone. */
+function toThread(fn: FlatFn, name: string, cpu: number, from: Specialised): ThreadIr {
+  const positions = writePositions(fn.blocks, from);
+  const blocks = fn.blocks.map((b) => {
+    const instrs: (LocalInstr | VisibleInstr)[] = [];
+    for (const i of b.instrs) {
       if (i.op === "call") throw new Error("a call is left after linking");
-      return { ...i, pos: keep(i.pos) } as LocalInstr | VisibleInstr;
-    }),
-    end: { ...b.end, pos: keep(b.end.pos) },
-  }));
+      instrs.push(i);
+    }
+    return { instrs, end: b.end };
+  });
   return {
     name,
     cpu,
@@ -330,7 +440,7 @@ function toThread(fn: FlatFn, name: string, cpu: number, positions: readonly Pos
     arrays: fn.arrays,
     params: fn.params,
     blocks,
-    positions: kept,
+    positions,
   };
 }
 
@@ -366,6 +476,14 @@ function findEntry(run: EntryRef): LowFn {
 
 export function linkThread(spec: ThreadSpec, options: LinkOptions = {}): ThreadIr {
   return new Linker().thread(spec, options);
+}
+
+/** Links one function with what it calls, for compilation. @throws DialectError */
+export function linkFunction(
+  run: EntryRef,
+  cpu = 0,
+): { readonly ir: ThreadIr; readonly boundArrays: number } {
+  return new Linker().function(run, cpu);
 }
 
 export interface ProgramSpec {

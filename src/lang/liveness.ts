@@ -4,7 +4,7 @@
  * (its declaration zeroes all of them), which is what lets its frame words be shared and cleared.
  */
 
-import type { Terminator } from "./ir.ts";
+import type { Terminator, Val } from "./ir.ts";
 import { defOf, type FlatInstr, forEachTarget, forEachVal, terminatorVal } from "./operands.ts";
 
 export interface FlowGraph {
@@ -58,6 +58,8 @@ export class BitSet {
 /** Steps backwards through one block. */
 export class BlockWalker {
   readonly live: BitSet;
+  /** Everything that was taken out of `live` since `start`. */
+  readonly killed: BitSet;
   private readonly g: FlowGraph;
   /** Per array, elements written (by constant index) below this point with no read between; bit e for element e < 32. */
   private readonly written: Int32Array;
@@ -65,10 +67,12 @@ export class BlockWalker {
   constructor(g: FlowGraph) {
     this.g = g;
     this.live = new BitSet(g.nregs + g.arrays.length);
+    this.killed = new BitSet(g.nregs + g.arrays.length);
     this.written = new Int32Array(g.arrays.length);
   }
   start(liveOut: BitSet): void {
     this.live.copyFrom(liveOut);
+    this.killed.words.fill(0);
     this.written.fill(0);
   }
   terminator(t: Terminator): void {
@@ -77,7 +81,7 @@ export class BlockWalker {
   }
   instr(i: FlatInstr): void {
     const d = defOf(i);
-    if (d >= 0) this.live.delete(d);
+    if (d >= 0) this.kill(d);
     if (i.op === "aget") {
       this.live.add(this.g.nregs + i.arr);
       this.written[i.arr] = 0;
@@ -91,45 +95,62 @@ export class BlockWalker {
       const size = this.g.arrays[i.arr].size;
       if (size <= 32 && i.idx.imm >= 0 && i.idx.imm < size) {
         this.written[i.arr] |= 1 << i.idx.imm;
-        if (this.written[i.arr] === (size === 32 ? -1 : (1 << size) - 1))
-          this.live.delete(this.g.nregs + i.arr);
+        if (this.written[i.arr] === (size === 32 ? -1 : (1 << size) - 1)) this.kill(this.g.nregs + i.arr);
       }
     }
-    forEachVal(i, (v) => {
-      if (v.reg >= 0) this.live.add(v.reg);
-    });
+    forEachVal(i, this.use);
+  }
+  private readonly use = (v: Val): void => {
+    if (v.reg >= 0) this.live.add(v.reg);
+  };
+  private kill(x: number): void {
+    this.live.delete(x);
+    this.killed.add(x);
   }
 }
 
 /** Live-in set of every block. */
 export function liveIn(g: FlowGraph): BitSet[] {
   const size = g.nregs + g.arrays.length;
-  const sets = g.blocks.map(() => new BitSet(size));
-  const preds: number[][] = g.blocks.map(() => []);
-  g.blocks.forEach((b, i) => {
-    forEachTarget(b.end, (t) => {
-      preds[t].push(i);
-    });
-  });
+  const none = new BitSet(size);
   const walker = new BlockWalker(g);
-  const out = new BitSet(size);
-  const queued = new Uint8Array(g.blocks.length).fill(1);
-  const work = g.blocks.map((_, i) => i);
-  while (work.length > 0) {
-    // Popping the highest number first is close to post order, since blocks are numbered in reverse post order.
-    const n = work.pop() as number;
-    queued[n] = 0;
-    const block = g.blocks[n];
-    liveOutOf(block.end, sets, out);
-    walker.start(out);
+  // What a block does to a set is: in = gen | (out & ~kill). Walking it from nothing gives both.
+  const sets: BitSet[] = [];
+  const kills: BitSet[] = [];
+  for (const block of g.blocks) {
+    walker.start(none);
     walker.terminator(block.end);
     for (let k = block.instrs.length - 1; k >= 0; k--) walker.instr(block.instrs[k]);
-    if (sets[n].union(walker.live))
-      for (const p of preds[n])
-        if (queued[p] === 0) {
-          queued[p] = 1;
-          work.push(p);
-        }
+    const gen = new BitSet(size);
+    gen.copyFrom(walker.live);
+    sets.push(gen);
+    const kill = new BitSet(size);
+    kill.copyFrom(walker.killed);
+    kills.push(kill);
+  }
+  const flow = (into: Int32Array, kill: Int32Array, from: Int32Array): boolean => {
+    let changed = 0;
+    for (let w = 0; w < into.length; w++) {
+      const before = into[w];
+      const after = before | (from[w] & ~kill[w]);
+      changed |= before ^ after;
+      into[w] = after;
+    }
+    return changed !== 0;
+  };
+  // Blocks are numbered in reverse post order: backwards is the fast direction, and loops need few turns.
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (let n = g.blocks.length - 1; n >= 0; n--) {
+      const end = g.blocks[n].end;
+      const into = sets[n].words;
+      const kill = kills[n].words;
+      if (end.op === "jump") changed = flow(into, kill, sets[end.to].words) || changed;
+      else if (end.op === "branch") {
+        changed = flow(into, kill, sets[end.then].words) || changed;
+        changed = flow(into, kill, sets[end.else].words) || changed;
+      }
+    }
   }
   return sets;
 }

@@ -8,44 +8,58 @@ import type { CallInstr, LocalInstr, Reg, Terminator, Val, VisibleInstr } from "
 /** What the passes see: calls are opaque, and gone once a thread is linked. */
 export type FlatInstr = LocalInstr | VisibleInstr | CallInstr;
 
+/** An instruction seen as its fields, to be filled in. */
+export interface InstrFields {
+  pos: number;
+  dst?: Reg;
+  arr?: number;
+  addr?: Val;
+  a?: Val;
+  b?: Val;
+  idx?: Val;
+  pool?: Val;
+}
+
 /** Register that the instruction defines, or -1. */
 export function defOf(i: FlatInstr): Reg {
-  return "dst" in i ? i.dst : -1;
+  return (i as InstrFields).dst ?? -1;
 }
 
 /** Calls `f` on each operand, constants included. */
 export function forEachVal(i: FlatInstr, f: (v: Val) => void): void {
-  if ("addr" in i) f(i.addr);
-  if ("idx" in i) f(i.idx);
-  if ("pool" in i) f(i.pool);
-  if ("a" in i) f(i.a);
-  if ("b" in i) f(i.b);
+  // Reading an absent field is cheaper than asking for it: this is the innermost loop of every pass.
+  const x: InstrFields = i;
+  if (x.addr !== undefined) f(x.addr);
+  if (x.idx !== undefined) f(x.idx);
+  if (x.pool !== undefined) f(x.pool);
+  if (x.a !== undefined) f(x.a);
+  if (x.b !== undefined) f(x.b);
   if (i.op === "call") for (const arg of i.args) if (arg.k === "val") f(arg.val);
+}
+
+/** A copy with each operand replaced, for the caller to finish. */
+export function copyWith(i: FlatInstr, f: (v: Val) => Val): InstrFields {
+  const out: InstrFields = { ...i };
+  if (out.addr !== undefined) out.addr = f(out.addr);
+  if (out.idx !== undefined) out.idx = f(out.idx);
+  if (out.pool !== undefined) out.pool = f(out.pool);
+  if (out.a !== undefined) out.a = f(out.a);
+  if (out.b !== undefined) out.b = f(out.b);
+  if (i.op === "call")
+    return {
+      ...out,
+      args: i.args.map((arg) => (arg.k === "val" ? { k: "val", val: f(arg.val) } : arg)),
+    } as InstrFields;
+  return out;
 }
 
 /** The instruction with its operands replaced; the same object if none changes. */
 export function mapVals<I extends FlatInstr>(i: I, f: (v: Val) => Val): I {
-  if (i.op === "call")
-    return { ...i, args: i.args.map((arg) => (arg.k === "val" ? { k: "val", val: f(arg.val) } : arg)) };
-  const out: Record<string, Val> = {};
   let changed = false;
-  const one = (key: string, v: Val): void => {
-    const w = f(v);
-    if (w !== v) {
-      out[key] = w;
-      changed = true;
-    }
-  };
-  if ("addr" in i) one("addr", i.addr);
-  if ("idx" in i) one("idx", i.idx);
-  if ("pool" in i) one("pool", i.pool);
-  if ("a" in i) one("a", i.a);
-  if ("b" in i) one("b", i.b);
-  return changed ? { ...i, ...out } : i;
-}
-
-export function mapDef<I extends FlatInstr>(i: I, f: (r: Reg) => Reg): I {
-  return "dst" in i ? { ...i, dst: f(i.dst) } : i;
+  forEachVal(i, (v) => {
+    changed ||= f(v) !== v;
+  });
+  return changed ? (copyWith(i, f) as I) : i;
 }
 
 /** The operand of a terminator, if it has one. */
@@ -64,9 +78,12 @@ export function mapTerminatorVal(t: Terminator, f: (v: Val) => Val): Terminator 
 }
 
 export function mapTargets(t: Terminator, f: (block: number) => number): Terminator {
-  if (t.op === "jump") return { ...t, to: f(t.to) };
+  if (t.op === "jump") {
+    const to = f(t.to);
+    return to === t.to ? t : { op: "jump", to, pos: t.pos };
+  }
   // biome-ignore lint/suspicious/noThenProperty: the field is the IR's, and nothing awaits a terminator.
-  if (t.op === "branch") return { ...t, then: f(t.then), else: f(t.else) };
+  if (t.op === "branch") return { op: "branch", cond: t.cond, then: f(t.then), else: f(t.else), pos: t.pos };
   return t;
 }
 

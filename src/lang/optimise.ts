@@ -70,8 +70,10 @@ function resolve(v: Val, facts: Facts, strict: Facts): Val {
   return f.reg < 0 ? constant(f.imm + v.imm) : val(f.reg, (f.imm + v.imm) | 0);
 }
 
-function kill(facts: Facts, r: Reg): void {
+/** `mentioned` says which registers have ever been the value of a fact, so that the scan is rarely needed. */
+function kill(facts: Facts, r: Reg, mentioned: Uint8Array): void {
   facts.delete(r);
+  if (mentioned[r] === 0) return;
   for (const [k, v] of facts) if (v.reg === r) facts.delete(k);
 }
 
@@ -129,9 +131,11 @@ function strictRegs(fn: FlatFn, preds: readonly (readonly number[])[]): Uint8Arr
   return strict;
 }
 
-/** One round of propagation and folding. Leaves in `exits` what is known at the end of each block. */
-function propagate(fn: FlatFn, preds: readonly (readonly number[])[], exits: Facts[]): void {
+/** One round of propagation and folding. Leaves in `exits` what is known at the end of each block. True if it did anything. */
+function propagate(fn: FlatFn, preds: readonly (readonly number[])[], exits: Facts[]): boolean {
+  let changed = false;
   const isStrict = strictRegs(fn, preds);
+  const mentioned = new Uint8Array(fn.nregs);
   const strict: Facts = new Map();
   fn.blocks.forEach((block, n) => {
     let facts: Facts = new Map();
@@ -142,25 +146,39 @@ function propagate(fn: FlatFn, preds: readonly (readonly number[])[], exits: Fac
         else intersect(facts, exits[p]);
       });
     }
+    const look = (v: Val): Val => resolve(v, facts, strict);
     const out: FlatInstr[] = [];
     for (const original of block.instrs) {
-      const i = foldInstr(mapVals(original, (v) => resolve(v, facts, strict)));
+      const i = foldInstr(mapVals(original, look));
+      if (i !== original) changed = true;
       const d = defOf(i);
-      if (i.op === "mov" && i.a.reg === d && i.a.imm === 0) continue;
+      if (i.op === "mov" && i.a.reg === d && i.a.imm === 0) {
+        changed = true;
+        continue;
+      }
       if (d >= 0) {
-        kill(facts, d);
+        kill(facts, d, mentioned);
         if (i.op === "mov" && i.a.reg !== d) {
           if (isStrict[d] === 1 && (i.a.reg < 0 || isStrict[i.a.reg] === 1)) strict.set(d, i.a);
-          else facts.set(d, i.a);
+          else {
+            facts.set(d, i.a);
+            if (i.a.reg >= 0) mentioned[i.a.reg] = 1;
+          }
         }
       }
-      if (i.op === "assert" && i.a.reg < 0 && i.a.imm !== 0) continue;
+      if (i.op === "assert" && i.a.reg < 0 && i.a.imm !== 0) {
+        changed = true;
+        continue;
+      }
       out.push(i);
     }
     block.instrs = out;
-    block.end = mapTerminatorVal(block.end, (v) => resolve(v, facts, strict));
+    const end = mapTerminatorVal(block.end, look);
+    if (end !== block.end) changed = true;
+    block.end = end;
     exits[n] = facts;
   });
+  return changed;
 }
 
 /** Local instructions that cannot fail. */
@@ -180,6 +198,8 @@ function inRange(idx: Val, size: number): boolean {
 function threadJumps(fn: FlatFn, exits: readonly Facts[]): boolean {
   let changed = false;
   const none: Facts = new Map();
+  // Copied instructions are few: every register may be mentioned.
+  const mentioned = new Uint8Array(fn.nregs).fill(1);
   fn.blocks.forEach((p, n) => {
     if (p.end.op !== "jump") return;
     const j = fn.blocks[p.end.to];
@@ -189,7 +209,7 @@ function threadJumps(fn: FlatFn, exits: readonly Facts[]): boolean {
     for (const original of j.instrs) {
       const i = foldInstr(mapVals(original, (v) => resolve(v, facts, none)));
       const d = defOf(i);
-      kill(facts, d);
+      kill(facts, d, mentioned);
       if (i.op === "mov" && i.a.reg !== d) facts.set(d, i.a);
     }
     const cond = resolve(j.end.cond, facts, none);
@@ -270,22 +290,14 @@ function scalarArrays(fn: FlatFn): boolean {
 export function optimise(fn: FlatFn, rounds = 6): void {
   fn.blocks = cleanCfg(fn.blocks);
   for (let round = 0; round < rounds; round++) {
-    const before = size(fn);
     const scalars = scalarArrays(fn);
     const exits: Facts[] = [];
-    propagate(fn, predecessors(fn.blocks), exits);
+    const propagated = propagate(fn, predecessors(fn.blocks), exits);
     const threaded = threadJumps(fn, exits);
-    fn.blocks = cleanCfg(fn.blocks);
-    const dropped = dropDead(fn);
-    fn.blocks = cleanCfg(fn.blocks);
-    if (!scalars && !threaded && !dropped && size(fn) === before) break;
+    if (!scalars && !propagated && !threaded && round > 0) break;
+    if (propagated || threaded) fn.blocks = cleanCfg(fn.blocks);
+    if (dropDead(fn)) fn.blocks = cleanCfg(fn.blocks);
   }
-}
-
-function size(fn: FlatFn): number {
-  let n = fn.blocks.length;
-  for (const b of fn.blocks) n += b.instrs.length;
-  return n;
 }
 
 /** Renumbers registers and arrays so that only used ones remain; parameters come first, used or not. */
