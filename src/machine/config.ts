@@ -52,6 +52,7 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  longtermMigrates: 0,
   unlockedLongterm: 0,
   gupZeroPages: 0,
   fsdaxCheckEarly: 0,
@@ -398,6 +399,11 @@ export const KNOBS: readonly Knob[] = [
     values: onOff("v6.3", "-EINVAL (to v6.2)"),
   },
   {
+    name: "longtermMigrates",
+    title: "FOLL_LONGTERM moves pages out of ZONE_MOVABLE",
+    values: onOff("v5.13, d1e153fea2a8", "only out of CMA (to v5.12)"),
+  },
+  {
     name: "anonExclusive",
     title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
     values: onOff(
@@ -515,6 +521,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   hugetlbForce: 0,
   hugetlbDontneed: 1,
   fsdaxCheckEarly: 1,
+  longtermMigrates: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,

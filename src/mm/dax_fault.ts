@@ -11,10 +11,20 @@ import { config, geom } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_SIGBUS } from "./fault.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
-import { vm_page_prot, vma_pgoff } from "./mmap.ts";
 import { ADDRESS_SPACE, type AddressSpace, AS_FSDAX, VMA, type Vma } from "./mm_types.ts";
+import { vm_page_prot, vma_pgoff } from "./mmap.ts";
 import { get_page, pfn_to_page } from "./page.ts";
-import { _PAGE_DEVMAP, _PAGE_PSE, _PAGE_SPECIAL, type EntryPtr, PMD_LEVEL, PTE_LEVEL, pfn_pte, pte_mkdirty, set_pte_at } from "./pgtable.ts";
+import {
+  _PAGE_DEVMAP,
+  _PAGE_PSE,
+  _PAGE_SPECIAL,
+  type EntryPtr,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pfn_pte,
+  pte_mkdirty,
+  set_pte_at,
+} from "./pgtable.ts";
 import { page_add_rmap_pmd, page_add_rmap_pte } from "./rmap.ts";
 
 function dax_file(vma: Vma): AddressSpace {
@@ -41,18 +51,32 @@ function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, writ
 }
 
 /** dev_dax_huge_fault() and the file system's, for a leaf of `level`; VM_FAULT_FALLBACK: try a smaller one. */
-export function create_huge_dax(vma: Vma, addr: number, entryp: EntryPtr, level: number, flags: number): number {
+export function create_huge_dax(
+  vma: Vma,
+  addr: number,
+  entryp: EntryPtr,
+  level: number,
+  flags: number,
+): number {
   const file = dax_file(vma);
   if (READ_ONCE(file + ADDRESS_SPACE.alive) === 0) return VM_FAULT_SIGBUS;
   const shift = level * geom.table_shift;
   if (dax_align(file) > shift) return VM_FAULT_SIGBUS;
   if (dax_align(file) < shift) return VM_FAULT_FALLBACK;
   const start = addr - (addr & ((1 << shift) - 1));
-  if (start < READ_ONCE(vma + VMA.vm_start) || start + (1 << shift) > READ_ONCE(vma + VMA.vm_end)) return VM_FAULT_SIGBUS;
+  if (start < READ_ONCE(vma + VMA.vm_start) || start + (1 << shift) > READ_ONCE(vma + VMA.vm_end))
+    return VM_FAULT_SIGBUS;
   const pgoff = vma_pgoff(vma, start);
   if (pgoff + (1 << shift) > READ_ONCE(file + ADDRESS_SPACE.i_size)) return VM_FAULT_SIGBUS;
-  if (READ_ONCE(entryp) !== 0 && level === PMD_LEVEL && (READ_ONCE(entryp) & _PAGE_PSE) === 0) return VM_FAULT_FALLBACK;
-  insert_dax(vma, entryp, READ_ONCE(file + ADDRESS_SPACE.first_pfn) + pgoff, level, (flags & FAULT_FLAG_WRITE) !== 0);
+  if (READ_ONCE(entryp) !== 0 && level === PMD_LEVEL && (READ_ONCE(entryp) & _PAGE_PSE) === 0)
+    return VM_FAULT_FALLBACK;
+  insert_dax(
+    vma,
+    entryp,
+    READ_ONCE(file + ADDRESS_SPACE.first_pfn) + pgoff,
+    level,
+    (flags & FAULT_FLAG_WRITE) !== 0,
+  );
   return 0;
 }
 
@@ -63,7 +87,13 @@ export function dax_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: num
   if (dax_align(file) > 0) return VM_FAULT_SIGBUS;
   const pgoff = vma_pgoff(vma, addr);
   if (pgoff >= READ_ONCE(file + ADDRESS_SPACE.i_size)) return VM_FAULT_SIGBUS;
-  insert_dax(vma, ptep, READ_ONCE(file + ADDRESS_SPACE.first_pfn) + pgoff, PTE_LEVEL, (flags & FAULT_FLAG_WRITE) !== 0);
+  insert_dax(
+    vma,
+    ptep,
+    READ_ONCE(file + ADDRESS_SPACE.first_pfn) + pgoff,
+    PTE_LEVEL,
+    (flags & FAULT_FLAG_WRITE) !== 0,
+  );
   return 0;
 }
 /** The mapping belongs to a file system on a DAX device. */

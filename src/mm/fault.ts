@@ -16,14 +16,81 @@ import { do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, transhuge_vma_suitable
 import { maybe_mkwrite } from "./huge_split.ts";
 import { hugetlb_fault } from "./hugetlb.ts";
 import { lru_add_drain, lru_cache_add } from "./lru.ts";
-import { anon_vma_prepare, is_vm_hugetlb_page, vm_page_prot, vma_flags, vma_is_anonymous, vma_is_dax, vma_is_locked, vma_kind, vma_pgoff } from "./mmap.ts";
-import { type AddressSpace, ADDRESS_SPACE, AS_DEVDAX, AS_REGULAR, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
-import { compound_head, compound_order, get_page, nth_page, type Page, page_count, page_ref_count, PageAnon, PageAnonExclusive, PageFlag, PageHead, PG_lru, PG_mlocked, PG_swapcache, PG_uptodate, SetPageFlag } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
+import {
+  ADDRESS_SPACE,
+  type AddressSpace,
+  AS_DEVDAX,
+  AS_REGULAR,
+  MM,
+  type Mm,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
+import {
+  anon_vma_prepare,
+  is_vm_hugetlb_page,
+  vm_page_prot,
+  vma_flags,
+  vma_is_anonymous,
+  vma_is_dax,
+  vma_is_locked,
+  vma_kind,
+  vma_pgoff,
+} from "./mmap.ts";
+import {
+  compound_head,
+  compound_order,
+  get_page,
+  nth_page,
+  type Page,
+  PageAnon,
+  PageAnonExclusive,
+  PageFlag,
+  PageHead,
+  PG_lru,
+  PG_mlocked,
+  PG_swapcache,
+  PG_uptodate,
+  page_count,
+  page_ref_count,
+  page_to_pfn,
+  SetPageFlag,
+} from "./page.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
-import { _PAGE_SPECIAL, _PAGE_SWP_EXCLUSIVE, type EntryPtr, pfn_pte, pgtable_alloc, pgtable_lookup, PMD_LEVEL, pmd_leaf, PTE_LEVEL, pte_dirty, pte_mkdirty, pte_mkwrite, pte_mkyoung, pte_present, pte_write, set_pte_at, SWP_SWAP, swp_offset, swp_type } from "./pgtable.ts";
-import { page_to_pfn } from "./page.ts";
-import { folio_maybe_mapped_shared, page_add_anon_rmap, page_add_new_anon_rmap, page_add_rmap_pte, page_mapcount, page_move_anon_rmap, page_remove_rmap_pte, total_mapcount } from "./rmap.ts";
+import {
+  _PAGE_SPECIAL,
+  _PAGE_SWP_EXCLUSIVE,
+  type EntryPtr,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pfn_pte,
+  pgtable_alloc,
+  pgtable_lookup,
+  pmd_leaf,
+  pte_dirty,
+  pte_mkdirty,
+  pte_mkwrite,
+  pte_mkyoung,
+  pte_present,
+  pte_write,
+  SWP_SWAP,
+  set_pte_at,
+  swp_offset,
+  swp_type,
+} from "./pgtable.ts";
+import {
+  folio_maybe_mapped_shared,
+  page_add_anon_rmap,
+  page_add_new_anon_rmap,
+  page_add_rmap_pte,
+  page_mapcount,
+  page_move_anon_rmap,
+  page_remove_rmap_pte,
+  total_mapcount,
+} from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { lookup_swap_cache, swap_count, swap_free, swap_readpage, try_to_free_swap } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
@@ -31,6 +98,8 @@ import { vm_normal_page } from "./zap.ts";
 
 export const FAULT_FLAG_WRITE = 0x1;
 export const FAULT_FLAG_UNSHARE = 0x2;
+/** PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13). */
+export const FAULT_FLAG_PIN = 0x4;
 
 // vm_fault_t (include/linux/mm_types.h).
 export const VM_FAULT_OOM = 0x1;
@@ -53,9 +122,13 @@ function page_prot(vma: Vma): number {
   return vm_page_prot(vma, vma_wants_writenotify(vma));
 }
 
+/** What a fault may allocate. */
+export function fault_gfp(flags: number): number {
+  return (flags & FAULT_FLAG_PIN) !== 0 ? GFP_USER : GFP_HIGHUSER_MOVABLE;
+}
 /** A new page for the area, on its way to the LRU; 0 if memory is out. */
-function alloc_anon_page(): Page {
-  const page = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
+function alloc_anon_page(flags: number): Page {
+  const page = alloc_pages(fault_gfp(flags), 0, -1);
   if (page !== 0) SetPageFlag(page, PG_uptodate);
   return page;
 }
@@ -74,7 +147,7 @@ function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number
     set_pte_at(ptep, pfn_pte(kernel.zero_pfn, page_prot(vma)) | _PAGE_SPECIAL);
     return 0;
   }
-  const page = alloc_anon_page();
+  const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite(pte_mkdirty(pte));
@@ -92,7 +165,7 @@ function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flag
   const cached = page !== 0;
   if (cached) get_page(page);
   else {
-    page = alloc_anon_page();
+    page = alloc_anon_page(flags);
     if (page === 0) return VM_FAULT_OOM;
     swap_readpage(page, slot);
     lru_cache_add_vma(page, vma);
@@ -155,12 +228,12 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   const write = (flags & FAULT_FLAG_WRITE) !== 0;
   if (!write && do_fault_around(vma, addr, ptep)) return 0;
-  const page = filemap_get_page(mapping, vma_pgoff(vma, addr));
+  const page = filemap_get_page(mapping, vma_pgoff(vma, addr), fault_gfp(flags));
   if (page <= 0) return fault_error(page);
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if (write && (vma_flags(vma) & VM_SHARED) === 0) {
     anon_vma_prepare(vma);
-    const copy = alloc_anon_page();
+    const copy = alloc_anon_page(flags);
     if (copy === 0) {
       put_page(page);
       return VM_FAULT_OOM;
@@ -191,7 +264,7 @@ function wp_page_reuse(vma: Vma, ptep: EntryPtr, pte: number): number {
 /** wp_page_copy(): `old` is 0 for the zero page. Unsharing maps the copy read-only. */
 function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: number): number {
   anon_vma_prepare(vma);
-  const page = alloc_anon_page();
+  const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
   if (old !== 0) copy_highpage(page, old);
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
@@ -288,7 +361,10 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
   let level = pgtable_lookup(mm, addr, out);
   if (level > PMD_LEVEL) {
     if (pmd_leaf(READ_ONCE(out[0]))) return 0;
-    if (kind === AS_DEVDAX && READ_ONCE(READ_ONCE(vma + VMA.vm_file) + ADDRESS_SPACE.align) > geom.pmd_shift) {
+    if (
+      kind === AS_DEVDAX &&
+      READ_ONCE(READ_ONCE(vma + VMA.vm_file) + ADDRESS_SPACE.align) > geom.pmd_shift
+    ) {
       const pudp = pgtable_alloc(mm, addr, PMD_LEVEL + 1);
       if (pudp === 0) return VM_FAULT_OOM;
       return create_huge_dax(vma, addr, pudp, PMD_LEVEL + 1, flags);

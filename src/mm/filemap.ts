@@ -17,17 +17,17 @@ import {
   compound_head,
   PAGE,
   type Page,
-  page_address,
-  page_ref_add,
-  page_word,
   PageFlag,
   PG_dirty,
   PG_private,
   PG_swapbacked,
   PG_uptodate,
+  page_address,
+  page_ref_add,
+  page_word,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
+import { alloc_pages } from "./page_alloc.ts";
 import { put_page } from "./swap.ts";
 import { swap_free, swap_readpage } from "./swap_state.ts";
 
@@ -69,14 +69,14 @@ function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): vo
  * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in if need be. 0
  * behind the file's end, -1 if memory is out.
  */
-export function filemap_get_page(mapping: AddressSpace, index: number): Page {
+export function filemap_get_page(mapping: AddressSpace, index: number, gfp: number): Page {
   if (index < 0 || index >= READ_ONCE(mapping + ADDRESS_SPACE.i_size)) return 0;
   const entry = READ_ONCE(i_pages_slot(mapping, index));
   if (entry !== 0 && (entry & 1) === 0) {
     page_ref_add(compound_head(entry), 1);
     return entry;
   }
-  const page = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
+  const page = alloc_pages(gfp, 0, -1);
   if (page === 0) return -1;
   if ((entry & 1) !== 0) {
     swap_readpage(page, entry >> 1);
@@ -128,7 +128,11 @@ export function shmem_file_setup(size: number): AddressSpace {
 }
 /** The last area of the file is gone: a file without a name goes with it (iput(), evict()). */
 export function file_put(mapping: AddressSpace): void {
-  if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SHMEM) return;
+  if (
+    READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 ||
+    READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SHMEM
+  )
+    return;
   truncate_inode_pages(mapping, 0, READ_ONCE(mapping + ADDRESS_SPACE.i_size));
   kfree(READ_ONCE(mapping + ADDRESS_SPACE.i_pages));
   kfree(mapping);
@@ -136,5 +140,6 @@ export function file_put(mapping: AddressSpace): void {
 
 /** Copies a page's contents (copy_highpage()). */
 export function copy_highpage(to: Page, from: Page): void {
-  for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(to) + w, READ_ONCE(page_address(from) + w));
+  for (let w = 0; w < geom.page_words; w++)
+    WRITE_ONCE(page_address(to) + w, READ_ONCE(page_address(from) + w));
 }

@@ -9,24 +9,26 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
-import { lru_cache_add_vma, FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM, VM_FAULT_WRITE } from "./fault.ts";
+import {
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+  fault_gfp,
+  lru_cache_add_vma,
+  VM_FAULT_FALLBACK,
+  VM_FAULT_OOM,
+  VM_FAULT_WRITE,
+} from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
-import { anon_vma_prepare, EAGAIN, EBUSY, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
 import { MM, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { anon_vma_prepare, EAGAIN, EBUSY, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,
   nth_page,
   PAGE,
   type Page,
-  page_count,
-  page_ref_count,
-  page_ref_freeze,
-  page_ref_unfreeze,
-  page_to_pfn,
-  page_word,
   PageAnonExclusive,
   PageDirty,
   PageFlag,
@@ -39,13 +41,34 @@ import {
   PG_swapcache,
   PG_unevictable,
   PG_uptodate,
+  page_count,
+  page_ref_count,
+  page_ref_freeze,
+  page_ref_unfreeze,
+  page_to_pfn,
+  page_word,
   pfn_to_page,
   SetPageDirty,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
-import { _PAGE_SPECIAL, type EntryPtr, pfn_pmd, pte_mkdirty, pte_mkwrite, pte_mkyoung, pte_pfn, set_pmd_at } from "./pgtable.ts";
-import { page_add_new_anon_rmap, page_mapcount, page_move_anon_rmap, prep_compound_mapcounts, total_mapcount } from "./rmap.ts";
+import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
+import {
+  _PAGE_SPECIAL,
+  type EntryPtr,
+  pfn_pmd,
+  pte_mkdirty,
+  pte_mkwrite,
+  pte_mkyoung,
+  pte_pfn,
+  set_pmd_at,
+} from "./pgtable.ts";
+import {
+  page_add_new_anon_rmap,
+  page_mapcount,
+  page_move_anon_rmap,
+  prep_compound_mapcounts,
+  total_mapcount,
+} from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
@@ -84,8 +107,8 @@ function mm_get_huge_zero_page(mm: number): number {
 }
 
 /** Maps a fresh huge page (map_anon_folio_pmd()). */
-function map_anon_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr): number {
-  const page = alloc_hugepage(GFP_HIGHUSER_MOVABLE, -1);
+function map_anon_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, flags: number): number {
+  const page = alloc_hugepage(fault_gfp(flags), -1);
   if (page === 0) return VM_FAULT_FALLBACK;
   page_add_new_anon_rmap(page, vma, haddr);
   lru_cache_add_vma(page, vma);
@@ -99,7 +122,7 @@ function map_anon_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr): number {
 export function do_huge_pmd_anonymous_page(vma: Vma, addr: number, pmdp: EntryPtr, flags: number): number {
   const haddr = addr - (addr & ((1 << geom.pmd_shift) - 1));
   anon_vma_prepare(vma);
-  if ((flags & FAULT_FLAG_WRITE) !== 0) return map_anon_huge_page(vma, haddr, pmdp);
+  if ((flags & FAULT_FLAG_WRITE) !== 0) return map_anon_huge_page(vma, haddr, pmdp, flags);
   const zero = mm_get_huge_zero_page(READ_ONCE(vma + VMA.vm_mm));
   if (zero === 0) return VM_FAULT_OOM;
   const special = config.hugeZeroSpecial ? _PAGE_SPECIAL : 0;
@@ -125,7 +148,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
     if (config.hugeZeroWrite) {
       set_pmd_at(pmdp, 0);
       flush_tlb_range();
-      const ret = map_anon_huge_page(vma, haddr, pmdp);
+      const ret = map_anon_huge_page(vma, haddr, pmdp, flags);
       if ((ret & VM_FAULT_FALLBACK) === 0) return ret;
       set_pmd_at(pmdp, pmd);
     }

@@ -9,26 +9,28 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
-import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
-import { nth_page, type Page, page_ref_add, page_to_pfn, PageAnonExclusive } from "./page.ts";
+import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
+import { nth_page, type Page, PageAnonExclusive, page_ref_add, page_to_pfn } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SPECIAL,
   type EntryPtr,
   mk_table_entry,
+  PMD_LEVEL,
   pfn_pte,
   pgtable_lookup,
-  PMD_LEVEL,
+  pmd_mkinvalid,
   pte_alloc_one,
   pte_dirty,
   pte_mkdirty,
   pte_mkold,
   pte_mkwrite,
+  pte_pfn,
   pte_present,
-  pte_wrprotect,
   pte_write,
+  pte_wrprotect,
   pte_young,
   set_pmd_at,
   set_pte_at,
@@ -38,7 +40,6 @@ import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
-import { pmd_mkinvalid, pte_pfn } from "./pgtable.ts";
 
 /** maybe_mkwrite(): writable only if the area is. */
 export function maybe_mkwrite(pte: number, vma: Vma): number {

@@ -14,31 +14,57 @@ import { struct } from "../machine/struct.ts";
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./fault.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
+import {
+  ADDRESS_SPACE,
+  type AddressSpace,
+  MM,
+  type Mm,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
 import { anon_vma_prepare, vm_page_prot, vma_flags, vma_pgoff } from "./mmap.ts";
-import { ADDRESS_SPACE, type AddressSpace, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import {
   ClearPageFlag,
   compound_head,
   nth_page,
   PAGE,
   type Page,
-  page_address,
-  page_ref_add,
-  page_to_pfn,
-  page_word,
   PageAnon,
   PageAnonExclusive,
   PG_anon_exclusive,
   PG_hugetlb,
   PG_uptodate,
+  page_address,
+  page_ref_add,
+  page_to_pfn,
+  page_word,
   pfn_to_page,
-  set_page_count,
   SetPageFlag,
+  set_page_count,
 } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
-import { type EntryPtr, pfn_pmd, pgtable_alloc, PMD_LEVEL, pte_mkdirty, pte_mkyoung, pte_pfn, pte_present, pte_write, set_pte_at } from "./pgtable.ts";
-import { page_add_new_anon_rmap, page_add_rmap_pmd, page_mapcount, page_move_anon_rmap, page_remove_rmap_pmd } from "./rmap.ts";
+import {
+  type EntryPtr,
+  PMD_LEVEL,
+  pfn_pmd,
+  pgtable_alloc,
+  pte_mkdirty,
+  pte_mkyoung,
+  pte_pfn,
+  pte_present,
+  pte_write,
+  set_pte_at,
+} from "./pgtable.ts";
+import {
+  page_add_new_anon_rmap,
+  page_add_rmap_pmd,
+  page_mapcount,
+  page_move_anon_rmap,
+  page_remove_rmap_pmd,
+} from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 

@@ -13,19 +13,73 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { assert, localArray, READ_ONCE, smp_mb, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import { vma_wants_writenotify } from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
-import { vm_page_prot } from "./mmap.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import { ClearPageAnonExclusive, compound_head, get_page, type Page, page_address, page_maybe_dma_pinned, page_to_pfn, PageAnon, PageAnonExclusive, PageDirty, PageFlag, PageHead, PageHuge, pfn_to_page, PG_mlocked } from "./page.ts";
+import { vm_page_prot } from "./mmap.ts";
+import {
+  ClearPageAnonExclusive,
+  compound_head,
+  get_page,
+  type Page,
+  PageAnon,
+  PageAnonExclusive,
+  PageDirty,
+  PageFlag,
+  PageHead,
+  PageHuge,
+  PG_mlocked,
+  page_address,
+  page_maybe_dma_pinned,
+  page_to_pfn,
+  pfn_to_page,
+} from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
-import { _PAGE_SAVED_DIRTY, _PAGE_SPECIAL, type EntryPtr, mk_table_entry, pfn_pmd, pfn_pte, PMD_LEVEL, pte_alloc_one, PTE_LEVEL, pte_dirty, pte_mkdirty, pte_pfn, pte_write, ptep_get_and_clear, set_pte_at, SWP_MIGRATION_READ, SWP_MIGRATION_READ_EXCLUSIVE, SWP_MIGRATION_WRITE, swp_entry, swp_offset, swp_type } from "./pgtable.ts";
-import { page_add_anon_rmap, page_add_rmap_pmd, page_add_rmap_pte, page_mapped, page_move_anon_rmap, page_remove_rmap_pmd, page_remove_rmap_pte } from "./rmap.ts";
-import { RMAP_WALK_SIZE, rmap_walk_next, rmap_walk_start, RW_ADDR, RW_ENTRYP, RW_LEVEL, RW_VMA } from "./rmap_walk.ts";
+import {
+  _PAGE_SAVED_DIRTY,
+  _PAGE_SPECIAL,
+  type EntryPtr,
+  mk_table_entry,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pfn_pmd,
+  pfn_pte,
+  pte_alloc_one,
+  pte_dirty,
+  pte_mkdirty,
+  pte_pfn,
+  pte_write,
+  ptep_get_and_clear,
+  SWP_MIGRATION_READ,
+  SWP_MIGRATION_READ_EXCLUSIVE,
+  SWP_MIGRATION_WRITE,
+  set_pte_at,
+  swp_entry,
+  swp_offset,
+  swp_type,
+} from "./pgtable.ts";
+import {
+  page_add_anon_rmap,
+  page_add_rmap_pmd,
+  page_add_rmap_pte,
+  page_mapped,
+  page_move_anon_rmap,
+  page_remove_rmap_pmd,
+  page_remove_rmap_pte,
+} from "./rmap.ts";
+import {
+  RMAP_WALK_SIZE,
+  RW_ADDR,
+  RW_ENTRYP,
+  RW_LEVEL,
+  RW_VMA,
+  rmap_walk_next,
+  rmap_walk_start,
+} from "./rmap_walk.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
-import { vma_wants_writenotify } from "./fault.ts";
 
 const MIGRATION_DIRTY = _PAGE_SAVED_DIRTY;
 
@@ -117,7 +171,14 @@ function page_is_zero(page: Page): boolean {
 }
 
 /** remove_migration_pte(): maps `page` where the migration entry stands. */
-function remove_migration_entry(vma: Vma, entryp: EntryPtr, level: number, addr: number, page: Page, zero: boolean): void {
+function remove_migration_entry(
+  vma: Vma,
+  entryp: EntryPtr,
+  level: number,
+  addr: number,
+  page: Page,
+  zero: boolean,
+): void {
   const entry = READ_ONCE(entryp);
   const type = swp_type(entry);
   const prot = vm_page_prot(vma, vma_wants_writenotify(vma));
@@ -154,7 +215,14 @@ export function remove_migration_ptes(old: Page, fresh: Page, zero: boolean): vo
     const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
     spin_lock(mm + MM.page_table_lock);
     const pfn = swp_offset(READ_ONCE(walk[RW_ENTRYP]));
-    remove_migration_entry(vma, walk[RW_ENTRYP], walk[RW_LEVEL], walk[RW_ADDR], pfn_to_page(pfn + delta), zero);
+    remove_migration_entry(
+      vma,
+      walk[RW_ENTRYP],
+      walk[RW_LEVEL],
+      walk[RW_ADDR],
+      pfn_to_page(pfn + delta),
+      zero,
+    );
     spin_unlock(mm + MM.page_table_lock);
   }
 }

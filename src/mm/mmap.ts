@@ -11,7 +11,6 @@
 import { kernel } from "../machine/config.ts";
 import { assert, kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { split_huge_pmd_if_needed } from "./huge_split.ts";
-import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
 import {
   ADDRESS_SPACE,
   type AddressSpace,
@@ -31,6 +30,7 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import { PAGE_NONE, PAGE_READONLY, PAGE_SHARED } from "./pgtable.ts";
+import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
 
 /** Pools of kzalloc(). */
 export const POOL_VMA = 2;
@@ -250,8 +250,18 @@ function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number
  * mmap() at an address that is free: maps `len` pages of `file` (0: anonymous) from page `pgoff` on. `flags` are VM_*.
  * The error (negative) or 0.
  */
-export function do_mmap(mm: Mm, start: number, len: number, flags: number, file: AddressSpace, pgoff: number): number {
-  assert(find_vma(mm, start) === 0 || READ_ONCE(find_vma(mm, start) + VMA.vm_start) >= start + len, "mmap over an area");
+export function do_mmap(
+  mm: Mm,
+  start: number,
+  len: number,
+  flags: number,
+  file: AddressSpace,
+  pgoff: number,
+): number {
+  assert(
+    find_vma(mm, start) === 0 || READ_ONCE(find_vma(mm, start) + VMA.vm_start) >= start + len,
+    "mmap over an area",
+  );
   if (file !== 0) {
     const error = call_mmap(file, start, len, pgoff, flags);
     if (error !== 0) return error;

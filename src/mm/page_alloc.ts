@@ -13,19 +13,19 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { assert, kfree, memory_revive, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
-import { struct, type Ptr } from "../machine/struct.ts";
+import { type Ptr, struct } from "../machine/struct.ts";
 import {
   nth_page,
   PAGE,
   type Page,
-  page_address,
-  page_to_pfn,
-  page_word,
   PageFlag,
-  pfn_to_page,
   PG_buddy,
   PG_ZONE_MASK,
   PG_ZONE_SHIFT,
+  page_address,
+  page_to_pfn,
+  page_word,
+  pfn_to_page,
   prep_compound_page,
   set_page_count,
 } from "./page.ts";

@@ -12,7 +12,13 @@
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { atomic_add, atomic_add_negative, atomic_add_return, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  atomic_add,
+  atomic_add_negative,
+  atomic_add_return,
+  READ_ONCE,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { type Mm, VMA, type Vma } from "./mm_types.ts";
 import {
   ClearPageFlag,
@@ -22,11 +28,10 @@ import {
   ENTIRELY_MAPPED,
   nth_page,
   PAGE,
+  PAGE_MAPPING_ANON,
   type Page,
-  page_word,
   PageAnon,
   PageFlag,
-  PAGE_MAPPING_ANON,
   PageHead,
   PageHuge,
   PG_deferred_split,
@@ -34,6 +39,7 @@ import {
   PG_mlocked,
   PG_swapbacked,
   PG_unevictable,
+  page_word,
   SetPageAnonExclusive,
   SetPageFlag,
   TestClearPageFlag,

@@ -8,8 +8,16 @@
 import { geom, kernel } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import { compound_head, compound_nr, PAGE, type Page, page_to_pfn, page_word, PageAnon } from "./page.ts";
-import { pgtable_lookup, PMD_LEVEL, PTE_LEVEL, pte_pfn, pte_present, is_migration_entry, swp_offset } from "./pgtable.ts";
+import { compound_head, compound_nr, PAGE, type Page, PageAnon, page_to_pfn, page_word } from "./page.ts";
+import {
+  is_migration_entry,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pgtable_lookup,
+  pte_pfn,
+  pte_present,
+  swp_offset,
+} from "./pgtable.ts";
 
 /**
  *  word 0 mm, 1 vma   where the search stands

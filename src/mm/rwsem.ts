@@ -4,7 +4,16 @@
  */
 "use kernel";
 
-import { assert, atomic_dec, cmpxchg, READ_ONCE, smp_cond_load_acquire_eq, smp_cond_load_acquire_ne, smp_store_release, wake_up_var } from "../machine/primitives.ts";
+import {
+  assert,
+  atomic_dec,
+  cmpxchg,
+  READ_ONCE,
+  smp_cond_load_acquire_eq,
+  smp_cond_load_acquire_ne,
+  smp_store_release,
+  wake_up_var,
+} from "../machine/primitives.ts";
 
 const WRITER = -1;
 

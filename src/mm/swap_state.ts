@@ -15,11 +15,11 @@ import {
   get_page,
   PAGE,
   type Page,
-  page_address,
-  page_word,
   PageFlag,
   PG_dirty,
   PG_swapcache,
+  page_address,
+  page_word,
   SetPageDirty,
   SetPageFlag,
 } from "./page.ts";

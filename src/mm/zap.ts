@@ -10,11 +10,27 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { kfree, type LocalArray, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  kfree,
+  type LocalArray,
+  localArray,
+  READ_ONCE,
+  spin_lock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
-import { find_vma, is_vm_hugetlb_page, vma_is_anonymous } from "./mmap.ts";
 import { ADDRESS_SPACE, type AddressSpace, MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import { __tlb_remove_page, MMU_GATHER_SIZE, tlb_finish_mmu, tlb_flush_mmu, tlb_gather_mmu, tlb_remove_table, tlb_remove_tlb_entry } from "./mmu_gather.ts";
+import { find_vma, is_vm_hugetlb_page, vma_is_anonymous } from "./mmap.ts";
+import {
+  __tlb_remove_page,
+  MMU_GATHER_SIZE,
+  tlb_finish_mmu,
+  tlb_flush_mmu,
+  tlb_gather_mmu,
+  tlb_remove_table,
+  tlb_remove_tlb_entry,
+} from "./mmu_gather.ts";
 import { type Page, PageAnon, pfn_to_page } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
@@ -22,11 +38,12 @@ import {
   type EntryPtr,
   level_span,
   mk_table_entry,
+  PMD_LEVEL,
+  PTE_LEVEL,
   pgd_table,
   pgtable_lookup,
-  PMD_LEVEL,
   pmd_leaf,
-  PTE_LEVEL,
+  pmd_page_table,
   pte_devmap,
   pte_dirty,
   pte_pfn,
@@ -37,7 +54,6 @@ import {
   swp_offset,
   swp_type,
   type TablePtr,
-  pmd_page_table,
 } from "./pgtable.ts";
 import { page_remove_rmap_pmd, page_remove_rmap_pte } from "./rmap.ts";
 import { free_swap_and_cache } from "./swap_state.ts";
@@ -98,7 +114,7 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
     spin_lock(mm + MM.page_table_lock);
     let level = pgtable_lookup(mm, addr, out);
     const span = level_span(level);
-    let next = (addr - (addr & (span - 1))) + span;
+    let next = addr - (addr & (span - 1)) + span;
     if (next > end) next = end;
     let e = READ_ONCE(out[0]);
     if (level > PTE_LEVEL && e !== 0 && next - addr !== span) {
@@ -150,8 +166,17 @@ export function zap_vma_range(vma: Vma, start: number, end: number): void {
 }
 
 /** unmap_mapping_range(): every mapping of nr pages of a file from page `first` on; nr 0: to its end. */
-export function unmap_mapping_pages(mapping: AddressSpace, first: number, nr: number, even_cows: boolean): void {
-  for (let vma: Vma = READ_ONCE(mapping + ADDRESS_SPACE.i_mmap); vma !== 0; vma = READ_ONCE(vma + VMA.shared_next)) {
+export function unmap_mapping_pages(
+  mapping: AddressSpace,
+  first: number,
+  nr: number,
+  even_cows: boolean,
+): void {
+  for (
+    let vma: Vma = READ_ONCE(mapping + ADDRESS_SPACE.i_mmap);
+    vma !== 0;
+    vma = READ_ONCE(vma + VMA.shared_next)
+  ) {
     const vm_start = READ_ONCE(vma + VMA.vm_start);
     const pgoff = READ_ONCE(vma + VMA.vm_pgoff);
     let start = vm_start;

@@ -1,0 +1,351 @@
+/**
+ * Slow GUP (mm/gup.c): following page tables under their lock, faulting in what is missing, and the entry points of the
+ * get_user_pages and pin_user_pages families with their arguments' checks, partial results and errors.
+ *
+ *   mode            takes mmap_lock   FOLL_LONGTERM
+ *   plain, _remote  caller holds it   pin only
+ *   _unlocked       itself            -EINVAL
+ *   _fast           itself, if the walk without locks does not get everything; pin only
+ *
+ * What happens to long-term pins in movable memory is in gup_longterm.ts. Custom: the address space is an argument also of what
+ * acts on current->mm; no fatal signals, so no -EINTR; a fault never drops mmap_lock, so nothing is retried. Not covered: hwpoison,
+ * vsyscall page, FOLL_NUMA.
+ */
+"use kernel";
+
+import { config, geom, kernel } from "../machine/config.ts";
+import {
+  type LocalArray,
+  localArray,
+  READ_ONCE,
+  spin_lock,
+  spin_unlock,
+  ult,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
+import { vma_is_fsdax } from "./dax_fault.ts";
+import {
+  FAULT_FLAG_PIN,
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+  handle_mm_fault,
+  VM_FAULT_ERROR,
+  VM_FAULT_OOM,
+  VM_FAULT_WRITE,
+} from "./fault.ts";
+import {
+  FOLL_FAST_ONLY,
+  FOLL_FORCE,
+  FOLL_GET,
+  FOLL_LONGTERM,
+  FOLL_PIN,
+  FOLL_WRITE,
+  lockless_pages_from_mm,
+  try_grab_page,
+} from "./gup.ts";
+import { gup_longterm_locked } from "./gup_longterm.ts";
+import {
+  AS_REGULAR,
+  MM,
+  type Mm,
+  VM_IO,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
+import {
+  EFAULT,
+  EINVAL,
+  ENOMEM,
+  EOPNOTSUPP,
+  is_vm_hugetlb_page,
+  mmap_read_lock,
+  mmap_read_unlock,
+  vma_flags,
+  vma_is_anonymous,
+  vma_kind,
+  vma_lookup,
+} from "./mmap.ts";
+import { nth_page, type Page, PageAnon, PageAnonExclusive, PageDirty, pfn_to_page } from "./page.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
+import {
+  level_span,
+  PTE_LEVEL,
+  pgtable_lookup,
+  pte_devmap,
+  pte_dirty,
+  pte_pfn,
+  pte_present,
+  pte_protnone,
+  pte_write,
+} from "./pgtable.ts";
+import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
+
+/** The page was touched: accessed, and dirty if written (internal). */
+export const FOLL_TOUCH = 0x02;
+/** Fail instead of faulting (v5.16). */
+export const FOLL_NOFAULT = 0x100000;
+/** A forced write has broken COW (to v5.19, internal). */
+const FOLL_COW = 0x4000;
+
+/** The page must be unshared first (internal). */
+const EMLINK = 31;
+
+// ---- Following ----------------------------------------------------------------------------------------------
+
+/** gup_must_unshare() with an area. */
+function must_unshare(vma: Vma, flags: number, page: Page): boolean {
+  if (!config.anonExclusive || (flags & (FOLL_WRITE | FOLL_PIN)) !== FOLL_PIN) return false;
+  if (!PageAnon(page)) {
+    if (!config.unshareLongterm || (flags & FOLL_LONGTERM) === 0) return false;
+    return (vma_flags(vma) & VM_SHARED) === 0;
+  }
+  return !PageAnonExclusive(page);
+}
+
+/** can_follow_write_pte(), can_follow_write_pmd(): the entry will do for a write, perhaps a forced one. */
+function can_follow_write(vma: Vma, e: number, page: Page, flags: number): boolean {
+  if (pte_write(e)) return true;
+  if ((flags & FOLL_FORCE) === 0) return false;
+  // v5.10: a sticky flag of this call says that COW was broken, and the entry's dirty bit that it still is.
+  if (!config.anonExclusive) return (flags & FOLL_COW) !== 0 && pte_dirty(e);
+  if ((vma_flags(vma) & (VM_SHARED | VM_MAYWRITE)) !== VM_MAYWRITE || (vma_flags(vma) & VM_WRITE) !== 0)
+    return false;
+  return page !== 0 && PageAnon(page) && PageAnonExclusive(page);
+}
+
+/** The page behind a leaf entry for GUP: also zero pages and, while its pagemap lives, a device's. 0: none. */
+function gup_page_of(e: number, level: number, addr: number): Page {
+  const offset = addr & (level_span(level) - 1);
+  const pfn = pte_pfn(e) + offset;
+  const normal = vm_normal_page(e);
+  if (normal !== 0) return nth_page(normal, offset);
+  if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return pfn_to_page(pfn);
+  return pte_devmap(e) ? pfn_to_page(pfn) : 0;
+}
+
+/**
+ * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error: -EFAULT,
+ * -ENOMEM (count overflow), -EMLINK (unshare). out[1] is how many pages from addr on the entry maps.
+ */
+function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalArray): Page {
+  const level = pgtable_lookup(mm, addr, out);
+  const e = READ_ONCE(out[0]);
+  out[1] = level_span(level) - (addr & (level_span(level) - 1));
+  if (!pte_present(e)) return 0;
+  if (pte_protnone(e) && (flags & FOLL_FORCE) === 0) return 0;
+  const page = gup_page_of(e, level, addr);
+  if ((flags & FOLL_WRITE) !== 0 && !can_follow_write(vma, e, vm_normal_page(e) === 0 ? 0 : page, flags))
+    return 0;
+  if (page === 0) return -EFAULT;
+  if (!pte_write(e) && must_unshare(vma, flags, page)) return -EMLINK;
+  let pgmap = 0;
+  if (pte_devmap(e)) {
+    pgmap = get_dev_pagemap(pte_pfn(e), 0);
+    if (pgmap === 0) return -EFAULT;
+  }
+  const grabbed = try_grab_page(page, flags);
+  if (pgmap !== 0) put_dev_pagemap(pgmap);
+  if (!grabbed) return -ENOMEM;
+  if (level === PTE_LEVEL && (flags & FOLL_WRITE) !== 0 && !pte_dirty(e) && !PageDirty(page))
+    set_page_dirty(page);
+  return page;
+}
+
+// ---- Faulting in --------------------------------------------------------------------------------------------
+
+/** faultin_page(): 0, or -EFAULT or -ENOMEM; flags[0] may gain FOLL_COW. */
+function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare: boolean): number {
+  const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
+  if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
+  let fault_flags = (flags[0] & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
+  if (unshare) fault_flags = FAULT_FLAG_UNSHARE;
+  if ((flags[0] & FOLL_LONGTERM) !== 0 && config.longtermMigrates) fault_flags |= FAULT_FLAG_PIN;
+  const ret = handle_mm_fault(mm, vma, addr, fault_flags);
+  if ((ret & VM_FAULT_ERROR) !== 0) return (ret & VM_FAULT_OOM) !== 0 ? -ENOMEM : -EFAULT;
+  if ((ret & VM_FAULT_WRITE) !== 0 && (vma_flags(vma) & VM_WRITE) === 0) flags[0] = flags[0] | FOLL_COW;
+  return 0;
+}
+
+/** check_vma_flags(): 0 or the error. */
+function check_vma_flags(vma: Vma, flags: number): number {
+  const vm_flags = vma_flags(vma);
+  if ((vm_flags & (VM_IO | VM_PFNMAP)) !== 0) return -EFAULT;
+  if (config.fsdaxCheckEarly && (flags & FOLL_LONGTERM) !== 0 && vma_is_fsdax(vma)) return -EOPNOTSUPP;
+  if ((flags & FOLL_WRITE) !== 0) {
+    // writable_file_mapping_allowed(): the file system wants to see every write.
+    if (config.longtermFileCheck && (flags & (FOLL_PIN | FOLL_LONGTERM)) === (FOLL_PIN | FOLL_LONGTERM))
+      if (!vma_is_anonymous(vma) && vma_kind(vma) === AS_REGULAR && (vm_flags & VM_SHARED) !== 0)
+        return -EFAULT;
+    if ((vm_flags & VM_WRITE) === 0) {
+      if ((flags & FOLL_FORCE) === 0) return -EFAULT;
+      if (is_vm_hugetlb_page(vma) && !config.hugetlbForce) return -EFAULT;
+      if ((vm_flags & (VM_SHARED | VM_MAYWRITE)) !== VM_MAYWRITE) return -EFAULT;
+    }
+  } else if ((vm_flags & VM_READ) === 0) {
+    if ((flags & FOLL_FORCE) === 0 || (vm_flags & VM_MAYREAD) === 0) return -EFAULT;
+  }
+  return 0;
+}
+
+/** One page at addr: with its reference in pages[i], or the error. out[1]: pages that the same entry maps from there. */
+function gup_one(mm: Mm, vma: Vma, addr: number, flags: LocalArray, out: LocalArray): Page {
+  // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot be had.
+  for (let round = 0; round < 4; round++) {
+    spin_lock(mm + MM.page_table_lock);
+    const page = follow_page(mm, vma, addr, flags[0], out);
+    spin_unlock(mm + MM.page_table_lock);
+    if (page !== 0 && page !== -EMLINK) return page;
+    const error = faultin_page(mm, vma, addr, flags, page === -EMLINK);
+    if (error !== 0) return error;
+  }
+  return -EFAULT;
+}
+
+/**
+ * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
+ * not be had. The caller holds mmap_lock.
+ */
+export function __get_user_pages(
+  mm: Mm,
+  start: number,
+  nr: number,
+  gup_flags: number,
+  pages: LocalArray,
+  first: number,
+): number {
+  const flags = localArray(1);
+  const out = localArray(2);
+  flags[0] = gup_flags;
+  let i = 0;
+  let vma: Vma = 0;
+  while (i < nr) {
+    const addr = start + i;
+    if (vma === 0 || addr >= READ_ONCE(vma + VMA.vm_end)) {
+      vma = vma_lookup(mm, addr);
+      if (vma === 0) return i > 0 ? i : -EFAULT;
+      const error = check_vma_flags(vma, gup_flags);
+      if (error !== 0) return i > 0 ? i : error;
+    }
+    const page = gup_one(mm, vma, addr, flags, out);
+    if (page < 0) return i > 0 ? i : page;
+    pages[first + i] = page;
+    i++;
+    // v6.5 (57edfcfd3419): the rest of a large leaf is taken in one step, without looking at the entry again.
+    if (config.gupSlowBatch)
+      for (let n = 1; n < out[1] && i < nr && start + i < READ_ONCE(vma + VMA.vm_end); n++) {
+        const next = nth_page(page, n);
+        if (!try_grab_page(next, gup_flags)) return i;
+        pages[first + i] = next;
+        i++;
+      }
+  }
+  return i;
+}
+
+// ---- Entry points -------------------------------------------------------------------------------------------
+
+/** is_valid_gup_args(): the error or 0. `pin`: the caller is of the pin family. */
+function check_gup_args(flags: number, pin: boolean): number {
+  if ((flags & (FOLL_PIN | FOLL_GET)) !== 0) return -EINVAL;
+  if ((flags & FOLL_LONGTERM) !== 0 && !pin) return -EINVAL;
+  return 0;
+}
+/** mm_set_has_pinned_flag(): before looking at any page; fork reads it. */
+function mm_set_has_pinned(mm: Mm): void {
+  if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
+}
+function family(flags: number, pin: boolean): number {
+  return flags | FOLL_TOUCH | (pin ? FOLL_PIN : FOLL_GET);
+}
+
+/** get_user_pages(), pin_user_pages() and their _remote forms. The caller holds mmap_lock for reading. */
+export function gup_locked(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  pin: boolean,
+): number {
+  const error = check_gup_args(flags, pin);
+  if (error !== 0) return error;
+  if (nr === 0) return 0;
+  if (pin) mm_set_has_pinned(mm);
+  return gup_longterm_locked(mm, start, nr, family(flags, pin), pages, 0);
+}
+/** get_user_pages_unlocked(), pin_user_pages_unlocked(). */
+export function gup_unlocked(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  pin: boolean,
+): number {
+  const error = check_gup_args(flags, pin);
+  if (error !== 0) return error;
+  if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
+  if (pin) mm_set_has_pinned(mm);
+  mmap_read_lock(mm);
+  const ret = nr === 0 ? 0 : gup_longterm_locked(mm, start, nr, family(flags, pin), pages, 0);
+  mmap_read_unlock(mm);
+  return ret;
+}
+
+/** What no array holds: a request for as many pages as there are. */
+const UNBOUNDED = 1 << 20;
+
+/**
+ * internal_get_user_pages_fast(), gup_fast_fallback(): the number of pages taken, possibly fewer than asked, or the error if
+ * the first could not be had.
+ */
+function gup_fast_fallback(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
+  const pin = (flags & FOLL_PIN) !== 0;
+  if (pin) mm_set_has_pinned(mm);
+  const end = (start + nr) | 0;
+  if (start < 0 || end < start || ult(geom.task_size, end))
+    return (flags & FOLL_FAST_ONLY) !== 0 ? 0 : -EFAULT;
+  const got = lockless_pages_from_mm(mm, start, end, flags, pages);
+  if (got === nr || (flags & FOLL_FAST_ONLY) !== 0) return got;
+  // A request of no pages that got some (config.gupZeroPages) goes on with nr - got, which is huge as an unsigned number.
+  const rest = got > nr ? UNBOUNDED : nr - got;
+  mmap_read_lock(mm);
+  const ret = gup_longterm_locked(mm, start + got, rest, flags | FOLL_TOUCH, pages, got);
+  mmap_read_unlock(mm);
+  if (ret < 0) return got > 0 ? got : ret;
+  return got + ret;
+}
+
+/** get_user_pages_fast(), pin_user_pages_fast(). */
+export function gup_fast(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  pin: boolean,
+): number {
+  const error = check_gup_args(flags, pin);
+  if (error !== 0) return error;
+  return gup_fast_fallback(mm, start, nr, flags | (pin ? FOLL_PIN : FOLL_GET), pages);
+}
+/** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative but for arguments that are refused. */
+export function gup_fast_only(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  pin: boolean,
+): number {
+  const error = check_gup_args(flags, pin);
+  if (error !== 0) return error;
+  return gup_fast_fallback(mm, start, nr, flags | FOLL_FAST_ONLY | (pin ? FOLL_PIN : FOLL_GET), pages);
+}

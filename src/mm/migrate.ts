@@ -1,0 +1,140 @@
+/**
+ * Page migration (mm/migrate.c): one page to a new one, for move_pages(), long-term pins, soft offlining and memory
+ * offlining. The page's entries are replaced, its references compared with what is expected, its contents and state copied,
+ * and the entries restored on the new page, or on the old one if somebody else holds a reference (-EAGAIN).
+ *
+ * Custom: the new page is allocated here; batches, retries and page locks are left out: a reference that is not expected
+ * stays, since nothing else runs.
+ */
+"use kernel";
+
+import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { copy_highpage, i_pages_slot } from "./filemap.ts";
+import { alloc_hugepage } from "./huge_memory.ts";
+import { lru_add_drain } from "./lru.ts";
+import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
+import type { AddressSpace } from "./mm_types.ts";
+import {
+  ClearPageFlag,
+  compound_nr,
+  nth_page,
+  PAGE,
+  type Page,
+  PageAnon,
+  PageFlag,
+  PageHead,
+  PG_dirty,
+  PG_lru,
+  PG_mlocked,
+  PG_private,
+  PG_swapbacked,
+  PG_unevictable,
+  PG_uptodate,
+  page_count,
+  page_ref_add,
+  page_ref_sub,
+  page_word,
+  SetPageFlag,
+} from "./page.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER } from "./page_alloc.ts";
+import { page_mapped } from "./rmap.ts";
+import { put_page } from "./swap.ts";
+import { count_vm_event, count_vm_events, VM_EVENT } from "./vmstat.ts";
+
+export const MIGRATE_OK = 0;
+export const MIGRATE_EAGAIN = -11;
+export const MIGRATE_ENOMEM = -12;
+
+/** folio_expected_ref_count(), when no entry maps the page: page cache and buffers, and the caller's reference. */
+function expected_count(page: Page): number {
+  let n = 1;
+  if (!PageAnon(page) && READ_ONCE(page_word(page, PAGE.mapping)) !== 0) n += compound_nr(page);
+  if (PageFlag(page, PG_private)) n += 1;
+  return n;
+}
+
+function copy_flag(to: Page, from: Page, nr: number): void {
+  if (PageFlag(from, nr)) SetPageFlag(to, nr);
+}
+/** folio_migrate_mapping(), folio_migrate_flags(), folio_copy(): the new page takes the old one's place. */
+function move_to_new_page(fresh: Page, page: Page): void {
+  const nr = compound_nr(page);
+  for (let i = 0; i < nr; i++) copy_highpage(nth_page(fresh, i), nth_page(page, i));
+  const mapping: AddressSpace = READ_ONCE(page_word(page, PAGE.mapping));
+  WRITE_ONCE(page_word(fresh, PAGE.mapping), mapping);
+  WRITE_ONCE(page_word(fresh, PAGE.index), READ_ONCE(page_word(page, PAGE.index)));
+  copy_flag(fresh, page, PG_uptodate);
+  copy_flag(fresh, page, PG_dirty);
+  copy_flag(fresh, page, PG_swapbacked);
+  copy_flag(fresh, page, PG_mlocked);
+  copy_flag(fresh, page, PG_unevictable);
+  if (PageAnon(page) || mapping === 0) return;
+  WRITE_ONCE(i_pages_slot(mapping, READ_ONCE(page_word(page, PAGE.index))), fresh);
+  page_ref_add(fresh, nr);
+  page_ref_sub(page, nr);
+  if (PageFlag(page, PG_private)) {
+    ClearPageFlag(page, PG_private);
+    SetPageFlag(fresh, PG_private);
+    page_ref_add(fresh, 1);
+    page_ref_sub(page, 1);
+  }
+}
+
+/** unmap_and_move(): the caller holds one reference, and the page is off the LRU. */
+function unmap_and_move(page: Page, fresh: Page): number {
+  const unmapped = try_to_migrate(page, false);
+  if (!unmapped || page_mapped(page) || page_count(page) !== expected_count(page)) {
+    remove_migration_ptes(page, page, false);
+    return MIGRATE_EAGAIN;
+  }
+  move_to_new_page(fresh, page);
+  remove_migration_ptes(page, fresh, false);
+  // "The page is off the file or anonymous memory": it is freed as a page of nobody's.
+  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  SetPageFlag(fresh, PG_lru);
+  return MIGRATE_OK;
+}
+
+/** migrate_pages() of one page to a node (-1: any) with `gfp`. Counts pgmigrate_*. */
+export function migrate_page(page: Page, gfp: number, nid: number): number {
+  const large = PageHead(page);
+  const nr = compound_nr(page);
+  const fresh = large ? alloc_hugepage(gfp, nid) : alloc_pages(gfp, 0, nid);
+  if (fresh === 0) {
+    count_vm_events(VM_EVENT.pgmigrate_fail, nr);
+    return MIGRATE_ENOMEM;
+  }
+  const ret = unmap_and_move(page, fresh);
+  // The new page's first reference is the caller's of the kernel; the old page is the caller's here.
+  put_page(fresh);
+  if (ret === MIGRATE_OK) {
+    count_vm_events(VM_EVENT.pgmigrate_success, nr);
+    if (large) count_vm_event(VM_EVENT.thp_migration_success);
+  } else count_vm_events(VM_EVENT.pgmigrate_fail, nr);
+  return ret;
+}
+
+/** alloc_migration_target() for a long-term pin: out of ZONE_MOVABLE. */
+export function migrate_to_pinnable(page: Page): number {
+  return migrate_page(page, GFP_USER, -1);
+}
+/** Takes a page off the LRU for migration: false if it is not on it. The caller gets a reference. */
+export function isolate_lru_page(page: Page): boolean {
+  if (!PageFlag(page, PG_lru)) lru_add_drain();
+  if (!PageFlag(page, PG_lru)) return false;
+  ClearPageFlag(page, PG_lru);
+  page_ref_add(page, 1);
+  return true;
+}
+export function putback_lru_page(page: Page): void {
+  SetPageFlag(page, PG_lru);
+  put_page(page);
+}
+/** move_pages() of one page to a node: 0, or the error. */
+export function move_page_to_node(page: Page, nid: number): number {
+  if (!isolate_lru_page(page)) return -16;
+  const ret = migrate_page(page, GFP_HIGHUSER_MOVABLE, nid);
+  if (ret === MIGRATE_OK) put_page(page);
+  else putback_lru_page(page);
+  return ret;
+}
