@@ -128,6 +128,7 @@ function bootDevice(cell: HmmCell, knobs: KnobSettings): BootedScenario {
     levels: 1,
     max_pfn: 2,
     tables: 1,
+    dax: true,
   });
   const device = newDaxDevice("dax0.0", { start: 1, nr: 1, fsdax: cell.config.event === "fsdax-unbind" });
   bindDaxDevice(device);

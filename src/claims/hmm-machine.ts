@@ -26,6 +26,8 @@ export interface HmmMachineSpec {
   readonly vmemmap_shift?: number;
   readonly tables: number;
   readonly pgmaps?: number;
+  /** DAX devices can be faulted on. */
+  readonly dax?: boolean;
 }
 
 /** An address space with room for notifiers. */
@@ -55,7 +57,7 @@ export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
     tables,
     pgmaps,
   });
-  kernel.dax_srcu = allocStruct("dax_srcu", SRCU_STRUCT);
+  if (spec.dax) kernel.dax_srcu = allocStruct("dax_srcu", SRCU_STRUCT);
   return { mm: newMirroredMm() };
 }
 

@@ -76,7 +76,7 @@ export const HMM_PFN_ORDER_SHIFT = 4;
 export const HMM_PFN_SHIFT = 10;
 
 /** struct hmm_range as a thread-private array; pages [START, END), hmm_pfns[i] is for START + i. */
-export const HMM_RANGE_SIZE = 8;
+export const HMM_RANGE_SIZE = 11;
 export const HMM_RANGE_NOTIFIER = 0;
 export const HMM_RANGE_SEQ = 1;
 export const HMM_RANGE_START = 2;
@@ -86,9 +86,23 @@ export const HMM_RANGE_PFN_FLAGS_MASK = 5;
 export const HMM_RANGE_OWNER = 6;
 /** hmm_vma_walk.last: entries below it are results, the others still requests. */
 export const HMM_RANGE_LAST = 7;
+// Where the walk stopped: see WALK_FAULT.
+const STOP_VMA = 8;
+const STOP_END = 9;
+const STOP_ARG = 10;
 
 const NEED_FAULT = 1;
 const NEED_WRITE_FAULT = 2;
+
+/**
+ * What a walk function comes back with when the walk cannot go on by itself: something to fault in, or an entry to wait for.
+ * Custom: the kernel calls hmm_vma_fault() and migration_entry_wait() at these places; here the caller does it, after the walk has
+ * returned with its locks dropped as there, so that the fault handler is linked once.
+ */
+const WALK_FAULT = 1;
+const WALK_WAIT = 2;
+const WALK_BELOW = 3;
+const WALK_SKIPPED = 4;
 
 // ---- What is needed -----------------------------------------------------------------------------------------
 
@@ -118,14 +132,30 @@ function hmm_pfns_fill(range: LocalArray, pfns: LocalArray, addr: number, end: n
   for (let a = addr; a < end; a++) pfns[a - range[HMM_RANGE_START]] = v;
 }
 
-/** hmm_vma_fault(): faults [addr, end) in; never 0: the walk begins again at `addr`. */
-function hmm_vma_fault(range: LocalArray, vma: Vma, addr: number, end: number, required: number): number {
+/** The walk stops at `addr`, for hmm_vma_fault() to fault [addr, end) in. */
+function stop_to_fault(range: LocalArray, vma: Vma, addr: number, end: number, required: number): number {
   range[HMM_RANGE_LAST] = addr;
-  const write = (required & NEED_WRITE_FAULT) !== 0;
+  range[STOP_VMA] = vma;
+  range[STOP_END] = end;
+  range[STOP_ARG] = required;
+  return WALK_FAULT;
+}
+/** The walk stops at `addr`, for migration_entry_wait() of the entry at ptep. */
+function stop_to_wait(range: LocalArray, vma: Vma, addr: number, ptep: EntryPtr): number {
+  range[HMM_RANGE_LAST] = addr;
+  range[STOP_VMA] = vma;
+  range[STOP_ARG] = ptep;
+  return WALK_WAIT;
+}
+
+/** hmm_vma_fault(): faults in what the walk stopped at; never 0: the walk begins again there. */
+function hmm_vma_fault(range: LocalArray): number {
+  const vma: Vma = range[STOP_VMA];
+  const write = (range[STOP_ARG] & NEED_WRITE_FAULT) !== 0;
   if (write && (READ_ONCE(vma + VMA.vm_flags) & VM_WRITE) === 0) return -EPERM;
-  for (let a = addr; a < end; a++) {
+  for (let a = range[HMM_RANGE_LAST]; a < range[STOP_END]; a++) {
     const ret = handle_mm_fault(vma, a, write);
-    // Stub: the retried fault of v5.x sleeps in the handler; see J47 for what comes of it when it does not.
+    // Stub: a retried fault of v5.x sleeps in the handler; what comes of it when it does not is kernel.md J47.
     if (ret === VM_FAULT_RETRY) return -EBUSY;
     if ((ret & VM_FAULT_ERROR) !== 0) return -EFAULT;
   }
@@ -140,7 +170,7 @@ function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
     hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
     return 0;
   }
-  if (required !== 0) return hmm_vma_fault(range, vma, addr, end, required);
+  if (required !== 0) return stop_to_fault(range, vma, addr, end, required);
   hmm_pfns_fill(range, pfns, addr, end, 0);
   return 0;
 }
@@ -178,7 +208,7 @@ function hmm_vma_handle_leaf(
 ): number {
   const cpu_flags = leaf_cpu_flags(e, level);
   const required = hmm_range_need_fault(range, pfns, addr, end, cpu_flags);
-  if (required !== 0) return hmm_vma_fault(range, vma, addr, end, required);
+  if (required !== 0) return stop_to_fault(range, vma, addr, end, required);
   if (cpu_flags === 0) {
     hmm_pfns_fill(range, pfns, addr, end, 0);
     return 0;
@@ -278,13 +308,10 @@ function hmm_vma_walk_ptes(
     if (ret === PTE_FILLED) continue;
     if (config.hmm === HMM_V7_1) rcu_read_unlock();
     range[HMM_RANGE_LAST] = a;
-    if (ret === PTE_WAIT) {
-      migration_entry_wait(READ_ONCE(vma + VMA.vm_mm), ptep);
-      return -EBUSY;
-    }
+    if (ret === PTE_WAIT) return stop_to_wait(range, vma, a, ptep);
     if (ret !== PTE_FAULT) return ret;
     const required = hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], leaf_cpu_flags(e, 0));
-    return hmm_vma_fault(range, vma, a, a + 1, required);
+    return stop_to_fault(range, vma, a, a + 1, required);
   }
   if (config.hmm === HMM_V7_1) rcu_read_unlock();
   return 0;
@@ -305,11 +332,7 @@ function hmm_vma_walk_pmd(
     if (!pte_present(pmd)) {
       const required = hmm_range_need_fault(range, pfns, addr, end, 0);
       if (is_migration_entry(pmd)) {
-        if (required !== 0) {
-          range[HMM_RANGE_LAST] = addr;
-          migration_entry_wait(READ_ONCE(vma + VMA.vm_mm), pmdp);
-          return -EBUSY;
-        }
+        if (required !== 0) return stop_to_wait(range, vma, addr, pmdp);
         hmm_pfns_fill(range, pfns, addr, end, 0);
         return 0;
       }
@@ -325,7 +348,7 @@ function hmm_vma_walk_pmd(
   }
 }
 
-/** hmm_vma_walk_pud() of one entry; with `pmdp_out[0]` the PMD table if the walk goes on below (result 1). */
+/** hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. */
 function hmm_vma_walk_pud(
   range: LocalArray,
   pfns: LocalArray,
@@ -339,7 +362,7 @@ function hmm_vma_walk_pud(
   const pud = READ_ONCE(pudp);
   if (!pmd_leaf(pud) && pud !== 0 && pte_present(pud)) {
     out[0] = pmd_page_table(pud);
-    return 1;
+    return WALK_BELOW;
   }
   // pud_trans_huge_lock()
   spin_lock(mm + MM.page_table_lock);
@@ -349,15 +372,15 @@ function hmm_vma_walk_pud(
       spin_unlock(mm + MM.page_table_lock);
       return hmm_vma_walk_hole(range, pfns, vma, addr, end);
     }
-    // v5.6 (kernel.md J49): the fault handler wants the lock that is held here.
+    // v5.6 (kernel.md J49): the fault handler runs with the lock held, which it wants itself.
     const ret = hmm_vma_walk_hole(range, pfns, vma, addr, end);
-    spin_unlock(mm + MM.page_table_lock);
+    if (ret !== WALK_FAULT) spin_unlock(mm + MM.page_table_lock);
     return ret;
   }
   spin_unlock(mm + MM.page_table_lock);
   if (!pmd_leaf(locked)) {
     out[0] = pmd_page_table(locked);
-    return 1;
+    return WALK_BELOW;
   }
   return hmm_vma_handle_leaf(range, pfns, vma, addr, end, locked, PUD_LEVEL);
 }
@@ -386,7 +409,7 @@ function hmm_walk_stretch(
     out[1] = stretch_end(addr, end, l);
     if (l === PUD_LEVEL) {
       const ret = hmm_vma_walk_pud(range, pfns, vma, entryp, addr, out[1], out);
-      if (ret !== 1) return ret;
+      if (ret !== WALK_BELOW) return ret;
       table = out[0];
     } else {
       const e = READ_ONCE(entryp);
@@ -399,7 +422,7 @@ function hmm_walk_stretch(
   return hmm_vma_walk_pmd(range, pfns, vma, table_entry(table, addr, PMD_LEVEL), addr, out[1]);
 }
 
-/** hmm_vma_walk_test(): areas whose frames are no business of a device. 0 walk it, 1 skipped, or an error. */
+/** hmm_vma_walk_test(): areas whose frames are no business of a device. 0: walk it; WALK_SKIPPED; an error. */
 function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
   const refused = config.hmm === HMM_V7_1 ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
   const flags = READ_ONCE(vma + VMA.vm_flags);
@@ -409,7 +432,7 @@ function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
   if (bad === 0 && (flags & VM_READ) !== 0) return 0;
   if (hmm_range_need_fault(range, pfns, addr, end, 0) !== 0) return -EFAULT;
   hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
-  return 1;
+  return WALK_SKIPPED;
 }
 
 /** walk_page_range() of what is not yet done. */
@@ -429,7 +452,7 @@ function hmm_walk_range(mm: Mm, range: LocalArray, pfns: LocalArray): number {
       const vm_end = READ_ONCE(vma + VMA.vm_end);
       const stop = vm_end < end ? vm_end : end;
       ret = hmm_vma_walk_test(range, pfns, vma, addr, stop);
-      if (ret === 1) {
+      if (ret === WALK_SKIPPED) {
         next = stop;
         ret = 0;
       } else if (ret === 0) {
@@ -453,7 +476,12 @@ export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): nu
   for (;;) {
     if (config.hmmCheckRetry && mmu_interval_check_retry(range[HMM_RANGE_NOTIFIER], range[HMM_RANGE_SEQ]))
       return -EBUSY;
-    const ret = hmm_walk_range(mm, range, pfns);
+    let ret = hmm_walk_range(mm, range, pfns);
+    if (ret === WALK_FAULT) ret = hmm_vma_fault(range);
+    else if (ret === WALK_WAIT) {
+      migration_entry_wait(mm, range[STOP_ARG]);
+      ret = -EBUSY;
+    }
     // "When -EBUSY is returned the loop restarts with hmm_vma_walk.last set to an address that has not been stored in pfns."
     if (ret !== -EBUSY) return ret;
   }

@@ -213,7 +213,7 @@ export function handle_mm_fault(vma: Vma, addr: number, write: boolean): number 
   const ptep = mm_find_pte(mm, addr);
   const e = ptep === 0 ? 0 : ptep_get(ptep);
   if (pte_none(e)) {
-    if (READ_ONCE(vma + VMA.vm_private_data) !== 0) return dev_dax_fault(vma, addr);
+    if (kernel.dax_srcu && READ_ONCE(vma + VMA.vm_private_data) !== 0) return dev_dax_fault(vma, addr);
     return do_anonymous_page(vma, addr, write);
   }
   if (pte_present(e)) {
@@ -224,7 +224,8 @@ export function handle_mm_fault(vma: Vma, addr: number, write: boolean): number 
     migration_entry_wait(mm, ptep);
     return 0;
   }
-  if (is_device_private_entry(e)) return do_device_private(vma, addr, e);
-  if (is_device_exclusive_entry(e)) return remove_device_exclusive_entry(vma, addr, e);
+  if (kernel.device_private && is_device_private_entry(e)) return do_device_private(vma, addr, e);
+  if (kernel.device_private && is_device_exclusive_entry(e))
+    return remove_device_exclusive_entry(vma, addr, e);
   return VM_FAULT_SIGBUS;
 }
