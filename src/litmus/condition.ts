@@ -12,7 +12,7 @@ export interface Observed {
   /** The location or register of each slot. */
   readonly locs: readonly Loc[];
   readonly condition: Predicate;
-  readonly filter: Predicate;
+  readonly filter: Predicate | null;
   /** How many slots make up a state (those of the filter alone come after them). */
   readonly shown: number;
 }
@@ -55,7 +55,7 @@ export function observe(test: LoweredTest): Observed {
     locs,
     shown,
     condition: compile(test.file.condition, index, test),
-    filter: filter === null ? () => 1 : compile(filter, index, test),
+    filter: filter === null ? null : compile(filter, index, test),
   };
 }
 

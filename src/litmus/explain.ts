@@ -111,7 +111,7 @@ function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected |
     model: probe,
     observe: observed.slots,
     condition: () => (looked >= MAX_REJECTED ? 1 : 0),
-    filter: (v) => (observed.filter(v) === 0 ? 0 : observed.condition(v)),
+    filter: (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)),
     stopAt: "positive",
     timeout: 10_000,
   });

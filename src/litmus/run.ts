@@ -51,21 +51,24 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
   const observed = observe(test);
   const base = { test, observed, model: options.model.name };
   try {
-    const run = enumerate(test.program, {
-      model: options.model,
-      observe: observed.slots,
-      condition: observed.condition,
-      filter: observed.filter,
-      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
-      ...(options.unroll === undefined ? {} : { unroll: options.unroll }),
-      keepWitness: options.keepWitness ?? false,
-      ...(options.fast === true
-        ? { stopAt: test.file.quantifier === "forall" ? "negative" : "positive" }
-        : {}),
-    });
+    const ask = (stopAt?: "positive" | "negative"): EnumerateResult =>
+      enumerate(test.program, {
+        model: options.model,
+        observe: observed.slots,
+        condition: observed.condition,
+        ...(observed.filter === null ? {} : { filter: observed.filter }),
+        ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+        ...(options.unroll === undefined ? {} : { unroll: options.unroll }),
+        keepWitness: options.keepWitness ?? false,
+        ...(stopAt === undefined ? {} : { stopAt }),
+      });
+    const settles = test.file.quantifier === "forall" ? "negative" : "positive";
+    const run = ask(options.fast === true ? settles : undefined);
+    let verdict = verdictOf(run);
+    if (run.status === "gave-up" && verdict === null && options.fast !== true) verdict = reachability(ask, run);
     return {
       ...base,
-      verdict: verdictOf(run),
+      verdict,
       status: run.status,
       message: run.message,
       positive: run.positive,
@@ -100,4 +103,22 @@ function verdictOf(run: EnumerateResult): Verdict | null {
   if (run.positive > 0 && run.negative > 0) return "Sometimes";
   if (run.status === "gave-up") return null;
   return run.positive > 0 ? "Always" : "Never";
+}
+
+/**
+ * The verdict without the counts, by asking whether an execution of either kind can be reached at all: values decide
+ * early what need not be looked at. Null if that takes too long as well.
+ */
+function reachability(ask: (stopAt: "positive" | "negative") => EnumerateResult, partial: EnumerateResult): Verdict | null {
+  const reached = (kind: "positive" | "negative"): boolean | null => {
+    if (partial[kind] > 0) return true;
+    const r = ask(kind);
+    if (r[kind] > 0) return true;
+    return r.status === "gave-up" ? null : false;
+  };
+  const positive = reached("positive");
+  if (positive === null) return null;
+  if (!positive) return "Never";
+  const negative = reached("negative");
+  return negative === null ? null : negative ? "Sometimes" : "Always";
 }

@@ -22,8 +22,29 @@ export interface RandomOptions {
   readonly features?: readonly Feature[];
 }
 
-export type Feature = "plain" | "rmw" | "fence" | "lock" | "rcu" | "srcu" | "if" | "dep" | "pointer" | "order";
-const ALL: readonly Feature[] = ["plain", "rmw", "fence", "lock", "rcu", "srcu", "if", "dep", "pointer", "order"];
+export type Feature =
+  | "plain"
+  | "rmw"
+  | "fence"
+  | "lock"
+  | "rcu"
+  | "srcu"
+  | "if"
+  | "dep"
+  | "pointer"
+  | "order";
+const ALL: readonly Feature[] = [
+  "plain",
+  "rmw",
+  "fence",
+  "lock",
+  "rcu",
+  "srcu",
+  "if",
+  "dep",
+  "pointer",
+  "order",
+];
 
 export function randomLitmus(seed: number, options: RandomOptions = {}): string {
   const random = randomSource(seed);
@@ -40,7 +61,14 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
     const regs: string[] = [];
     let nreg = 0;
     let depth = 0;
-    const section = has("rcu") && random() < 0.4 ? "rcu" : has("srcu") && random() < 0.4 ? "srcu" : has("lock") && random() < 0.5 ? "lock" : "";
+    const section =
+      has("rcu") && random() < 0.4
+        ? "rcu"
+        : has("srcu") && random() < 0.4
+          ? "srcu"
+          : has("lock") && random() < 0.5
+            ? "lock"
+            : "";
     if (section === "rcu") lines.push("rcu_read_lock();");
     if (section === "srcu") lines.push("c = srcu_read_lock(ss);");
     if (section === "lock") lines.push("spin_lock(l);");
@@ -52,7 +80,8 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
       return r;
     };
     const value = (): string => {
-      if (has("dep") && regs.length > 0 && random() < 0.5) return pick([pick(regs), `${pick(regs)} ^ ${pick(regs)}`, `(${pick(regs)} & 0) + 1`]);
+      if (has("dep") && regs.length > 0 && random() < 0.5)
+        return pick([pick(regs), `${pick(regs)} ^ ${pick(regs)}`, `(${pick(regs)} & 0) + 1`]);
       return String(1 + Math.floor(random() * 2));
     };
     const statements = 2 + Math.floor(random() * 3);
@@ -60,7 +89,16 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
       const loc = pick(locs);
       const kind = random();
       if (has("fence") && kind < 0.2) {
-        lines.push(pick(["smp_mb();", "smp_wmb();", "smp_rmb();", "barrier();", "smp_mb__before_atomic();", "smp_mb__after_atomic();"]));
+        lines.push(
+          pick([
+            "smp_mb();",
+            "smp_wmb();",
+            "smp_rmb();",
+            "barrier();",
+            "smp_mb__before_atomic();",
+            "smp_mb__after_atomic();",
+          ]),
+        );
         continue;
       }
       if ((has("rcu") || has("srcu")) && section === "" && kind < 0.35) {
@@ -88,7 +126,10 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
         } else {
           const r = fresh();
           budget--;
-          lines.push(`${r} = rcu_dereference(*p);`, pick([`${fresh()} = READ_ONCE(*${r});`, `WRITE_ONCE(*${r}, 1);`, `${fresh()} = *${r};`]));
+          lines.push(
+            `${r} = rcu_dereference(*p);`,
+            pick([`${fresh()} = READ_ONCE(*${r});`, `WRITE_ONCE(*${r}, 1);`, `${fresh()} = *${r};`]),
+          );
         }
         continue;
       }
@@ -96,9 +137,21 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
       const ordered = has("order") && random() < 0.4;
       if (random() < 0.5) {
         const v = value();
-        lines.push(plain ? `*${loc} = ${v};` : ordered ? `smp_store_release(${loc}, ${v});` : `WRITE_ONCE(*${loc}, ${v});`);
+        lines.push(
+          plain
+            ? `*${loc} = ${v};`
+            : ordered
+              ? `smp_store_release(${loc}, ${v});`
+              : `WRITE_ONCE(*${loc}, ${v});`,
+        );
       } else {
-        lines.push(plain ? `${fresh()} = *${loc};` : ordered ? `${fresh()} = smp_load_acquire(${loc});` : `${fresh()} = READ_ONCE(*${loc});`);
+        lines.push(
+          plain
+            ? `${fresh()} = *${loc};`
+            : ordered
+              ? `${fresh()} = smp_load_acquire(${loc});`
+              : `${fresh()} = READ_ONCE(*${loc});`,
+        );
         if (has("if") && depth === 0 && random() < 0.5) {
           lines.push(`if (${regs[regs.length - 1]} ${pick(["==", "!="])} ${pick(["0", "1"])}) {`);
           depth++;
@@ -113,7 +166,9 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
     if (section === "srcu") lines.push("srcu_read_unlock(ss, c);");
     if (section === "lock") lines.push("spin_unlock(l);");
     if (lines.length === 0) lines.push("barrier();");
-    bodies.push(`P${t}(int *x, int *y, int **p, spinlock_t *l, struct srcu_struct *ss)\n{\n\t${lines.join("\n\t")}\n}\n`);
+    bodies.push(
+      `P${t}(int *x, int *y, int **p, spinlock_t *l, struct srcu_struct *ss)\n{\n\t${lines.join("\n\t")}\n}\n`,
+    );
   }
   const first = observed[0] ?? "x";
   return `C random${seed}\n\n{\np=x;\n}\n\n${bodies.join("\n")}\nlocations [${["x", "y", ...observed].join(";")}]\nexists (${first}=1)\n`;

@@ -102,6 +102,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     },
   );
   tally.stopAt = options.stopAt ?? null;
+  tally.unwanted = unwanted(options);
   tally.keepWitness = options.keepWitness ?? false;
   let status: EnumerateResult["status"] = "ok";
   let message = "";
@@ -151,6 +152,16 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     witness: tally.witness,
     counterWitness: tally.counterWitness,
   };
+}
+
+/** What the search may skip on values alone, or null if everything counts. */
+function unwanted(options: EnumerateOptions): Predicate | null {
+  const { filter, condition, stopAt } = options;
+  if (stopAt !== undefined) {
+    const other = stopAt === "positive" ? 0 : 1;
+    return (v) => (filter?.(v) === 0 || condition(v) === other ? 1 : 0);
+  }
+  return filter === undefined ? null : (v) => (filter(v) === 0 ? 1 : 0);
 }
 
 /** Constants that a path stores, by location; null where it stores something else. */

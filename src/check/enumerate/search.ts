@@ -221,7 +221,7 @@ export class Search {
   #product(li: number): boolean {
     if (!this.#boxable) return false;
     for (const t of this.#ties) if (Number.isNaN(this.values.of(t.thread, t.c.sym))) return false;
-    if (!this.#tied()) return true;
+    if (!this.#tied(li)) return true;
     const slots = this.#readSlots(li);
     const filter = this.tally.filter(slots);
     const holds = this.tally.condition(slots);
@@ -270,7 +270,7 @@ export class Search {
         if (src !== INIT) com.rf[src * W + (r >> 5)] |= 1 << (r & 31);
         for (let i = k; i < k + used; i++) this.#edge(com.fr, r, order[i]);
       }
-      if (r < 0 || this.#tied()) {
+      if (r < 0 || this.#tied(li)) {
         let good = true;
         if (!this.#safe && this.#counting === null && p.count >= 4 && k + used < p.count && k > 0) {
           this.tally.step();
@@ -349,7 +349,7 @@ export class Search {
       this.#pos[r] = pos;
       if (src !== INIT) com.rf[src * W + (r >> 5)] |= 1 << (r & 31);
       for (let i = pos; i < placed; i++) this.#edge(com.fr, r, order[i]);
-      if (this.#counting !== null || this.#tied()) this.#source(li, k + 1);
+      if (this.#counting !== null || this.#tied(li)) this.#source(li, k + 1);
       if (src !== INIT) com.rf[src * W + (r >> 5)] &= ~(1 << (r & 31));
       com.fr.fill(0, r * W, (r + 1) * W);
     }
@@ -410,9 +410,10 @@ export class Search {
 
   // ---- values ----------------------------------------------------------------------------------------------------
 
-  /** Whether no constraint of a path is violated yet. */
-  #tied(): boolean {
+  /** Whether no constraint of a path is violated yet, and the filter not either. `li`: locations before it are decided. */
+  #tied(li: number): boolean {
     if (this.#counting !== null) return true;
+    if (this.tally.unwanted !== null && this.tally.unwanted(this.#readSlots(li)) === 1) return false;
     for (const t of this.#ties) {
       const v = this.values.of(t.thread, t.c.sym);
       if (v >= UNDETERMINED) {
@@ -443,7 +444,7 @@ export class Search {
 
   #leaf(): void {
     this.tally.step();
-    if (!this.#tied()) return;
+    if (!this.#tied(this.#plans.length)) return;
     for (const w of this.#computed) if (this.values.write(w) === Number.POSITIVE_INFINITY) return;
     if (!this.#safe && !this.model.consistent(this.com)) return;
     const slots = this.#readSlots(this.#plans.length);

@@ -60,6 +60,8 @@ export class Tally {
   keepWitness = false;
   /** Stop at the first execution for or against the condition: reachability only, as herd7's -speedcheck fast. */
   stopAt: "positive" | "negative" | null = null;
+  /** Holds of executions that need not be looked at: the filter fails, or they are not of the kind to stop at. */
+  unwanted: Predicate | null = null;
   readonly #states = new Map<string, readonly number[]>();
   readonly #boxes: Box[] = [];
   #spread = false;

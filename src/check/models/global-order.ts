@@ -66,7 +66,7 @@ class GlobalOrder implements BoundModel {
     });
     this.staticFlags = [...flags];
     const srcu = c.paths.some((p) => p.events.some((e) => e.kind === "srcu-lock"));
-    this.#rcu = RcuLinks.of(c, srcu ? new SrcuMatcher(c) : null);
+    this.#rcu = RcuLinks.of(c, srcu ? new SrcuMatcher(c) : null, true);
   }
 
   consistent(com: Com): boolean {

@@ -160,7 +160,7 @@ export class BoundLkmm implements BoundModel {
       p.events.some((e) => e.kind === "srcu-lock" || e.kind === "srcu-unlock"),
     );
     this.srcu = srcu ? new SrcuMatcher(c) : null;
-    this.#links = RcuLinks.of(c, this.srcu);
+    this.#links = RcuLinks.of(c, this.srcu, false);
     this.rcu = this.#links?.order ?? null;
     if (this.srcu !== null && !this.srcu.needsValues) this.srcu.flags(c.newCom(), c, flags, null);
     this.plain = c.hasPlain ? new PlainAccesses(this) : null;
@@ -370,8 +370,10 @@ export class BoundLkmm implements BoundModel {
     for (let r = 0; r < n; r++) {
       const w2 = c.rmw[r];
       if (w2 < 0 || !isRead(c.events[r])) continue;
-      for (let w = 0; w < n; w++) {
-        if (hasBit(com.rf, W, w, r)) {
+      const column = r >> 5;
+      const bit = 1 << (r & 31);
+      for (let w = 0, k = column; w < n; w++, k += W) {
+        if ((com.rf[k] & bit) !== 0) {
           setBit(rmwSeq, W, w, w2);
           any = true;
         }

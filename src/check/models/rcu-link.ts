@@ -16,16 +16,21 @@ export class RcuLinks {
   readonly #before: Int32Array;
   readonly #after: Int32Array;
   readonly #row: Int32Array;
+  readonly #plain: boolean;
 
-  /** Null if there is no grace period, so that nothing can be violated. */
-  static of(c: Candidate, srcu: SrcuMatcher | null): RcuLinks | null {
+  /**
+   * Null if there is no grace period, so that nothing can be violated. `plain`: whether plain accesses are ordered like
+   * any others (SC, TSO) or take no part (LKMM).
+   */
+  static of(c: Candidate, srcu: SrcuMatcher | null, plain: boolean): RcuLinks | null {
     if (!c.paths.some((p) => p.events.some((e) => e.kind === "sync-rcu" || e.kind === "sync-srcu")))
       return null;
-    return new RcuLinks(c, srcu);
+    return new RcuLinks(c, srcu, plain);
   }
 
-  private constructor(c: Candidate, srcu: SrcuMatcher | null) {
+  private constructor(c: Candidate, srcu: SrcuMatcher | null, plain: boolean) {
     this.#c = c;
+    this.#plain = plain;
     this.#srcu = srcu;
     const items = rcuItems(c, srcu);
     this.order = new RcuOrder(items);
@@ -43,7 +48,7 @@ export class RcuLinks {
     const map = this.#c.nodeOf[thread];
     for (let e = 0; e < map.length; e++) {
       const node = map[e];
-      if (node >= 0 && !isPlain(this.#c.events[node]) && f(e)) setBit(out, this.#c.words, k, node);
+      if (node >= 0 && (this.#plain || !isPlain(this.#c.events[node])) && f(e)) setBit(out, this.#c.words, k, node);
     }
   }
 
