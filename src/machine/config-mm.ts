@@ -1,0 +1,180 @@
+/**
+ * The knobs of ordinary memory: faults, copy on write, fork, huge pages, swap, reverse map and slow GUP, by kernel version or
+ * commit; "observed" is what recordings of Debian's kernels 5.10, 6.1, 6.12 and 7.3 show. The part of config.ts's list that
+ * these subjects own, kept apart for length; the values of each version are in its presets.
+ */
+
+import type { Knob, KnobValue } from "./config.ts";
+
+const onOff = (on: string, off: string): readonly KnobValue[] => [
+  { value: 1, name: "on", title: on },
+  { value: 0, name: "off", title: off },
+];
+
+export const MM_KNOBS: readonly Knob[] = [
+  {
+    name: "swapinDirty",
+    title: "a page that is swapped in is dirty",
+    values: onOff("observed in v7.3", "it is clean (to v6.12)"),
+  },
+  {
+    name: "swapinWritable",
+    title: "a read fault maps an exclusive swapped page writable",
+    values: onOff("observed in v6.12", "it maps it read-only (to v6.1)"),
+  },
+  {
+    name: "splitUsesZeroPage",
+    title: "splitting a huge page maps the zero page for subpages of zeroes",
+    values: onOff("v6.12, b1f202060afe", "every subpage stays (to v6.11)"),
+  },
+  {
+    name: "migrationDirty",
+    title: "migration entries remember that the entry was dirty",
+    values: onOff("v6.1, 0d206b5d2e0d", "they do not (to v6.0)"),
+  },
+  {
+    name: "hugetlbForce",
+    title: "FOLL_FORCE may write to private hugetlb mappings",
+    values: onOff("to v5.19, and again observed in v7.3", "refused, -EFAULT (v6.0, 1d8d14641fd9)"),
+  },
+  {
+    name: "hugetlbNofault",
+    title: "FOLL_NOFAULT is obeyed in hugetlb areas",
+    values: onOff("v6.5, 5502ea44f5ad", "the page is faulted in (to v6.4)"),
+  },
+  {
+    name: "gupZeroPages",
+    title: "fast GUP of no pages walks on to the first entry that it must refuse",
+    values: onOff("all kernels: the loop tests its end after the step", "returns 0 at once"),
+  },
+  {
+    name: "hugetlbDontneed",
+    title: "MADV_DONTNEED works on hugetlb areas",
+    values: onOff("v5.18, 90e7e7f5ef3f", "-EINVAL (to v5.17)"),
+  },
+  {
+    name: "hugetlbDontneedRound",
+    title: "MADV_DONTNEED of a part of a hugetlb page is rounded down to nothing",
+    values: onOff("never observed", "-EINVAL"),
+  },
+  {
+    name: "hugetlbForkClean",
+    title: "fork maps the child's copy of a pinned hugetlb page clean",
+    values: onOff("observed in v6.12", "dirty (to v6.1)"),
+  },
+  {
+    name: "forkCopiesDevdax",
+    title: "fork copies the entries of shared device mappings",
+    values: onOff("never observed", "the child faults them in (all kernels)"),
+  },
+  {
+    name: "longtermFileCheck",
+    title: "FOLL_LONGTERM writes to pages of files that track dirtying are refused",
+    values: onOff("v6.5, 8ac268436e6d and a6e79df92e4a", "allowed (to v6.4)"),
+  },
+  {
+    name: "fsdaxCheckEarly",
+    title: "FOLL_LONGTERM on fsdax is refused before anything is pinned",
+    values: onOff("v5.12", "after pinning, what was pinned is released (to v5.11)"),
+  },
+  {
+    name: "unlockedLongterm",
+    title: "pin_user_pages_unlocked() takes FOLL_LONGTERM",
+    values: onOff("v6.3", "-EINVAL (to v6.2)"),
+  },
+  {
+    name: "longtermMigrates",
+    title: "FOLL_LONGTERM moves pages out of ZONE_MOVABLE",
+    values: onOff("v5.13, d1e153fea2a8", "only out of CMA (to v5.12)"),
+  },
+  {
+    name: "anonExclusive",
+    title: "PG_anon_exclusive decides reuse, sharing and read-only pins of anonymous pages",
+    values: onOff(
+      "v5.19, 6c287605fd56 and a7f226604170",
+      "the reference count decides (v5.9, 09854ba94c6a, to v5.18)",
+    ),
+  },
+  {
+    name: "unshareLongterm",
+    title: "read-only FOLL_LONGTERM pins in COW mappings break COW first",
+    values: onOff("v6.2, 84209e87c696", "the page that is found is pinned (to v6.1)"),
+  },
+  {
+    name: "zeroPagePins",
+    title: "FOLL_PIN of the zero page is counted",
+    values: onOff("counted (to v6.4)", "returned without a count (v6.5, c8070b787519, and v6.1.y)"),
+  },
+  {
+    name: "savedDirty",
+    title: "a write-protected entry keeps its dirty bit apart",
+    values: onOff("_PAGE_SAVED_DIRTY (x86, v6.6)", "in the hardware's dirty bit (to v6.5)"),
+  },
+  {
+    name: "splitKeepsDirty",
+    title: "the PTEs of a split huge PMD are dirty if that was",
+    values: onOff(
+      "observed in v6.12",
+      "only the page is (to v6.1; 0ccf7f168e17 was reverted by 624a2c94f5b7)",
+    ),
+  },
+  {
+    name: "doubleMap",
+    title: "PG_double_map: subpages of a compound page that is also mapped by a huge entry count one more",
+    values: onOff("to v6.1", "v6.2, cb67f4282bf9"),
+  },
+  {
+    name: "largeMapcount",
+    title: "large folios have _large_mapcount and _nr_pages_mapped",
+    values: onOff("v6.2, cb67f4282bf9, and v6.10, 05c5323b2a34", "they have not"),
+  },
+  {
+    name: "largeMmIds",
+    title: "large folios record which address spaces map them, so that a write fault can reuse them",
+    values: onOff("v6.15", "a write fault copies from a large folio (to v6.14)"),
+  },
+  {
+    name: "hugeZeroWrite",
+    title: "a write fault on the huge zero page allocates a huge page",
+    values: onOff("v6.13", "it splits the PMD (to v6.12)"),
+  },
+  {
+    name: "hugeZeroSpecial",
+    title: "the entry of the huge zero page is special",
+    values: onOff("v6.17", "it is not"),
+  },
+  {
+    name: "gupSlowBatch",
+    title: "slow GUP takes the references of a huge leaf at once",
+    values: onOff("v6.5", "one subpage at a time (to v6.4)"),
+  },
+  {
+    name: "mprotectUpgrade",
+    title: "mprotect() makes entries of exclusive anonymous pages writable at once",
+    values: [
+      { value: 0, name: "off", title: "the next write faults (to v6.0)" },
+      { value: 1, name: "dirty", title: "dirty PTEs only (v6.1, 64fe24a3e05e)" },
+      {
+        value: 2,
+        name: "on",
+        title: "clean PTEs and huge PMDs as well (v6.2, 6a56ccbcf6c6 and c27f479e4f5b)",
+      },
+    ],
+  },
+  {
+    name: "lruBatch",
+    title: "pages in a per-CPU batch on their way to the LRU",
+    values: [
+      { value: 15, name: "15", title: "PAGEVEC_SIZE (to v6.8)" },
+      { value: 31, name: "31", title: "v6.9, 9cecde80aae0" },
+    ],
+  },
+  {
+    name: "deviceDirty",
+    title: "set_page_dirty() marks device pages",
+    values: onOff(
+      "observed in v6.1 and later",
+      "the device's mapping has a set_page_dirty() that does nothing (v5.10)",
+    ),
+  },
+];
