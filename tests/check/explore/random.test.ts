@@ -12,7 +12,7 @@ import type { OracleModel } from "../oracle/interleave.ts";
 import { allWords, lower } from "../oracle/program.ts";
 
 const campaign = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 0);
-const runs = campaign > 0 ? campaign : 1200;
+const runs = campaign > 0 ? campaign : 1100; // for each model, and different ones
 const seed = Number(process.env["HOLDFAST_SEED"] ?? (campaign > 0 ? Date.now() | 0 : 20201209));
 const MAX_STATES = 1500;
 
@@ -24,7 +24,7 @@ afterAll(() => {
 });
 
 for (const model of ["sc", "tso"] satisfies OracleModel[]) {
-  test(`random programs under ${model.toUpperCase()} end as a brute-force interleaver says`, {
+  test(`${runs} random programs under ${model.toUpperCase()} end as a brute-force interleaver says`, {
     timeout: campaign > 0 ? 3_600_000 : 120_000,
   }, () => {
     let n = 0;
@@ -43,13 +43,13 @@ for (const model of ["sc", "tso"] satisfies OracleModel[]) {
         for (const k of [...r.oracle.errors, ...(r.oracle.livelock ? ["livelock"] : [])])
           tally.kinds.set(k, (tally.kinds.get(k) ?? 0) + 1);
       }),
-      { numRuns: runs, seed },
+      { numRuns: runs, seed: model === "sc" ? seed : ~seed },
     );
   });
 }
 
 test("the random programs are worth having", () => {
-  expect(tally.programs).toBeGreaterThan(runs); // of 2 * runs
+  expect(tally.programs).toBeGreaterThan(1.9 * runs); // of 2 * runs; the others were too big for the oracle
   expect(tally.holds).toBeGreaterThan(tally.programs / 5);
   for (const kind of [
     "use-after-free",

@@ -146,13 +146,7 @@ const LITMUS: readonly Classic[] = [
       [load(0, "y"), load(1, "x"), store("c", r(0)), store("d", r(1))],
     ],
     "a b c d",
-    ...pair(
-      holds(
-        ...Array.from({ length: 16 }, (_, i) => [...i.toString(2).padStart(4, "0")].join()).filter(
-          (t) => t !== "1,0,1,0",
-        ),
-      ),
-    ),
+    ...pair(holds(...tuples(4).filter((t) => t !== "1,0,1,0"))),
   ),
   litmus(
     "WRC: a read value that is passed on",
@@ -191,6 +185,11 @@ const LITMUS: readonly Classic[] = [
     ...pair(holds("2,0,0", "2,0,1", "2,0,2", "2,1,1", "2,1,2", "2,2,2")),
   ),
 ];
+
+/** Every tuple of n bits. */
+function tuples(n: number): string[] {
+  return Array.from({ length: 2 ** n }, (_, i) => [...i.toString(2).padStart(n, "0")].join());
+}
 
 function pair(e: Expected): [Expected, Expected] {
   return [e, e];
@@ -444,6 +443,23 @@ const RCU: readonly Classic[] = [
     },
     observe: ["x"],
     ...both(holds("1")),
+  },
+  {
+    // Not (a, b, c, d) = 0,0,0,0. The first CPU stores x before it reads f = 0, hence before the IPI is sent. If it takes the
+    // IPI before its load of z, x is visible before z is read, so c = 1 follows from b = 0; if after, y is visible
+    // before the IPI ends, so d = 1.
+    name: "an interrupt is taken at one point of a CPU's program, with all stores before it visible",
+    program: {
+      words: ["x", "y", "z", "f", "a", "b", "c", "d"],
+      threads: [
+        [store("x", 1), load(0, "f"), store("y", 1), load(1, "z"), store("a", r(0)), store("b", r(1))],
+        [store("z", 1), mb, load(0, "x"), store("c", r(0))],
+        [store("f", 1), { s: "ipi" }, load(0, "y"), store("d", r(0))],
+      ],
+    },
+    observe: ["a", "b", "c", "d"],
+    sc: holds(...tuples(4).filter((t) => !/^.,0,0,/.test(t))), // b = c = 0 is store buffering
+    tso: holds(...tuples(4).filter((t) => t !== "0,0,0,0")),
   },
   {
     name: "stores before call_rcu() are seen by the callback",
