@@ -8,7 +8,7 @@
  * pages instead of 64, which no path that is measured looks at.
  */
 
-import { geom, kernel, type KnobSettings, type PresetName } from "../machine/config.ts";
+import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
 import { mem } from "../machine/memory.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
@@ -60,7 +60,9 @@ export function bootPages(spec: PagesSpec): Pages {
   const { kind, nr } = spec;
   const leaf = leafPages(kind);
   if (nr < 1 || nr % Math.max(leaf, 512) !== 0 || nr > MAX_PAGES)
-    throw new RangeError(`${nr} pages: a range of ${kind} is a multiple of ${Math.max(leaf, 512)} up to ${MAX_PAGES}`);
+    throw new RangeError(
+      `${nr} pages: a range of ${kind} is a multiple of ${Math.max(leaf, 512)} up to ${MAX_PAGES}`,
+    );
   useSequentialHost();
   bootMachine({
     preset: spec.preset,

@@ -21,9 +21,12 @@ export class SizeError extends Error {}
 export function parseSize(what: string, text: string): number {
   const m = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
   if (m === null)
-    throw new SizeError(`${what} ${JSON.stringify(text)} is not a size; write a number with K, M, G or T, as in 2M or 1T`);
+    throw new SizeError(
+      `${what} ${JSON.stringify(text)} is not a size; write a number with K, M, G or T, as in 2M or 1T`,
+    );
   const bytes = Number(m[1]) * FACTORS[m[2].toLowerCase()];
-  if (!Number.isSafeInteger(bytes)) throw new SizeError(`${what} ${text} is not a whole number of bytes below 2^53`);
+  if (!Number.isSafeInteger(bytes))
+    throw new SizeError(`${what} ${text} is not a whole number of bytes below 2^53`);
   if (bytes === 0) throw new SizeError(`${what} must be more than 0`);
   return bytes;
 }

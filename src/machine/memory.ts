@@ -15,6 +15,17 @@ import { type MemoryImage, type MemRegion, type MemSymbol, POISON, describeAddre
 export let mem: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
 let top = 1;
+let provide = (words: number): Int32Array => new Int32Array(new SharedArrayBuffer(words * 4));
+
+/**
+ * Where `resetMemory` takes memory from: `words` zeroed words, shared. Compiled code (lang/wasm) needs memory of its own
+ * kind. Gives the provider that was in force, to be put back.
+ */
+export function setMemoryProvider(next: (words: number) => Int32Array): (words: number) => Int32Array {
+  const before = provide;
+  provide = next;
+  return before;
+}
 let symbols: MemSymbol[] = [];
 let regions: MemRegion[] = [];
 
@@ -22,7 +33,7 @@ let regions: MemRegion[] = [];
 export function resetMemory(words: number): void {
   if (!Number.isSafeInteger(words) || words < 16 || words > 2 ** 29)
     throw new RangeError(`memory size must be 16 to 2^29 words, not ${words}`);
-  mem = new Int32Array(new SharedArrayBuffer(words * 4));
+  mem = provide(words);
   top = 1;
   symbols = [];
   regions = [];
