@@ -7,6 +7,8 @@ import { buildProgram } from "../../src/lang/scenario.ts";
 import { ARCHITECTURES } from "../../src/machine/arch.ts";
 import { KNOBS } from "../../src/machine/config.ts";
 import { useSequentialHost } from "../../src/machine/host.ts";
+import type { Scenario } from "../../src/machine/scenario.ts";
+import { probe_remover, walker_never_gets } from "./fixtures/probe.ts";
 
 beforeEach(useSequentialHost);
 
@@ -93,6 +95,45 @@ describe("the cells", () => {
       for (const t of booted.threads) t.run(...(t.args ?? []));
       booted.finally?.run(...(booted.finally.args ?? []));
     }
+  });
+});
+
+describe("a cell that holds is not empty: under an unbind", () => {
+  /** The cell with its walker replaced by one that claims never to get n pages. */
+  async function neverGets(id: string, n: number): Promise<ExploreResult> {
+    const base = scenario(cell(`${id}/sc`));
+    const probed: Scenario = {
+      ...base,
+      module: new URL("./fixtures/probe.ts", import.meta.url).href,
+      boot: () => {
+        const threads = base
+          .boot()
+          .threads.map((t) =>
+            t.name === "remover"
+              ? { ...t, run: probe_remover }
+              : { ...t, run: walker_never_gets, args: [...(t.args ?? []).slice(0, 3), n] },
+          );
+        return { threads };
+      },
+    };
+    return explore(await buildProgram(probed), { model: "sc", shorten: false });
+  }
+
+  test.each([
+    ["ref-not-taken", 0],
+    ["ref-not-taken", 1],
+    ["ref-not-taken", 2],
+    ["ref-taken", 0],
+    ["ref-taken", 1],
+    ["ref-taken", 2],
+  ])("a walker of two pages, %s, can get %i of them", async (pgmapRef, n) => {
+    const result = await neverGets(`C5/arm64/device-dax/${pgmapRef}/percpu/v5.10/walker-pin/1x2`, n);
+    expect(result.error?.message).toMatch(/just that number of pages/);
+  });
+
+  test("it cannot get three", async () => {
+    const result = await neverGets("C5/arm64/device-dax/ref-not-taken/percpu/v5.10/walker-pin/1x2", 3);
+    expect(result.verdict).toBe("holds");
   });
 });
 
