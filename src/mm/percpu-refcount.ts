@@ -155,7 +155,10 @@ export function percpu_ref_switch_to_atomic_rcu(ref: PercpuRef): void {
   for (let cpu = 0; cpu < kernel.nr_cpus; cpu++) count = (count + READ_ONCE(counters + cpu)) | 0;
   atomic_add((count - PERCPU_COUNT_BIAS) | 0, percpu_ref_data_count(ref));
   // WARN_ONCE in the kernel: somebody has put more than was got.
-  assert_no_underflow(atomic_read(percpu_ref_data_count(ref)) > 0, "percpu ref is not above 0 after switching to atomic");
+  assert_no_underflow(
+    atomic_read(percpu_ref_data_count(ref)) > 0,
+    "percpu ref is not above 0 after switching to atomic",
+  );
   __percpu_ref_exit(ref);
   percpu_ref_put(ref);
 }
