@@ -162,8 +162,9 @@ function summary(m: MatrixResult, wall: number, workers: number): string {
   const { cells, knockouts } = m.output;
   const n = (v: Verdict): number => cells.filter((c) => c.verdict === v).length;
   const bounded = n("bounded") > 0 ? `, ${n("bounded")} stopped by a limit` : "";
+  const all = n("holds") + n("violated") + n("bounded");
   return (
-    `${count(n("holds") + n("violated") + n("bounded"))} cells: ${n("holds")} hold, ${n("violated")} violated${bounded}; ` +
+    `${count(all)} cell${all === 1 ? "" : "s"}: ${n("holds")} hold, ${n("violated")} violated${bounded}; ` +
     `${n("not-applicable")} not applicable; ${knockouts.filter((k) => k.verdict !== "not-applicable").length} knock-outs. ` +
     `${count(m.explorations)} distinct programs, ${count(m.states)} states, ${seconds(wall)} s on ${workers} workers.`
   );

@@ -6,6 +6,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
+import { registerLitmus } from "./litmus.ts";
 import { decimal, delay, integer, model } from "./options.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
@@ -119,6 +120,7 @@ export function buildProgram(version: string): Command {
   declareClaims(program);
   declareCheck(program);
   declareRun(program);
+  registerLitmus(program);
   declareList(program);
   program.addHelpText(
     "after",
