@@ -116,7 +116,7 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
 }
 
 export function newMachine(p: Prepared, instances: number, model: Model): Machine {
-  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.groupOf, p.end);
+  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end);
   if (m.total > MAX_THREADS[model])
     throw new CapacityError(
       "handlers",
@@ -162,18 +162,22 @@ function emptyResult(model: Model, reason: string): ExploreResult {
   };
 }
 
+const IDENTIFYING: ReadonlySet<string> = new Set([
+  "cpu",
+  "spin_lock",
+  "spin_trylock",
+  "synchronize_rcu",
+  "smp_call_function",
+  "call_rcu",
+]);
+
 /** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
 function symmetricGroups(threads: readonly ThreadIr[]): number[] {
   const seen = new Map<string, number>();
   return threads.map((t, i) => {
     const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));
     // These leave a trace of who the thread is: its number, or a bit that others hold for it.
-    if (
-      ops.some(
-        (op) => op === "cpu" || op === "synchronize_rcu" || op === "smp_call_function" || op === "call_rcu",
-      )
-    )
-      return i;
+    if (ops.some((op) => IDENTIFYING.has(op))) return i;
     const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
     const first = seen.get(key);
     if (first !== undefined) return first;

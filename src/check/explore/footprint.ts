@@ -67,6 +67,7 @@ class Analysis {
   readonly program: Program;
   readonly memory: (ValueSet | undefined)[];
   private readonly growth: Uint8Array;
+  private readonly origin: number;
   readonly regionOf: Int32Array;
   anywhere: ValueSet = NEVER;
   changed = false;
@@ -77,8 +78,9 @@ class Analysis {
   constructor(program: Program, regionOf: Int32Array) {
     this.program = program;
     this.regionOf = regionOf;
-    this.memory = new Array(program.memory.words.length);
-    this.growth = new Uint8Array(program.memory.words.length);
+    this.origin = program.memory.origin ?? 0;
+    this.memory = new Array(memorySize(program));
+    this.growth = new Uint8Array(this.memory.length);
   }
 
   run(threads: readonly ThreadIr[]): void {
@@ -98,7 +100,7 @@ class Analysis {
 
   private known(addr: number): ValueSet {
     const v = this.memory[addr];
-    return v === undefined ? singleton(this.program.memory.words[addr]) : v;
+    return v === undefined ? singleton(this.program.memory.words[addr - this.origin] ?? 0) : v;
   }
 
   private load(addr: ValueSet): ValueSet {
@@ -388,9 +390,14 @@ function narrow(regs: ValueSet[], v: Val, s: ValueSet): void {
   regs[v.reg] = s === null || v.imm === 0 ? s : setOf(s.map((x) => evalBin("sub", x, v.imm)));
 }
 
+/** Addresses that memory has room for, from 0 on. */
+export function memorySize(program: Program): number {
+  return (program.memory.origin ?? 0) + program.memory.words.length;
+}
+
 /** Region index of every address of the image, or -1. */
 export function regionMap(program: Program): Int32Array {
-  const map = new Int32Array(program.memory.words.length).fill(-1);
+  const map = new Int32Array(memorySize(program)).fill(-1);
   program.memory.regions.forEach((r, k) => {
     map.fill(k, r.base, r.base + r.words);
   });
@@ -410,7 +417,7 @@ export function computeFootprints(program: Program): Footprints {
   });
   analysis.run([...unique.values()]); // an array: it is gone through until nothing changes
 
-  const size = program.memory.words.length;
+  const size = memorySize(program);
   const locOfAddr = new Int32Array(size).fill(-1);
   const locOfRegion = new Int32Array(program.memory.regions.length).fill(-1);
   const locOfHandler = new Map<string, number>();
@@ -545,6 +552,7 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array): 
       setBit(r, FP_IPI);
       return;
     case "call_rcu":
+      setBit(w, FP_PUSH);
       setBit(r, FP_GP);
       setBit(w, shape.locOfHandler.get(i.handler) ?? -1);
       return;

@@ -20,7 +20,7 @@ import type { Cont, ThreadCode } from "../../lang/emit.ts";
 import { evalRmw, type Program, type RmwFn, type Val, type VisibleInstr } from "../../lang/ir.ts";
 import { POISON } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
-import { regionMap } from "./footprint.ts";
+import { memorySize, regionMap } from "./footprint.ts";
 
 export type Model = "sc" | "tso";
 
@@ -217,8 +217,9 @@ export class Machine {
   readonly tso: boolean;
   /** The working state. */
   readonly s: Int32Array;
-  /** Words of memory. */
+  /** Addresses from `origin` to below `n` are memory. */
   readonly n: number;
+  readonly origin: number;
   readonly regionOf: Int32Array;
   /** Ordinary threads; the rest are handler instances. */
   readonly ordinary: number;
@@ -233,8 +234,6 @@ export class Machine {
   readonly frame: Int32Array;
   readonly own: Int32Array;
   readonly length: Int32Array;
-  /** What a thread writes into a lock that it takes: members of a symmetric group write the same. */
-  readonly lockOwner: Int32Array;
   /** What went wrong in the last step that gave false. */
   error: StepError | null = null;
   private readonly locks = new Map<number, number>();
@@ -245,12 +244,12 @@ export class Machine {
     handlers: ReadonlyMap<string, ThreadCode>,
     instances: number,
     model: Model,
-    groupOf: readonly number[],
     end: ThreadCode | null,
   ) {
     this.program = program;
     this.tso = model === "tso";
-    this.n = program.memory.words.length;
+    this.origin = Math.max(1, program.memory.origin ?? 0);
+    this.n = memorySize(program);
     this.regionOf = regionMap(program);
     const decoded = codes.map(decode);
     const names = program.threads.map((t) => t.name);
@@ -287,14 +286,14 @@ export class Machine {
       at += this.length[t];
     }
     this.s = new Int32Array(at);
-    this.lockOwner = Int32Array.from({ length: decoded.length }, (_, t) => 1 + (groupOf[t] ?? t));
   }
 
   /** Puts the initial state into `s` and runs every thread to its first visible operation. False: error in that. */
   boot(): boolean {
     const s = this.s;
     s.fill(0);
-    for (let i = 0; i < this.n; i++) s[i] = this.program.memory.words[i];
+    const { words, origin } = this.program.memory;
+    for (let i = 0; i < words.length; i++) s[(origin ?? 0) + i] = words[i];
     this.program.memory.regions.forEach((r, k) => {
       s[this.n + k] = r.live ? 1 : 0;
     });
@@ -302,15 +301,43 @@ export class Machine {
     return true;
   }
 
-  /** Runs the end-of-run thread alone, from the final state that `s` holds. Leaves `s` as it found it. */
+  /**
+   * Runs the end-of-run thread alone, from the final state that `s` holds, once for each way to take its choices.
+   * Leaves `s` as it found it.
+   */
   runLast(): boolean {
-    const t = this.last;
-    if (t < 0) return true;
+    if (this.last < 0) return true;
     const saved = this.s.slice();
+    // The choices taken, and how many there were at each: counted up like an odometer.
+    const taken: number[] = [];
+    const sizes: number[] = [];
+    for (;;) {
+      const ok = this.runLastOnce(taken, sizes);
+      this.s.set(saved);
+      if (!ok) return false;
+      while (taken.length > 0 && taken[taken.length - 1] + 1 >= sizes[taken.length - 1]) {
+        taken.pop();
+        sizes.pop();
+      }
+      if (taken.length === 0) return true;
+      taken[taken.length - 1]++;
+    }
+  }
+
+  private runLastOnce(taken: number[], sizes: number[]): boolean {
+    const t = this.last;
     this.s.fill(0, this.frame[t], this.frame[t] + this.length[t]);
     let ok = this.run(t, this.threads[t].code.entry);
+    let choices = 0;
     for (let steps = 0; ok && !this.finished(t); steps++) {
-      if (this.enabled(t)) ok = this.step(t, 0);
+      const pc = this.s[this.frame[t]];
+      if (this.threads[t].kind[pc] === K.choose) {
+        if (choices === taken.length) {
+          taken.push(0);
+          sizes.push(Math.max(1, this.nextA(t)));
+        }
+        ok = this.step(t, taken[choices++]);
+      } else if (this.enabled(t)) ok = this.step(t, 0);
       else if (this.bufferLength(t) > 0) ok = this.drain(t);
       else
         ok = this.fail(
@@ -320,7 +347,6 @@ export class Machine {
         );
       if (ok && steps > 1_000_000) ok = this.fail("endless-local-loop", "the end-of-run check does not end");
     }
-    this.s.set(saved);
     return ok;
   }
 
@@ -444,8 +470,30 @@ export class Machine {
     return out;
   }
 
+  /** The same as processes: a CPU that is still in its section, or (bit `total` + CPU) a buffer that still has its end. */
+  holderProcesses(t: number): number {
+    const s = this.s;
+    const bit = 1 << t;
+    let out = 0;
+    for (let u = 0; u < this.total; u++) {
+      const o = this.own[u];
+      if (((s[o + WAIT_IRQ] | s[o + WAIT_RCU]) & bit) !== 0) out |= 1 << u;
+      if (this.tso)
+        for (let i = 0, e = o + BUFFER + 1; i < s[o + BUFFER]; i++, e += ENTRY)
+          if ((s[e + 2] & bit) !== 0) out |= 1 << (this.total + u);
+    }
+    return out;
+  }
+
+  /** Which thread holds the lock at `addr`, or -1. */
+  lockHolder(addr: number): number {
+    const bit = this.lockBit(addr);
+    for (let u = 0; u < this.total; u++) if ((this.s[this.own[u] + HELD] & bit) !== 0) return u;
+    return -1;
+  }
+
   valid(addr: number): boolean {
-    if (addr <= 0 || addr >= this.n) return false;
+    if (addr < this.origin || addr >= this.n) return false;
     const r = this.regionOf[addr];
     return r < 0 || this.s[this.n + r] !== 0;
   }
@@ -466,7 +514,8 @@ export class Machine {
 
   private badAccess(addr: number): false {
     if (addr === 0) return this.fail("bad-address", "NULL is dereferenced");
-    if (addr < 0 || addr >= this.n) return this.fail("bad-address", `address ${addr} lies outside memory`);
+    if (addr < this.origin || addr >= this.n)
+      return this.fail("bad-address", `address ${addr} lies outside memory`);
     const r = this.program.memory.regions[this.regionOf[addr]];
     return this.fail("use-after-free", `${r.name} is touched after it was freed`, addr);
   }
@@ -576,7 +625,7 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
         if (this.peek(t, addr) === 0) {
-          s[addr] = this.lockOwner[t];
+          s[addr] = 1 + t;
           s[own + HELD] |= this.lockBit(addr);
           result = 1;
         }
@@ -619,12 +668,14 @@ export class Machine {
         break;
       case K.gp:
       case K.ipi:
+        // Always two steps, so that the start commutes with the end of a section that it would have waited for.
         if (s[own + PHASE] === 0) {
-          if (d.kind[pc] === K.gp ? this.startGracePeriod(t) : this.startIpi(t)) {
-            s[own + PHASE] = 1;
-            return true;
-          }
-        } else s[own + PHASE] = 0;
+          if (d.kind[pc] === K.gp) this.startGracePeriod(t);
+          else this.startIpi(t);
+          s[own + PHASE] = 1;
+          return true;
+        }
+        s[own + PHASE] = 0;
         break;
       case K.callRcu: {
         const i = d.instrs[pc];
@@ -709,45 +760,37 @@ export class Machine {
     if (this.tso && s[own + BUFFER] > 0) this.push(t, 0, 0, bits);
   }
 
-  private startGracePeriod(t: number): boolean {
+  private startGracePeriod(t: number): void {
     const s = this.s;
     const bit = 1 << t;
-    let any = false;
     // The waiting thread is not left out: synchronize_rcu() inside a read-side section waits for ever.
     for (let u = 0; u < this.total; u++) {
       const o = this.own[u];
       if (s[o + IRQ] !== 0 || s[o + RCU] !== 0) {
         s[o + WAIT_RCU] |= bit;
-        any = true;
       } else if (this.tso)
         for (let i = s[o + BUFFER] - 1; i >= 0; i--) {
           const e = o + BUFFER + 1 + i * ENTRY;
           if (s[e] === 0) {
             s[e + 2] |= bit;
-            any = true;
             break;
           }
         }
     }
-    return any;
   }
 
-  private startIpi(t: number): boolean {
+  private startIpi(t: number): void {
     const s = this.s;
     const bit = 1 << t;
-    let any = false;
     for (let u = 0; u < this.total; u++) {
       if (u === t) continue;
       const o = this.own[u];
       if (s[o + IRQ] !== 0) {
         s[o + WAIT_IRQ] |= bit;
-        any = true;
       } else if (this.tso && s[o + BUFFER] > 0) {
         s[o + BUFFER + 1 + (s[o + BUFFER] - 1) * ENTRY + 2] |= bit;
-        any = true;
       }
     }
-    return any;
   }
 
   private callRcu(t: number, handler: string, arg: number): void {

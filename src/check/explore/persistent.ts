@@ -2,15 +2,19 @@
  * Partial-order reduction: which of the enabled steps of a state are enough. A *process* is a CPU (0 .. T-1) or a CPU's
  * store buffer (T .. 2T-1, under TSO). The set of processes chosen is persistent: nothing that the others can do before
  * one of the chosen acts is dependent with the chosen ones' next steps (Godefroid, "Partial-Order Methods for the
- * Verification of Concurrent Systems", LNCS 1032, 1996, ch. 4). It is found as a closure: start from one process, add
- * every process whose future may conflict with the next step of one in the set, or may enable it. Next steps are known
- * exactly (the address is in the state); futures come from the footprint analysis and shrink as threads move on.
+ * Verification of Concurrent Systems", LNCS 1032, 1996, ch. 4). It is found as a closure: start from one process; let the
+ * set stand still and see what the others can do (reach.ts); add whoever of them may come into conflict with an enabled
+ * next step of the set, or may enable a disabled one; repeat. Next steps are known exactly: the address is in the state.
+ *
+ * What commutes, besides accesses to different words: the start of a grace period or IPI with the end of a section that it
+ * would have waited for (either way nobody waits for it in the end), but not with the beginning of one.
  *
  * The cycle proviso is the explorer's: see explore.ts.
  */
 
-import { type Footprints, FP_GP, FP_IPI, FP_READER_IRQ, FP_READER_RCU } from "./footprint.ts";
+import { type Footprints, FP_GP, FP_IPI, FP_PUSH, FP_READER_IRQ, FP_READER_RCU } from "./footprint.ts";
 import { K, type Machine } from "./machine.ts";
+import { cutAtGates, Reach } from "./reach.ts";
 
 const bitCount = (x: number): number => {
   let n = 0;
@@ -18,16 +22,21 @@ const bitCount = (x: number): number => {
   return n;
 };
 
+const IRQ_ENTRY = 1 << FP_READER_IRQ;
+const RCU_ENTRY = 1 << FP_READER_RCU;
+const PUSH = 1 << FP_PUSH;
+const IPI = 1 << FP_IPI;
+const GP = 1 << FP_GP;
+
 export class Persistent {
-  /** Processes that can act in the state last given to `choose`. */
+  /** Processes that can act in the state last looked at. */
   enabled = 0;
   private readonly m: Machine;
   private readonly fp: Footprints;
   private readonly words: number;
-  /** Per thread: rows of `words` words, one per pc; row 0 is empty, the last row is the whole body (queued handler). */
-  private readonly futureReads: Uint32Array[] = [];
-  private readonly futureWrites: Uint32Array[] = [];
-  private readonly row: Int32Array;
+  private readonly reach: Reach;
+  /** Location bit of each handler's queue, in the order of the rows behind the threads'. */
+  private readonly queueLoc: Int32Array;
   private active = 0;
   // The next step of each process.
   private readonly loc: Int32Array;
@@ -50,28 +59,27 @@ export class Persistent {
     this.regionWrites = new Uint8Array(n);
     this.special = new Uint8Array(n);
     this.handlerLoc = new Int32Array(n);
-    this.row = new Int32Array(m.total);
-    for (let t = 0; t < m.total; t++) {
+    // Row t of `reach` is thread t; behind them comes one row per handler, which stands for further instances.
+    const handlers = [...fp.locOfHandler.keys()].flatMap((name) => {
+      const t = m.handlerOf.indexOf(name);
+      return t < 0 ? [] : [{ name, t }];
+    });
+    this.queueLoc = Int32Array.from(handlers, ({ name }) => fp.locOfHandler.get(name) ?? -1);
+    const rows = [...Array.from({ length: m.total }, (_, t) => t), ...handlers.map(({ t }) => t)];
+    const segments = rows.map((t) => {
       const key = t < m.ordinary ? `thread:${t}` : `handler:${m.handlerOf[t]}`;
       const body = fp.bodies.get(key);
       if (body === undefined) throw new Error(`no footprint for ${key}`);
-      const ops = m.threads[t].code.ops;
-      const r = new Uint32Array((ops.length + 1) * this.words);
-      const w = new Uint32Array((ops.length + 1) * this.words);
-      for (let pc = 1; pc < ops.length; pc++) {
-        const op = ops[pc];
-        r.set(body.mayRead[op.block][op.index], pc * this.words);
-        w.set(body.mayWrite[op.block][op.index], pc * this.words);
-      }
-      r.set(body.mayRead[0][0], ops.length * this.words);
-      w.set(body.mayWrite[0][0], ops.length * this.words);
-      if (t >= m.ordinary) r[ops.length * this.words] |= 1 << FP_GP;
-      this.futureReads.push(r);
-      this.futureWrites.push(w);
-    }
+      return cutAtGates(m.threads[t].code, m.threads[t].kind, body, this.words);
+    });
+    this.reach = new Reach(m, segments, this.words, {
+      ofAddr: fp.locOfAddr,
+      ofRegion: fp.locOfRegion,
+      ofHandler: this.queueLoc,
+    });
   }
 
-  /** Looks at the machine's state: who is active, who is enabled, what each would do next. */
+  /** Looks at the machine's state: who is active, who is enabled. */
   look(): void {
     const m = this.m;
     const T = m.total;
@@ -82,8 +90,7 @@ export class Persistent {
       if (pc !== 0 || m.queued(t)) {
         active |= 1 << t;
         if (m.enabled(t)) enabled |= 1 << t;
-        this.row[t] = (pc !== 0 ? pc : m.threads[t].code.ops.length) * this.words;
-      } else this.row[t] = 0;
+      }
       if (m.tso && m.bufferLength(t) > 0) {
         active |= 1 << (T + t);
         enabled |= 1 << (T + t);
@@ -105,22 +112,15 @@ export class Persistent {
     this.handlerLoc[p] = -1;
     if (p >= T) {
       const addr = m.bufferAddr(p - T, 0);
-      if (addr === 0) {
-        this.special[p] = (1 << FP_READER_IRQ) | (1 << FP_READER_RCU);
-        return;
-      }
-      if (addr < 0) {
-        this.special[p] = 1 << FP_GP; // the grace period of a call_rcu() begins
-        return;
-      }
+      if (addr < 0) this.special[p] = GP; // the grace period of a call_rcu() begins
+      if (addr <= 0) return; // the end of a section commutes with all that waits for it
       this.at(p, addr);
       this.writes[p] = 1;
       return;
     }
     const pc = m.s[m.frame[p]];
     if (pc === 0) return; // a queued handler's start: reads nothing but its own waiting bits
-    const kind = m.threads[p].kind[pc];
-    switch (kind) {
+    switch (m.threads[p].kind[pc]) {
       case K.load:
       case K.awaitEq:
       case K.awaitNe:
@@ -130,7 +130,11 @@ export class Persistent {
         return;
       case K.store:
       case K.unlock:
-        if (m.tso) return; // goes to the store buffer, which nobody else sees
+        // Under TSO it goes to the store buffer, which nobody sees but an IPI that makes it drain.
+        if (m.tso) {
+          this.pushes(p);
+          return;
+        }
         this.at(p, m.nextAddr(p));
         this.writes[p] = 1;
         return;
@@ -154,30 +158,34 @@ export class Persistent {
         this.regionWrites[p] = 1;
         return;
       case K.irqSave:
-        if (!m.irqsOff(p)) this.special[p] = 1 << FP_READER_IRQ;
-        return;
-      case K.irqRestore:
-        if (m.irqsOff(p) && m.nextA(p) === 0) this.special[p] = 1 << FP_READER_IRQ;
+        if (!m.irqsOff(p)) this.special[p] = IRQ_ENTRY;
         return;
       case K.rcuLock:
+        if (m.rcuNesting(p) === 0 && !m.irqsOff(p)) this.special[p] = RCU_ENTRY;
+        return;
       case K.rcuUnlock:
-        this.special[p] = 1 << FP_READER_RCU;
+        if (m.tso) this.pushes(p);
         return;
       case K.gp:
-        this.special[p] = 1 << FP_GP;
+        if (!m.syncBegun(p)) this.special[p] = GP;
         return;
       case K.ipi:
-        this.special[p] = 1 << FP_IPI;
+        if (!m.syncBegun(p)) this.special[p] = IPI;
         return;
       case K.callRcu: {
         const i = m.threads[p].instrs[pc];
-        this.special[p] = 1 << FP_GP;
         this.handlerLoc[p] = i.op === "call_rcu" ? (this.fp.locOfHandler.get(i.handler) ?? -1) : -1;
+        if (m.tso) this.pushes(p);
+        this.special[p] |= GP;
         return;
       }
       default:
         return;
     }
+  }
+
+  private pushes(p: number): void {
+    if (!this.m.irqsOff(p)) this.special[p] |= PUSH;
   }
 
   private at(p: number, addr: number): void {
@@ -192,38 +200,11 @@ export class Persistent {
     return bit >= 0 && (set[row + (bit >>> 5)] & (1 << (bit & 31))) !== 0;
   }
 
-  /** Whether something that process `q` may do from now on is dependent with the next step of `p`. */
+  /** Whether what thread `q` can do while the set stands still is dependent with the next step of `p`. */
   private conflicts(p: number, q: number): boolean {
-    const m = this.m;
-    const T = m.total;
-    if (q % T === p % T) return false; // a CPU and its own buffer commute; what must wait is not enabled
-    if (q >= T) {
-      // What is in the buffer will be written.
-      for (let i = m.bufferLength(q - T) - 1; i >= 0; i--) {
-        const addr = m.bufferAddr(q - T, i);
-        if (addr === 0) {
-          if ((this.special[p] & ((1 << FP_GP) | (1 << FP_IPI))) !== 0) return true;
-          continue;
-        }
-        if (addr < 0) {
-          if ((this.special[p] & ((1 << FP_READER_IRQ) | (1 << FP_READER_RCU))) !== 0) return true;
-          continue;
-        }
-        const loc = this.fp.locOfAddr[addr];
-        if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;
-        const r = m.regionOf[addr];
-        if (
-          this.regionWrites[p] !== 0 &&
-          r >= 0 &&
-          (this.region[p] === -2 || this.region[p] === this.fp.locOfRegion[r])
-        )
-          return true;
-      }
-      return (this.special[p] & (1 << FP_IPI)) !== 0;
-    }
-    const row = this.row[q];
-    const r = this.futureReads[q];
-    const w = this.futureWrites[q];
+    const row = q * this.words;
+    const r = this.reach.reads;
+    const w = this.reach.writes;
     const loc = this.loc[p];
     if (loc >= 0) {
       if (this.has(w, row, loc)) return true;
@@ -237,89 +218,132 @@ export class Persistent {
       for (const l of this.fp.locOfRegion) if (this.has(w, row, l) || this.has(r, row, l)) return true;
     if (this.handlerLoc[p] >= 0 && this.has(w, row, this.handlerLoc[p])) return true;
     const special = this.special[p];
-    if (special !== 0) {
-      const reads = r[row];
-      const writes = w[row];
-      if ((special & (1 << FP_READER_IRQ)) !== 0 && (reads & ((1 << FP_IPI) | (1 << FP_GP))) !== 0)
-        return true;
-      if ((special & (1 << FP_READER_RCU)) !== 0 && (reads & (1 << FP_GP)) !== 0) return true;
-      if ((special & (1 << FP_IPI)) !== 0 && (m.tso || (writes & (1 << FP_READER_IRQ)) !== 0)) return true;
-      if (
-        (special & (1 << FP_GP)) !== 0 &&
-        (m.tso || (writes & ((1 << FP_READER_IRQ) | (1 << FP_READER_RCU))) !== 0)
-      )
-        return true;
+    if (special === 0) return false;
+    const reads = r[row];
+    const writes = w[row];
+    if ((special & IRQ_ENTRY) !== 0 && (reads & (IPI | GP)) !== 0) return true;
+    if ((special & RCU_ENTRY) !== 0 && (reads & GP) !== 0) return true;
+    if ((special & GP) !== 0 && (writes & (IRQ_ENTRY | RCU_ENTRY)) !== 0) return true;
+    if ((special & IPI) !== 0 && (writes & (this.m.tso ? IRQ_ENTRY | PUSH : IRQ_ENTRY)) !== 0) return true;
+    return (special & PUSH) !== 0 && (reads & IPI) !== 0;
+  }
+
+  /** The one conflict of a buffer with its own CPU: a call_rcu()'s grace period begins, the CPU enters a section. */
+  private startsWhileEntering(t: number): boolean {
+    const row = t * this.words;
+    return (
+      (this.special[this.m.total + t] & GP) !== 0 && (this.reach.writes[row] & (IRQ_ENTRY | RCU_ENTRY)) !== 0
+    );
+  }
+
+  /** The same for what is in `u`'s store buffer. */
+  private conflictsWithBuffer(p: number, u: number): boolean {
+    const m = this.m;
+    for (let i = m.bufferLength(u) - 1; i >= 0; i--) {
+      const addr = m.bufferAddr(u, i);
+      if (addr < 0 && (this.special[p] & (IRQ_ENTRY | RCU_ENTRY)) !== 0) return true;
+      // Otherwise a CPU and its own buffer commute: it reads what is in there either way.
+      if (addr <= 0 || u === p) continue;
+      const loc = this.fp.locOfAddr[addr];
+      if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;
+      const r = m.regionOf[addr];
+      if (this.regionWrites[p] === 0 || r < 0) continue;
+      if (this.region[p] === -2 || this.region[p] === this.fp.locOfRegion[r]) return true;
     }
-    // Under TSO an IPI or grace period looks at store buffers: filling or draining one is not independent of it.
-    if (m.tso && (p >= T || this.buffers(p)) && (r[row] & ((1 << FP_IPI) | (1 << FP_GP))) !== 0) return true;
     return false;
   }
 
-  private buffers(p: number): boolean {
-    const m = this.m;
-    const kind = m.threads[p].kind[m.s[m.frame[p]]];
-    return kind === K.store || kind === K.unlock;
-  }
-
-  /** Processes that might make the disabled process `p` able to act. */
-  private enablers(p: number): number {
+  /** Who outside the set may make the disabled process `p` of the set able to act: all who may, or one who must. */
+  private enablers(p: number, set: number): number {
     const m = this.m;
     const T = m.total;
-    let set = 0;
-    if (m.tso && m.bufferLength(p) > 0) set |= 1 << (T + p);
     const pc = m.s[m.frame[p]];
     if (pc === 0 || m.syncBegun(p)) {
-      const holders = m.holders(p);
-      set |= holders;
-      if (m.tso)
-        for (let u = 0; u < T; u++)
-          if ((holders & (1 << u)) !== 0 && m.bufferLength(u) > 0) set |= 1 << (T + u);
-      return set;
+      const holders = m.holderProcesses(p);
+      return (holders & set) !== 0 ? 0 : holders & -holders;
+    }
+    const kind = m.threads[p].kind[pc];
+    const buffered = m.bufferLength(p) > 0;
+    let add = buffered ? 1 << (T + p) : 0;
+    const mayFail = kind === K.rmw || kind === K.trylock;
+    if (buffered && !mayFail && kind !== K.awaitEq && kind !== K.awaitNe) return add;
+    const addr = m.nextAddr(p);
+    if (!buffered && kind === K.lock && m.valid(addr)) {
+      const holder = m.lockHolder(addr);
+      if (holder >= 0) return 1 << holder;
     }
     const loc = this.loc[p];
-    for (let q = 0; q < T; q++) {
-      if (q === p || (this.active & (1 << q)) === 0) continue;
-      if (loc >= 0 && this.has(this.futureWrites[q], this.row[q], loc)) set |= 1 << q;
+    const region = this.region[p];
+    for (let q = 0; q < this.reach.rows; q++) {
+      if (q < T && (set & (1 << q)) !== 0) continue;
+      const row = q * this.words;
+      if (this.has(this.reach.writes, row, loc) || this.has(this.reach.writes, row, region))
+        add |= this.accomplices(q, set);
     }
     if (m.tso)
       for (let u = 0; u < T; u++)
-        for (let i = m.bufferLength(u) - 1; i >= 0; i--) {
-          const addr = m.bufferAddr(u, i);
-          if (addr > 0 && this.fp.locOfAddr[addr] === loc) set |= 1 << (T + u);
-        }
-    return set;
+        for (let i = m.bufferLength(u) - 1; i >= 0; i--) if (m.bufferAddr(u, i) === addr) add |= 1 << (T + u);
+    return add;
+  }
+
+  /** Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the handler. */
+  private accomplices(q: number, set: number): number {
+    if (q < this.m.total) return 1 << q;
+    let add = 0;
+    const queue = this.queueLoc[q - this.m.total];
+    for (let r = 0; r < this.m.total; r++)
+      if ((set & (1 << r)) === 0 && this.has(this.reach.writes, r * this.words, queue)) add |= 1 << r;
+    return add;
   }
 
   /** A persistent set of enabled processes (as bits), not empty unless none is enabled. Call `look` first. */
   choose(): number {
     const enabled = this.enabled;
     if ((enabled & (enabled - 1)) === 0) return enabled;
-    const n = this.m.tso ? this.m.total * 2 : this.m.total;
+    const T = this.m.total;
+    const n = this.m.tso ? T * 2 : T;
     const active = this.active;
     for (let p = 0; p < n; p++) if ((active & (1 << p)) !== 0) this.next(p);
     let best = enabled;
     let bestSize = bitCount(enabled);
     for (let seed = 0; seed < n && bestSize > 1; seed++) {
       if ((enabled & (1 << seed)) === 0) continue;
-      let set = 1 << seed;
-      let todo = set;
-      let size = 1;
-      while (todo !== 0 && size < bestSize) {
-        const p = 31 - Math.clz32(todo);
-        todo &= ~(1 << p);
-        let add = 0;
-        for (let q = 0; q < n; q++)
-          if ((active & ~set & (1 << q)) !== 0 && this.conflicts(p, q)) add |= 1 << q;
-        if ((enabled & (1 << p)) === 0) add |= this.enablers(p) & active & ~set;
-        set |= add;
-        todo |= add;
-        size = bitCount(set & enabled);
-      }
-      if (todo === 0 && size < bestSize) {
-        best = set & enabled;
-        bestSize = size;
-      }
+      const set = this.close(1 << seed, bestSize);
+      if (set === 0) continue;
+      best = set & enabled;
+      bestSize = bitCount(best);
     }
     return best;
+  }
+
+  /** The closure of `start`; 0 if it has no fewer than `limit` enabled processes. */
+  private close(start: number, limit: number): number {
+    const m = this.m;
+    const T = m.total;
+    let set = start;
+    for (;;) {
+      this.reach.compute(set);
+      let add = 0;
+      for (let rest = set; rest !== 0; rest &= rest - 1) {
+        const p = 31 - Math.clz32(rest & -rest);
+        if ((this.enabled & (1 << p)) === 0) {
+          add |= this.enablers(p, set);
+          continue;
+        }
+        for (let q = 0; q < this.reach.rows; q++) {
+          if (q < T && (set & (1 << q)) !== 0) continue;
+          if (q === p - T ? this.startsWhileEntering(q) : this.conflicts(p, q))
+            add |= this.accomplices(q, set);
+        }
+        if (m.tso)
+          for (let u = 0; u < T; u++)
+            if (T + u !== p && (set & (1 << (T + u))) === 0 && this.conflictsWithBuffer(p, u))
+              add |= 1 << (T + u);
+      }
+      add &= this.active & ~set;
+      if (add === 0) return set;
+      set |= add;
+      if (bitCount(set & this.enabled) >= limit) return 0;
+    }
   }
 }

@@ -109,7 +109,7 @@ export function describeTrail(m: Machine, steps: readonly Step[], error: FoundEr
       before,
       after: instr.op === "store" && operand !== null ? operand : after,
       result: resultOf(instr, before, step.choice),
-      waits: ok && m.syncBegun(t),
+      waits: ok && m.syncBegun(t) && m.awaited(t),
       where,
     });
   }

@@ -1,0 +1,254 @@
+/**
+ * What the rest of a program can do while some of its processes stand still. A thread's code is cut at its *gates*:
+ * operations that wait for somebody else (an awaited word, a lock, the end of a grace period or IPI). Up to the first
+ * gates its accesses are known beforehand; a gate opens only if the state satisfies it, or if somebody who may move can
+ * bring that about. So a thread that will free an object after a grace period is not in conflict with a reader that
+ * stands still inside its section, and one that waits for a completion is not in conflict with who has yet to complete it.
+ */
+
+import type { ThreadCode } from "../../lang/emit.ts";
+import type { BodyFootprint, OpFootprint } from "./footprint.ts";
+import { K, type Machine } from "./machine.ts";
+
+/** One thread's code, cut at its gates. Indices are pcs; 0 is the start of the body. */
+export interface Segments {
+  /** Operation code per pc (machine.ts). */
+  readonly kinds: Int32Array;
+  readonly ops: readonly (OpFootprint | undefined)[];
+  /** Bit sets of what may be touched from pc on before a gate is passed; rows of `words` words. */
+  readonly reads: Uint32Array;
+  readonly writes: Uint32Array;
+  /** Gates that can be reached from pc without passing one. */
+  readonly gates: readonly (readonly number[])[];
+  readonly succ: readonly (readonly number[])[];
+}
+
+function isGate(kind: number): boolean {
+  return kind === K.awaitEq || kind === K.awaitNe || kind === K.lock || kind === K.gp || kind === K.ipi;
+}
+
+export function cutAtGates(
+  code: ThreadCode,
+  kinds: Int32Array,
+  body: BodyFootprint,
+  words: number,
+): Segments {
+  const n = code.ops.length;
+  const ops = code.ops.map((o, pc) => (pc === 0 ? undefined : body[o.block]?.[o.index]));
+  const succ = code.ops.map((o, pc) => (pc === 0 ? code.entrySucc : o.succ));
+  const reads = new Uint32Array(n * words);
+  const writes = new Uint32Array(n * words);
+  const gates: Set<number>[] = code.ops.map(() => new Set<number>());
+  const add = (into: Uint32Array, row: number, from: Uint32Array, at: number): boolean => {
+    let grew = false;
+    for (let i = 0; i < words; i++) {
+      const v = (into[row + i] | from[at + i]) >>> 0;
+      if (v !== into[row + i]) {
+        into[row + i] = v;
+        grew = true;
+      }
+    }
+    return grew;
+  };
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (let pc = n - 1; pc >= 0; pc--) {
+      const op = ops[pc];
+      const kind = pc === 0 ? 0 : kinds[pc];
+      const own = op !== undefined && (!isGate(kind) || kind === K.gp || kind === K.ipi);
+      if (own) {
+        // A grace period or IPI begins at once; only its end waits.
+        grew = add(reads, pc * words, op.reads, 0) || grew;
+        grew = add(writes, pc * words, op.writes, 0) || grew;
+      }
+      if (isGate(kind)) {
+        gates[pc].add(pc);
+        continue;
+      }
+      for (const s of succ[pc]) {
+        if (s === 0) continue;
+        grew = add(reads, pc * words, reads, s * words) || grew;
+        grew = add(writes, pc * words, writes, s * words) || grew;
+        for (const g of gates[s])
+          if (!gates[pc].has(g)) {
+            gates[pc].add(g);
+            grew = true;
+          }
+      }
+    }
+  }
+  return { kinds, ops, reads, writes, gates: gates.map((g) => [...g]), succ };
+}
+
+export class Reach {
+  /**
+   * What each thread may touch, by the last `compute`; rows of `words` words. Row `total` + h is the handler h as if it
+   * had one more instance: it may be queued again whatever becomes of those that there are.
+   */
+  readonly reads: Uint32Array;
+  readonly writes: Uint32Array;
+  private readonly m: Machine;
+  private readonly words: number;
+  private readonly segments: readonly Segments[];
+  private readonly kinds: readonly Int32Array[];
+  private readonly locOfAddr: Int32Array;
+  private readonly locOfRegion: Int32Array;
+  private readonly handlerLoc: Int32Array;
+  /** Rows of threads and of handlers. */
+  readonly rows: number;
+  /** Union of all writes. */
+  private readonly all: Uint32Array;
+  /** Per row: its gates that are not passed yet; pc -1 is the start of a queued handler, -2 of one not queued. */
+  private readonly pending: number[][];
+  /** Per thread: gates that were passed, as a bit per pc. */
+  private readonly passed: Uint8Array[];
+
+  constructor(
+    m: Machine,
+    segments: readonly Segments[],
+    words: number,
+    locs: { readonly ofAddr: Int32Array; readonly ofRegion: Int32Array; readonly ofHandler: Int32Array },
+  ) {
+    this.m = m;
+    this.segments = segments;
+    this.kinds = segments.map((x) => x.kinds);
+    this.words = words;
+    this.locOfAddr = locs.ofAddr;
+    this.locOfRegion = locs.ofRegion;
+    this.handlerLoc = locs.ofHandler;
+    this.rows = segments.length;
+    this.reads = new Uint32Array(this.rows * words);
+    this.writes = new Uint32Array(this.rows * words);
+    this.all = new Uint32Array(words);
+    this.pending = segments.map(() => []);
+    this.passed = segments.map((s) => new Uint8Array(s.succ.length));
+  }
+
+  /** Processes whose bits are in `frozen` stand still: CPUs, and store buffers at `total` + CPU. */
+  compute(frozen: number): void {
+    const m = this.m;
+    const T = m.total;
+    this.reads.fill(0);
+    this.writes.fill(0);
+    this.all.fill(0);
+    let insideIrq = false;
+    let insideAny = false;
+    for (let t = 0; t < T; t++)
+      if ((frozen & (1 << t)) !== 0) {
+        if (m.irqsOff(t)) insideIrq = insideAny = true;
+        if (m.rcuNesting(t) > 0) insideAny = true;
+      }
+    for (let q = 0; q < T; q++) {
+      const pending = this.pending[q];
+      pending.length = 0;
+      if ((frozen & (1 << q)) !== 0) continue;
+      const pc = m.s[m.frame[q]];
+      if (pc !== 0) this.extend(q, pc);
+      else if (m.queued(q)) pending.push(-1);
+    }
+    for (let h = T; h < this.rows; h++) {
+      this.pending[h].length = 0;
+      this.pending[h].push(-2);
+    }
+    if (m.tso)
+      for (let u = 0; u < T; u++) {
+        // A CPU reads its own buffer even if that stands still.
+        const both = (1 << u) | (1 << (T + u));
+        if ((frozen & both) === both) continue;
+        for (let i = m.bufferLength(u) - 1; i >= 0; i--) {
+          const addr = m.bufferAddr(u, i);
+          if (addr > 0) this.mark(this.locOfAddr[addr]);
+        }
+      }
+    for (let opened = true; opened; ) {
+      opened = false;
+      for (let q = 0; q < this.rows; q++) {
+        const pending = this.pending[q];
+        for (let k = pending.length - 1; k >= 0; k--) {
+          const gate = pending[k];
+          if (!this.opens(q, gate, frozen, insideIrq, insideAny)) continue;
+          pending[k] = pending[pending.length - 1];
+          pending.pop();
+          opened = true;
+          this.pass(q, gate);
+        }
+      }
+    }
+    for (let q = 0; q < this.rows; q++) this.passed[q].fill(0);
+  }
+
+  private mark(loc: number): void {
+    if (loc >= 0) this.all[loc >>> 5] |= 1 << (loc & 31);
+  }
+
+  private written(loc: number): boolean {
+    return loc >= 0 && (this.all[loc >>> 5] & (1 << (loc & 31))) !== 0;
+  }
+
+  /** Whether who may move may write the word, or free what it lies in. */
+  private mayChange(addr: number): boolean {
+    if (this.written(this.locOfAddr[addr])) return true;
+    const r = this.m.regionOf[addr];
+    return r >= 0 && this.written(this.locOfRegion[r]);
+  }
+
+  /** Adds what `q` may do from `pc` (0: the start of its body) up to the next gates. */
+  private extend(q: number, pc: number): void {
+    const w = this.words;
+    const seg = this.segments[q];
+    for (let i = 0, a = q * w, b = pc * w; i < w; i++, a++, b++) {
+      this.reads[a] |= seg.reads[b];
+      this.writes[a] |= seg.writes[b];
+      this.all[i] |= seg.writes[b];
+    }
+    for (const g of seg.gates[pc])
+      if (this.passed[q][g] === 0 && !this.pending[q].includes(g)) this.pending[q].push(g);
+  }
+
+  private pass(q: number, gate: number): void {
+    if (gate < 0) {
+      this.extend(q, 0);
+      return;
+    }
+    this.passed[q][gate] = 1;
+    const w = this.words;
+    const seg = this.segments[q];
+    const op = seg.ops[gate];
+    if (op !== undefined)
+      for (let i = 0, a = q * w; i < w; i++, a++) {
+        this.reads[a] |= op.reads[i];
+        this.writes[a] |= op.writes[i];
+        this.all[i] |= op.writes[i];
+      }
+    for (const s of seg.succ[gate]) if (s !== 0) this.extend(q, s);
+  }
+
+  private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
+    const m = this.m;
+    if (gate === -1) return (m.holderProcesses(q) & frozen) === 0;
+    if (gate === -2) return !insideAny && this.written(this.handlerLoc[q - m.total]);
+    const current = q < m.total && m.s[m.frame[q]] === gate;
+    const kind = this.kinds[q][gate];
+    if (kind === K.gp || kind === K.ipi) {
+      if (current && m.syncBegun(q)) return (m.holderProcesses(q) & frozen) === 0;
+      return !(kind === K.gp ? insideAny : insideIrq);
+    }
+    // A word that is awaited, or a lock. The operation that the thread stands at is known exactly, others by analysis.
+    if (current) {
+      const addr = m.nextAddr(q);
+      if (!m.valid(addr) || this.mayChange(addr)) return true;
+      return kind === K.lock ? m.s[addr] === 0 : m.enabled(q);
+    }
+    const op = this.segments[q].ops[gate];
+    if (op === undefined || op.waitsOn === null) return true;
+    for (const addr of op.waitsOn) {
+      if (!m.valid(addr) || this.mayChange(addr)) return true;
+      const v = m.s[addr];
+      if (kind === K.lock) {
+        if (v === 0) return true;
+      } else if (op.compares === null || op.compares.some((c) => (kind === K.awaitEq) === (v === c)))
+        return true;
+    }
+    return false;
+  }
+}
