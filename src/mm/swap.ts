@@ -33,6 +33,7 @@ import {
   MEMORY_DEVICE_PRIVATE,
   put_dev_pagemap,
 } from "./pgmap.ts";
+import { release_page } from "./release_page.ts";
 
 /** Word to wait on for wait_page_idle() (wait_var_event(&page->_refcount)). */
 export function page_idle_word(page: Page): number {
@@ -60,7 +61,8 @@ export function __put_page(head: Page): void {
     else free_zone_device_page(head);
     return;
   }
-  free_the_page(head);
+  if (kernel.zones !== 0) release_page(head);
+  else free_the_page(head);
 }
 
 /** Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page is idle. */
