@@ -1,0 +1,244 @@
+/**
+ * The command as a user meets it: exit codes, coded refusals without stack traces, JSON, colours, limits, Ctrl-C. Runs the
+ * built package in processes of its own.
+ */
+
+import { describe, expect, test } from "vitest";
+import { expectRefusal, holdfast, project, ROOT, scenarioModule } from "./helpers.ts";
+
+const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
+const VIOLATED = "C5/arm64/fsdax/ref-not-taken/external/v5.10/no-pin/1x1/sc";
+
+describe("usage", () => {
+  test("--version prints the package's version", async () => {
+    const o = await holdfast(["--version"]);
+    expect(o).toMatchObject({ exit: 0, err: "" });
+    expect(o.out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+  test("--help names every command and the exit codes", async () => {
+    const o = await holdfast(["--help"]);
+    expect(o.exit).toBe(0);
+    for (const c of ["claims", "explain", "check", "run", "list", "litmus"])
+      expect(o.out).toContain(`\n  ${c} `);
+    expect(o.out).toContain("130 interrupted");
+  });
+  test.each([
+    [["clams"], "HF001", "did you mean claims?"],
+    [["run", "--sed", "1"], "HF001", "did you mean --seed?"],
+    [["claims", "C55"], "HF002", "C55"],
+    [["claims", "C5/arm/fsdax"], "HF003", "did you mean C5/arm64/fsdax?"],
+    [["claims", "--arch", "amr64"], "HF004", "did you mean arm64?"],
+    [["claims", "C4", "--arch", "arm64"], "HF003", "no cell matches"],
+    [["explain", "C5/arm64"], "HF003", "names"],
+    [["explain", `${CELL}/without-ipi`], "HF003", "no such mechanism"],
+    [["check", "stress/gup-unbid-2"], "HF007", "did you mean stress/gup-unbind-2?"],
+    [["check", "no-such-file.ts"], "HF008", "no-such-file.ts"],
+    [["check", "package.json"], "HF009", "package.json"],
+    [["check", "stress/gup-unbind-2", "--model", "arm"], "HF017", "arm"],
+    [["run", "--cpus", "1"], "HF013", "2 to 16"],
+    [["run", "--seconds", "-3"], "HF013", "-3"],
+    [["run", "--seed", "1e3"], "HF013", "1e3"],
+    [["run", "--cpus", "3", "--scenario", "stress/gup-unbind-2"], "HF015", "--cpus 3"],
+    [["run", "--delay", "walker"], "HF019", "walker"],
+    [["run", "--delay", "nobody@1:5", "--iterations", "1"], "HF014", "walker, remover"],
+    [["list", "nobs"], "HF001", "did you mean knobs?"],
+  ])("%j is refused with %s", async (args, code, words) => {
+    expectRefusal(await holdfast(args), code, words);
+  });
+  test("with --json a refusal is JSON too, and the exit code the same", async () => {
+    const o = await holdfast(["claims", "C55", "--json"]);
+    expect(o.exit).toBe(2);
+    expect(JSON.parse(o.out)).toMatchObject({
+      schema: "holdfast.error/1",
+      error: { code: "HF002" },
+      exit: 2,
+    });
+  });
+});
+
+describe("list", () => {
+  test("knobs name their values and the presets that have them", async () => {
+    const o = await holdfast(["list", "knobs"]);
+    expect(o.exit).toBe(0);
+    expect(o.out).toContain("pgmapRef");
+    expect(o.out).toMatch(/v7\.3/);
+  });
+  test("--json lists the same architectures as the table", async () => {
+    const names = (
+      JSON.parse((await holdfast(["list", "architectures", "--json"])).out).architectures as {
+        name: string;
+      }[]
+    ).map((a) => a.name);
+    const text = (await holdfast(["list", "architectures"])).out;
+    expect(names.length).toBeGreaterThanOrEqual(7);
+    for (const n of names) expect(text).toContain(`\n${n} `);
+  });
+});
+
+describe("a scenario of one's own", () => {
+  const kernel = `"use kernel";
+import { READ_ONCE, WRITE_ONCE, assert, atomic_inc } from "holdfast/machine/primitives";
+export function add(word: number): void { WRITE_ONCE(word, READ_ONCE(word) + 1); }
+export function add_atomically(word: number): void { atomic_inc(word); }
+export function never(word: number): void { assert(READ_ONCE(word) === 0, "somebody wrote"); }
+`;
+  test("is explored, from outside the package, without installing it", async () => {
+    const dir = project({
+      "kernel.ts": kernel,
+      "s.ts": scenarioModule("adders", ["add_atomically", "add_atomically"]),
+    });
+    const o = await holdfast(["check", "s.ts"], { cwd: dir });
+    expect(o.err).toBe("");
+    expect(o.out).toMatch(/adders under SC: holds; /);
+    expect(o.out).toMatch(/adders under TSO: holds; /);
+    expect(o.exit).toBe(0);
+  });
+  test("that is violated shows the step, its source line, and exits 1", async () => {
+    const dir = project({ "kernel.ts": kernel, "s.ts": scenarioModule("watcher", ["never", "add"]) });
+    const o = await holdfast(["check", "s.ts", "--model", "sc"], { cwd: dir });
+    expect(o.exit).toBe(1);
+    expect(o.out).toContain("assertion");
+    expect(o.out).toContain("somebody wrote");
+    expect(o.out).toContain("WRITE_ONCE word: 0 -> 1");
+    expect(o.out).toMatch(/add {2}kernel\.ts:3/);
+    expect(o.out).toContain("reproduce: holdfast check s.ts --model sc");
+  });
+  test("runs on real threads", async () => {
+    const dir = project({ "kernel.ts": kernel, "s.ts": scenarioModule("adders", ["add", "add"]) });
+    const o = await holdfast(["run", "--scenario", "s.ts", "--iterations", "20", "--json"], { cwd: dir });
+    expect(o.exit).toBe(0);
+    expect(JSON.parse(o.out)).toMatchObject({
+      schema: "holdfast.run/1",
+      verdict: "clean",
+      iterations: 20,
+      cpus: 2,
+    });
+  });
+  test("with a forbidden construct is refused with its place", async () => {
+    const dir = project({
+      "kernel.ts": `"use kernel";\nexport function add(word: number): void {\n  const f = () => word;\n  f();\n}\n`,
+      "s.ts": scenarioModule("closure", ["add"]),
+    });
+    const o = await holdfast(["check", "s.ts"], { cwd: dir });
+    expectRefusal(o, "HF102", "kernel.ts:3:13");
+  });
+  test("that does not parse is refused with its place", async () => {
+    const dir = project({ "s.ts": "export const = 3;\n" });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF100", "s.ts:1:");
+  });
+  test("that throws when imported is refused without a stack trace", async () => {
+    const dir = project({ "s.ts": `throw new Error("no such day");\n` });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF151", "no such day");
+  });
+  test("without threads is refused", async () => {
+    const dir = project({
+      "kernel.ts": kernel,
+      "s.ts": scenarioModule("empty", []).replace(/import \{ {2}\}.*\n/, ""),
+    });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF012", "empty");
+    expectRefusal(await holdfast(["run", "--scenario", "s.ts"], { cwd: dir }), "HF014", "no threads");
+  });
+  test("file without a scenario is refused", async () => {
+    expectRefusal(
+      await holdfast(["check", "s.ts"], { cwd: project({ "s.ts": "export const x = 1;\n" }) }),
+      "HF010",
+    );
+  });
+  test("two scenarios in a file must be told apart", async () => {
+    const o = await holdfast(["check", "examples/kref.ts"]);
+    expectRefusal(o, "HF011", "kref-careful, kref-careless");
+    expect((await holdfast(["check", "examples/kref.ts#kref-careful"])).exit).toBe(0);
+    expectRefusal(
+      await holdfast(["check", "examples/kref.ts#kref-carefull"]),
+      "HF007",
+      "did you mean kref-careful?",
+    );
+  });
+  test("with an endless local loop is found and reported, not hung on", async () => {
+    const dir = project({
+      "kernel.ts": `"use kernel";\nexport function spin(word: number): void {\n  let i = word;\n  while (i !== 0) i = i ^ 0;\n}\n`,
+      "s.ts": scenarioModule("spinner", ["spin"]),
+    });
+    const o = await holdfast(["check", "s.ts", "--model", "sc"], { cwd: dir });
+    expect(o.out).toContain("endless-local-loop");
+    expect(o.exit).toBe(1);
+  });
+});
+
+describe("claims", () => {
+  test("one cell that holds: counts, and what it rests on", async () => {
+    const o = await holdfast(["claims", CELL]);
+    expect(o.exit).toBe(0);
+    expect(o.out).toMatch(/without irq-off +violated/);
+    expect(o.out).toContain("Needs each of: irq-off, ref-grace-period");
+  });
+  test("one cell that is violated exits 1 and says how to see it; explain shows it", async () => {
+    const o = await holdfast(["claims", VIOLATED]);
+    expect(o.exit).toBe(1);
+    expect(o.out).toContain(`holdfast explain ${VIOLATED}`);
+    const e = await holdfast(["explain", VIOLATED]);
+    expect(e.exit).toBe(1);
+    expect(e.out).toContain("use-after-free at page[1]");
+    expect(e.out).toContain("Freed by remover");
+    expect(e.out).toMatch(/kfree page\[1\].*<- frees it/);
+  });
+  test("explain of a knock-out shows what the mechanism prevents", async () => {
+    const o = await holdfast(["explain", `${CELL}/without-ref-grace-period`]);
+    expect(o.exit).toBe(1);
+    expect(o.out).toContain("use-after-free");
+  });
+  test("a limit gives no verdict: exit 3, counts, and never the word holds", async () => {
+    for (const limit of [
+      ["--max-states", "50"],
+      ["--max-seconds", "0.001"],
+      ["--max-memory", "1"],
+    ]) {
+      const big = "C4/x86-64/device-dax/ref-not-taken/percpu/v5.10/no-pin/2x1/sc";
+      const o = await holdfast(["check", big, ...limit]);
+      expect(o.out, limit.join(" ")).toMatch(/bounded \(.+\); [\d,]+ states/);
+      expect(o.out).not.toContain("holds");
+      expect(o.exit).toBe(3);
+    }
+  });
+  test("Ctrl-C ends with 130, partial counts and no verdict", async () => {
+    const o = await holdfast(["claims", "C4", "--no-knockouts"], {
+      started: (child) => setTimeout(() => child.kill("SIGINT"), 2500),
+    });
+    expect(o.exit).toBe(130);
+    expect(o.out).toMatch(/^interrupted: \d+ of \d+ /);
+    expect(o.out).not.toContain("hold");
+    expect(o.err).toBe("");
+  });
+});
+
+describe("run", () => {
+  test("the default scenario pins and unbinds, and ends clean", async () => {
+    const o = await holdfast(["run", "--seconds", "1"]);
+    expect(o.exit).toBe(0);
+    expect(o.out).toContain("no violation met");
+    expect(o.out).not.toContain("holds");
+  });
+  test("Ctrl-C ends with 130", async () => {
+    const o = await holdfast(["run", "--seconds", "60"], {
+      started: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
+    });
+    expect(o.exit).toBe(130);
+    expect(o.out).toContain("interrupted");
+  });
+});
+
+describe("output", () => {
+  test("NO_COLOR and pipes get no escape sequences; FORCE_COLOR does", async () => {
+    const esc = String.fromCharCode(27);
+    const plain = await holdfast(["list", "knobs"]);
+    expect(plain.out).not.toContain(esc);
+    expect((await holdfast(["list", "knobs"], { env: { FORCE_COLOR: "1" } })).out).toContain(esc);
+    expect(
+      (await holdfast(["list", "knobs"], { env: { FORCE_COLOR: "1", NO_COLOR: "1" } })).out,
+    ).not.toContain(esc);
+  });
+  test("nothing names the place where the package was built", async () => {
+    const o = await holdfast(["explain", VIOLATED], { cwd: ROOT });
+    expect(o.out).not.toContain(ROOT);
+  });
+});
