@@ -403,7 +403,13 @@ export class ExprLowering {
     const args: CallArg[] = e.arguments.map((arg) => {
       const x = arg.type === "SpreadElement" ? arg.argument : stripCasts(arg);
       const local = x.type === "Identifier" ? b.scopes.find(x.name) : undefined;
-      return local?.k === "array" ? { k: "array", arr: local.arr } : { k: "val", val: this.value(x) };
+      if (local?.k === "array") return { k: "array", arr: local.arr };
+      // f(localArray(1)): an out-parameter that nobody looks at.
+      const size = this.localArraySize(x);
+      if (size === null) return { k: "val", val: this.value(x) };
+      const arr = b.array("", size);
+      b.push({ op: "azero", arr, pos: b.at(x) });
+      return { k: "array", arr };
     });
     const dst = b.temp();
     b.push({ op: "call", callee: fn.id, dst, args, pos: b.at(e) });

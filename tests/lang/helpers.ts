@@ -9,8 +9,31 @@ import { evalRmw } from "../../src/lang/ir.ts";
 import { mem } from "../../src/machine/memory.ts";
 import * as prim from "../../src/machine/primitives.ts";
 
+/** call_rcu() callbacks that wait for their grace period; run when something waits, as the sequential host does. */
+export class Callbacks {
+  private readonly queue: { readonly handler: string; readonly arg: number }[] = [];
+  private readonly run: (handler: string, arg: number) => void;
+
+  constructor(run: (handler: string, arg: number) => void) {
+    this.run = run;
+  }
+  add(handler: string, arg: number): void {
+    this.queue.push({ handler, arg });
+  }
+  drain(): boolean {
+    let any = false;
+    for (let c = this.queue.shift(); c !== undefined; c = this.queue.shift()) {
+      this.run(c.handler, c.arg);
+      any = true;
+    }
+    return any;
+  }
+}
+
+const NO_CALLBACKS = new Callbacks(() => {});
+
 /** Executes one visible operation; `value` reads operands. Gives the result (0 if it has none). */
-export function execute(i: VisibleInstr, value: (v: Val) => number, choose: (n: number) => number): number {
+export function execute(i: VisibleInstr, value: (v: Val) => number, callbacks: Callbacks): number {
   switch (i.op) {
     case "load":
       return prim.READ_ONCE(value(i.addr));
@@ -24,10 +47,16 @@ export function execute(i: VisibleInstr, value: (v: Val) => number, choose: (n: 
       if (next !== undefined) mem[at] = next;
       return old;
     }
-    case "await":
+    case "await": {
+      const reached = (prim.READ_ONCE(value(i.addr)) === value(i.a)) === (i.cmp === "eq");
+      if (!reached) callbacks.drain();
       return i.cmp === "eq"
         ? prim.smp_cond_load_acquire_eq(value(i.addr), value(i.a))
         : prim.smp_cond_load_acquire_ne(value(i.addr), value(i.a));
+    }
+    case "call_rcu":
+      callbacks.add(i.handler, value(i.a));
+      return 0;
     case "spin_lock":
       prim.spin_lock(value(i.addr));
       return 0;
@@ -61,7 +90,7 @@ export function execute(i: VisibleInstr, value: (v: Val) => number, choose: (n: 
       prim.synchronize_rcu();
       return 0;
     case "choose":
-      return choose(value(i.a));
+      return prim.choose(value(i.a));
     default:
       return 0;
   }
@@ -86,6 +115,7 @@ export function interpret(
   ir: ThreadIr,
   args: readonly number[] = [],
   limit = 10_000,
+  callbacks = NO_CALLBACKS,
 ): Run & { result: number } {
   const t = new Interpreter(ir, args);
   const trace: string[] = [];
@@ -94,7 +124,7 @@ export function interpret(
     if (stop.k === "finished") return { trace, end: "finished", result: stop.result };
     if (stop.k === "failed") return { trace, end: `${stop.failure.kind}`, result: 0 };
     const value = (v: Val): number => t.value(v);
-    const result = execute(stop.instr, value, () => 0);
+    const result = execute(stop.instr, value, callbacks);
     trace.push(describe(stop.instr, value, result));
     t.complete(result);
   }
@@ -102,7 +132,12 @@ export function interpret(
 }
 
 /** Also holds the frame to its contract: dead words are 0, operations stop where `succ` says. */
-export function runCode(code: ThreadCode, args: readonly number[] = [], limit = 10_000): Run {
+export function runCode(
+  code: ThreadCode,
+  args: readonly number[] = [],
+  limit = 10_000,
+  callbacks = NO_CALLBACKS,
+): Run {
   const pad = 3;
   const m = new Int32Array(pad + 1 + code.nregs + 2).fill(0x5a5a5a5a);
   m.fill(0, pad, pad + 1 + code.nregs);
@@ -125,7 +160,7 @@ export function runCode(code: ThreadCode, args: readonly number[] = [], limit = 
       if (m[pad + 1 + w] !== 0 && !op.live.includes(w))
         throw new Error(`dead word ${w} holds ${m[pad + 1 + w]} at op ${pc}`);
     if (pc === 0) return { trace, end: "finished" };
-    const result = execute(op.instr, value, () => 0);
+    const result = execute(op.instr, value, callbacks);
     trace.push(describe(op.instr, value, result));
     if ("dst" in op.instr) m[pad + 1 + op.instr.dst] = result;
     cont = op.cont;
