@@ -31,7 +31,13 @@ function formOf(test: LoweredTest, paths: readonly (readonly Path[])[], order: r
     return n;
   };
   const sym = (s: Sym): string =>
-    typeof s === "number" ? value(s) : s.k === "read" ? `#${s.event}` : s.k === "un" ? `${s.fn}(${sym(s.a)})` : `${s.fn}(${sym(s.a)},${sym(s.b)})`;
+    typeof s === "number"
+      ? value(s)
+      : s.k === "read"
+        ? `#${s.event}`
+        : s.k === "un"
+          ? `${s.fn}(${sym(s.a)})`
+          : `${s.fn}(${sym(s.a)},${sym(s.b)})`;
   const threads = order.map((t) =>
     paths[t]
       .map(

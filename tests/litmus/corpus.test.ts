@@ -5,8 +5,8 @@ import { lkmm } from "../../src/check/models/lkmm.ts";
 import { LitmusError } from "../../src/litmus/ast.ts";
 import { contradicts, recordOf } from "../../src/litmus/report.ts";
 import { loadLitmus, runLitmus } from "../../src/litmus/run.ts";
-import { hasShared, SHARED, suite } from "./support.ts";
 import { canonicalForm } from "./canonical.ts";
+import { hasShared, SHARED, suite } from "./support.ts";
 
 interface Row {
   readonly path: string;
@@ -31,7 +31,9 @@ const read = (path: string): string => readFileSync(SHARED + path, "latin1");
 describe.skipIf(!hasShared)("herd7's verdicts", () => {
   it("the kernel's 47 tests have the verdicts of their comments", () => {
     const names = readdirSync(`${SHARED}kernel`).filter((f) => f.endsWith(".litmus"));
-    const wrong = names.filter((f) => contradicts(recordOf(f, runLitmus(loadLitmus(f, read(`kernel/${f}`)), { model: lkmm }))));
+    const wrong = names.filter((f) =>
+      contradicts(recordOf(f, runLitmus(loadLitmus(f, read(`kernel/${f}`)), { model: lkmm }))),
+    );
     expect(names.length).toBe(47);
     expect(wrong).toEqual([]);
   });
@@ -57,7 +59,8 @@ describe.skipIf(!hasShared)("herd7's verdicts", () => {
       if (r.status !== "verdict-only") continue;
       const got = runLitmus(loadLitmus(r.path, read(`corpus/${r.path}`)), { model: lkmm });
       // herd7 stopped at the first execution: its "Always" only says that the condition can hold.
-      if (got.status !== "ok" || got.positive > 0 !== (r.verdict === "Always")) wrong.push(`${r.path}: ${got.status} ${got.verdict}`);
+      if (got.status !== "ok" || got.positive > 0 !== (r.verdict === "Always"))
+        wrong.push(`${r.path}: ${got.status} ${got.verdict}`);
     }
     expect(wrong).toEqual([]);
   });
@@ -78,7 +81,9 @@ describe.skipIf(!hasShared)("herd7's verdicts", () => {
     expect(bad.length).toBe(5);
     for (const r of bad) {
       expect(() => loadLitmus(r.path, read(`corpus/${r.path}`)), r.path).toThrow(LitmusError);
-      expect(() => loadLitmus(r.path, read(`corpus/${r.path}`)), r.path).toThrow(/Unknown macro (smp_memb|spin_unlock_wait)/);
+      expect(() => loadLitmus(r.path, read(`corpus/${r.path}`)), r.path).toThrow(
+        /Unknown macro (smp_memb|spin_unlock_wait)/,
+      );
     }
   });
 
@@ -95,7 +100,10 @@ describe.skipIf(!hasShared)("herd7's verdicts", () => {
       if (same === undefined) continue;
       const got = runLitmus(t.test, { model: lkmm });
       matched.push(t.name);
-      expect(`${got.verdict} ${got.positive} ${got.negative} ${got.stateCount}`, `${t.name} and ${same.path}`).toBe(`${same.verdict} ${same.counts}`);
+      expect(
+        `${got.verdict} ${got.positive} ${got.negative} ${got.stateCount}`,
+        `${t.name} and ${same.path}`,
+      ).toBe(`${same.verdict} ${same.counts}`);
     }
     expect(matched.length).toBeGreaterThan(20);
   });

@@ -40,6 +40,7 @@ export function observation(source: string, model: MemoryModel = lkmm): string {
 
 /** A test from thread bodies, all locations being parameters. */
 export function litmus(bodies: readonly string[], condition: string, init = ""): string {
-  const params = "int *x, int *y, int *z, int *w, int **p, spinlock_t *l, spinlock_t *m, struct srcu_struct *s";
+  const params =
+    "int *x, int *y, int *z, int *w, int **p, spinlock_t *l, spinlock_t *m, struct srcu_struct *s";
   return `C test\n{${init}}\n${bodies.map((b, i) => `P${i}(${params}) {\n${b}\n}`).join("\n")}\n${condition}\n`;
 }

@@ -68,9 +68,11 @@ export function locationsOf(program: Program): number[] {
 }
 
 /** All feasible paths, per thread. Throws EnumerateError if a thread cannot be enumerated. */
-export function programPaths(program: Program, unroll = 2): Path[][] {
+export function programPaths(program: Program, unroll = 2, deadline = Number.POSITIVE_INFINITY): Path[][] {
   const locations = locationsOf(program);
-  const all = program.threads.map((t) => pathsOf(t, { unroll, maxPaths: 20_000, maxEvents: 400, locations }));
+  const all = program.threads.map((t) =>
+    pathsOf(t, { unroll, maxPaths: 5000, maxEvents: 400, locations, deadline }),
+  );
   return feasiblePaths(all, initialValue(program));
 }
 
@@ -108,7 +110,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
   let message = "";
   let candidates = 0;
   try {
-    const paths = programPaths(program, options.unroll);
+    const paths = programPaths(program, options.unroll, deadline);
     const combinations = paths.reduce((n, p) => n * p.length, 1);
     if (combinations > MAX_COMBINATIONS)
       throw new EnumerateError(
@@ -123,6 +125,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     const whole = paths.map((list) => list.filter((p) => !p.bounded));
     const writers = whole.map((list) => list.map(writtenValues));
     eachCombination(whole, (combo) => {
+      tally.checkTime();
       if (!plausible(combo, whole, writers, tally.initial)) return;
       candidates++;
       const candidate = new Candidate(combo, origin, program.memory.words);

@@ -29,7 +29,13 @@ export function enumerateNaively(
   observe: readonly Slot[],
   condition: Predicate,
 ): NaiveResult {
-  const result: NaiveResult = { positive: 0, negative: 0, states: new Set(), flags: new Set(), candidates: 0 };
+  const result: NaiveResult = {
+    positive: 0,
+    negative: 0,
+    states: new Set(),
+    flags: new Set(),
+    candidates: 0,
+  };
   const locations = locationsOf(program);
   const initial = initialValue(program);
   eachCombination(programPaths(program), (paths) => {
@@ -41,13 +47,27 @@ export function enumerateNaively(
       if (READS.has(d.e.kind)) reads.push(i);
       if (WRITES.has(d.e.kind)) writers.get(d.loc)?.push(i);
     });
-    const lockLocs = new Set(events.filter((d) => d.e?.kind === "LKW" || d.e?.kind === "UL" || d.e?.kind === "LF" || d.e?.kind.startsWith("R") === true && d.e.kind.length === 2).map((d) => d.loc));
+    const lockLocs = new Set(
+      events
+        .filter(
+          (d) =>
+            d.e?.kind === "LKW" ||
+            d.e?.kind === "UL" ||
+            d.e?.kind === "LF" ||
+            (d.e?.kind.startsWith("R") === true && d.e.kind.length === 2),
+        )
+        .map((d) => d.loc),
+    );
     const rf = new Array<number>(events.length).fill(-1);
     const orders: number[][] = [];
     const visitReads = (k: number): void => {
       const r = reads[k];
       if (r === undefined) {
-        finish(paths, rf, orders.map((o) => o.slice()));
+        finish(
+          paths,
+          rf,
+          orders.map((o) => o.slice()),
+        );
         return;
       }
       for (const w of writers.get(events[r].loc) ?? []) {
@@ -64,7 +84,13 @@ export function enumerateNaively(
       if (e === null || !lockLocs.has(events[r].loc)) return true;
       const order = orders.find((o) => o.includes(w)) ?? [];
       const own = we !== null && events[w].thread === events[r].thread;
-      const before = events.filter((d) => d.thread === events[r].thread && d.loc === events[r].loc && d.index < events[r].index && (d.e?.kind === "LKW" || d.e?.kind === "UL"));
+      const before = events.filter(
+        (d) =>
+          d.thread === events[r].thread &&
+          d.loc === events[r].loc &&
+          d.index < events[r].index &&
+          (d.e?.kind === "LKW" || d.e?.kind === "UL"),
+      );
       const last = before.at(-1);
       if (e.kind === "LKR") {
         const mine = events.findIndex((d) => d.thread === events[r].thread && d.index === e.rmw);
@@ -96,12 +122,26 @@ export function enumerateNaively(
         if (d.e?.kind === "UL") {
           if (before.e?.kind !== "LKW" || before.thread !== d.thread || before.index > d.index) return false;
           // The nearest lock of the thread before it.
-          if (events.some((o) => o.thread === d.thread && o.loc === d.loc && o.e?.kind === "LKW" && o.index > before.index && o.index < d.index)) return false;
+          if (
+            events.some(
+              (o) =>
+                o.thread === d.thread &&
+                o.loc === d.loc &&
+                o.e?.kind === "LKW" &&
+                o.index > before.index &&
+                o.index < d.index,
+            )
+          )
+            return false;
         } else if (before.e?.kind === "LKW") return false;
       }
       return true;
     };
-    const finish = (combo: readonly Path[], sources: readonly number[], co: readonly (readonly number[])[]): void => {
+    const finish = (
+      combo: readonly Path[],
+      sources: readonly number[],
+      co: readonly (readonly number[])[],
+    ): void => {
       const values = solve(combo, sources, events, initial);
       if (values === null) return;
       result.candidates++;

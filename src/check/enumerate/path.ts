@@ -96,6 +96,8 @@ export interface PathOptions {
   readonly maxEvents: number;
   /** Every location, for accesses through a computed address. */
   readonly locations: readonly number[];
+  /** performance.now() after which to give up. */
+  readonly deadline: number;
 }
 
 const NONE: readonly number[] = [];
@@ -168,6 +170,8 @@ class PathWalk {
     this.work.push(first);
     for (let s = this.work.pop(); s !== undefined; s = this.work.pop()) {
       this.#walk(s);
+      if ((this.out.length & 255) === 255 && performance.now() > this.options.deadline)
+        throw new EnumerateError("gave-up", "out of time");
       if (this.out.length > this.options.maxPaths)
         throw new EnumerateError(
           "gave-up",

@@ -88,8 +88,11 @@ export class Tally {
   step(): void {
     if (++this.steps > this.limits.maxSteps)
       throw new EnumerateError("gave-up", `more than ${this.limits.maxSteps} steps`);
-    if ((this.steps & 1023) === 0 && performance.now() > this.limits.deadline)
-      throw new EnumerateError("gave-up", "out of time");
+    if ((this.steps & 1023) === 0) this.checkTime();
+  }
+
+  checkTime(): void {
+    if (performance.now() > this.limits.deadline) throw new EnumerateError("gave-up", "out of time");
   }
 
   addExecution(holds: boolean, values: readonly number[], candidate: Candidate, com: Com): void {
