@@ -6,7 +6,7 @@
 
 import { type ExploreOptions, type ExploreResult, explore } from "../../src/check/explore/explore.ts";
 import type { Program } from "../../src/lang/ir.ts";
-import { interleave, type OracleModel, type OracleResult } from "./oracle/interleave.ts";
+import { interleave, type OracleModel, type OracleResult, replay } from "./oracle/interleave.ts";
 
 export type Explore = (program: Program, options: ExploreOptions) => ExploreResult;
 
@@ -103,4 +103,17 @@ export function assertAgreesWithOracle(
       );
   }
   return { oracle, violated: kinds.size > 0 };
+}
+
+/** The counterexample of a violated result, short or not, is a run that the oracle can take and that ends in the same error. */
+export function assertCounterexampleReplays(program: Program, r: ExploreResult): void {
+  if (r.error === null) return;
+  // An error before the first visible operation has no trail: no step is needed.
+  const { threads, steps } = r.trail ?? { threads: [], steps: [] };
+  const ends = replay(program, r.model, threads, steps);
+  if (!ends.has(r.error.kind))
+    throw new LawBroken(
+      `${program.name}, ${r.model}: the counterexample of ${r.error.kind} ends in ${[...ends].join(", ") || "no error"}:\n` +
+        steps.map((s) => `  ${threads[s.thread]}: ${s.op} ${s.location} ${s.result ?? ""}`).join("\n"),
+    );
 }

@@ -8,8 +8,8 @@
  *
  * Choices where the literature leaves room. A value-returning RMW that fails is one read without ordering (linux-kernel.bell);
  * all others, allocation and freeing need an empty buffer. The end of a section and call_rcu() are entries of the
- * buffer, so that they take effect after the stores before them. An interrupt is taken with an empty buffer, as
- * its delivery drains it. Not covered: SRCU, and IPIs that run a handler.
+ * buffer, so that they take effect after the stores before them. For IPIs see `preciseInterrupts`.
+ * Not covered: SRCU, and IPIs that run a handler.
  */
 
 import {
@@ -32,6 +32,12 @@ export interface OracleOptions {
   readonly model: OracleModel;
   /** Addresses whose values in each final state are collected. */
   readonly observe: readonly number[];
+  /**
+   * An interrupt is taken at one point of its CPU's program, with everything before it visible: what x86 does. By
+   * default, as in the engine, an IPI is over when what the target had in its buffer has drained, though stores that
+   * the target issued meanwhile may still be in it: more executions, so that no error is lost.
+   */
+  readonly preciseInterrupts?: boolean;
   /** Give up above so many states. */
   readonly maxStates: number;
 }
@@ -72,8 +78,8 @@ interface Thread {
   /** Addresses of the spinlocks it holds. */
   held: number[];
   buffer: Entry[];
-  /** IPIs not yet taken: handler, argument, sender. */
-  pending: [string, number, number][];
+  /** IPIs not yet taken: handler, argument, sender, entries of the buffer that must drain first (-1: interrupts are off). */
+  pending: [string, number, number, number][];
   /** Grace period of a callback that has not started. */
   grace: [number, number][];
 }
@@ -92,6 +98,28 @@ class TooBig extends Error {}
 /** Explores every interleaving of `program`. Never throws on a well-formed program. */
 export function interleave(program: Program, options: OracleOptions): OracleResult {
   return new Oracle(program, options).run();
+}
+
+/** One step of a counterexample, as far as the oracle needs it. */
+export interface ReplayStep {
+  readonly thread: number;
+  readonly action: "op" | "drain" | "start";
+  /** What the step gave: the value of a choice. */
+  readonly result: number | null;
+}
+
+/**
+ * Takes exactly the given steps and gives the kinds of error that the run ends with, "deadlock" included; `livelock` if its
+ * last state, registers apart, was there before; a text that starts with "step" if the oracle cannot take one of them. `names` are
+ * the threads of the counterexample; those beyond the program's are instances of handlers.
+ */
+export function replay(
+  program: Program,
+  model: OracleModel,
+  names: readonly string[],
+  steps: readonly ReplayStep[],
+): ReadonlySet<string> {
+  return new Oracle(program, { model, observe: [], maxStates: 0 }).replay(names, steps);
 }
 
 class Oracle {
@@ -138,6 +166,43 @@ class Oracle {
       livelock: hasFairCycle(edges),
       states: edges.size,
     };
+  }
+
+  replay(names: readonly string[], steps: readonly ReplayStep[]): ReadonlySet<string> {
+    const ordinary = this.#program.threads.length;
+    const mine = new Map<number, number>(); // thread of the counterexample -> callback of ours
+    let key = this.#initial();
+    const seen = new Set<string>([withoutRegisters(key)]);
+    let again = false;
+    for (const [n, step] of steps.entries()) {
+      if (this.#errors.size > 0 && n < steps.length - 1) return new Set([`step ${n} comes after an error`]);
+      const s = JSON.parse(key) as State;
+      if (step.action === "start") {
+        const handler = (names[step.thread] ?? "").split("#")[0];
+        const ready = s.threads.findIndex(
+          (t) => t.status === "waiting" && t.grace.length === 0 && t.frames[0]?.code === `h:${handler}`,
+        );
+        if (ready < 0) return new Set([`step ${n}: no callback of ${handler} is ready`]);
+        mine.set(step.thread, ready);
+      }
+      const i = step.thread < ordinary ? step.thread : mine.get(step.thread);
+      if (i === undefined) return new Set([`step ${n}: thread ${step.thread} has not started`]);
+      if (step.action !== "drain") {
+        if (this.#execute(s, i, step.result ?? 0) === 0)
+          return new Set([`step ${n}: thread ${i} is blocked`]);
+      } else {
+        if (s.threads[i].buffer.length === 0) return new Set([`step ${n}: nothing to drain`]);
+        this.#drain(s, s.threads[i], i);
+      }
+      // The engine does not show when an interrupt is taken; taking it at once rules nothing out.
+      for (let t = 0; t < s.threads.length; t++) while (this.#takeInterrupt(s, t));
+      key = JSON.stringify(s);
+      again = seen.has(withoutRegisters(key));
+      seen.add(withoutRegisters(key));
+    }
+    if (again) return new Set([...this.#errors, "livelock"]);
+    if (this.#errors.size === 0 && this.#successors(key).length === 0) this.#atEnd(JSON.parse(key) as State);
+    return this.#errors;
   }
 
   #initial(): string {
@@ -348,6 +413,7 @@ class Oracle {
       case "local_irq_restore":
         if (t.irq === 1 && value(x.a, f) === 0) {
           t.irq = 0;
+          for (const ipi of t.pending) ipi[3] = t.buffer.length;
           this.#maybeLeft(s, t);
         }
         return 1;
@@ -361,8 +427,8 @@ class Oracle {
         return finishWait(f);
       case "call_rcu": {
         const entry: Entry = [2, x.handler, value(x.a, f)];
-        if (this.#tso) t.buffer.push(entry);
-        else this.#apply(s, t, entry);
+        if (empty) this.#apply(s, t, entry);
+        else t.buffer.push(entry);
         return 1;
       }
       case "smp_call_function":
@@ -373,7 +439,7 @@ class Oracle {
           s.threads.forEach((other, j) => {
             if (j === i || other.status === "waiting") return;
             if (j >= this.#program.threads.length && other.status === "finished") return;
-            other.pending.push([x.handler, value(x.a, f), i]);
+            other.pending.push([x.handler, value(x.a, f), i, other.irq === 1 ? -1 : other.buffer.length]);
             f.wait?.push([j, 1]);
           });
           return 1;
@@ -439,7 +505,7 @@ class Oracle {
   /** The thread has just left a section; if it is now in none, that counts for grace periods (in buffer order). */
   #maybeLeft(s: State, t: Thread): void {
     if (t.rcu > 0 || t.irq === 1) return;
-    if (this.#tso) t.buffer.push([1]);
+    if (t.buffer.length > 0) t.buffer.push([1]);
     else this.#apply(s, t, [1]);
   }
 
@@ -454,6 +520,7 @@ class Oracle {
   #drain(s: State, t: Thread, i: number): void {
     const e = t.buffer.shift();
     if (e === undefined) throw new Error(`nothing to drain on thread ${i}`);
+    for (const ipi of t.pending) if (ipi[3] > 0) ipi[3]--;
     this.#apply(s, t, e);
   }
 
@@ -491,9 +558,11 @@ class Oracle {
 
   #takeInterrupt(s: State, i: number): boolean {
     const t = s.threads[i];
-    if (t.irq === 1 || t.buffer.length > 0 || t.status === "failed") return false;
-    const next = t.pending.shift();
-    if (next === undefined) return false;
+    if (t.status === "failed") return false;
+    const precise = t.irq === 0 && t.buffer.length === 0;
+    const k = t.pending.findIndex((ipi) => (this.#options.preciseInterrupts ? precise : ipi[3] === 0));
+    if (k < 0) return false;
+    const [next] = t.pending.splice(k, 1);
     if (next[0] !== "") throw new Error("the oracle does not run IPI handlers");
     this.#apply(s, t, [3, next[2]]);
     return true;
@@ -518,6 +587,11 @@ class Oracle {
       if (out.length === 0 && status === "running") this.#errors.add("deadlock");
     }
   }
+}
+
+/** For recognising a round: registers that nobody reads any more may differ, and which these are is not known here. */
+function withoutRegisters(key: string): string {
+  return JSON.stringify(JSON.parse(key), (k: string, v: unknown) => (k === "regs" ? undefined : v));
 }
 
 function newThread(cpu: number): Thread {
