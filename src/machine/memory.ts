@@ -37,6 +37,7 @@ export function resetMemory(words: number): void {
   top = 1;
   symbols = [];
   regions = [];
+  pools = byBase = null;
 }
 
 /** Makes a CPU of another thread use the memory that its creator booted. */
@@ -44,6 +45,7 @@ export function attachMemory(words: Int32Array, image: { symbols: readonly MemSy
   mem = words;
   symbols = [...image.symbols];
   regions = [...image.regions];
+  pools = byBase = null;
   top = words.length;
 }
 
@@ -70,7 +72,45 @@ export function memblock_alloc(name: string, words: number, options: MemblockOpt
 /** Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. */
 export function declareRegion(name: string, base: number, words: number, pool = 0, live = true): void {
   regions.push({ name, base, words, pool, live });
+  pools = byBase = null;
   if (!live) mem.fill(POISON, base, base + words);
+}
+
+/** The objects of a pool, in order of declaration, and where to look first for a free one. */
+export interface Pool {
+  readonly regions: MemRegion[];
+  /** No region before this index was free when it was last looked at by this thread. */
+  hint: number;
+}
+
+let pools: Map<number, Pool> | null = null;
+let byBase: Map<number, { readonly region: MemRegion; readonly index: number }> | null = null;
+
+function indexRegions(): void {
+  pools = new Map();
+  byBase = new Map();
+  for (const region of regions) {
+    let pool = pools.get(region.pool);
+    if (pool === undefined) {
+      pool = { regions: [], hint: 0 };
+      pools.set(region.pool, pool);
+    }
+    // Should two begin at one address, the first declared is meant.
+    if (!byBase.has(region.base)) byBase.set(region.base, { region, index: pool.regions.length });
+    pool.regions.push(region);
+  }
+}
+
+/** The pool of that number; undefined if no object was declared for it. */
+export function memoryPool(number: number): Pool | undefined {
+  if (pools === null) indexRegions();
+  return pools?.get(number);
+}
+
+/** The object that starts at `base`, and its index in its pool. */
+export function regionAt(base: number): { readonly region: MemRegion; readonly index: number } | undefined {
+  if (byBase === null) indexRegions();
+  return byBase?.get(base);
 }
 
 export function memorySymbols(): readonly MemSymbol[] {

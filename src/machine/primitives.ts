@@ -9,8 +9,8 @@
 
 import { KernelBug, type BugKind } from "./errors.ts";
 import { host, type Handler } from "./host.ts";
-import { POISON } from "./image.ts";
-import { addressName, mem, memoryRegions } from "./memory.ts";
+import { type MemRegion, POISON } from "./image.ts";
+import { addressName, mem, memoryPool, regionAt } from "./memory.ts";
 
 /** A thread-private array of words: `pages[]`, out-parameters. In the checker it is part of the thread's frame. */
 export type LocalArray = Int32Array;
@@ -318,30 +318,39 @@ export function smp_processor_id(): number {
 
 // ---- Objects ------------------------------------------------------------------------------------------------
 
-/** An object of pool `pool`, its words 0; 0 (NULL) if every one is live. */
+/** An object of pool `pool`, its words 0; 0 (NULL) if every one is live. Without other CPUs, the first that is free. */
 export function kzalloc(pool: number): number {
-  for (const r of memoryRegions())
-    if (r.pool === pool && Atomics.compareExchange(mem, r.base, POISON, 0) === POISON) {
-      for (let i = 1; i < r.words; i++) Atomics.store(mem, r.base + i, 0);
-      return r.base;
-    }
+  const p = memoryPool(pool);
+  if (p === undefined) return 0;
+  const n = p.regions.length;
+  // Other CPUs free without telling: there the hint says nothing, and which object is taken must not depend on the past.
+  const from = host.nr_cpus === 1 ? p.hint : 0;
+  for (let k = 0; k < n; k++) {
+    const i = from + k < n ? from + k : from + k - n;
+    const r = p.regions[i];
+    if (Atomics.compareExchange(mem, r.base, POISON, 0) !== POISON) continue;
+    for (let w = 1; w < r.words; w++) Atomics.store(mem, r.base + w, 0);
+    p.hint = i + 1 < n ? i + 1 : 0;
+    return r.base;
+  }
   return 0;
 }
-function regionAt(base: number, what: string): { base: number; words: number; name: string } {
-  for (const r of memoryRegions()) if (r.base === base) return r;
-  bug("bad-address", `${what}: no object starts at ${addressName(base)}`, base);
+function objectAt(base: number, what: string): { readonly region: MemRegion; readonly index: number } {
+  return regionAt(base) ?? bug("bad-address", `${what}: no object starts at ${addressName(base)}`, base);
 }
 /** Frees the object that starts at `p`: its words are poisoned. */
 export function kfree(p: number): void {
-  const r = regionAt(p, "kfree");
+  const { region: r, index } = objectAt(p, "kfree");
   if (host.preempt !== null) host.preempt(p);
   // Downwards: kzalloc() on another CPU claims an object by its first word, so that one is poisoned last.
   for (let i = r.words - 1; i >= 0; i--)
     if (Atomics.exchange(mem, r.base + i, POISON) === POISON) bug("double-free", `${r.name} is freed twice`, p);
+  const pool = memoryPool(r.pool);
+  if (pool !== undefined && index < pool.hint) pool.hint = index;
 }
 /** Makes a freed object that no pool hands out usable again, its words 0: a vmemmap range that is plugged again. */
 export function memory_revive(p: number): void {
-  const r = regionAt(p, "memory_revive");
+  const { region: r } = objectAt(p, "memory_revive");
   for (let i = 0; i < r.words; i++) Atomics.store(mem, r.base + i, 0);
 }
 
