@@ -48,6 +48,10 @@ export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
   kernel.zero_pfn = 0;
   kernel.mem_section = 0;
   kernel.mem_hotplug_lock = 0;
+  kernel.section_shift = 0;
+  kernel.lru_batch = 0;
+  kernel.signal_pending = 0;
+  kernel.cpu_sleeps = 0;
   bootMachine({
     preset,
     knobs: { mmuNotifier: 1, pageRegions: 1, ...spec.knobs },

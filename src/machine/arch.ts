@@ -14,6 +14,11 @@ export const TLB_FLUSH_FIRMWARE = 3; // a firmware call (SBI); does not respect 
 export const TABLE_FREE_IMMEDIATE = 0;
 export const TABLE_FREE_RCU = 1; // MMU_GATHER_RCU_TABLE_FREE
 
+/** In which order the struct pages of removed memory are unmapped and freed (vmemmap_free(), v7.1). */
+export const VMEMMAP_FREE_CLEAR_FLUSH = 0; // remove_pte_table() of x86 and powerpc, modify_pte_table() of s390
+export const VMEMMAP_CLEAR_FREE_FLUSH = 1; // remove_pte_mapping() of riscv
+export const VMEMMAP_CLEAR_FLUSH_FREE = 2; // unmap_hotplug_pte_range() of arm64
+
 export type MemoryModelName = "sc" | "tso" | "lkmm";
 
 export interface Arch {
@@ -27,6 +32,7 @@ export interface Arch {
   readonly syncOne: number;
   /** An irq-off section is an RCU read-side section (consolidated RCU, since v4.20). */
   readonly irqOffIsRcuReader: number;
+  readonly vmemmapFree: number;
   /** Page-table levels of the usual configuration. */
   readonly levels: number;
 }
@@ -41,6 +47,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_IMMEDIATE,
     syncOne: 0,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
     levels: 4,
   },
   {
@@ -52,6 +59,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
     levels: 5,
   },
   {
@@ -63,6 +71,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
     levels: 4,
   },
   {
@@ -74,6 +83,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_CLEAR_FLUSH_FREE,
     levels: 4,
   },
   {
@@ -85,6 +95,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
     levels: 4,
   },
   {
@@ -96,6 +107,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
     levels: 4,
   },
   {
@@ -107,6 +119,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     tableFree: TABLE_FREE_RCU,
     syncOne: 1,
     irqOffIsRcuReader: 1,
+    vmemmapFree: VMEMMAP_CLEAR_FREE_FLUSH,
     levels: 4,
   },
 ];

@@ -447,7 +447,7 @@ export function setConfig(preset: PresetName, settings: KnobSettings = {}): void
 // ---- Architecture -------------------------------------------------------------------------------------------
 
 /** The numbers of the architecture in force; see arch.ts. Change them only through `setArch`. */
-export const arch = { tlbFlush: 0, tableFree: 0, syncOne: 0, irqOffIsRcuReader: 1 };
+export const arch = { tlbFlush: 0, tableFree: 0, syncOne: 0, irqOffIsRcuReader: 1, vmemmapFree: 0 };
 
 /** The descriptor of that name. Throws RangeError, naming the nearest. */
 export function findArch(name: string): Arch {
@@ -462,8 +462,8 @@ export function findArch(name: string): Arch {
 }
 
 export function setArch(name: string): void {
-  const { tlbFlush, tableFree, syncOne, irqOffIsRcuReader } = findArch(name);
-  Object.assign(arch, { tlbFlush, tableFree, syncOne, irqOffIsRcuReader });
+  const { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree } = findArch(name);
+  Object.assign(arch, { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree });
 }
 
 // ---- Geometry -----------------------------------------------------------------------------------------------
@@ -564,6 +564,14 @@ export const kernel = {
   mem_section: 0,
   /** Reader-writer lock of memory hotplug. */
   mem_hotplug_lock: 0,
+  /** log2 of the frames of a section. */
+  section_shift: 0,
+  /** Word: a page on its way to the LRU in some CPU's batch (mm/memory_hotplug.ts). */
+  lru_batch: 0,
+  /** Word: whoever takes memory offline has a signal pending; 0: none can come. */
+  signal_pending: 0,
+  /** Word that is set when a CPU that waits for a page's lock sleeps (mm/ram_page.ts); 0: nobody asks. */
+  cpu_sleeps: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
   /** Event counters (mm/vmstat.ts). */

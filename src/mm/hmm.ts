@@ -254,8 +254,9 @@ function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: numbe
   }
   const type = swp_type(e);
   if (type === SWP_SWAP) return PTE_FAULT;
-  // v5.10 faulted foreign device entries as well (non_swap_entry() and is_device_private_entry()); exclusive since v5.14.
-  if (is_device_private_entry(e) || is_device_exclusive_entry(e)) return PTE_FAULT;
+  if (is_device_exclusive_entry(e)) return PTE_FAULT;
+  // Of another device: brought home since v5.19 (8a295dbbaf72), an error before.
+  if (config.hmm === HMM_V7_1 && is_device_private_entry(e)) return PTE_FAULT;
   if (is_migration_entry(e)) return PTE_WAIT;
   return -EFAULT;
 }

@@ -55,6 +55,8 @@ export function wait_on_page_locked(page: Page): void {
   for (;;) {
     const seen = READ_ONCE(flags);
     if ((seen & (1 << PG_locked)) === 0) return;
+    // schedule(): this CPU has time for others.
+    if (kernel.cpu_sleeps) WRITE_ONCE(kernel.cpu_sleeps, 1);
     smp_cond_load_acquire_ne(flags, seen);
   }
 }

@@ -1,0 +1,140 @@
+/**
+ * Taking System RAM away (mm/memory_hotplug.c, v5.10 to v7.1): offline_pages() moves every page out of a range, again and
+ * again until none is left or a signal comes, and remove_memory() then frees its struct pages. Also pfn_to_online_page(), by which
+ * frame walkers ask whether a frame is theirs to look at, and the lock by which they can keep it so.
+ *
+ * Custom: one zone; a page block counts as isolated because its frames are in a pool that nobody allocates from (ram_page.ts);
+ * scanning goes by frames. Not covered: memory_notify() vetoes, hugetlb pages, node states, page allocator bookkeeping.
+ */
+"use kernel";
+
+import { config, kernel } from "../machine/config.ts";
+import { READ_ONCE, smp_cond_load_acquire_ne, WRITE_ONCE, xchg } from "../machine/primitives.ts";
+import { migrate_system_page } from "./migrate_device.ts";
+import { PAGE, type Page, page_ref_count, page_word, pfn_to_page } from "./page.ts";
+import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
+import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
+import {
+  MEM_SECTION,
+  online_section,
+  pfn_to_section,
+  pfn_valid,
+  SECTION_IS_ONLINE,
+  SECTION_TAINT_ZONE_DEVICE,
+  section_clear_flags,
+  section_deactivate,
+} from "./sparse.ts";
+import { put_page } from "./swap.ts";
+
+const EINTR = 4;
+
+// ---- The lock -----------------------------------------------------------------------------------------------
+
+/** get_online_mems(): no memory goes offline or away until put_online_mems(). */
+export function get_online_mems(): void {
+  down_read(kernel.mem_hotplug_lock);
+}
+export function put_online_mems(): void {
+  up_read(kernel.mem_hotplug_lock);
+}
+function mem_hotplug_begin(): void {
+  down_write(kernel.mem_hotplug_lock);
+}
+function mem_hotplug_done(): void {
+  up_write(kernel.mem_hotplug_lock);
+}
+
+// ---- Asking -------------------------------------------------------------------------------------------------
+
+/**
+ * pfn_to_online_page(): the struct page of a frame of online System RAM, or 0. Nothing is held: it may go offline right after.
+ */
+export function pfn_to_online_page(pfn: number): Page {
+  const ms = pfn_to_section(pfn);
+  if (!online_section(ms)) return 0;
+  if (!pfn_valid(pfn)) return 0;
+  if (config.sectionTaint) {
+    if ((READ_ONCE(ms + MEM_SECTION.section_mem_map) & SECTION_TAINT_ZONE_DEVICE) === 0)
+      return pfn_to_page(pfn);
+    // "Slowpath: when ZONE_DEVICE collides with ZONE_{NORMAL,MOVABLE} within the same section some pfns in the section may be
+    // 'offline' but 'valid'."
+    const pgmap = get_dev_pagemap(pfn, 0);
+    put_dev_pagemap(pgmap);
+    if (pgmap !== 0) return 0;
+  }
+  return pfn_to_page(pfn);
+}
+
+// ---- LRU batches --------------------------------------------------------------------------------------------
+
+/** lru_cache_add() into a batch of one CPU, whose reference keeps the page from moving; kernel.lru_batch is one word. */
+export function lru_batch_add(page: Page): void {
+  const old = xchg(kernel.lru_batch, page);
+  if (old !== 0) put_page(old);
+}
+/** lru_add_drain_all() */
+function lru_add_drain_all(): void {
+  const page = xchg(kernel.lru_batch, 0);
+  if (page !== 0) put_page(page);
+}
+
+// ---- Offline ------------------------------------------------------------------------------------------------
+
+/** A frame of the range that still holds a page in use; `nr` if there is none (scan_movable_pages()). */
+function scan_movable_pages(start_pfn: number, nr: number, from: number): number {
+  let i = from;
+  while (i < nr && page_ref_count(pfn_to_page(start_pfn + i)) === 0) i++;
+  return i;
+}
+
+/** Anything that wakes offline_pages() up early, a word: a signal is pending (kernel.signal_pending; 0: never). */
+function signal_pending(): boolean {
+  return kernel.signal_pending !== 0 && READ_ONCE(kernel.signal_pending) !== 0;
+}
+
+/**
+ * offline_pages(): returns 0 when no frame of the range is in use and the section is offline, -EINTR after a signal. There is
+ * no other way out: a page that cannot be moved is tried again for ever. Caller holds nothing.
+ */
+export function offline_pages(start_pfn: number, nr: number): number {
+  mem_hotplug_begin();
+  do {
+    let i = 0;
+    do {
+      if (signal_pending()) {
+        mem_hotplug_done();
+        return -EINTR;
+      }
+      if (kernel.lru_batch !== 0 && config.lruDrain) lru_add_drain_all();
+      i = scan_movable_pages(start_pfn, nr, i);
+      // do_migrate_range(): the result is not looked at.
+      if (i < nr) migrate_system_page(pfn_to_page(start_pfn + i));
+    } while (i < nr);
+    // test_pages_isolated()
+  } while (scan_movable_pages(start_pfn, nr, 0) !== nr);
+  const ms = pfn_to_section(start_pfn);
+  section_clear_flags(ms, SECTION_IS_ONLINE);
+  mem_hotplug_done();
+  return 0;
+}
+
+/** remove_memory(): the struct pages of an offline range go. */
+export function remove_memory(start_pfn: number, nr: number): void {
+  mem_hotplug_begin();
+  section_deactivate(start_pfn, nr);
+  mem_hotplug_done();
+}
+
+// ---- Users whose references keep a page where it is -----------------------------------------------------------
+
+/** Waits until the word is set: a user that releases what it holds only then. */
+export function wait_for_word(word: number): void {
+  smp_cond_load_acquire_ne(word, 0);
+}
+export function set_word(word: number): void {
+  WRITE_ONCE(word, 1);
+}
+/** The reference count of a frame, through its struct page. */
+export function frame_count(pfn: number): number {
+  return READ_ONCE(page_word(pfn_to_page(pfn), PAGE._refcount));
+}
