@@ -38,7 +38,12 @@ function rows(): Row[] {
   const lines = readFileSync(`${root}/verdicts.tsv`, "utf8").trim().split("\n").slice(1);
   return lines.map((line) => {
     const f = line.split("\t");
-    return { path: f[0], source: readFileSync(`${root}/corpus/${f[0]}`, "latin1"), status: f[7], herd: Number(f[8]) };
+    return {
+      path: f[0],
+      source: readFileSync(`${root}/corpus/${f[0]}`, "latin1"),
+      status: f[7],
+      herd: Number(f[8]),
+    };
   });
 }
 
@@ -65,7 +70,9 @@ function main(): void {
   const print = (text: string): void => {
     process.stdout.write(`${text}\n`);
   };
-  print(`${finished.length} tests that herd7 finishes: herd7 ${herd.toFixed(0)} CPU s as processes, ${(herd / BATCH).toFixed(0)} s in one process (divided by ${BATCH})`);
+  print(
+    `${finished.length} tests that herd7 finishes: herd7 ${herd.toFixed(0)} CPU s as processes, ${(herd / BATCH).toFixed(0)} s in one process (divided by ${BATCH})`,
+  );
   for (const label of ["cold (first pass)", "warm (third pass)"]) {
     if (label.startsWith("warm")) for (const r of finished) once(r);
     const start = cpuSeconds();
@@ -76,7 +83,9 @@ function main(): void {
   const small = finished.filter((r) => r.herd < 0.03);
   const times = small.map((r) => Math.min(once(r), once(r), once(r)));
   const share = times.filter((t) => t < 0.5).length / times.length;
-  print(`${small.length} small tests (herd7 under 30 ms), warm: median ${median(times).toFixed(3)} ms, ${(100 * share).toFixed(1)} % under 0.5 ms, mean ${(times.reduce((a, b) => a + b, 0) / times.length).toFixed(3)} ms`);
+  print(
+    `${small.length} small tests (herd7 under 30 ms), warm: median ${median(times).toFixed(3)} ms, ${(100 * share).toFixed(1)} % under 0.5 ms, mean ${(times.reduce((a, b) => a + b, 0) / times.length).toFixed(3)} ms`,
+  );
 
   print("the 20 slowest for herd7 (ms there as processes, ms here warm, ratio with herd7 divided by 2.2):");
   let log = 0;
@@ -85,7 +94,9 @@ function main(): void {
     const ms = Math.min(once(r), once(r), once(r));
     const ratio = (r.herd * 1000) / BATCH / ms;
     log += Math.log(ratio);
-    print(`  ${(r.herd * 1000).toFixed(0).padStart(6)} ${ms.toFixed(2).padStart(8)} ${ratio.toFixed(0).padStart(7)}x  ${r.path}`);
+    print(
+      `  ${(r.herd * 1000).toFixed(0).padStart(6)} ${ms.toFixed(2).padStart(8)} ${ratio.toFixed(0).padStart(7)}x  ${r.path}`,
+    );
   }
   print(`  geometric mean ${Math.exp(log / slowest.length).toFixed(0)}x`);
 
@@ -93,7 +104,9 @@ function main(): void {
   const hardTimes = hard.map((r) => ({ r, ms: once(r) }));
   const done = hardTimes.filter((t) => !Number.isNaN(t.ms));
   const worst = [...done].sort((a, b) => b.ms - a.ms).slice(0, 3);
-  print(`${hard.length} tests without counts from herd7 in 10 s: ${done.length} finished here within 60 s, median ${median(done.map((t) => t.ms)).toFixed(1)} ms`);
+  print(
+    `${hard.length} tests without counts from herd7 in 10 s: ${done.length} finished here within 60 s, median ${median(done.map((t) => t.ms)).toFixed(1)} ms`,
+  );
   for (const w of worst) print(`  ${w.ms.toFixed(0).padStart(8)} ms  ${w.r.path}`);
   for (const w of hardTimes) if (Number.isNaN(w.ms)) print(`  not finished: ${w.r.path}`);
 
@@ -109,7 +122,9 @@ function main(): void {
   const herdCli = fileURLToPath(new URL("../cli/herd.js", import.meta.url));
   const sample = `${root}/kernel/MP+poonceonces.litmus`;
   const bare = startUp(["-e", "0"]);
-  print(`from the shell, median of 9, wall ms: node -e 0 ${bare.toFixed(0)}; holdfast litmus ${startUp([cli, "litmus", sample]).toFixed(0)}; holdfast-herd ${startUp([herdCli, sample]).toFixed(0)}`);
+  print(
+    `from the shell, median of 9, wall ms: node -e 0 ${bare.toFixed(0)}; holdfast litmus ${startUp([cli, "litmus", sample]).toFixed(0)}; holdfast-herd ${startUp([herdCli, sample]).toFixed(0)}`,
+  );
   print(`peak memory of this process: ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);
 }
 
