@@ -149,10 +149,6 @@ describe("counts", () => {
 
   test("SC within TSO: whatever SC reaches, TSO reaches", () => {
     for (const c of CLASSICS) {
-      if (c.gap !== undefined) {
-        test.skip(`${c.name} (${c.gap})`, () => {});
-        continue;
-      }
       const observe = addresses(c.program, c.observe);
       const sc = explore(lower(c.program), { model: "sc", observe });
       const tso = explore(lower(c.program), { model: "tso", observe });

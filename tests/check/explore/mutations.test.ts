@@ -60,7 +60,7 @@ const MUTATIONS: readonly Mutation[] = [
       { file: MACHINE, find: "s.copyWithin(b + 1, b + 1 + ENTRY, b + 1 + (len + 1) * ENTRY);", replace: "" },
     ],
   },
-  one("no forwarding from the store buffer", MACHINE, "if (this.s[e] === addr) return this.s[e + 1];", ""),
+  one("no forwarding from the store buffer", MACHINE, "if (this.s[e] === addr) return this.s[e + 1];", ";"),
   one(
     "smp_mb() does not wait for the buffer",
     MACHINE,
@@ -88,7 +88,12 @@ const MUTATIONS: readonly Mutation[] = [
     "if ((s[own + HELD] & bit) === 0)",
     "if (false as boolean)",
   ),
-  one("the end-of-run check is not run", MACHINE, "if (t < 0) return true;", "if (t < 1000) return true;"),
+  one(
+    "the end-of-run check is not run",
+    MACHINE,
+    "if (this.last < 0) return true;",
+    "if (this.last < 1000) return true;",
+  ),
   one("no deadlock check", EXPLORE, "if (m.finished(t) && !m.queued(t)) continue;", "continue;"),
   one(
     "no livelock check",
@@ -110,12 +115,7 @@ const MUTATIONS: readonly Mutation[] = [
     "actual[0] = this.shared.intern(scratch, 0);",
     "actual[0] = this.shared.intern(scratch, 0) * (this.groups.length === 0 ? 1 : 0);",
   ),
-  one(
-    "persistent sets without enablers",
-    PERSISTENT,
-    "if ((enabled & (1 << p)) === 0) add |=",
-    "if (false as boolean) add |=",
-  ),
+  one("persistent sets without enablers", PERSISTENT, "add |= this.enablers(p, set);", "add |= 0;"),
   one(
     "persistent sets that overlook what others will write",
     PERSISTENT,
@@ -126,6 +126,18 @@ const MUTATIONS: readonly Mutation[] = [
     "persistent sets that overlook store buffers",
     PERSISTENT,
     "if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;",
+    "",
+  ),
+  one(
+    "a load is as good as a wait: code is cut there",
+    "check/explore/reach.ts",
+    "return kind === K.awaitEq",
+    "return kind === K.load || kind === K.awaitEq",
+  ),
+  one(
+    "a section's beginning commutes with the start of an IPI",
+    PERSISTENT,
+    "if ((special & IRQ_ENTRY) !== 0 && (reads & (IPI | GP)) !== 0) return true;",
     "",
   ),
   one(

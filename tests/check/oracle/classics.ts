@@ -79,6 +79,19 @@ const LITMUS: readonly Classic[] = [
     holds("0,0", "0,1", "1,0", "1,1"),
   ),
   litmus("SB+locked RMWs", sb([rmw("add", 1, "c", 1)]), "a b", ...pair(holds("0,1", "1,0", "1,1"))),
+  {
+    name: "SB+spin_locks: taking a lock is a locked RMW",
+    program: {
+      words: ["x", "y", "l", "m", "a", "b"],
+      threads: [
+        [store("x", 1), { s: "lock", loc: "l" }, load(0, "y"), { s: "unlock", loc: "l" }, store("a", r(0))],
+        [store("y", 1), { s: "lock", loc: "m" }, load(0, "x"), { s: "unlock", loc: "m" }, store("b", r(0))],
+      ],
+    },
+    observe: ["a", "b"],
+    sc: { finals: ["0,1", "1,0", "1,1"] },
+    tso: { finals: ["0,1", "1,0", "1,1"] },
+  },
   litmus(
     "SB+failed cmpxchgs: a failed one orders nothing",
     sb([rmw("cmpxchg", 1, "c", 5, 6)]),
@@ -772,6 +785,22 @@ const ORDERING: readonly Classic[] = [
     },
     observe: ["x", "y", "a"],
     ...both(holds("0,1,0", "0,1,1", "1,0,0")),
+  },
+  {
+    name: "what a new object holds decides what is stored later",
+    program: {
+      words: ["x", "a"],
+      objects: [["o", 1, false]],
+      threads: [
+        [
+          { s: "alloc", dst: 0 },
+          ifSet(0, [load(1, { reg: 0 }), { s: "if", fn: "eq", a: r(1), b: 0, yes: [store("x", 1)] }]),
+        ],
+        [load(0, "x"), store("a", r(0))],
+      ],
+    },
+    observe: ["x", "a"],
+    ...both(holds("1,0", "1,1")),
   },
   {
     name: "a branch that only another thread's store opens",
