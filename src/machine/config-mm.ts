@@ -13,6 +13,11 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "lazyfreeStays",
+    title: "a lazily freed page that is held but clean stays lazily freed",
+    values: onOff("observed in v7.3", "it is backed by swap again (to v6.12)"),
+  },
+  {
     name: "swapinDirty",
     title: "a page that is swapped in is dirty",
     values: onOff("observed in v7.3", "it is clean (to v6.12)"),

@@ -53,6 +53,7 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  lazyfreeStays: 0,
   longtermMigrates: 0,
   unlockedLongterm: 0,
   gupZeroPages: 0,
@@ -391,6 +392,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   ...HMM_CONFIG_V7_1,
   swapinDirty: 1,
   hugetlbForce: 1,
+  lazyfreeStays: 1,
 };
 
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */

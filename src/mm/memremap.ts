@@ -166,8 +166,8 @@ function pageunmap_range(pgmap: Pgmap): void {
   pgmap_array_delete(pgmap);
 }
 
-/** Takes the struct pages away. The driver must have removed every mapping; nothing here checks that. */
-export function memunmap_pages(pgmap: Pgmap): void {
+/** First part of memunmap_pages(): no new references on the pagemap, and its own are dropped. */
+export function memunmap_pages_begin(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
   // dev_pagemap_kill(); an external ref's is ops->kill: blk_freeze_queue_start().
   percpu_ref_kill(ref);
@@ -177,7 +177,17 @@ export function memunmap_pages(pgmap: Pgmap): void {
     const step = 1 << READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
     for (let i = 0; i < nr; i += step) put_page(pfn_to_page(start + i));
   } else if (pages_hold_refs(pgmap)) percpu_ref_put_many(ref, pfn_len(pgmap));
+}
+/** The rest: waits for the last reference, then the struct pages go. */
+export function memunmap_pages_finish(pgmap: Pgmap): void {
+  const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
   dev_pagemap_cleanup(pgmap);
   pageunmap_range(pgmap);
   if (config.pgmapExitLate && config.percpuRef !== REF_EXTERNAL) percpu_ref_exit(ref);
+}
+
+/** Takes the struct pages away. The driver must have removed every mapping; nothing here checks that. */
+export function memunmap_pages(pgmap: Pgmap): void {
+  memunmap_pages_begin(pgmap);
+  memunmap_pages_finish(pgmap);
 }

@@ -94,11 +94,15 @@ export function free_swap_and_cache(slot: number): void {
   if (swap_count(slot) === 0 && page !== 0) delete_from_swap_cache(page);
 }
 
-/** swap_writepage() to the page's slot. */
-export function swap_writepage(page: Page): void {
-  const data = slot_at(page_swap_slot(page)) + SWAP_SLOT.data;
+/** The contents of a page to a slot. */
+export function swap_copy_out(page: Page, slot: number): void {
+  const data = slot_at(slot) + SWAP_SLOT.data;
   for (let w = 0; w < geom.page_words && w < SLOT_DATA; w++)
     WRITE_ONCE(data + w, READ_ONCE(page_address(page) + w));
+}
+/** swap_writepage() to the page's slot. */
+export function swap_writepage(page: Page): void {
+  swap_copy_out(page, page_swap_slot(page));
   ClearPageFlag(page, PG_dirty);
   count_vm_event(VM_EVENT.pswpout);
 }

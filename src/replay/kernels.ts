@@ -1,0 +1,92 @@
+/**
+ * The kernels that recordings exist of: which preset of the mm code each is, and what surrounds mm there, as far as a
+ * recording shows it: functions that the recording module could call, and users of GUP outside mm (block layer, io_uring).
+ */
+
+import type { PresetName } from "../machine/config.ts";
+import { ReplayInputError } from "./reader.ts";
+
+export interface KernelProfile {
+  readonly preset: PresetName;
+  /** pin_user_pages_fast_only() is exported (v5.8 to v6.4). */
+  readonly pinFastOnly: boolean;
+  /** FOLL_NOFAULT exists (v5.16). */
+  readonly nofault: boolean;
+  /** unpin_user_page_range_dirty_lock() exists (v5.13). */
+  readonly unpinRange: boolean;
+  /** Direct I/O pins its pages (v6.3) instead of taking references. */
+  readonly bioPins: boolean;
+  /** io_uring: fixed buffers keep one pin per huge page (v6.12). */
+  readonly uringCoalesces: boolean;
+  /** io_uring: fixed buffers may be shmem (v5.17), or any file (v6.3). */
+  readonly uringShmem: boolean;
+  readonly uringFiles: boolean;
+  /** The vmemmap of a compound pagemap is deduplicated (v5.19). */
+  readonly vmemmapDedup: boolean;
+  /** splithuge works: /sys/kernel/debug/split_huge_pages takes ranges (v5.13). */
+  readonly splitHuge: boolean;
+  /** MADV_COLLAPSE exists (v6.1). */
+  readonly madvCollapse: boolean;
+  /** Where a truncate of a file with pinned pages waits, as /proc/PID/wchan tells. */
+  readonly layoutWchan: string;
+  /** The page type of hugetlb pages lies in the head's _mapcount (v6.11): what the recording shows as `map`. */
+  readonly hugetlbMap: number;
+  /** Fields of v6.5 and later are recorded: large, nrmapped. */
+  readonly largeFields: boolean;
+}
+
+const V5_10: KernelProfile = {
+  preset: "v5.10",
+  pinFastOnly: true,
+  nofault: false,
+  unpinRange: false,
+  bioPins: false,
+  uringCoalesces: false,
+  uringShmem: false,
+  uringFiles: false,
+  vmemmapDedup: false,
+  splitHuge: false,
+  madvCollapse: false,
+  layoutWchan: "0",
+  hugetlbMap: 0,
+  largeFields: false,
+};
+const V6_1: KernelProfile = {
+  ...V5_10,
+  preset: "v6.1",
+  nofault: true,
+  unpinRange: true,
+  uringShmem: true,
+  vmemmapDedup: true,
+  splitHuge: true,
+  madvCollapse: true,
+  layoutWchan: "ext4_break_layouts",
+};
+const V6_12: KernelProfile = {
+  ...V6_1,
+  preset: "v6.12",
+  pinFastOnly: false,
+  bioPins: true,
+  uringCoalesces: true,
+  uringFiles: true,
+  hugetlbMap: (0xf4000000 | 0) + 1,
+  largeFields: true,
+};
+const V7_3: KernelProfile = { ...V6_12, preset: "v7.3", layoutWchan: "ext4_wait_dax_page" };
+
+const PROFILES: readonly { readonly release: RegExp; readonly profile: KernelProfile }[] = [
+  { release: /^5\.10\./, profile: V5_10 },
+  { release: /^6\.1\./, profile: V6_1 },
+  { release: /^6\.12\./, profile: V6_12 },
+  { release: /^7\.3\./, profile: V7_3 },
+];
+
+/** The profile of a kernel by `uname -r`. Throws ReplayInputError for a kernel that we have no preset of. */
+export function kernelProfile(release: string, where: string): KernelProfile {
+  const found = PROFILES.find((p) => p.release.test(release));
+  if (found === undefined)
+    throw new ReplayInputError(
+      `${where}: kernel "${release}" is unknown (known: 5.10.x, 6.1.x, 6.12.x, 7.3.x)`,
+    );
+  return found.profile;
+}

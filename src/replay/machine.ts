@@ -1,0 +1,241 @@
+/**
+ * The machine that a recording is replayed on, laid out like the recorded one in kind: two nodes, a zero page in a low zone,
+ * a pool of 24 huge pages, swap, and, where a recording uses them, three device-dax devices (of granularity 4 KiB, 2 MiB and 1 GiB),
+ * a file system on a DAX device and one on an ordinary device. Boot code, ordinary TypeScript.
+ */
+
+import { config, type KnobSettings, kernel } from "../machine/config.ts";
+import { useSequentialHost } from "../machine/host.ts";
+import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
+import { structFields } from "../machine/struct.ts";
+import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
+import { I_PAGES_MAX, POOL_ADDRESS_SPACE, POOL_I_PAGES } from "../mm/filemap.ts";
+import { HSTATE, hugetlb_add_page } from "../mm/hugetlb.ts";
+import { LRU_BATCH } from "../mm/lru.ts";
+import { ADDRESS_SPACE, AS_DEVDAX, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
+import { POOL_MM, POOL_VMA } from "../mm/mmap.ts";
+import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
+import {
+  alloc_pages,
+  GFP_USER,
+  HPAGE_PMD_ORDER,
+  memblock_free_range,
+  memmap_init_range,
+  ZONE,
+  ZONE_DMA32,
+  ZONE_MOVABLE,
+  ZONE_NORMAL,
+  ZONE_NORMAL_NODE1,
+  zone_of,
+} from "../mm/page_alloc.ts";
+import { prep_compound_mapcounts } from "../mm/rmap.ts";
+import { vmemmap_populate } from "../mm/sparse-vmemmap.ts";
+import { SWAP_SLOT } from "../mm/swap_state.ts";
+import { VM_EVENT } from "../mm/vmstat.ts";
+import type { KernelProfile } from "./kernels.ts";
+
+const HUGETLB_PAGES = 24;
+const SWAP_SLOTS = 6000;
+
+// Frames. Devices begin where their granularity wants it.
+const DMA32_END = 512;
+const NORMAL_END = 512 + 40960;
+const NODE1_END = NORMAL_END + 8192;
+const DAX0 = 65536;
+const DAX_FRAMES = 130560;
+const DAX2 = 1 << 18;
+const DAX2_FRAMES = 1 << 18;
+const DAX1 = 1 << 19;
+const FSDAX = DAX1 + 131072;
+const FSDAX_FRAMES = 8192;
+
+/** Files of the recorded machine, with their size in pages. */
+export const FILE_PAGES = 2048;
+
+export interface DaxFile {
+  readonly device: DaxDevice;
+  readonly prefix: string;
+}
+
+/** What a file needs of the machine beyond memory. */
+export interface MachineNeeds {
+  readonly devices: ReadonlySet<"dax0" | "dax1" | "dax2" | "fsdax">;
+  /** The huge zero page existed before the recording began. */
+  readonly hugeZero: boolean;
+}
+
+export interface ReplayMachine {
+  readonly profile: KernelProfile;
+  /** By path: /dev/dax0.0, /mnt/ext4/f, ... : the address_space. */
+  readonly files: Map<string, number>;
+  readonly dax: Map<string, DaxFile>;
+  /** Devices whose memory has been removed. */
+  readonly gone: Set<DaxDevice>;
+}
+
+function maxPfn(needs: MachineNeeds): number {
+  if (needs.devices.has("fsdax")) return FSDAX + FSDAX_FRAMES;
+  if (needs.devices.has("dax1")) return DAX1 + 131072;
+  if (needs.devices.has("dax2")) return DAX2 + DAX2_FRAMES;
+  if (needs.devices.has("dax0")) return DAX0 + 131072;
+  return DAX0;
+}
+
+function objectPool(name: string, id: number, count: number, words: number): void {
+  const base = memblock_alloc(name, count * words, { count });
+  for (let i = 0; i < count; i++) declareRegion(`${name}[${i}]`, base + i * words, words, id, false);
+}
+
+function setZone(nr: number, start: number, end: number, node: number): void {
+  const zone = zone_of(nr);
+  mem[zone + ZONE.start_pfn] = start;
+  mem[zone + ZONE.end_pfn] = end;
+  mem[zone + ZONE.node] = node;
+}
+
+/** Boots a machine for one recording. */
+export function bootReplayMachine(
+  profile: KernelProfile,
+  needs: MachineNeeds,
+  knobs: KnobSettings = {},
+): ReplayMachine {
+  useSequentialHost();
+  const mapped = profile.vmemmapDedup && (needs.devices.has("dax1") || needs.devices.has("dax2"));
+  bootMachine({
+    preset: profile.preset,
+    knobs: {
+      vmstat: 1,
+      gupZeroPages: 1,
+      vmemmapMapped: mapped ? 1 : 0,
+      vmemmapDedup: mapped ? 1 : 0,
+      ...knobs,
+    },
+    arch: "x86-64",
+    geometry: {
+      levels: 5,
+      table_shift: 9,
+      page_words: 2,
+      max_pfn: maxPfn(needs),
+      vmemmap_shift: 6,
+      pgmap_shift: 9,
+    },
+    cpus: 1,
+    tables: 600,
+    pgmaps: 5,
+    spare: 200_000,
+  });
+  kernel.zones = memblock_alloc("zone", ZONE.SIZE * 6, { count: 6, fields: structFields(ZONE) });
+  kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });
+  kernel.lru_add = memblock_alloc("lru_add", LRU_BATCH.SIZE);
+  kernel.mm_list = memblock_alloc("mm_list", 1);
+  kernel.huge_zero = memblock_alloc("huge_zero_pfn", 1);
+  kernel.hugetlb = memblock_alloc("hstate", HSTATE.SIZE, { fields: structFields(HSTATE) });
+  kernel.swap_map = memblock_alloc("swap_slot", SWAP_SLOT.SIZE * SWAP_SLOTS, { count: SWAP_SLOTS });
+  kernel.nr_swap = SWAP_SLOTS;
+  objectPool("vm_area_struct", POOL_VMA, 200, VMA.SIZE);
+  objectPool("mm_struct", POOL_MM, 16, MM.SIZE);
+  objectPool("address_space", POOL_ADDRESS_SPACE, 24, ADDRESS_SPACE.SIZE);
+  objectPool("i_pages", POOL_I_PAGES, 24, I_PAGES_MAX);
+
+  if (config.vmemmapMapped && !vmemmap_populate(0, NODE1_END, 0))
+    throw new RangeError("no room for the vmemmap");
+  setZone(ZONE_DMA32, 0, DMA32_END, 0);
+  setZone(ZONE_NORMAL, DMA32_END, NORMAL_END, 0);
+  setZone(ZONE_MOVABLE, 0, 0, 0);
+  setZone(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END, 1);
+  memmap_init_range(ZONE_DMA32, 0, DMA32_END);
+  memmap_init_range(ZONE_NORMAL, DMA32_END, NORMAL_END);
+  memmap_init_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
+  memblock_free_range(ZONE_NORMAL, DMA32_END, NORMAL_END);
+  memblock_free_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
+
+  // The zero page is the kernel's own: reserved, and never freed.
+  kernel.zero_pfn = 1;
+  const zero = pfn_to_page(1);
+  mem[page_word(zero, PAGE._refcount)] = 1;
+  for (let i = 0; i < HUGETLB_PAGES; i++) {
+    const head = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, 0);
+    prep_compound_mapcounts(head);
+    hugetlb_add_page(head);
+  }
+  if (needs.hugeZero) {
+    const head = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, 0);
+    prep_compound_mapcounts(head);
+    mem[kernel.huge_zero] = (head - kernel.vmemmap) >> 4;
+  }
+
+  const machine: ReplayMachine = { profile, files: new Map(), dax: new Map(), gone: new Set() };
+  addDevices(machine, needs);
+  addFiles(machine, needs);
+  return machine;
+}
+
+function addDevice(
+  machine: ReplayMachine,
+  path: string,
+  prefix: string,
+  start: number,
+  nr: number,
+  align: number,
+  order: number,
+): void {
+  const device = newDaxDevice(prefix, { start, nr, order });
+  bindDaxDevice(device);
+  const file = device.mapping;
+  mem[file + ADDRESS_SPACE.kind] = AS_DEVDAX;
+  mem[file + ADDRESS_SPACE.i_size] = nr;
+  mem[file + ADDRESS_SPACE.first_pfn] = start;
+  mem[file + ADDRESS_SPACE.align] = align;
+  mem[file + ADDRESS_SPACE.alive] = 1;
+  machine.files.set(path, file);
+  machine.dax.set(path, { device, prefix });
+}
+
+function addDevices(machine: ReplayMachine, needs: MachineNeeds): void {
+  const compound = machine.profile.vmemmapDedup;
+  if (needs.devices.has("dax0")) addDevice(machine, "/dev/dax0.0", "dax0", DAX0, DAX_FRAMES, 0, 0);
+  if (needs.devices.has("dax1"))
+    addDevice(machine, "/dev/dax1.0", "dax1", DAX1, DAX_FRAMES, 9, compound ? 9 : 0);
+  if (needs.devices.has("dax2"))
+    addDevice(machine, "/dev/dax2.0", "dax2", DAX2, DAX2_FRAMES, 18, compound ? 18 : 0);
+}
+
+/** Files on an ordinary file system, and, if wanted, on a DAX file system of node 1. */
+function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
+  for (const name of ["f", "g", "h", "i"]) {
+    const file = memblock_alloc(`ext4/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE) });
+    mem[file + ADDRESS_SPACE.kind] = AS_REGULAR;
+    mem[file + ADDRESS_SPACE.i_size] = FILE_PAGES;
+    mem[file + ADDRESS_SPACE.i_pages] = memblock_alloc(`ext4/${name}.i_pages`, FILE_PAGES, {
+      count: FILE_PAGES,
+    });
+    machine.files.set(`/mnt/ext4/${name}`, file);
+  }
+  if (!needs.devices.has("fsdax")) return;
+  const device = newDaxDevice("pmem", { start: FSDAX, nr: FSDAX_FRAMES, fsdax: true });
+  bindDaxDevice(device);
+  ["f", "g", "h", "i"].forEach((name, i) => {
+    const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE) });
+    mem[file + ADDRESS_SPACE.kind] = AS_FSDAX;
+    mem[file + ADDRESS_SPACE.i_size] = FSDAX_FRAMES / 4;
+    mem[file + ADDRESS_SPACE.first_pfn] = FSDAX + (i * FSDAX_FRAMES) / 4;
+    mem[file + ADDRESS_SPACE.alive] = 1;
+    machine.files.set(`/mnt/dax/${name}`, file);
+    machine.dax.set(`/mnt/dax/${name}`, { device, prefix: "pmem" });
+  });
+}
+
+/** Zone and node as recordings name them. */
+export function zoneName(nr: number, device: boolean): { zone: string; node: number } {
+  if (device) return { zone: "Device", node: 0 };
+  switch (nr) {
+    case ZONE_DMA32:
+      return { zone: "DMA32", node: 0 };
+    case ZONE_MOVABLE:
+      return { zone: "Movable", node: 0 };
+    case ZONE_NORMAL_NODE1:
+      return { zone: "Normal", node: 1 };
+    default:
+      return { zone: "Normal", node: 0 };
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Reads recordings: gzip'd or plain JSON lines, streamed, grouped into sequences. Anything that is not a recording
+ * that we understand is refused with the file and line; nothing is skipped silently.
+ */
+
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { createInterface } from "node:readline";
+import { createGunzip } from "node:zlib";
+import { KNOWN_SCHEMAS, type Meta, metaLine, type Step, stepLine } from "./schema.ts";
+
+/** Input that cannot be replayed: exit code 2. The message names file and line. */
+export class ReplayInputError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ReplayInputError";
+  }
+}
+
+export interface TraceFile {
+  readonly path: string;
+  /** Directory name: the kernel's release, without the distribution's suffix. */
+  readonly kernel: string;
+  readonly family: string;
+}
+
+export interface Sequence {
+  readonly name: string;
+  /** Line number of the first step. */
+  readonly line: number;
+  readonly steps: Step[];
+}
+
+const SUFFIX = /\.jsonl(\.gz)?$/;
+
+/** The recordings under `dir`: `<kernel>/<family>.jsonl[.gz]`, or a directory of one kernel, or one file. */
+export async function findTraces(dir: string): Promise<TraceFile[]> {
+  const info = await stat(dir).catch(() => null);
+  if (info === null) throw new ReplayInputError(`${dir}: no such file or directory`);
+  if (info.isFile()) {
+    if (!SUFFIX.test(dir))
+      throw new ReplayInputError(`${dir}: a recording is called <family>.jsonl or <family>.jsonl.gz`);
+    return [traceFile(dir)];
+  }
+  const found: TraceFile[] = [];
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isFile() && SUFFIX.test(entry.name)) found.push(traceFile(path));
+    if (!entry.isDirectory()) continue;
+    for (const inner of await readdir(path, { withFileTypes: true }))
+      if (inner.isFile() && SUFFIX.test(inner.name)) found.push(traceFile(join(path, inner.name)));
+  }
+  if (found.length === 0)
+    throw new ReplayInputError(`${dir}: no recordings (<kernel>/<family>.jsonl[.gz]) below it`);
+  return found.sort((a, b) => compareKernels(a.kernel, b.kernel) || a.family.localeCompare(b.family));
+}
+
+function traceFile(path: string): TraceFile {
+  const parts = path.split("/");
+  return { path, kernel: parts[parts.length - 2] ?? "", family: basename(path).replace(SUFFIX, "") };
+}
+
+/** Orders `5.10.0-32` before `6.1.0-56`. */
+export function compareKernels(a: string, b: string): number {
+  return a.localeCompare(b, "en", { numeric: true });
+}
+
+async function* lines(path: string): AsyncGenerator<{ line: number; text: string }> {
+  const raw = createReadStream(path);
+  const input = path.endsWith(".gz") ? raw.pipe(createGunzip()) : raw;
+  const failed = new Promise<never>((_, reject) => {
+    raw.on("error", reject);
+    input.on("error", reject);
+  });
+  failed.catch(() => {}); // reported below, or already read to the end
+  const rl = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  const it = rl[Symbol.asyncIterator]();
+  for (let line = 1; ; line++) {
+    let next: IteratorResult<string>;
+    try {
+      next = await Promise.race([it.next(), failed]);
+    } catch (error) {
+      throw new ReplayInputError(`${path}:${line}: cannot be read: ${(error as Error).message}`);
+    }
+    if (next.done === true) return;
+    yield { line, text: next.value };
+  }
+}
+
+function parseLine(path: string, line: number, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ReplayInputError(`${path}:${line}: not JSON: ${(error as Error).message}`);
+  }
+}
+
+function firstIssue(error: { issues: readonly { path: PropertyKey[]; message: string }[] }): string {
+  const issue = error.issues[0];
+  return issue === undefined
+    ? "does not match"
+    : `${issue.path.map(String).join(".") || "line"}: ${issue.message}`;
+}
+
+/**
+ * Reads one recording. `onMeta` gets the header before the first sequence.
+ * Throws ReplayInputError for a broken line, an unknown schema, or a sequence that is not whole.
+ */
+export async function* readTrace(path: string, onMeta: (meta: Meta) => void): AsyncGenerator<Sequence> {
+  let meta: Meta | null = null;
+  let current: Sequence | null = null;
+  let lastLine = 0;
+  for await (const { line, text } of lines(path)) {
+    lastLine = line;
+    const value = parseLine(path, line, text);
+    if (meta === null) {
+      const header = metaLine.safeParse(value);
+      if (!header.success)
+        throw new ReplayInputError(`${path}:${line}: header line: ${firstIssue(header.error)}`);
+      meta = header.data;
+      if (!KNOWN_SCHEMAS.includes(meta.schema))
+        throw new ReplayInputError(
+          `${path}:${line}: schema ${meta.schema} is unknown (known: ${KNOWN_SCHEMAS.join(", ")})`,
+        );
+      onMeta(meta);
+      continue;
+    }
+    const parsed = stepLine.safeParse(value);
+    if (!parsed.success) throw new ReplayInputError(`${path}:${line}: step: ${firstIssue(parsed.error)}`);
+    const step: Step = parsed.data;
+    if (current === null || current.name !== step.seq) {
+      if (current !== null) yield current;
+      current = { name: step.seq, line, steps: [] };
+    }
+    if (step.step !== current.steps.length)
+      throw new ReplayInputError(
+        `${path}:${line}: ${step.seq}: step ${step.step} follows step ${current.steps.length - 1}`,
+      );
+    current.steps.push(step);
+  }
+  if (meta === null)
+    throw new ReplayInputError(
+      `${path}:${Math.max(lastLine, 1)}: empty; a recording starts with a header line`,
+    );
+  if (current !== null) yield current;
+}

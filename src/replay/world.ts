@@ -1,0 +1,80 @@
+/**
+ * What a sequence of steps works on, besides the machine's memory: processes by name, mappings by name in each of them, handles
+ * (arrays of pages that were pinned or got), and other holders of references: pipes, direct I/O, io_uring buffers.
+ */
+
+import { exit_mmap, mm_create } from "../mm/fork.ts";
+import type { ReplayMachine } from "./machine.ts";
+
+export interface Mapping {
+  /** First page number and number of pages. */
+  readonly addr: number;
+  readonly pages: number;
+}
+
+export interface Process {
+  readonly mm: number;
+  readonly mappings: Map<string, Mapping>;
+}
+
+export interface Handle {
+  readonly kind: "pin" | "get";
+  /** struct page addresses; 0 where the reference was released. */
+  readonly pages: Int32Array;
+}
+
+/** References that user programs hold through a kernel subsystem. */
+export interface Resource {
+  readonly kind: "pipe" | "aio" | "uring";
+  readonly pinned: boolean;
+  pages: number[];
+}
+
+/** A child process that does something that may block. */
+export interface Job {
+  state: "blocked" | "done";
+  err: string | null;
+  wchan: string;
+  /** Tries to go on; true if it has finished. */
+  readonly retry: () => boolean;
+}
+
+export class World {
+  readonly machine: ReplayMachine;
+  readonly processes = new Map<string, Process>();
+  readonly handles = new Map<string, Handle>();
+  readonly resources = new Map<string, Resource>();
+  readonly jobs = new Map<string, Job>();
+  /** lru_add_drain_all() is not run before observations. */
+  nodrain = false;
+  /** Where the next mapping goes: mappings that are not placed beside others lie far apart. */
+  nextArea = 1 << 19;
+
+  constructor(machine: ReplayMachine) {
+    this.machine = machine;
+    this.reset();
+  }
+
+  /** Ends every process and starts a new main one. Handles and resources must have been released. */
+  reset(): void {
+    for (const p of this.processes.values()) exit_mmap(p.mm);
+    this.processes.clear();
+    this.handles.clear();
+    this.resources.clear();
+    this.jobs.clear();
+    this.nodrain = false;
+    this.nextArea = 1 << 19;
+    this.processes.set("main", { mm: mm_create(), mappings: new Map() });
+  }
+
+  process(name: string): Process | undefined {
+    return this.processes.get(name);
+  }
+  /** Gives out an address: 1 GiB aligned, with unmapped space around it. */
+  placeArea(pages: number): number {
+    const span = 1 << 18;
+    const addr = this.nextArea;
+    this.nextArea += (Math.ceil(pages / span) + 1) * span;
+    return addr;
+  }
+}
