@@ -88,7 +88,7 @@ export interface MiniProgram {
   readonly words: readonly string[];
   /** Objects of pool 1: name, number of words, whether it is live at the start. */
   readonly objects?: readonly (readonly [string, number, boolean])[];
-  /** Address of the first word (default 1). */
+  /** Address of the first word (default 64; whatever lies below 64 counts as NULL with an offset). */
   readonly base?: number;
 }
 
@@ -101,7 +101,7 @@ export interface Layout {
 
 export function layout(p: MiniProgram): Layout {
   const address = new Map<string, number>();
-  const base = p.base ?? 1;
+  const base = p.base ?? 64;
   let top = base;
   const symbols: MemoryImage["symbols"][number][] = [];
   const regions: MemRegion[] = [];
@@ -114,16 +114,12 @@ export function layout(p: MiniProgram): Layout {
   for (const w of p.words) place(w, 1);
   for (const [name, words, live] of p.objects ?? [])
     regions.push({ name, base: place(name, words), words, pool: 1, live });
-  const origin = base === 1 ? 0 : base;
-  const words = new Array<number>(top - origin).fill(0);
-  for (const r of regions) if (!r.live) words.fill(0x6b6b6b6b, r.base - origin, r.base - origin + r.words);
+  const words = new Array<number>(top - base).fill(0);
+  for (const r of regions) if (!r.live) words.fill(0x6b6b6b6b, r.base - base, r.base - base + r.words);
   for (const [name, v] of Object.entries(p.init ?? {}))
-    words[need(address, name) - origin] =
+    words[need(address, name) - base] =
       typeof v === "number" ? v : "address" in v ? need(address, v.address) : 0;
-  return {
-    address,
-    memory: origin === 0 ? { words, symbols, regions } : { words, origin, symbols, regions },
-  };
+  return { address, memory: { words, origin: base, symbols, regions } };
 }
 
 function need(address: ReadonlyMap<string, number>, name: string): number {
