@@ -14,7 +14,7 @@ function kref(name: string, get: ScenarioThread["run"]) {
     title: "a counted object, looked up while its owner drops it",
     module: import.meta.url,
     boot: () => {
-      resetMemory(64);
+      resetMemory(256);
       const pointer = memblock_alloc("pointer", 1);
       const object = memblock_alloc("object", 2, { fields: ["refcount", "value"] });
       declareRegion("object", object, 2);

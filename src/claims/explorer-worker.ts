@@ -10,8 +10,8 @@ import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
 import { buildProgram } from "../lang/scenario.ts";
 import { hashProgram } from "../lang/serialise.ts";
-import { KernelBug } from "../machine/errors.ts";
 import { describeAddress } from "../machine/image.ts";
+import type { BootedScenario, Scenario } from "../machine/scenario.ts";
 import { findScenario } from "../smp/find.ts";
 
 export interface Limits {
@@ -39,6 +39,8 @@ export type FromWorker =
       readonly type: "failed";
       readonly why: "dialect" | "boot" | "no-scenario" | "no-threads" | "internal";
       readonly message: string;
+      /** Where, for "internal". */
+      readonly stack: string;
     };
 
 export interface PoolData {
@@ -55,6 +57,17 @@ function send(message: FromWorker): void {
 
 const isOwn = (module: string): boolean => module.endsWith(import.meta.url.slice(-3));
 
+/** What a scenario's own boot() throws is its author's to mend. */
+class BootFailed extends Error {}
+
+function booted(scenario: Scenario): BootedScenario {
+  try {
+    return scenario.boot();
+  } catch (e) {
+    throw new BootFailed(e instanceof Error ? e.message : String(e));
+  }
+}
+
 async function link(ref: JobRef): Promise<void> {
   const namespace = (isOwn(ref.module) ? await import(ref.module) : await importModule(ref.module)) as Record<
     string,
@@ -62,12 +75,12 @@ async function link(ref: JobRef): Promise<void> {
   >;
   const scenario = findScenario(namespace, ref.scenario);
   if (scenario === undefined) {
-    send({ type: "failed", why: "no-scenario", message: ref.scenario });
+    send({ type: "failed", why: "no-scenario", message: ref.scenario, stack: "" });
     return;
   }
-  program = await buildProgram(scenario);
+  program = await buildProgram({ ...scenario, boot: () => booted(scenario) });
   if (program.threads.length === 0) {
-    send({ type: "failed", why: "no-threads", message: ref.scenario });
+    send({ type: "failed", why: "no-threads", message: ref.scenario, stack: "" });
     return;
   }
   send({ type: "linked", hash: hashProgram(program), threads: program.threads.map((t) => t.name) });
@@ -91,17 +104,17 @@ parentPort?.on("message", async (m: ToWorker) => {
     if (m.type === "link") await link(m.ref);
     else if (program !== null) run(program, m.model, m.limits);
   } catch (e) {
-    const message = e instanceof Error ? e.message : String(e);
     const why =
       e instanceof Error && e.name === "DialectError"
         ? "dialect"
-        : e instanceof KernelBug
+        : e instanceof BootFailed
           ? "boot"
           : "internal";
     send({
       type: "failed",
       why,
-      message: why === "internal" && e instanceof Error ? (e.stack ?? message) : message,
+      message: e instanceof Error ? e.message : String(e),
+      stack: e instanceof Error ? (e.stack ?? "") : "",
     });
   }
 });

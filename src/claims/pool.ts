@@ -151,7 +151,11 @@ export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<
           return;
         }
         case "failed":
-          settle(() => reject(new JobFailed(job, m.why, m.message)));
+          settle(() => {
+            const failed = new JobFailed(job, m.why, m.message);
+            if (m.why === "internal") failed.stack = m.stack;
+            reject(failed);
+          });
       }
     };
 

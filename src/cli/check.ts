@@ -58,7 +58,7 @@ export function asUserError(e: unknown): unknown {
       return Object.assign(dialect, { diagnostics: [{ code: /HF\d{3}/.exec(e.message)?.[0] ?? "HF139" }] });
     }
     case "internal":
-      return new Error(e.message);
+      return e;
   }
 }
 

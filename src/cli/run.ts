@@ -5,7 +5,7 @@
 
 import { REGISTRY_URL, stressScenario } from "../claims/registry.ts";
 import type { SmpResult } from "../smp/result.ts";
-import { type DelaySpec, runScenario, UnusableScenario } from "../smp/run.ts";
+import { BootFailed, type DelaySpec, runScenario, UnusableScenario } from "../smp/run.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
@@ -55,6 +55,7 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
       onProgress: (n, s) => status.update(`${scenario.name}: ${count(n)} iterations, ${seconds(s)} s`),
     });
   } catch (e) {
+    if (e instanceof BootFailed) throw new UserError("HF016", `${scenario.name}: ${e.message}`);
     if (e instanceof UnusableScenario) throw new UserError("HF014", e.message);
     throw e;
   } finally {

@@ -138,6 +138,16 @@ export function never(word: number): void { assert(READ_ONCE(word) === 0, "someb
     expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF012", "empty");
     expectRefusal(await holdfast(["run", "--scenario", "s.ts"], { cwd: dir }), "HF014", "no threads");
   });
+  test("whose boot throws is refused with what it threw", async () => {
+    const text = scenarioModule("tiny", ["add"]).replace("resetMemory(256)", "resetMemory(1)");
+    const dir = project({ "kernel.ts": kernel, "s.ts": text });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF016", "memory size must be");
+    expectRefusal(
+      await holdfast(["run", "--scenario", "s.ts"], { cwd: dir }),
+      "HF016",
+      "memory size must be",
+    );
+  });
   test("file without a scenario is refused", async () => {
     expectRefusal(
       await holdfast(["check", "s.ts"], { cwd: project({ "s.ts": "export const x = 1;\n" }) }),
@@ -193,7 +203,7 @@ describe("claims", () => {
       ["--max-seconds", "0.001"],
       ["--max-memory", "1"],
     ]) {
-      const big = "C4/x86-64/device-dax/ref-not-taken/percpu/v5.10/no-pin/2x1/sc";
+      const big = "C4/x86-64/device-dax/ref-taken/percpu/v5.10/held-pin/2x2/tso";
       const o = await holdfast(["check", big, ...limit]);
       expect(o.out, limit.join(" ")).toMatch(/bounded \(.+\); [\d,]+ states/);
       expect(o.out).not.toContain("holds");

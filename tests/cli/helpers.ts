@@ -70,7 +70,7 @@ import { ${[...new Set(functions)].join(", ")} } from "./kernel.ts";
 export const s = defineScenario({
   name: "${name}", title: "", module: import.meta.url,
   boot: () => {
-    resetMemory(64);
+    resetMemory(256);
     const word = memblock_alloc("word", 1);
     return { threads: [${functions.map((f, i) => `{ name: "${f}${i}", run: ${f}, args: [word] }`).join(", ")}] };
   },
