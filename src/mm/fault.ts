@@ -51,6 +51,7 @@ import {
   PageHead,
   PG_lru,
   PG_mlocked,
+  PG_swapbacked,
   PG_swapcache,
   PG_uptodate,
   page_count,
@@ -168,6 +169,7 @@ function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flag
     page = alloc_anon_page(flags);
     if (page === 0) return VM_FAULT_OOM;
     swap_readpage(page, slot);
+    SetPageFlag(page, PG_swapbacked);
     lru_cache_add_vma(page, vma);
   }
   let exclusive = config.anonExclusive !== 0 && (orig & _PAGE_SWP_EXCLUSIVE) !== 0;

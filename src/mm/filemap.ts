@@ -32,8 +32,8 @@ import { put_page } from "./swap.ts";
 import { swap_free, swap_readpage } from "./swap_state.ts";
 
 /** Pools of kzalloc(). */
-export const POOL_ADDRESS_SPACE = 4;
-export const POOL_I_PAGES = 5;
+export const POOL_ADDRESS_SPACE = 34;
+export const POOL_I_PAGES = 35;
 /** Pages of the largest file that has an array of its own from the pool. */
 export const I_PAGES_MAX = 2048;
 

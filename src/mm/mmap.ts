@@ -33,8 +33,8 @@ import { PAGE_NONE, PAGE_READONLY, PAGE_SHARED } from "./pgtable.ts";
 import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
 
 /** Pools of kzalloc(). */
-export const POOL_VMA = 2;
-export const POOL_MM = 3;
+export const POOL_VMA = 32;
+export const POOL_MM = 33;
 
 /** Not 0, and not odd: PAGE_MAPPING_ANON is added to it. */
 const THE_ANON_VMA = 2;

@@ -330,6 +330,11 @@ export class Observer {
     return [...this.last].map(([pfn, id]) => ({ pfn, id }));
   }
 
+  /** The pages once more, after state that is not mm's was changed. */
+  again(): Pick<Observation, "pages"> {
+    return { pages: this.states(this.last) };
+  }
+
   observe(): Observation {
     if (!this.world.nodrain) lru_add_drain();
     const seen = new Map<number, PageId>();

@@ -3,7 +3,9 @@
  * (arrays of pages that were pinned or got), and other holders of references: pipes, direct I/O, io_uring buffers.
  */
 
+import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { exit_mmap, mm_create } from "../mm/fork.ts";
+import { MM } from "../mm/mm_types.ts";
 import type { ReplayMachine } from "./machine.ts";
 
 export interface Mapping {
@@ -55,8 +57,13 @@ export class World {
     this.reset();
   }
 
-  /** Ends every process and starts a new main one. Handles and resources must have been released. */
+  /**
+   * Ends every process and starts a new main one; handles and resources must have been released. The recording program's main
+   * process lives through all sequences of a file: that it has ever pinned a page stays (mm.has_pinned).
+   */
   reset(): void {
+    const main = this.processes.get("main");
+    const hasPinned = main === undefined ? 0 : READ_ONCE(main.mm + MM.has_pinned);
     for (const p of this.processes.values()) exit_mmap(p.mm);
     this.processes.clear();
     this.handles.clear();
@@ -64,7 +71,9 @@ export class World {
     this.jobs.clear();
     this.nodrain = false;
     this.nextArea = 1 << 19;
-    this.processes.set("main", { mm: mm_create(), mappings: new Map() });
+    const mm = mm_create();
+    WRITE_ONCE(mm + MM.has_pinned, hasPinned);
+    this.processes.set("main", { mm, mappings: new Map() });
   }
 
   process(name: string): Process | undefined {

@@ -1,0 +1,201 @@
+/**
+ * Replaying recordings: each file on a machine of its own, sequence after sequence, each step compared. After the first
+ * difference of a sequence its remaining steps are done but not compared, so that the machine's persistent state stays right.
+ */
+
+import { mem } from "../machine/memory.ts";
+import { KernelBug } from "../machine/errors.ts";
+import { PAGE, PG_dirty, PG_hugetlb, compound_head, is_zone_device_page, page_word, pfn_to_page, page_to_pfn } from "../mm/page.ts";
+import { Comparison, type Difference, commandText } from "./compare.ts";
+import { formatId, parseId } from "./identity.ts";
+import { type KernelProfile, kernelProfile } from "./kernels.ts";
+import { type MachineNeeds, bootReplayMachine } from "./machine.ts";
+import { Observer } from "./observe.ts";
+import { type TraceFile, readTrace } from "./reader.ts";
+import type { Meta, Observation, Step, StepResult } from "./schema.ts";
+import { runStep } from "./steps.ts";
+import { World } from "./world.ts";
+
+export interface FileReport {
+  readonly kernel: string;
+  readonly family: string;
+  readonly path: string;
+  sequences: number;
+  steps: number;
+  agree: number;
+  /** First difference of each sequence that differs. */
+  readonly differences: Difference[];
+  /** Steps in which the recorder's own pins were seen in the counters. */
+  background: number;
+}
+
+/** A step as we did it, for --record. */
+export type RecordSink = (line: object) => void;
+
+export interface ReplayOptions {
+  /** Gets our own recording in the trace format. */
+  readonly record?: RecordSink;
+  /** Only sequences whose name starts so. */
+  readonly sequence?: string;
+}
+
+/** What the file's steps need of the machine: read once in advance, since it is part of booting. */
+async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNeeds }> {
+  const devices = new Set<"dax0" | "dax1" | "dax2" | "fsdax">();
+  let meta: Meta | null = null;
+  let zeroAllocated = false;
+  let zeroSeen = false;
+  for await (const seq of readTrace(path, (m) => {
+    meta = m;
+  }))
+    for (const step of seq.steps) {
+      for (const arg of step.args) {
+        const text = arg.replace(/^dev=/, "");
+        for (const d of ["dax0", "dax1", "dax2"] as const) if (text.includes(d)) devices.add(d);
+        if (text.startsWith("/mnt/dax/")) devices.add("fsdax");
+      }
+      if (!zeroSeen && step.vm["thp_zero_page_alloc"] !== undefined) zeroAllocated = true;
+      if (step.pages.some((p) => p.id.startsWith("hzero."))) zeroSeen = true;
+    }
+  if (meta === null) throw new Error("unreachable: a readable file has a header");
+  return { meta, needs: { devices, hugeZero: !zeroAllocated } };
+}
+
+/**
+ * Takes over the dirty flag of persistent pages that are seen for the first time in this file: true where the recording has it
+ * and we do not know better. Pages that are dirty here and clean there stay a difference.
+ */
+class DirtyAdoption {
+  private readonly known = new Set<number>();
+
+  adopt(step: Step, observer: Observer): boolean {
+    const frames = new Map<string, number>();
+    const fresh: number[] = [];
+    for (const { pfn, id } of observer.pages()) {
+      const page = pfn_to_page(pfn);
+      if (!this.persistent(page) || this.known.has(pfn)) continue;
+      fresh.push(pfn);
+      frames.set(formatId(id), pfn);
+    }
+    if (fresh.length === 0) return false;
+    let changed = false;
+    for (const p of step.pages) {
+      if (p.kind === "tail" || !p.fl.split(" ").includes("dirty")) continue;
+      const id = parseId(p.id);
+      for (let i = 0; i < (p.n ?? 1); i++) {
+        const pfn = frames.get(formatId({ ...id, index: id.index + i }));
+        if (pfn === undefined) continue;
+        const word = page_word(compound_head(pfn_to_page(pfn)), PAGE.flags);
+        if (((mem[word] as number) & (1 << PG_dirty)) !== 0) continue;
+        mem[word] = (mem[word] as number) | (1 << PG_dirty);
+        changed = true;
+      }
+    }
+    for (const pfn of fresh) this.known.add(pfn);
+    return changed;
+  }
+
+  private persistent(page: number): boolean {
+    if (mem[page_word(page, PAGE.flags)] === 0x6b6b6b6b) return false;
+    const head = compound_head(page);
+    if (is_zone_device_page(head)) return true;
+    return ((mem[page_word(head, PAGE.flags)] as number) & (1 << PG_hugetlb)) !== 0 && page_to_pfn(head) >= 0;
+  }
+}
+
+/** Flags that recordings of a schema do not have. */
+function hiddenFlags(schema: number): ReadonlySet<string> {
+  return new Set(schema < 3 ? ["mapping"] : []);
+}
+
+function bugDifference(step: Step, error: KernelBug): Difference {
+  return {
+    sequence: step.seq,
+    step: step.step,
+    command: commandText(step),
+    expected: [`result ${JSON.stringify(step.result)}`],
+    actual: [`bug ${error.kind}: ${error.message}`],
+  };
+}
+
+/** Replays one file. Throws ReplayInputError for what is not a recording that we know. */
+export async function replayFile(file: TraceFile, options: ReplayOptions = {}): Promise<FileReport> {
+  const { meta, needs } = await surveyNeeds(file.path);
+  const profile = kernelProfile(meta.kernel, `${file.path}:1`);
+  const report: FileReport = {
+    kernel: file.kernel === "" ? meta.kernel : file.kernel,
+    family: file.family,
+    path: file.path,
+    sequences: 0,
+    steps: 0,
+    agree: 0,
+    differences: [],
+    background: 0,
+  };
+  options.record?.({ meta: 1, kernel: meta.kernel, version: `holdfast ${profile.preset}`, schema: 3 });
+  let session = new Session(profile, needs, meta.schema);
+  for await (const seq of readTrace(file.path, () => {})) {
+    if (options.sequence !== undefined && !seq.name.startsWith(options.sequence)) continue;
+    report.sequences++;
+    const difference = session.sequence(seq.steps, `${file.path}:${seq.line}`, options.record);
+    report.steps += seq.steps.length;
+    if (difference === null) report.agree++;
+    else report.differences.push(difference);
+    report.background += session.background;
+    // After a crash nothing of the machine can be trusted.
+    if (session.crashed) session = new Session(profile, needs, meta.schema);
+  }
+  return report;
+}
+
+class Session {
+  private readonly world: World;
+  private readonly observer: Observer;
+  private readonly adoption = new DirtyAdoption();
+  private readonly hide: ReadonlySet<string>;
+  private readonly loadWord: number;
+  private readonly bioPins: boolean;
+  background = 0;
+  crashed = false;
+
+  constructor(profile: KernelProfile, needs: MachineNeeds, schema: number) {
+    this.world = new World(bootReplayMachine(profile, needs));
+    this.observer = new Observer(this.world);
+    this.hide = hiddenFlags(schema);
+    this.loadWord = schema < 3 ? 0 : 1;
+    this.bioPins = profile.bioPins;
+  }
+
+  /** The first difference of a sequence, or null. */
+  sequence(steps: readonly Step[], where: string, record: RecordSink | undefined): Difference | null {
+    const comparison = new Comparison(this.hide, this.bioPins);
+    this.observer.begin();
+    let first: Difference | null = null;
+    for (const step of steps) {
+      try {
+        const { result, seen } = this.step(step, where);
+        record?.({ seq: step.seq, step: step.step, proc: step.proc, op: step.op, args: step.args, result, ...seen });
+        if (first === null) first = comparison.compare(step, result, seen);
+      } catch (error) {
+        if (!(error instanceof KernelBug)) throw error;
+        this.crashed = true;
+        return first ?? bugDifference(step, error);
+      }
+    }
+    this.background = comparison.background;
+    this.endUncleaned(steps);
+    return first;
+  }
+
+  private step(step: Step, where: string): { result: StepResult; seen: Observation } {
+    const result = runStep(this.world, step, where, step.result, this.loadWord);
+    let seen = this.observer.observe();
+    if (this.adoption.adopt(step, this.observer)) seen = { ...seen, ...this.observer.again() };
+    return { result, seen };
+  }
+
+  /** A recording that broke off leaves its references behind: the machine is booted anew for what follows. */
+  private endUncleaned(steps: readonly Step[]): void {
+    if (steps[steps.length - 1]?.op !== "cleanup") this.crashed = true;
+  }
+}
