@@ -133,18 +133,19 @@ const thread = z.strictObject({
 });
 
 const image = z.strictObject({
+  origin: int.min(0).exactOptional(),
   words: z.array(int).max(1 << 26),
   symbols: z.array(
     z.strictObject({
       name: z.string(),
-      base: index,
+      base: int,
       words: index,
       count: index,
       fields: z.array(z.string()),
     }),
   ),
   regions: z.array(
-    z.strictObject({ name: z.string(), base: index, words: index, pool: int, live: z.boolean() }),
+    z.strictObject({ name: z.string(), base: int, words: index, pool: int, live: z.boolean() }),
   ),
 });
 
@@ -235,10 +236,12 @@ function checkThread(t: ThreadIr, where: string, p: Program): void {
 }
 
 function checkImage(memory: MemoryImage): void {
+  const from = memory.origin ?? 0;
+  const to = from + memory.words.length;
   for (const r of [...memory.symbols, ...memory.regions])
-    if (r.base < 1 || r.words < 1 || r.base + r.words > memory.words.length)
+    if (r.base < Math.max(1, from) || r.words < 1 || r.base + r.words > to)
       throw new ProgramFormatError(
-        `memory: ${r.name} lies at ${r.base}..${r.base + r.words - 1} of ${memory.words.length} words`,
+        `memory: ${r.name} lies at ${r.base}..${r.base + r.words - 1}, the words are those of ${from}..${to - 1}`,
       );
 }
 
@@ -262,7 +265,7 @@ export function hashProgram(p: Program): string {
   feed(p.finally === null ? null : bareThread(p.finally, nameOf));
   for (let n = 0; n < order.length; n++) feed(bareThread(p.handlers[order[n]], nameOf));
   feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live]));
-  feed(p.memory.words.length);
+  feed([p.memory.origin ?? 0, p.memory.words.length]);
   hash.update(Int32Array.from(p.memory.words));
   return hash.digest("hex");
 }

@@ -135,13 +135,13 @@ for (const name of ["local_irq_save", "smp_processor_id"]) Object.assign(SIGNATU
 /** Their effect is on other CPUs, or takes a function. */
 const ELSEWHERE = ["call_rcu", "smp_call_function"];
 
-const DATA = 4;
-const LOCK = 12;
-const OBJECT = 16;
+const DATA = 68;
+const LOCK = 76;
+const OBJECT = 80;
 
 function boot(words: readonly number[]): void {
   useSequentialHost();
-  resetMemory(32);
+  resetMemory(128);
   memblock_alloc("all", 31);
   declareRegion("object", OBJECT, 3, 7, words[0] > 0);
   words.forEach((w, i) => {

@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   useSequentialHost();
-  resetMemory(16);
+  resetMemory(128);
 });
 
 function link(text: string, args: number[] = [], name = "f", options = {}): ReturnType<typeof linkThread> {
@@ -52,7 +52,7 @@ describe("linking refuses", () => {
 
   test("no recursion that the configuration cuts", () => {
     config.fast = 0;
-    const text = "export function f(): void { if (config.fast) f(); else WRITE_ONCE(4, 1); }\n";
+    const text = "export function f(): void { if (config.fast) f(); else WRITE_ONCE(68, 1); }\n";
     expect(link(text).blocks[0].instrs).toHaveLength(1);
     config.fast = 1;
     expect(refusal(() => link(text)).code).toBe("HF107");
@@ -75,7 +75,7 @@ describe("linking refuses", () => {
   });
 
   test("but not one that depends on a struct layout", () => {
-    const ir = link("const A = OBJ.next * 2 + (1 << 3);\nexport function f(): void { WRITE_ONCE(4, A); }\n");
+    const ir = link("const A = OBJ.next * 2 + (1 << 3);\nexport function f(): void { WRITE_ONCE(68, A); }\n");
     expect(ir.blocks[0].instrs[0]).toMatchObject({ op: "store", a: { reg: -1, imm: 12 } });
   });
 
@@ -141,7 +141,7 @@ test("all that is wrong with a file's functions is said at once", () => {
 
 describe("a thread", () => {
   test("that loops without touching memory is stopped and told so, in both readings", () => {
-    const ir = link("export function f(): void { let i = 0; WRITE_ONCE(4, 1); while (i >= 0) i ^= 1; }\n");
+    const ir = link("export function f(): void { let i = 0; WRITE_ONCE(68, 1); while (i >= 0) i ^= 1; }\n");
     expect(interpret(ir).end).toBe("endless-local-loop");
     const code = compileThread(ir);
     expect(runCode(code).end).toBe("endless-local-loop");
@@ -155,28 +155,28 @@ describe("a thread", () => {
 
   test("that loops for long is not endless", () => {
     const ir = link(
-      "export function f(): void { let s = 0; for (let i = 0; i < 50000; i++) s ^= i; WRITE_ONCE(4, s); }\n",
+      "export function f(): void { let s = 0; for (let i = 0; i < 50000; i++) s ^= i; WRITE_ONCE(68, s); }\n",
     );
     expect(runCode(compileThread(ir)).end).toBe("finished");
   });
 
   test("that spins on memory is not endless for the step functions: every turn is a visible operation", () => {
-    const code = compileThread(link("export function f(): void { while (READ_ONCE(4) === 0) {} }\n"));
+    const code = compileThread(link("export function f(): void { while (READ_ONCE(68) === 0) {} }\n"));
     expect(code.ops).toHaveLength(2);
     expect([...code.ops[1].succ]).toEqual([0, 1]);
   });
 
   test("keeps loads whose values nothing uses, in order", () => {
     const ir = link(
-      "export function f(): void { READ_ONCE(5); const x = READ_ONCE(6); if (x) {} READ_ONCE(7); }\n",
+      "export function f(): void { READ_ONCE(69); const x = READ_ONCE(70); if (x) {} READ_ONCE(71); }\n",
     );
     expect(ir.blocks.flatMap((b) => b.instrs).map((i) => (i.op === "load" ? i.addr.imm : i.op))).toEqual([
-      5, 6, 7,
+      69, 70, 71,
     ]);
   });
 
   test("knows its CPU, unless that is left open", () => {
-    const text = "export function f(): void { WRITE_ONCE(4, smp_processor_id()); }\n";
+    const text = "export function f(): void { WRITE_ONCE(68, smp_processor_id()); }\n";
     expect(link(text).blocks[0].instrs).toHaveLength(1);
     const open = link(text, [], "f", { keepCpu: true });
     expect(open.blocks[0].instrs.map((i) => i.op)).toEqual(["cpu", "store"]);
@@ -186,7 +186,7 @@ describe("a thread", () => {
   test("that fails an assertion names the message and the line of the call that led there", () => {
     const code = compileThread(
       link(
-        "function g(x: number): void {\n  assert(x === 1, 'x is one');\n}\nexport function f(): void {\n  g(READ_ONCE(4));\n}\n".replaceAll(
+        "function g(x: number): void {\n  assert(x === 1, 'x is one');\n}\nexport function f(): void {\n  g(READ_ONCE(68));\n}\n".replaceAll(
           "'",
           '"',
         ),
@@ -201,14 +201,14 @@ describe("a thread", () => {
   });
 
   test("that divides by zero fails", () => {
-    const ir = link("export function f(a: number): void { WRITE_ONCE(4, (7 / a) | 0); }\n", [0]);
+    const ir = link("export function f(a: number): void { WRITE_ONCE(68, (7 / a) | 0); }\n", [0]);
     expect(interpret(ir).end).toBe("assertion");
   });
 
   test("shares frame words between values that are never needed together", () => {
     const body = Array.from(
       { length: 20 },
-      (_, i) => `const x${i} = READ_ONCE(4); WRITE_ONCE(5, x${i} + ${i});`,
+      (_, i) => `const x${i} = READ_ONCE(68); WRITE_ONCE(69, x${i} + ${i});`,
     ).join("\n");
     const code = compileThread(link(`export function f(): void {\n${body}\n}\n`));
     expect(code.nregs).toBe(1);

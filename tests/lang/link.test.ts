@@ -20,10 +20,10 @@ beforeEach(() => {
 
 function boot(seed: readonly number[]): void {
   useSequentialHost();
-  resetMemory(64);
+  resetMemory(128);
   memblock_alloc("data", 40);
   seed.forEach((v, i) => {
-    mem[16 + i] = v;
+    mem[80 + i] = v;
   });
 }
 
@@ -35,6 +35,7 @@ const FUNCTIONS = {
   switches: basic.switches,
   atomics: basic.atomics,
   locked: basic.locked,
+  hazards: basic.hazards,
 } as const;
 
 describe("a dialect function", () => {
@@ -86,7 +87,7 @@ describe("a dialect function", () => {
     expect(id).toMatch(/basic\.ts#free_it$/);
     expect(handler.params).toHaveLength(1);
     boot([]);
-    expect(runCode(compileThread(handler, 1), [17]).trace).toEqual(["store once addr=17 a=99 -> 0"]);
+    expect(runCode(compileThread(handler, 1), [81]).trace).toEqual(["store once addr=81 a=99 -> 0"]);
   });
 
   test("is compiled with all others of its file", () => {

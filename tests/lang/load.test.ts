@@ -102,7 +102,7 @@ const start: Addresses = { x: 7 };
 export const scenario = defineScenario({
   name: "own", title: "own", module: import.meta.url,
   boot: () => {
-    resetMemory(64);
+    resetMemory(128);
     memblock_alloc("pad", 4);
     addresses.x = memblock_alloc("x", 1);
     return { threads: [{ name: "w", run: writer, args: [start.x] }, { name: "r", run: reader }] };
@@ -111,10 +111,11 @@ export const scenario = defineScenario({
 `,
   });
   const program = JSON.parse(load("scenario.ts"));
-  // Address 5 is what the boot code put into the object that the kernel code reads: one instance of every module.
+  // The address that the boot code put into the object that the kernel code reads: one instance of every module.
+  const x = program.memory.symbols.find((y: { name: string }) => y.name === "x").base;
   expect(program.threads[0].blocks[0].instrs[0]).toMatchObject({
     op: "store",
-    addr: { imm: 5 },
+    addr: { imm: x },
     a: { imm: 7 },
   });
   expect(program.threads[0].positions[0]).toMatchObject({

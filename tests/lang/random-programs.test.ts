@@ -45,7 +45,7 @@ const assignable = fc.constantFrom("v0", "v1", "v2", "v3", "p0");
 const literal = fc
   .oneof(fc.integer({ min: -9, max: 9 }), fc.constantFrom(31, 255, -2147483648, 2147483647))
   .map((n) => (n < 0 ? `(${n})` : `${n}`));
-const address = fc.nat(7).map((n) => `${n + 8}`);
+const address = fc.nat(7).map((n) => `${n + 72}`);
 
 const { expr, cond } = fc.letrec<{ expr: string; cond: string }>((tie) => ({
   expr: fc.oneof(
@@ -198,10 +198,10 @@ function asJavaScript(text: string): (a: number, b: number) => number {
 
 function boot(seed: readonly number[]): void {
   useSequentialHost();
-  resetMemory(32);
+  resetMemory(128);
   memblock_alloc("data", 31);
   seed.forEach((v, i) => {
-    mem[8 + i] = v;
+    mem[72 + i] = v;
   });
 }
 

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 
 function program(arg = 2, name = "p"): Program {
-  resetMemory(64);
+  resetMemory(128);
   const base = memblock_alloc("data", 40);
   declareRegion("object", base + 2, 4, 1);
   return linkProgram({
