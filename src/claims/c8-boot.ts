@@ -38,8 +38,8 @@ import {
   newDmirror,
   newMdevice,
 } from "./hmm-machine.ts";
-import { check_mirror, unbind } from "./scenarios/hmm-teardown.ts";
 import {
+  check_device,
   cpu_touch,
   hold_until,
   insert_remove_notifier,
@@ -58,6 +58,7 @@ import {
   remove_section,
   send_signal,
   speculative_get,
+  unbind_dax,
   unbind_private,
   unpin,
   unplug_ram,
@@ -124,7 +125,7 @@ export const bootMirrorRam: Boot = (arch, preset, knobs) => {
       { name: "mirror", run: mirror, args: [dmirror, ADDR] },
       { name: "unplug", run: unplug_ram, args: [0, 1] },
     ],
-    finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 1] },
+    finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
   };
 };
 
@@ -134,6 +135,7 @@ function bootOffline(arch: string, preset: PresetName, knobs: KnobSettings, extr
   addSystemRam(0, 1, 1, POOL_RAM_OFFLINE);
   addSystemRam(1, 1, 0, POOL_RAM);
   addSections(2);
+  memmapCanGo(0);
   mapAnonPage(addAnonVma(mm, ADDR, 1), ADDR, 0);
   mem[kernel.vmemmap + PAGE._refcount] += extra;
 }
@@ -219,7 +221,7 @@ export const bootMixedSection: Boot = (arch, preset, knobs, variant) => {
   const walker = { name: "walker", run: pfn_walker, args: [1] };
   if (variant === "v5.18-bound")
     return { threads: [walker, { name: "walker2", run: pfn_walker, args: [1] }] };
-  return { threads: [walker, { name: "unbind", run: unbind, args: [device.dev] }] };
+  return { threads: [walker, { name: "unbind", run: unbind_dax, args: [device.dev] }] };
 };
 
 /** Maps frame `frame` of the vmemmap to storage of its own; gives its address. */
@@ -258,9 +260,9 @@ export const bootMirrorDevice: Boot = (arch, preset, knobs, variant) => {
   return {
     threads: [
       { name: "mirror", run: mirror, args: [dmirror, ADDR] },
-      { name: "unbind", run: unbind, args: [device.dev] },
+      { name: "unbind", run: unbind_dax, args: [device.dev] },
     ],
-    finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 1] },
+    finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
   };
 };
 
@@ -335,7 +337,7 @@ export const bootMirrorPrivate: Boot = (arch, preset, knobs) => {
       { name: "mirror", run: mirror_walk, args: [dmirror, ADDR] },
       { name: "unbind", run: unbind_private, args: [m.pgmap] },
     ],
-    finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 1] },
+    finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
   };
 };
 

@@ -20,6 +20,7 @@ import {
   synchronize_rcu,
   WRITE_ONCE,
 } from "../../machine/primitives.ts";
+import { type DevDax, dev_dax_unbind } from "../../mm/dax.ts";
 import type { Dmirror } from "../../mm/dmirror.ts";
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../mm/hmm_fault.ts";
@@ -50,6 +51,7 @@ import { trylock_page, unlock_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
 import { put_page } from "../../mm/swap.ts";
 import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
+import { check_mirror } from "./hmm-teardown.ts";
 
 // ---- Takers -------------------------------------------------------------------------------------------------
 
@@ -61,6 +63,11 @@ export function unplug_ram(start_pfn: number, nr: number): void {
 /** remove_memory() of a section that is offline already. */
 export function remove_section(start_pfn: number, nr: number): void {
   remove_memory(start_pfn, nr);
+}
+
+/** The DAX device is unbound: its mappings go, then its memory. */
+export function unbind_dax(dev: DevDax): void {
+  dev_dax_unbind(dev);
 }
 
 /** A driver with device-private memory goes away, and its pagemap with it. */
@@ -151,6 +158,11 @@ export function speculative_get(pfn: number, shared: number): void {
     local_irq_restore(flags);
   }
   rcu_read_unlock();
+}
+
+/** At the end: the device's table agrees with the CPU's. */
+export function check_device(dmirror: Dmirror, addr: number): void {
+  check_mirror(dmirror, addr, 1);
 }
 
 // ---- Users who hold a page ------------------------------------------------------------------------------------
