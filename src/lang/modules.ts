@@ -131,7 +131,9 @@ export function defineModule(path: string, text: string, namespace: Namespace): 
   const file = parseSource(path, text);
   const found = checkFile(file);
   if (found.length > 0) throw new DialectError(found);
-  for (const [id, fn] of lowered) if (fn.file.path === path) lowered.delete(id);
+  // Its importers were lowered against what it declared before.
+  for (const [id, fn] of lowered)
+    if (fn.file.path === path || fn.file.dependencies.includes(path)) lowered.delete(id);
   modules.set(path, { file, namespace });
   namespaces.set(path, namespace);
 }
