@@ -35,6 +35,9 @@ export interface MemoryImage {
   readonly regions: readonly MemRegion[];
 }
 
+/** Addresses below this are never memory: a field of a struct at NULL is a bad address, not somebody's word. */
+export const NULL_GUARD = 64;
+
 /** The word that freed memory is filled with; the kernel's POISON_FREE byte (include/linux/poison.h). */
 export const POISON = 0x6b6b6b6b;
 

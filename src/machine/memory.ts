@@ -1,6 +1,6 @@
 /**
- * The machine's memory: 32-bit words, shared between CPUs, addressed by word index. Address 0 is NULL. Boot code
- * reserves named runs of words with `memblock_alloc` (after the kernel's boot-time allocator, mm/memblock.c) and
+ * The machine's memory: 32-bit words, shared between CPUs, addressed by word index. Address 0 is NULL, and the first
+ * NULL_GUARD words are no memory. Boot code reserves named runs of words with `memblock_alloc` (after the kernel's boot-time allocator, mm/memblock.c) and
  * declares which of them can be freed; after boot nothing here allocates, objects come from pools of declared
  * regions. The same memory serves single-threaded use, real threads (a SharedArrayBuffer) and, as an image, the
  * checker.
@@ -9,12 +9,19 @@
  * are sequentially consistent Atomics); weaker orders are the checker's business.
  */
 
-import { type MemoryImage, type MemRegion, type MemSymbol, POISON, describeAddress } from "./image.ts";
+import {
+  describeAddress,
+  type MemoryImage,
+  type MemRegion,
+  type MemSymbol,
+  NULL_GUARD,
+  POISON,
+} from "./image.ts";
 
 /** The words. Live binding: `attachMemory` replaces it. */
 export let mem: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 
-let top = 1;
+let top = NULL_GUARD;
 let provide = (words: number): Int32Array => new Int32Array(new SharedArrayBuffer(words * 4));
 
 /**
@@ -31,17 +38,20 @@ let regions: MemRegion[] = [];
 
 /** Starts a machine with `words` words of zeroed memory and nothing allocated. */
 export function resetMemory(words: number): void {
-  if (!Number.isSafeInteger(words) || words < 16 || words > 2 ** 29)
-    throw new RangeError(`memory size must be 16 to 2^29 words, not ${words}`);
+  if (!Number.isSafeInteger(words) || words <= NULL_GUARD || words > 2 ** 29)
+    throw new RangeError(`memory size must be ${NULL_GUARD + 1} to 2^29 words, not ${words}`);
   mem = provide(words);
-  top = 1;
+  top = NULL_GUARD;
   symbols = [];
   regions = [];
   pools = byBase = null;
 }
 
 /** Makes a CPU of another thread use the memory that its creator booted. */
-export function attachMemory(words: Int32Array, image: { symbols: readonly MemSymbol[]; regions: readonly MemRegion[] }): void {
+export function attachMemory(
+  words: Int32Array,
+  image: { symbols: readonly MemSymbol[]; regions: readonly MemRegion[] },
+): void {
   mem = words;
   symbols = [...image.symbols];
   regions = [...image.regions];
@@ -129,7 +139,12 @@ export function memoryTop(): number {
 /** The memory as it is now, as the initial memory of a program to check. */
 export function memoryImage(): MemoryImage {
   const live = regions.map((r) => ({ ...r, live: Atomics.load(mem, r.base) !== POISON }));
-  return { words: Array.from(mem.subarray(0, top)), symbols: [...symbols], regions: live };
+  return {
+    origin: NULL_GUARD,
+    words: Array.from(mem.subarray(NULL_GUARD, top)),
+    symbols: [...symbols],
+    regions: live,
+  };
 }
 
 /** An address for a person; see `describeAddress`. */

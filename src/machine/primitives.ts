@@ -9,7 +9,7 @@
 
 import { KernelBug, type BugKind } from "./errors.ts";
 import { host, type Handler } from "./host.ts";
-import { type MemRegion, POISON } from "./image.ts";
+import { type MemRegion, NULL_GUARD, POISON } from "./image.ts";
 import { addressName, mem, memoryPool, regionAt } from "./memory.ts";
 
 /** A thread-private array of words: `pages[]`, out-parameters. In the checker it is part of the thread's frame. */
@@ -30,7 +30,7 @@ function touchedPoison(p: number): never {
 
 /** Address check and scheduling point in front of every access. */
 function visit(p: number): void {
-  if (p <= 0 || p >= mem.length) bug("bad-address", `access to address ${p}`, p);
+  if (p < NULL_GUARD || p >= mem.length) bug("bad-address", `access to address ${p}`, p);
   if (host.preempt !== null) host.preempt(p);
 }
 

@@ -15,8 +15,9 @@
 
 import { compileThread, type ThreadCode } from "../../lang/emit.ts";
 import type { Program, ThreadIr } from "../../lang/ir.ts";
+import { POISON } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
-import { computeFootprints, type Footprints } from "./footprint.ts";
+import { computeFootprints, type Footprints, HANDLER_CPU } from "./footprint.ts";
 import { findLivelock } from "./livelock.ts";
 import { CapacityError, K, Machine, type Model, type StepError } from "./machine.ts";
 import { Persistent } from "./persistent.ts";
@@ -90,9 +91,6 @@ const CHAIN = 2048;
 /** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
 const MAX_THREADS = { sc: 30, tso: 15 } as const;
 
-/** A callback runs on some CPU, in between what that does; only its per-CPU data matters, and then any CPU will do. */
-const HANDLER_CPU = 0;
-
 /** Everything about a program that a search needs and that does not change during it. */
 export interface Prepared {
   readonly program: Program;
@@ -116,7 +114,7 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
 }
 
 export function newMachine(p: Prepared, instances: number, model: Model): Machine {
-  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end);
+  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end, p.footprints.locOfAddr);
   if (m.total > MAX_THREADS[model])
     throw new CapacityError(
       "handlers",
@@ -262,7 +260,7 @@ class Search {
   private observe(): void {
     const addrs = this.options.observe;
     if (addrs === undefined || addrs.length === 0) return;
-    const row = Int32Array.from(addrs, (a) => this.m.s[a]);
+    const row = Int32Array.from(addrs, (a) => (this.m.valid(a) ? this.m.s[a] : POISON));
     this.observer.intern(row, 0);
   }
 

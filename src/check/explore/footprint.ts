@@ -7,7 +7,9 @@
  */
 
 import type { Block, LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
-import { evalBin, isVisible } from "../../lang/ir.ts";
+import { isVisible } from "../../lang/ir.ts";
+import { findCovered } from "./cover.ts";
+import { refine, value } from "./refine.ts";
 import { ANY, binary, filter, NEVER, setOf, singleton, unary, union, type ValueSet } from "./valueset.ts";
 
 /** Bits below the words' own in a footprint: what is not a word but conflicts like one. */
@@ -22,6 +24,8 @@ export const FP_FIRST = 5;
 export interface OpFootprint {
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
+  /** An access whose object cannot be freed in front of it unless it could be freed in front of an earlier one: see cover.ts. */
+  readonly covered: boolean;
   /** Addresses that an await or lock may wait on; null if unknown. Empty for other operations. */
   readonly waitsOn: readonly number[] | null;
   /** Values that an await may compare with; null if unknown. */
@@ -58,6 +62,9 @@ interface OpSets {
 
 type Instr = LocalInstr | VisibleInstr;
 
+/** A callback runs on some CPU, in between what that does; only its per-CPU data matters, and then any CPU will do. */
+export const HANDLER_CPU = 0;
+
 /** A word or handler argument whose set has grown so often is a counter, not a pointer: it becomes ANY at once. */
 const MEMORY_WIDENING = 6;
 /** Visits of a block after which registers that still grow become ANY. */
@@ -70,6 +77,7 @@ class Analysis {
   private readonly origin: number;
   readonly regionOf: Int32Array;
   anywhere: ValueSet = NEVER;
+  private cpu = 0;
   changed = false;
   readonly params = new Map<string, ValueSet>();
   readonly ops = new Map<Instr, OpSets>();
@@ -103,10 +111,15 @@ class Analysis {
     return v === undefined ? singleton(this.program.memory.words[addr - this.origin] ?? 0) : v;
   }
 
+  /** An access elsewhere is an error of the thread, after which there is nothing to analyse. */
+  private isMemory(addr: number): boolean {
+    return addr >= this.origin && addr < this.memory.length && addr > 0;
+  }
+
   private load(addr: ValueSet): ValueSet {
     if (addr === null) return ANY;
     let v: ValueSet = NEVER;
-    for (const a of addr) v = union(v, a > 0 && a < this.memory.length ? this.loadWord(a) : ANY);
+    for (const a of addr) if (this.isMemory(a)) v = union(v, this.loadWord(a));
     return v;
   }
 
@@ -121,7 +134,7 @@ class Analysis {
       return;
     }
     for (const a of addr) {
-      if (a <= 0 || a >= this.memory.length) continue; // a bad address is an error when it runs
+      if (!this.isMemory(a)) continue;
       const old = this.known(a);
       const next = union(old, v);
       if (next !== old || this.memory[a] === undefined) {
@@ -141,6 +154,7 @@ class Analysis {
   }
 
   private body(ir: ThreadIr, param: ValueSet): void {
+    this.cpu = ir.cpu < 0 ? HANDLER_CPU : ir.cpu;
     const n = ir.nregs;
     const ins: (ValueSet[] | undefined)[] = new Array(ir.blocks.length);
     const arrays: ValueSet[] = ir.arrays.map(() => singleton(0));
@@ -222,7 +236,7 @@ class Analysis {
         return fresh;
       }
       case "cpu":
-        regs[i.dst] = ANY;
+        regs[i.dst] = singleton(this.cpu);
         return false;
       case "assert":
         return false;
@@ -312,10 +326,10 @@ class Analysis {
         const a = at(i.addr);
         const ids: number[] = [];
         this.program.memory.regions.forEach((r, k) => {
-          if (a === null || a.includes(r.base)) {
-            ids.push(k);
-            for (let w = r.base; w < r.base + r.words; w++) this.store(singleton(w), singleton(0));
-          }
+          if (a !== null && !a.includes(r.base)) return;
+          ids.push(k);
+          // What freeing leaves behind cannot be read: that the object is dead is state enough.
+          if (i.op === "revive") this.store(setOf(span(r.base, r.words)), singleton(0));
         });
         this.regionsOf(i, setOf(ids));
         return;
@@ -344,52 +358,6 @@ function span(base: number, words: number): number[] {
   return Array.from({ length: words }, (_, k) => base + k);
 }
 
-function value(v: Val, regs: readonly ValueSet[]): ValueSet {
-  if (v.reg < 0) return singleton(v.imm);
-  const s = regs[v.reg];
-  if (v.imm === 0 || s === null) return s;
-  return setOf(s.map((x) => evalBin("add", x, v.imm)));
-}
-
-/** The registers as a branch of `block` that was taken (or not) leaves them. */
-function refine(block: Block<Instr>, regs: ValueSet[], taken: boolean): ValueSet[] {
-  if (block.end.op !== "branch" || block.end.cond.reg < 0 || block.end.cond.imm !== 0) return regs;
-  const out = regs.slice();
-  const cond = block.end.cond.reg;
-  out[cond] = filter("ne", out[cond], [0], taken);
-  const written = new Set<number>();
-  for (let k = block.instrs.length - 1; k >= 0; k--) {
-    const i = block.instrs[k];
-    const dst = "dst" in i ? i.dst : -1;
-    if (dst === cond) {
-      if (i.op !== "bin" || written.has(i.a.reg) || written.has(i.b.reg)) return out;
-      // The comparison's own operands may share the condition's register.
-      if (i.a.reg === cond || i.b.reg === cond) return out;
-      narrow(out, i.a, filter(i.fn, value(i.a, regs), value(i.b, regs), taken));
-      const mirrored = MIRROR[i.fn];
-      if (mirrored !== undefined)
-        narrow(out, i.b, filter(mirrored, value(i.b, regs), value(i.a, regs), taken));
-      return out;
-    }
-    if (dst >= 0) written.add(dst);
-  }
-  return out;
-}
-
-const MIRROR: Partial<Record<string, "eq" | "ne" | "lt" | "le" | "gt" | "ge">> = {
-  eq: "eq",
-  ne: "ne",
-  lt: "gt",
-  le: "ge",
-  gt: "lt",
-  ge: "le",
-};
-
-function narrow(regs: ValueSet[], v: Val, s: ValueSet): void {
-  if (v.reg < 0) return;
-  regs[v.reg] = s === null || v.imm === 0 ? s : setOf(s.map((x) => evalBin("sub", x, v.imm)));
-}
-
 /** Addresses that memory has room for, from 0 on. */
 export function memorySize(program: Program): number {
   return (program.memory.origin ?? 0) + program.memory.words.length;
@@ -410,7 +378,8 @@ export function computeFootprints(program: Program): Footprints {
   // Threads with the same code touch the same: each code is analysed once.
   const unique = new Map<string, ThreadIr>();
   const codeOf = program.threads.map((t) => {
-    const key = JSON.stringify([t.params, t.arrays, t.blocks]);
+    const tells = t.blocks.some((b) => b.instrs.some((i) => i.op === "cpu"));
+    const key = JSON.stringify([tells ? t.cpu : -1, t.params, t.arrays, t.blocks]);
     const known = unique.get(key) ?? t;
     unique.set(key, known);
     return known;
@@ -423,7 +392,7 @@ export function computeFootprints(program: Program): Footprints {
   const locOfHandler = new Map<string, number>();
   let next = FP_FIRST;
   const dynamic: number[] = [];
-  for (let a = 1; a < size; a++)
+  for (let a = Math.max(1, program.memory.origin ?? 0); a < size; a++)
     if (analysis.memory[a] !== undefined || analysis.anywhere === null || analysis.anywhere.length > 0) {
       locOfAddr[a] = next++;
       dynamic.push(a);
@@ -466,18 +435,31 @@ interface Shape {
   readonly analysis: Analysis;
 }
 
+function coveredLoads(ir: ThreadIr, shape: Shape): ReadonlySet<VisibleInstr> {
+  return findCovered(ir, shape.analysis.reached.get(ir) ?? [], (i) => {
+    const addrs = shape.analysis.ops.get(i)?.addr;
+    if (addrs === undefined || addrs === null || addrs.length === 0) return -1;
+    const regions = new Set(addrs.map((a) => shape.regionOf[a] ?? -1));
+    const [only] = regions;
+    return regions.size === 1 && only !== undefined ? only : -1;
+  });
+}
+
 function bodyFootprint(ir: ThreadIr, shape: Shape): BodyFootprint {
+  const covered = coveredLoads(ir, shape);
   return ir.blocks.map((b) =>
     b.instrs.map((i) => {
       if (!isVisible(i)) return undefined;
       const reads = new Uint32Array(shape.setWords);
       const writes = new Uint32Array(shape.setWords);
-      access(i, shape, reads, writes);
+      const isCovered = covered.has(i);
+      access(i, shape, reads, writes, isCovered);
       const waits = i.op === "await" || i.op === "spin_lock";
       const sets = shape.analysis.ops.get(i);
       return {
         reads,
         writes,
+        covered: isCovered,
         waitsOn: waits ? (sets?.addr ?? (sets === undefined ? [] : null)) : [],
         compares: i.op === "await" ? (sets?.compares ?? null) : [],
       };
@@ -489,7 +471,7 @@ function setBit(s: Uint32Array, bit: number): void {
   if (bit >= 0) s[bit >>> 5] |= 1 << (bit & 31);
 }
 
-function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array): void {
+function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array, covered: boolean): void {
   const sets = shape.analysis.ops.get(i);
   const touch = (into: Uint32Array): void => {
     const addrs = sets === undefined ? NEVER : sets.addr;
@@ -501,7 +483,7 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array): 
     for (const a of addrs) {
       if (a <= 0 || a >= shape.locOfAddr.length) continue;
       setBit(into, shape.locOfAddr[a]);
-      if (shape.regionOf[a] >= 0) setBit(r, shape.locOfRegion[shape.regionOf[a]]);
+      if (!covered && shape.regionOf[a] >= 0) setBit(r, shape.locOfRegion[shape.regionOf[a]]);
     }
   };
   switch (i.op) {
@@ -534,6 +516,8 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array): 
       for (const k of sets?.regions ?? Array.from(shape.locOfRegion.keys())) {
         setBit(r, shape.locOfRegion[k]);
         setBit(w, shape.locOfRegion[k]);
+        const { base, words } = shape.analysis.program.memory.regions[k];
+        if (i.op !== "free") for (let a = base; a < base + words; a++) setBit(w, shape.locOfAddr[a]);
       }
       return;
     case "local_irq_save":

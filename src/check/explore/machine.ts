@@ -18,7 +18,7 @@
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";
 import { evalRmw, type Program, type RmwFn, type Val, type VisibleInstr } from "../../lang/ir.ts";
-import { POISON } from "../../machine/image.ts";
+import { NULL_GUARD, POISON } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
 import { memorySize, regionMap } from "./footprint.ts";
 
@@ -236,6 +236,8 @@ export class Machine {
   readonly length: Int32Array;
   /** What went wrong in the last step that gave false. */
   error: StepError | null = null;
+  /** Per address: below 0 if no thread ever writes it (footprint.ts). */
+  private readonly changes: Int32Array;
   private readonly locks = new Map<number, number>();
 
   constructor(
@@ -245,8 +247,10 @@ export class Machine {
     instances: number,
     model: Model,
     end: ThreadCode | null,
+    changes: Int32Array,
   ) {
     this.program = program;
+    this.changes = changes;
     this.tso = model === "tso";
     this.origin = Math.max(1, program.memory.origin ?? 0);
     this.n = memorySize(program);
@@ -513,7 +517,8 @@ export class Machine {
   }
 
   private badAccess(addr: number): false {
-    if (addr === 0) return this.fail("bad-address", "NULL is dereferenced");
+    if (addr >= 0 && addr < NULL_GUARD)
+      return this.fail("bad-address", `NULL is dereferenced${addr > 0 ? ` (offset ${addr})` : ""}`, addr);
     if (addr < this.origin || addr >= this.n)
       return this.fail("bad-address", `address ${addr} lies outside memory`);
     const r = this.program.memory.regions[this.regionOf[addr]];
@@ -695,7 +700,9 @@ export class Machine {
           return this.fail("bad-free", "what is freed is not the start of an object", addr);
         if (s[this.n + r] === 0) return this.fail("double-free", `${region.name} is freed twice`, addr);
         s[this.n + r] = 0;
-        s.fill(POISON, region.base, region.base + region.words);
+        // Of what cannot change, states keep no copy, and nobody can read it any more.
+        for (let w = region.base; w < region.base + region.words; w++)
+          if (this.changes[w] >= 0) s[w] = POISON;
         break;
       }
       case K.revive: {

@@ -37,6 +37,10 @@ export class Persistent {
   private readonly reach: Reach;
   /** Location bit of each handler's queue, in the order of the rows behind the threads'. */
   private readonly queueLoc: Int32Array;
+  /** Per thread and pc: 1 for loads that need not be interleaved with a freeing (cover.ts). */
+  private readonly covered: readonly Uint8Array[];
+  /** Per location bit of a region: the location bits of its words, as a set. */
+  private readonly wordsOfRegion = new Map<number, Uint32Array>();
   private active = 0;
   // The next step of each process.
   private readonly loc: Int32Array;
@@ -71,6 +75,16 @@ export class Persistent {
       const body = fp.bodies.get(key);
       if (body === undefined) throw new Error(`no footprint for ${key}`);
       return cutAtGates(m.threads[t].code, m.threads[t].kind, body, this.words);
+    });
+    this.covered = segments.map(({ ops }) => Uint8Array.from(ops, (o) => (o?.covered === true ? 1 : 0)));
+    m.program.memory.regions.forEach(({ base, words }, k) => {
+      if (fp.locOfRegion[k] < 0) return;
+      const set = new Uint32Array(this.words);
+      for (let a = base; a < base + words; a++) {
+        const l = fp.locOfAddr[a];
+        if (l >= 0) set[l >>> 5] |= 1 << (l & 31);
+      }
+      this.wordsOfRegion.set(fp.locOfRegion[k], set);
     });
     this.reach = new Reach(m, segments, this.words, {
       ofAddr: fp.locOfAddr,
@@ -193,11 +207,23 @@ export class Persistent {
     if (addr <= 0 || addr >= m.n) return; // an error whenever it runs
     this.loc[p] = this.fp.locOfAddr[addr];
     const r = m.regionOf[addr];
-    if (r >= 0) this.region[p] = this.fp.locOfRegion[r];
+    if (r < 0 || (p < m.total && this.covered[p][m.s[m.frame[p]]] !== 0)) return;
+    this.region[p] = this.fp.locOfRegion[r];
   }
 
   private has(set: Uint32Array, row: number, bit: number): boolean {
     return bit >= 0 && (set[row + (bit >>> 5)] & (1 << (bit & 31))) !== 0;
+  }
+
+  /** Whether row `row` of `reach` may touch the region, its liveness or its words. */
+  private touches(row: number, region: number): boolean {
+    const r = this.reach.reads;
+    const w = this.reach.writes;
+    if (this.has(w, row, region) || this.has(r, row, region)) return true;
+    const words = this.wordsOfRegion.get(region);
+    if (words === undefined) return false;
+    for (let i = 0; i < words.length; i++) if ((words[i] & (r[row + i] | w[row + i])) !== 0) return true;
+    return false;
   }
 
   /** Whether what thread `q` can do while the set stands still is dependent with the next step of `p`. */
@@ -213,9 +239,9 @@ export class Persistent {
     const region = this.region[p];
     if (region >= 0) {
       if (this.has(w, row, region)) return true;
-      if (this.regionWrites[p] !== 0 && this.has(r, row, region)) return true;
+      if (this.regionWrites[p] !== 0 && this.touches(row, region)) return true;
     } else if (region === -2)
-      for (const l of this.fp.locOfRegion) if (this.has(w, row, l) || this.has(r, row, l)) return true;
+      for (const l of this.fp.locOfRegion) if (l >= 0 && this.touches(row, l)) return true;
     if (this.handlerLoc[p] >= 0 && this.has(w, row, this.handlerLoc[p])) return true;
     const special = this.special[p];
     if (special === 0) return false;
