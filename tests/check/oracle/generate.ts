@@ -252,22 +252,61 @@ const atEnd: fc.Arbitrary<Body | undefined> = fc.oneof(
   },
 );
 
+/** Programs in which nearly every statement waits or makes others wait: what persistent sets are hardest for. */
+const waiting: fc.Arbitrary<Body> = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(data, small).map(([l, v]): Body => [{ s: "store", loc: l, v }]) },
+  { weight: 3, arbitrary: fc.tuple(reg, data).map(([dst, l]): Body => [{ s: "load", dst, loc: l }]) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(data, reg).map(([l, r]): Body => [{ s: "store", loc: l, v: { reg: r } }]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(data, fc.constantFrom("eq" as const, "ne" as const), fc.integer({ min: 0, max: 1 }))
+      .map(([l, cmp, v]): Body => [{ s: "await", loc: l, cmp, v }]),
+  },
+  { weight: 2, arbitrary: fc.constantFrom<Body>([{ s: "synchronize_rcu" }], [{ s: "ipi" }]) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom("bump", "put"), small)
+      .map(([handler, v]): Body => [{ s: "call_rcu", handler, v }]),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.constantFrom("rcu", "irq", "lock"), lock, access)
+      .map(([how, l, a]) => section(how, [a], l)),
+  },
+  { weight: 1, arbitrary: fc.constant<Body>([{ s: "fence", kind: "mb" }]) },
+);
+
+const waiters: fc.Arbitrary<Body[]> = fc
+  .array(
+    fc.array(waiting, { minLength: 1, maxLength: 2 }).map((b) => b.flat()),
+    { minLength: 3, maxLength: 3 },
+  )
+  .chain((t) => fc.boolean().map((twice) => (twice ? [t[0], t[0], t[2]] : t)));
+
 /** Programs of 2 or 3 threads that print themselves. */
-export const miniProgram: fc.Arbitrary<MiniProgram> = fc.tuple(threads, atEnd).map(([bodies, end]) => {
-  const p: MiniProgram = {
-    words: WORDS,
-    objects: [
-      ["a", 2, true],
-      ["b", 2, false],
-    ],
-    init: { p: { address: "a" } },
-    threads: bodies,
-    handlers: {
-      release: [{ s: "free", loc: { reg: 0 } }],
-      bump: [{ s: "rmw", fn: "add", dst: 1, loc: "x", a: 1 }],
-      put: [{ s: "store", loc: "y", v: { reg: 0 } }],
-    },
-    ...(end === undefined ? {} : { finally: end }),
-  };
-  return Object.assign(p, { [fc.toStringMethod]: () => `\n${print(p)}\n` });
-});
+export const miniProgram: fc.Arbitrary<MiniProgram> = fc
+  .tuple(fc.oneof({ weight: 3, arbitrary: threads }, { weight: 1, arbitrary: waiters }), atEnd)
+  .map(([bodies, end]) => {
+    const p: MiniProgram = {
+      words: WORDS,
+      objects: [
+        ["a", 2, true],
+        ["b", 2, false],
+      ],
+      init: { p: { address: "a" } },
+      threads: bodies,
+      handlers: {
+        release: [{ s: "free", loc: { reg: 0 } }],
+        bump: [{ s: "rmw", fn: "add", dst: 1, loc: "x", a: 1 }],
+        put: [{ s: "store", loc: "y", v: { reg: 0 } }],
+      },
+      ...(end === undefined ? {} : { finally: end }),
+    };
+    return Object.assign(p, { [fc.toStringMethod]: () => `\n${print(p)}\n` });
+  });
