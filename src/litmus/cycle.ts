@@ -321,13 +321,22 @@ class Explainer {
     });
     const walks = cycle.map((p, k) => this.#linkWalk(steps, items[p], items[cycle[(k + 1) % cycle.length]]));
     const edges: CycleEdge[] = [];
-    walks.forEach((walk, k) => {
-      edges.push(...walk);
-      // From the last access before an item to the first after it.
-      const next = walks[(k + 1) % walks.length]?.[0];
-      const last = walk.at(-1);
-      if (last !== undefined && next !== undefined)
-        edges.push({ from: last.to, to: next.from, label: names[(k + 1) % names.length] ?? "" });
+    const full = walks.flatMap((walk, k) => (walk.length > 0 ? [k] : []));
+    full.forEach((k, i) => {
+      edges.push(...walks[k]);
+      // From the last access before one or more items to the first after them.
+      const next = full[(i + 1) % full.length];
+      const between: string[] = [];
+      let item = k;
+      do {
+        item = (item + 1) % walks.length;
+        between.push(names[item]);
+      } while (item !== next);
+      edges.push({
+        from: walks[k][walks[k].length - 1].to,
+        to: walks[next][0].from,
+        label: between.join(", "),
+      });
     });
     const gps = cycle.filter((p) => items[p].gp).length;
     const note = `${names.join(" -> ")} -> back: ${gps} grace period${gps === 1 ? "" : "s"} for ${cycle.length - gps} read-side section${cycle.length - gps === 1 ? "" : "s"}, and a section may not span a grace period`;

@@ -32,6 +32,8 @@ const AXIOMS: Record<string, string> = {
   "global-happens-before": "accesses must fit into one order, write-to-read pairs excepted",
 };
 
+class Enough extends Error {}
+
 interface Rejected {
   readonly candidate: Candidate;
   readonly com: Com;
@@ -101,20 +103,23 @@ function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected |
               com: { src: com.src.slice(), rf: com.rf.slice(), co: com.co.slice(), fr: com.fr.slice() },
               cycle,
             };
-          looked++;
+          if (++looked >= MAX_REJECTED) throw new Enough();
         },
       } satisfies BoundModel;
     },
   };
   const { observed, test } = result;
-  enumerate(test.program, {
-    model: probe,
-    observe: observed.slots,
-    condition: () => (looked >= MAX_REJECTED ? 1 : 0),
-    filter: (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)),
-    stopAt: "positive",
-    timeout: 10_000,
-  });
+  try {
+    enumerate(test.program, {
+      model: probe,
+      observe: observed.slots,
+      condition: () => 1,
+      filter: (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)),
+      timeout: 10_000,
+    });
+  } catch (e) {
+    if (!(e instanceof Enough)) throw e;
+  }
   return best;
 }
 

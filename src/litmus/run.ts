@@ -65,7 +65,8 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
     const settles = test.file.quantifier === "forall" ? "negative" : "positive";
     const run = ask(options.fast === true ? settles : undefined);
     let verdict = verdictOf(run);
-    if (run.status === "gave-up" && verdict === null && options.fast !== true) verdict = reachability(ask, run);
+    if (run.status === "gave-up" && verdict === null && options.fast !== true)
+      verdict = reachability(ask, run);
     return {
       ...base,
       verdict,
@@ -109,7 +110,10 @@ function verdictOf(run: EnumerateResult): Verdict | null {
  * The verdict without the counts, by asking whether an execution of either kind can be reached at all: values decide
  * early what need not be looked at. Null if that takes too long as well.
  */
-function reachability(ask: (stopAt: "positive" | "negative") => EnumerateResult, partial: EnumerateResult): Verdict | null {
+function reachability(
+  ask: (stopAt: "positive" | "negative") => EnumerateResult,
+  partial: EnumerateResult,
+): Verdict | null {
   const reached = (kind: "positive" | "negative"): boolean | null => {
     if (partial[kind] > 0) return true;
     const r = ask(kind);

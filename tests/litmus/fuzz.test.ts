@@ -148,6 +148,18 @@ describe("broken input", () => {
     );
     expect(record.status).toBe("error");
     expect(record.verdict).toBeNull();
+    expect(record.message).toMatch(/^f\.litmus:3:\d+: an access of P0 goes to something that is no location/);
+  });
+
+  it("a location that a thread has no parameter for is an error even where executions are counted without being built", () => {
+    const thread = (i: number): string =>
+      `P${i}(int *x${i}) { r0 = READ_ONCE(*x${i}); WRITE_ONCE(*x${i + 1}, 1); }`;
+    const { record } = runSource(
+      "f.litmus",
+      `C x\n{}\n${[0, 1, 2, 3, 4, 5].map(thread).join("\n")}\nexists (0:r0=1)`,
+      { model: lkmm },
+    );
+    expect(record.status).toBe("error");
   });
 
   it("a loop without end is bounded, and says so", () => {

@@ -13,7 +13,7 @@ import type { MemoryModel } from "../../src/check/models/model.ts";
 import { observe } from "../../src/litmus/condition.ts";
 import { stateText } from "../../src/litmus/herd-output.ts";
 import { loadLitmus, runLitmus } from "../../src/litmus/run.ts";
-import { randomLitmus, randomSource } from "./random.ts";
+import { randomCycle, randomLitmus, randomSource } from "./random.ts";
 import { CAMPAIGN, run } from "./support.ts";
 
 const seed = fc.integer({ min: 0, max: 0x7fffffff });
@@ -44,8 +44,8 @@ describe("random programs", () => {
       timeout: long,
     }, () => {
       fc.assert(
-        fc.property(seed, (n) => {
-          const source = randomLitmus(n, { accesses: 6 });
+        fc.property(seed, fc.boolean(), (n, cycle) => {
+          const source = cycle ? randomCycle(n) : randomLitmus(n, { accesses: 6 });
           const test = loadLitmus("random", source);
           const o = observe(test);
           const fast = runLitmus(test, { model });
@@ -65,8 +65,8 @@ describe("random programs", () => {
 
   it("SC's states lie within TSO's, and TSO's within the LKMM's", { timeout: long }, () => {
     fc.assert(
-      fc.property(seed, (n) => {
-        const source = randomLitmus(n, { accesses: 9 });
+      fc.property(seed, fc.boolean(), (n, cycle) => {
+        const source = cycle ? randomCycle(n) : randomLitmus(n, { accesses: 9 });
         const [a, b, c] = [sc, tso, lkmm].map((m) => states(source, m));
         within(a, b, `SC within TSO\n${source}`);
         within(b, c, `TSO within LKMM\n${source}`);
@@ -77,8 +77,8 @@ describe("random programs", () => {
 
   it("strengthening a fence or an access never adds a state", { timeout: long }, () => {
     fc.assert(
-      fc.property(seed, (n) => {
-        const source = randomLitmus(n, { accesses: 8 });
+      fc.property(seed, fc.boolean(), (n, cycle) => {
+        const source = cycle ? randomCycle(n) : randomLitmus(n, { accesses: 8 });
         const stronger = strengthen(source, n);
         within(states(stronger, lkmm), states(source, lkmm), `${source}\nstrengthened to\n${stronger}`);
       }),

@@ -173,3 +173,92 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
   const first = observed[0] ?? "x";
   return `C random${seed}\n\n{\np=x;\n}\n\n${bodies.join("\n")}\nlocations [${["x", "y", ...observed].join(";")}]\nexists (${first}=1)\n`;
 }
+
+/**
+ * Random tests in the shape of a cycle: thread i accesses location i and then location i + 1, with a random order between,
+ * and perhaps something in front of it. Nearly every one is on the edge between allowed and forbidden.
+ */
+export function randomCycle(seed: number): string {
+  const random = randomSource(seed);
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)];
+  const k = 2 + Math.floor(random() * 2);
+  const locs = ["x", "y", "z"].slice(0, k);
+  const plain = random() < 0.3;
+  const rcu = random() < 0.3;
+  const locked = !rcu && random() < 0.25;
+  const observed: string[] = [];
+  const bodies: string[] = [];
+  for (let t = 0; t < k; t++) {
+    const [a, b] = [locs[t], locs[(t + 1) % k]];
+    const lines: string[] = [];
+    const access = (loc: string, first: boolean): "R" | "W" => {
+      const order = random();
+      const isPlain = plain && random() < 0.3;
+      const reg = first ? "r0" : "r1";
+      if (random() < 0.5) {
+        observed.push(`${t}:${reg}`);
+        const rmw = pick(["xchg", "xchg_relaxed", "xchg_acquire", "xchg_release"]);
+        lines.push(
+          isPlain
+            ? `${reg} = *${loc};`
+            : order < 0.25
+              ? `${reg} = smp_load_acquire(${loc});`
+              : order < 0.33
+                ? `${reg} = ${rmw}(${loc}, 3);`
+                : `${reg} = READ_ONCE(*${loc});`,
+        );
+        return "R";
+      }
+      const dep = !first && observed.includes(`${t}:r0`) && random() < 0.4;
+      const value = dep ? "(r0 & 0) + 1" : first ? "1" : "2";
+      lines.push(
+        isPlain
+          ? `*${loc} = ${value};`
+          : order < 0.25
+            ? `smp_store_release(${loc}, ${value});`
+            : order < 0.33
+              ? `atomic_add(${dep ? "1" : value}, ${loc});`
+              : `WRITE_ONCE(*${loc}, ${value});`,
+      );
+      return "W";
+    };
+    const section = rcu && random() < 0.6;
+    if (section) lines.push("rcu_read_lock();");
+    const lock = locked && random() < 0.7;
+    const lockFirst = random() < 0.5;
+    if (lock && lockFirst) lines.push("spin_lock(l);");
+    const first = access(a, true);
+    if (lock && !lockFirst) lines.push("spin_lock(l);");
+    const between = random();
+    if (rcu && !section) lines.push("synchronize_rcu();");
+    else if (lock && random() < 0.4) lines.push("smp_mb__after_spinlock();");
+    else if (between < 0.35)
+      lines.push(
+        pick([
+          "smp_mb();",
+          "smp_mb();",
+          "smp_wmb();",
+          "smp_rmb();",
+          "smp_mb__before_atomic();",
+          "smp_mb__after_atomic();",
+        ]),
+      );
+    if (lock && lockFirst && random() < 0.5) {
+      lines.push("spin_unlock(l);");
+      if (random() < 0.3) lines.push("spin_lock(l);", pick(["smp_mb__after_unlock_lock();", "barrier();"]));
+    }
+    const control = first === "R" && random() < 0.3;
+    if (control) lines.push(`if (r0 == ${pick(["0", "1"])}) {`);
+    access(b, false);
+    if (control) lines.push("}");
+    if (
+      lock &&
+      lines.filter((s) => s.startsWith("spin_lock")).length >
+        lines.filter((s) => s.startsWith("spin_unlock")).length
+    )
+      lines.push("spin_unlock(l);");
+    if (section) lines.push("rcu_read_unlock();");
+    bodies.push(`P${t}(int *x, int *y, int *z, spinlock_t *l)\n{\n\t${lines.join("\n\t")}\n}\n`);
+  }
+  return `C cycle${seed}\n\n{}\n\n${bodies.join("\n")}\nlocations [${[...locs, ...observed].join(";")}]\nexists (x=1)\n`;
+}

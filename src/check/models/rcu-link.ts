@@ -48,7 +48,8 @@ export class RcuLinks {
     const map = this.#c.nodeOf[thread];
     for (let e = 0; e < map.length; e++) {
       const node = map[e];
-      if (node >= 0 && (this.#plain || !isPlain(this.#c.events[node])) && f(e)) setBit(out, this.#c.words, k, node);
+      if (node >= 0 && (this.#plain || !isPlain(this.#c.events[node])) && f(e))
+        setBit(out, this.#c.words, k, node);
     }
   }
 

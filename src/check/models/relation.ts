@@ -46,7 +46,7 @@ export class Rel {
   }
 
   /** this ; a ; b ... */
-  then(...others: readonly Rel[]): Rel {
+  seq(...others: readonly Rel[]): Rel {
     let out: Rel = this;
     for (const o of others) {
       const left = out;
@@ -74,7 +74,7 @@ export class Rel {
   plus(): Rel {
     let out: Rel = this;
     for (;;) {
-      const next = out.or(out.then(out));
+      const next = out.or(out.seq(out));
       if (next.rows.every((r, i) => r === out.rows[i])) return out;
       out = next;
     }

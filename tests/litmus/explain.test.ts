@@ -1,0 +1,121 @@
+/** Explanations: cycles are cycles of the named axiom, witnesses satisfy the condition, suggestions do what they say. */
+import { describe, expect, it } from "vitest";
+import { lkmm } from "../../src/check/models/lkmm.ts";
+import { explain } from "../../src/litmus/explain.ts";
+import { loadLitmus, runLitmus } from "../../src/litmus/run.ts";
+import { suggest } from "../../src/litmus/suggest.ts";
+import { litmus, suite } from "./support.ts";
+
+interface Data {
+  readonly axiom: string | null;
+  readonly edges: readonly { readonly from: string; readonly to: string; readonly label: string }[];
+}
+
+const explained = (source: string) => {
+  const test = loadLitmus("t.litmus", source);
+  const result = runLitmus(test, { model: lkmm, keepWitness: true });
+  return { result, e: explain(result, lkmm) };
+};
+
+describe("explanations", () => {
+  it("the MP pair of barriers is forbidden by happens-before, with the four edges everyone draws", () => {
+    const { e } = explained(
+      litmus(
+        [
+          "WRITE_ONCE(*x, 1);\nsmp_wmb();\nWRITE_ONCE(*y, 1);",
+          "r0 = READ_ONCE(*y);\nsmp_rmb();\nr1 = READ_ONCE(*x);",
+        ],
+        "exists (1:r0=1 /\\ 1:r1=0)",
+      ),
+    );
+    const data = e.data as Data;
+    expect(data.axiom).toBe("happens-before");
+    expect(data.edges.map((d) => d.label).sort()).toEqual(["fre", "rfe", "smp_rmb", "smp_wmb"]);
+  });
+
+  it("store buffering with full barriers is forbidden by propagation", () => {
+    const { e } = explained(
+      litmus(
+        [
+          "WRITE_ONCE(*x, 1);\nsmp_mb();\nr0 = READ_ONCE(*y);",
+          "WRITE_ONCE(*y, 1);\nsmp_mb();\nr0 = READ_ONCE(*x);",
+        ],
+        "exists (0:r0=0 /\\ 1:r0=0)",
+      ),
+    );
+    const data = e.data as Data;
+    expect(data.axiom).toBe("propagation");
+    expect(data.edges.map((d) => d.label).sort()).toEqual(["fre", "fre", "smp_mb", "smp_mb"]);
+  });
+
+  it("for every Never of the suite with an axiom the edges form a closed cycle, and the picture names every thread", () => {
+    let cycles = 0;
+    for (const t of suite()) {
+      const result = runLitmus(t.test, { model: lkmm, keepWitness: true });
+      if (result.verdict !== "Never" || t.test.file.procs.length > 6) continue;
+      const e = explain(result, lkmm);
+      const data = e.data as Data;
+      expect(e.lines.join("\n"), t.name).toContain("Never");
+      if (data.edges.length === 0) continue;
+      cycles++;
+      data.edges.forEach((edge, i) => {
+        const next = data.edges[(i + 1) % data.edges.length];
+        expect(edge.to, `${t.name}: ${JSON.stringify(data.edges)}`).toBe(next.from);
+      });
+      for (let p = 0; p < t.test.file.procs.length; p++) {
+        expect(e.dot()).toContain(`cluster_P${p}`);
+        expect(e.svg()).toContain(`>P${p}</text>`);
+      }
+    }
+    expect(cycles).toBeGreaterThan(50);
+  });
+
+  it("for every Sometimes of the suite there is a witness with its reads and where they come from", () => {
+    for (const t of suite()) {
+      const result = runLitmus(t.test, { model: lkmm, keepWitness: true });
+      if (result.positive === 0) continue;
+      const text = explain(result, lkmm).lines.join("\n");
+      expect(text, t.name).toContain("an execution in which the condition holds");
+      if (t.source.includes("READ_ONCE")) expect(text, t.name).toContain("<-");
+    }
+  });
+
+  it("values that nothing writes are explained as such", () => {
+    const { e } = explained(litmus(["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x);"], "exists (1:r0=7)"));
+    expect(e.lines.join("\n")).toContain("no choice of sources");
+  });
+
+  it("suggestions flip the verdict when they are applied by hand", () => {
+    const bodies = (a: string, b: string) => [`WRITE_ONCE(*x, 1);\n${a}`, `${b}\nr1 = READ_ONCE(*x);`];
+    const source = litmus(bodies("WRITE_ONCE(*y, 1);", "r0 = READ_ONCE(*y);"), "exists (1:r0=1 /\\ 1:r1=0)");
+    const { result } = explained(source);
+    const found = suggest(result, lkmm, { timeout: 10_000, unroll: 2 });
+    expect(
+      found.some(
+        (s) =>
+          s.verdict === "Never" &&
+          s.changes.some((c) => c.to === "smp_store_release") &&
+          s.changes.some((c) => c.to === "smp_load_acquire"),
+      ),
+    ).toBe(true);
+    const changed = litmus(
+      bodies("smp_store_release(y, 1);", "r0 = smp_load_acquire(y);"),
+      "exists (1:r0=1 /\\ 1:r1=0)",
+    );
+    expect(explained(changed).result.verdict).toBe("Never");
+    const back = suggest(explained(changed).result, lkmm, { timeout: 10_000, unroll: 2 });
+    expect(back.filter((s) => s.verdict === "Sometimes").length).toBe(2);
+  });
+
+  it("a test that no small change can flip says how many were tried", () => {
+    const { result } = explained(
+      litmus(
+        ["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x);\nr1 = READ_ONCE(*x);"],
+        "exists (1:r0=1 /\\ 1:r1=0)",
+      ),
+    );
+    expect(suggest(result, lkmm, { timeout: 10_000, unroll: 2 })[0].text).toMatch(
+      /No one- or two-step change .* \(\d+ tried\)/,
+    );
+  });
+});
