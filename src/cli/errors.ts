@@ -28,6 +28,8 @@ export const USER_ERRORS = {
   HF017: ["unknown memory model", "models are sc and tso"],
   HF019: ["bad delay", "write THREAD@ACCESS:MICROSECONDS or THREAD@LOCATION:MICROSECONDS"],
   HF021: ["a worker died", "memory may have run out; lower --max-memory or the size of the scenario"],
+  HF022: ["size or option that cannot be used", "docs/bench.md explains sizes and options"],
+  HF023: ["file cannot be written", "check the path and its permissions"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type UserErrorCode = keyof typeof USER_ERRORS;

@@ -4,9 +4,11 @@
  */
 
 import { Command, CommanderError, Option } from "commander";
+import { registerBench } from "./bench.ts";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
+import { registerMemmap } from "./memmap.ts";
 import { decimal, delay, integer, model } from "./options.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
@@ -121,6 +123,8 @@ export function buildProgram(version: string): Command {
   declareCheck(program);
   declareRun(program);
   registerLitmus(program);
+  registerBench(program);
+  registerMemmap(program);
   declareList(program);
   program.addHelpText(
     "after",
