@@ -23,6 +23,8 @@ export interface Specialised extends FlatFn {
   inlined: { readonly base: number; readonly callee: Specialised; readonly call: PosId }[];
   npositions: number;
   arrayParams: number;
+  /** Instructions that an optimiser has seen together with most of the others. */
+  optimised: number;
   low: LowFn;
 }
 
@@ -77,9 +79,16 @@ export class Specialiser {
     const fn = fold(low, constants);
     const callees = new Set<Specialised>();
     this.inline(fn, callees);
-    // Once is enough here: the thread as a whole is optimised to the end.
-    optimise(fn, 1);
-    compact(fn);
+    // The thread as a whole is optimised to the end. Before, once, and not for a wrapper that adds little to what is
+    // already optimised: chains of those (a page-table walk has one function per level) would cost most of a link.
+    const size = fn.blocks.reduce((n, b) => n + b.instrs.length, 0);
+    let known = 0;
+    for (const i of fn.inlined) known += i.callee.optimised;
+    if (size - known > 0.3 * size) {
+      optimise(fn, 1);
+      compact(fn);
+      fn.optimised = fn.blocks.reduce((n, b) => n + b.instrs.length, 0);
+    } else fn.optimised = known;
     if (folded !== undefined) variants.list.splice(variants.list.indexOf(folded), 1);
     variants.list.push({ constants, callees: [...callees], fn });
     if (variants.list.length > VARIANTS) variants.list.shift();
@@ -183,6 +192,7 @@ function fold(low: LowFn, constants: readonly number[]): Specialised {
     inlined: [],
     npositions: low.positions.length,
     arrayParams,
+    optimised: 0,
     low,
   };
   optimise(fn, 2);
