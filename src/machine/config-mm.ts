@@ -13,6 +13,16 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "migrateFailPages",
+    title: "a huge page that cannot be migrated counts as all its pages",
+    values: onOff("observed in v6.1", "as one (v5.10)"),
+  },
+  {
+    name: "hugetlbForkCopy",
+    title: "fork copies hugetlb pages that may be pinned",
+    values: onOff("v5.12, 4eae4efa2c29", "they are shared like others (to v5.11)"),
+  },
+  {
     name: "lazyfreeStays",
     title: "a lazily freed page that is held but clean stays lazily freed",
     values: onOff("observed in v7.3", "it is backed by swap again (to v6.12)"),

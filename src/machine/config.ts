@@ -53,6 +53,8 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  migrateFailPages: 0,
+  hugetlbForkCopy: 0,
   lazyfreeStays: 0,
   longtermMigrates: 0,
   unlockedLongterm: 0,
@@ -360,6 +362,8 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   hugetlbDontneed: 1,
   fsdaxCheckEarly: 1,
   longtermMigrates: 1,
+  hugetlbForkCopy: 1,
+  migrateFailPages: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -574,6 +578,8 @@ export const kernel = {
   signal_pending: 0,
   /** Word that is set when a CPU that waits for a page's lock sleeps (mm/ram_page.ts); 0: nobody asks. */
   cpu_sleeps: 0,
+  /** Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does. */
+  dmirror_tries: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
   /** Event counters (mm/vmstat.ts). */

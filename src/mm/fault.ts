@@ -175,7 +175,8 @@ function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flag
   let exclusive = config.anonExclusive !== 0 && (orig & _PAGE_SWP_EXCLUSIVE) !== 0;
   swap_free(slot);
   // should_try_to_free_swap(): "if we want to map a page that's in the swapcache writable ..."
-  if (cached && (vma_is_locked(vma) || (write && page_count(page) === 2))) try_to_free_swap(page);
+  if (cached && (config.swapinDirty || vma_is_locked(vma) || (write && page_count(page) === 2)))
+    try_to_free_swap(page);
   if (!cached && config.swapinDirty) set_page_dirty(page);
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if (config.anonExclusive) {

@@ -179,7 +179,7 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
     if (dst_entryp === 0) return false;
     const e = READ_ONCE(out[0]);
     const page = pfn_to_page(pte_pfn(e));
-    if (needs_cow_for_dma(mm, page)) {
+    if (config.hugetlbForkCopy && needs_cow_for_dma(mm, page)) {
       const copy = hugetlb_copy_for_child(dst, addr, page);
       if (copy === 0) return false;
       const fresh = pfn_pmd(page_to_pfn(copy), vm_page_prot(dst, false));

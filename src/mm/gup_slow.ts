@@ -71,7 +71,15 @@ import {
   vma_kind,
   vma_lookup,
 } from "./mmap.ts";
-import { nth_page, type Page, PageAnon, PageAnonExclusive, PageDirty, pfn_to_page } from "./page.ts";
+import {
+  compound_head,
+  nth_page,
+  type Page,
+  PageAnon,
+  PageAnonExclusive,
+  PageDirty,
+  pfn_to_page,
+} from "./page.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
 import {
@@ -114,7 +122,7 @@ function can_follow_write(vma: Vma, e: number, page: Page, flags: number): boole
   if (pte_write(e)) return true;
   if ((flags & FOLL_FORCE) === 0) return false;
   // v5.10: a sticky flag of this call says that COW was broken, and the entry's dirty bit that it still is.
-  if (!config.anonExclusive) return (flags & FOLL_COW) !== 0 && pte_dirty(e);
+  if (!config.anonExclusive) return !is_vm_hugetlb_page(vma) && (flags & FOLL_COW) !== 0 && pte_dirty(e);
   if ((vma_flags(vma) & (VM_SHARED | VM_MAYWRITE)) !== VM_MAYWRITE || (vma_flags(vma) & VM_WRITE) !== 0)
     return false;
   return page !== 0 && PageAnon(page) && PageAnonExclusive(page);
@@ -141,10 +149,12 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   if (!pte_present(e)) return 0;
   if (pte_protnone(e) && (flags & FOLL_FORCE) === 0) return 0;
   const page = gup_page_of(e, level, addr);
-  if ((flags & FOLL_WRITE) !== 0 && !can_follow_write(vma, e, vm_normal_page(e) === 0 ? 0 : page, flags))
+  // A huge leaf's page is exclusive as a whole, which its head says.
+  const of = level > PTE_LEVEL && page !== 0 ? compound_head(page) : page;
+  if ((flags & FOLL_WRITE) !== 0 && !can_follow_write(vma, e, vm_normal_page(e) === 0 ? 0 : of, flags))
     return 0;
   if (page === 0) return -EFAULT;
-  if (!pte_write(e) && must_unshare(vma, flags, page)) return -EMLINK;
+  if (!pte_write(e) && must_unshare(vma, flags, of)) return -EMLINK;
   let pgmap = 0;
   if (pte_devmap(e)) {
     pgmap = get_dev_pagemap(pte_pfn(e), 0);
@@ -222,7 +232,6 @@ export function __get_user_pages(
 ): number {
   const flags = localArray(1);
   const out = localArray(2);
-  flags[0] = gup_flags;
   let i = 0;
   let vma: Vma = 0;
   while (i < nr) {
@@ -233,6 +242,7 @@ export function __get_user_pages(
       const error = check_vma_flags(vma, gup_flags);
       if (error !== 0) return i > 0 ? i : error;
     }
+    flags[0] = gup_flags;
     const page = gup_one(mm, vma, addr, flags, out);
     if (page < 0) return i > 0 ? i : page;
     pages[first + i] = page;

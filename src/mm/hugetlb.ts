@@ -44,7 +44,7 @@ import {
   SetPageFlag,
   set_page_count,
 } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
+import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   type EntryPtr,
@@ -52,6 +52,7 @@ import {
   pfn_pmd,
   pgtable_alloc,
   pte_mkdirty,
+  pte_mkwrite,
   pte_mkyoung,
   pte_pfn,
   pte_present,
@@ -64,6 +65,7 @@ import {
   page_mapcount,
   page_move_anon_rmap,
   page_remove_rmap_pmd,
+  prep_compound_mapcounts,
 } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
@@ -98,6 +100,19 @@ function alloc_huge_page(): Page {
     for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(nth_page(head, i)) + w, 0);
   SetPageFlag(head, PG_uptodate);
   return head;
+}
+
+/** alloc_migrate_hugetlb_folio(): a page that is not from the pool; 0 if memory is out. */
+export function hugetlb_alloc_fresh(nid: number): Page {
+  const page = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, nid);
+  if (page === 0) return 0;
+  prep_compound_mapcounts(page);
+  SetPageFlag(page, PG_hugetlb);
+  return page;
+}
+/** folio_set_hugetlb_temporary(): goes to the page allocator when it is freed, not to the pool. */
+export function hugetlb_make_temporary(head: Page): void {
+  ClearPageFlag(head, PG_hugetlb);
 }
 
 function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
@@ -149,7 +164,10 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   // "If no-one else is actually using this page, we're the exclusive owner and can reuse this page."
   if (page_mapcount(old) === 1 && PageAnon(old)) {
     if (config.anonExclusive && !PageAnonExclusive(old)) page_move_anon_rmap(compound_head(old));
-    if (!unshare) set_pte_at(entryp, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
+    if (unshare) return 0;
+    const entry = pte_mkdirty(pte_mkyoung(pte));
+    // set_huge_ptep_writable() of v5.10 does not ask whether the area is writable.
+    set_pte_at(entryp, config.anonExclusive ? maybe_mkwrite(entry, vma) : pte_mkwrite(entry));
     return 0;
   }
   const page = alloc_huge_page();

@@ -8,9 +8,11 @@
  */
 "use kernel";
 
+import { config } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
+import { hugetlb_alloc_fresh, hugetlb_make_temporary } from "./hugetlb.ts";
 import { lru_add_drain } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import type { AddressSpace } from "./mm_types.ts";
@@ -110,7 +112,7 @@ export function migrate_page(page: Page, gfp: number, nid: number): number {
   if (ret === MIGRATE_OK) {
     count_vm_events(VM_EVENT.pgmigrate_success, nr);
     if (large) count_vm_event(VM_EVENT.thp_migration_success);
-  } else count_vm_events(VM_EVENT.pgmigrate_fail, nr);
+  } else count_vm_events(VM_EVENT.pgmigrate_fail, config.migrateFailPages ? nr : 1);
   return ret;
 }
 
@@ -136,5 +138,29 @@ export function move_page_to_node(page: Page, nid: number): number {
   const ret = migrate_page(page, GFP_HIGHUSER_MOVABLE, nid);
   if (ret === MIGRATE_OK) put_page(page);
   else putback_lru_page(page);
+  return ret;
+}
+
+/**
+ * unmap_and_move_huge_page(): a hugetlb page to a node, where a page is made for it from the page allocator; that one takes
+ * the old one's place in the pool, and the old one is given back (move_hugetlb_state()).
+ */
+export function migrate_hugetlb(head: Page, nid: number): number {
+  const nr = compound_nr(head);
+  page_ref_add(head, 1);
+  const fresh = hugetlb_alloc_fresh(nid);
+  let ret = MIGRATE_ENOMEM;
+  if (fresh !== 0) {
+    ret = unmap_and_move(head, fresh);
+    if (ret === MIGRATE_OK) {
+      ClearPageFlag(fresh, PG_lru);
+      // The pool has as many pages as before: the old one leaves it.
+      hugetlb_make_temporary(head);
+    } else hugetlb_make_temporary(fresh);
+    put_page(fresh);
+  }
+  put_page(head);
+  if (ret === MIGRATE_OK) count_vm_events(VM_EVENT.pgmigrate_success, nr);
+  else count_vm_events(VM_EVENT.pgmigrate_fail, nr);
   return ret;
 }

@@ -45,6 +45,7 @@ import {
   PTE_LEVEL,
   pfn_pmd,
   pfn_pte,
+  pmd_page_table,
   pte_alloc_one,
   pte_dirty,
   pte_mkdirty,
@@ -114,6 +115,12 @@ function try_to_migrate_one(vma: Vma, entryp: EntryPtr, level: number): boolean 
   return true;
 }
 
+/** Marks every PTE of the table that a PMD leads to dirty. */
+function mark_table_dirty(pmd: number): void {
+  const table = pmd_page_table(pmd);
+  for (let i = 0; i < HPAGE_PMD_NR; i++) set_pte_at(table + i, pte_mkdirty(READ_ONCE(table + i)));
+}
+
 /**
  * A huge PMD becomes PTEs first. From v6.2 it becomes migration entries at once (freeze), so that no subpage is counted as
  * mapped by itself in between.
@@ -124,6 +131,8 @@ function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
   const exclusive = PageAnonExclusive(head);
   if (!config.largeMapcount || (exclusive && !page_try_share_anon_rmap(head))) {
     split_huge_pmd_entry(vma, pmdp, addr);
+    // v6.1 keeps the dirty bit in migration entries, though not in the PTEs of a split.
+    if (config.migrationDirty && pte_dirty(old)) mark_table_dirty(READ_ONCE(pmdp));
     return;
   }
   const table = pte_alloc_one();

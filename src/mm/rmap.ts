@@ -38,6 +38,7 @@ import {
   PG_double_map,
   PG_mlocked,
   PG_swapbacked,
+  PG_swapcache,
   PG_unevictable,
   page_word,
   SetPageAnonExclusive,
@@ -150,7 +151,8 @@ export function folio_maybe_mapped_shared(head: Page): boolean {
 
 /** deferred_split_folio(): queued once. */
 function deferred_split_folio(head: Page): void {
-  if (compound_order(head) < 2) return;
+  // Reclaim is dealing with the page as a whole.
+  if (compound_order(head) < 2 || PageFlag(head, PG_swapcache)) return;
   if (TestSetPageFlag(head, PG_deferred_split)) return;
   if (compound_order(head) === HPAGE_PMD_ORDER) count_vm_event(VM_EVENT.thp_deferred_split_page);
 }
@@ -224,16 +226,27 @@ function clear_page_mlock(head: Page): void {
   ClearPageFlag(head, PG_unevictable);
 }
 
-function remove_rmap_pte_large(page: Page, head: Page, mm: Mm): void {
-  folio_sub_large_mapcount(head, 1, mm);
-  if (!atomic_add_negative(-1, page_word(page, PAGE._mapcount))) return;
-  const mapped = atomic_add_return(-1, nr_pages_mapped_ptr(head));
-  if (mapped < ENTIRELY_MAPPED && mapped !== 0 && PageAnon(head)) deferred_split_folio(head);
+/** __folio_remove_rmap() for nr PTEs of consecutive subpages: queued for splitting if some but not all are left. */
+function remove_rmap_ptes_large(page: Page, nr: number, head: Page, mm: Mm): void {
+  folio_sub_large_mapcount(head, nr, mm);
+  let unmapped = 0;
+  for (let i = 0; i < nr; i++)
+    if (atomic_add_negative(-1, page_word(nth_page(page, i), PAGE._mapcount)))
+      if (atomic_add_return(-1, nr_pages_mapped_ptr(head)) < ENTIRELY_MAPPED) unmapped++;
+  if (unmapped !== 0 && READ_ONCE(nr_pages_mapped_ptr(head)) !== 0 && PageAnon(head))
+    deferred_split_folio(head);
+}
+/** folio_remove_rmap_ptes(): nr consecutive PTEs of a large folio at once (v6.9). */
+export function page_remove_rmap_ptes(page: Page, nr: number, vma: Vma): void {
+  const head = compound_head(page);
+  remove_rmap_ptes_large(page, nr, head, READ_ONCE(vma + VMA.vm_mm));
+  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
 }
 /** page_remove_rmap(page, false), folio_remove_rmap_pte(). */
 export function page_remove_rmap_pte(page: Page, vma: Vma): void {
   const head = compound_head(page);
-  if (config.largeMapcount && PageHead(head)) remove_rmap_pte_large(page, head, READ_ONCE(vma + VMA.vm_mm));
+  if (config.largeMapcount && PageHead(head))
+    remove_rmap_ptes_large(page, 1, head, READ_ONCE(vma + VMA.vm_mm));
   else if (atomic_add_negative(-1, page_word(page, PAGE._mapcount)) && PageAnon(head) && PageHead(head))
     deferred_split_folio(head);
   if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);

@@ -164,6 +164,7 @@ function shrink_page(page: Page): void {
 /** A huge page that only this entry maps goes to swap as a whole; false if it has to stay. */
 function shrink_huge_page(vma: Vma, pmdp: EntryPtr, addr: number, head: Page): void {
   if (!can_split_huge_page(head)) return;
+  SetPageFlag(head, PG_swapcache);
   split_huge_pmd_entry(vma, pmdp, addr);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const out = localArray(1);
@@ -183,6 +184,7 @@ function shrink_huge_page(vma: Vma, pmdp: EntryPtr, addr: number, head: Page): v
     put_page(page);
   }
   flush_tlb_range();
+  ClearPageFlag(head, PG_swapcache);
 }
 /** Writes a subpage of a huge page to a slot that one entry names. */
 function swap_write_subpage(page: Page, slot: number): void {

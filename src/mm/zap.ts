@@ -31,7 +31,16 @@ import {
   tlb_remove_table,
   tlb_remove_tlb_entry,
 } from "./mmu_gather.ts";
-import { type Page, PageAnon, pfn_to_page } from "./page.ts";
+import {
+  compound_head,
+  nth_page,
+  type Page,
+  PageAnon,
+  PageFlag,
+  PageHead,
+  PG_swapcache,
+  pfn_to_page,
+} from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
@@ -55,8 +64,8 @@ import {
   swp_type,
   type TablePtr,
 } from "./pgtable.ts";
-import { page_remove_rmap_pmd, page_remove_rmap_pte } from "./rmap.ts";
-import { free_swap_and_cache } from "./swap_state.ts";
+import { page_mapped, page_remove_rmap_pmd, page_remove_rmap_pte, page_remove_rmap_ptes } from "./rmap.ts";
+import { free_swap_and_cache, try_to_free_swap } from "./swap_state.ts";
 
 /** A frame of the huge zero page. */
 export function is_huge_zero_pfn(pfn: number): boolean {
@@ -90,7 +99,39 @@ function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
   if (page === 0) return false;
   if (!PageAnon(page) && pte_dirty(pte)) set_page_dirty(page);
   page_remove_rmap_pte(page, vma);
+  // free_swap_cache(): what nobody maps any more need not stay in the swap cache.
+  if (PageFlag(page, PG_swapcache) && !page_mapped(page)) try_to_free_swap(page);
   return __tlb_remove_page(tlb, page);
+}
+
+/** folio_pte_batch(): how many PTEs from `ptep` on, fewer than `max`, map consecutive subpages of one large folio. */
+function folio_pte_batch(ptep: EntryPtr, page: Page, max: number): number {
+  const head = compound_head(page);
+  const first = pte_pfn(READ_ONCE(ptep));
+  let n = 1;
+  while (n < max) {
+    const pte = READ_ONCE(ptep + n);
+    if (!pte_present(pte) || pte_special(pte) || pte_pfn(pte) !== first + n) return n;
+    if (compound_head(pfn_to_page(first + n)) !== head) return n;
+    n++;
+  }
+  return n;
+}
+/** zap_present_folio_ptes() (v6.9): the PTEs of a large folio are uncounted together. Their number; 0: not of that kind. */
+function zap_folio_ptes(tlb: LocalArray, vma: Vma, ptep: EntryPtr, max: number): number {
+  const pte = READ_ONCE(ptep);
+  if (!pte_present(pte)) return 0;
+  const page = vm_normal_page(pte);
+  if (page === 0 || !PageHead(compound_head(page))) return 0;
+  const nr = folio_pte_batch(ptep, page, max);
+  for (let i = 0; i < nr; i++) {
+    const old = ptep_get_and_clear(ptep + i);
+    if (!PageAnon(page) && pte_dirty(old)) set_page_dirty(page);
+  }
+  tlb_remove_tlb_entry(tlb);
+  page_remove_rmap_ptes(page, nr, vma);
+  for (let i = 0; i < nr; i++) if (__tlb_remove_page(tlb, nth_page(page, i))) tlb_flush_mmu(tlb);
+  return nr;
 }
 
 /** zap_huge_pmd(), zap_huge_pud(): a leaf as a whole. */
@@ -124,6 +165,15 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
         level = pgtable_lookup(mm, addr, out);
         e = READ_ONCE(out[0]);
         next = addr + 1;
+      }
+    }
+    if (config.largeMapcount && level === PTE_LEVEL && e !== 0) {
+      const in_table = geom.ptrs_per_table - (addr & (geom.ptrs_per_table - 1));
+      const nr = zap_folio_ptes(tlb, vma, out[0], end - addr < in_table ? end - addr : in_table);
+      if (nr > 0) {
+        spin_unlock(mm + MM.page_table_lock);
+        addr += nr;
+        continue;
       }
     }
     let full = false;

@@ -25,6 +25,10 @@ export interface KernelProfile {
   readonly vmemmapDedup: boolean;
   /** splithuge works: /sys/kernel/debug/split_huge_pages takes ranges (v5.13). */
   readonly splitHuge: boolean;
+  /** move_pages(2) returns the number of pages that were not moved (v5.17). */
+  readonly movePagesCounts: boolean;
+  /** move_pages(2) moves hugetlb pages that are named by a subpage (v6.3). */
+  readonly movesHugetlbTails: boolean;
   /** MADV_COLLAPSE exists (v6.1). */
   readonly madvCollapse: boolean;
   /** Where a truncate of a file with pinned pages waits, as /proc/PID/wchan tells. */
@@ -47,6 +51,8 @@ const V5_10: KernelProfile = {
   vmemmapDedup: false,
   splitHuge: false,
   madvCollapse: false,
+  movePagesCounts: false,
+  movesHugetlbTails: false,
   layoutWchan: "0",
   hugetlbMap: 0,
   largeFields: false,
@@ -60,6 +66,7 @@ const V6_1: KernelProfile = {
   vmemmapDedup: true,
   splitHuge: true,
   madvCollapse: true,
+  movePagesCounts: true,
   layoutWchan: "ext4_break_layouts",
 };
 const V6_12: KernelProfile = {
@@ -68,6 +75,7 @@ const V6_12: KernelProfile = {
   pinFastOnly: false,
   bioPins: true,
   uringCoalesces: true,
+  movesHugetlbTails: true,
   uringFiles: true,
   hugetlbMap: (0xf4000000 | 0) + 1,
   largeFields: true,

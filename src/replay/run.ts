@@ -3,15 +3,24 @@
  * difference of a sequence its remaining steps are done but not compared, so that the machine's persistent state stays right.
  */
 
-import { mem } from "../machine/memory.ts";
 import { KernelBug } from "../machine/errors.ts";
-import { PAGE, PG_dirty, PG_hugetlb, compound_head, is_zone_device_page, page_word, pfn_to_page, page_to_pfn } from "../mm/page.ts";
-import { Comparison, type Difference, commandText } from "./compare.ts";
+import { mem } from "../machine/memory.ts";
+import {
+  compound_head,
+  is_zone_device_page,
+  PAGE,
+  PG_dirty,
+  PG_hugetlb,
+  page_to_pfn,
+  page_word,
+  pfn_to_page,
+} from "../mm/page.ts";
+import { Comparison, commandText, type Difference } from "./compare.ts";
 import { formatId, parseId } from "./identity.ts";
 import { type KernelProfile, kernelProfile } from "./kernels.ts";
-import { type MachineNeeds, bootReplayMachine } from "./machine.ts";
+import { bootReplayMachine, type MachineNeeds } from "./machine.ts";
 import { Observer } from "./observe.ts";
-import { type TraceFile, readTrace } from "./reader.ts";
+import { readTrace, type TraceFile } from "./reader.ts";
 import type { Meta, Observation, Step, StepResult } from "./schema.ts";
 import { runStep } from "./steps.ts";
 import { World } from "./world.ts";
@@ -174,7 +183,15 @@ class Session {
     for (const step of steps) {
       try {
         const { result, seen } = this.step(step, where);
-        record?.({ seq: step.seq, step: step.step, proc: step.proc, op: step.op, args: step.args, result, ...seen });
+        record?.({
+          seq: step.seq,
+          step: step.step,
+          proc: step.proc,
+          op: step.op,
+          args: step.args,
+          result,
+          ...seen,
+        });
         if (first === null) first = comparison.compare(step, result, seen);
       } catch (error) {
         if (!(error instanceof KernelBug)) throw error;

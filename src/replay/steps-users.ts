@@ -10,7 +10,7 @@ import { unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
 import { split_huge_pages_range } from "../mm/huge_debug.ts";
 import { madvise_collapse } from "../mm/khugepaged.ts";
 import { soft_offline_page } from "../mm/memory_failure.ts";
-import { move_page_to_node } from "../mm/migrate.ts";
+import { migrate_hugetlb, move_page_to_node } from "../mm/migrate.ts";
 import { AS_SHMEM } from "../mm/mm_types.ts";
 import {
   is_vm_hugetlb_page,
@@ -208,11 +208,15 @@ function movepageStep(ctx: StepContext): StepResult {
   const page = mappedPage(process.mm, addr);
   const nid = args.int(2);
   if (page === 0) return { ret: 0, status: "ENOENT" };
-  if (is_vm_hugetlb_page(vma_lookup(process.mm, addr))) return { ret: 0, status: "EACCES" };
-  if (page_to_nid(compound_head(page)) === nid) return { ret: 0, status: `node${nid}` };
-  const ret = move_page_to_node(compound_head(page), nid);
+  const head = compound_head(page);
+  if (page_to_nid(head) === nid) return { ret: 0, status: `node${nid}` };
+  const huge = is_vm_hugetlb_page(vma_lookup(process.mm, addr));
+  if (huge && page !== head && !ctx.world.machine.profile.movesHugetlbTails)
+    return { ret: 0, status: "EACCES" };
+  const ret = huge ? migrate_hugetlb(head, nid) : move_page_to_node(head, nid);
   if (ret === 0) return { ret: 0, status: `node${nid}` };
-  return ret === -16 ? { ret: 0, status: "EBUSY" } : { ret: 1, status: "E999" };
+  if (ret === -16) return { ret: 0, status: "EBUSY" };
+  return { ret: ctx.world.machine.profile.movePagesCounts ? 1 : 0, status: "E999" };
 }
 
 function madvStep(ctx: StepContext): StepResult | null {

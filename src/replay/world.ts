@@ -64,7 +64,8 @@ export class World {
   reset(): void {
     const main = this.processes.get("main");
     const hasPinned = main === undefined ? 0 : READ_ONCE(main.mm + MM.has_pinned);
-    for (const p of this.processes.values()) exit_mmap(p.mm);
+    for (const [name, p] of this.processes) if (name !== "main") exit_mmap(p.mm);
+    if (main !== undefined) exit_mmap(main.mm);
     this.processes.clear();
     this.handles.clear();
     this.resources.clear();
