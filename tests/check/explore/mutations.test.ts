@@ -156,7 +156,8 @@ const MUTATIONS: readonly Mutation[] = [
     "footprints that miss what alloc writes",
     FOOTPRINT,
     "this.store(setOf(span(r.base, r.words)), singleton(0));",
-    "",
+    ";",
+    2,
   ),
 ];
 

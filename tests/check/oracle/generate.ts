@@ -72,9 +72,20 @@ const reader: fc.Arbitrary<Body> = fc
     store: fc.boolean(),
     plus: fc.integer({ min: 0, max: 1 }),
     v: value,
+    twice: fc.boolean(),
+    // Between the two accesses: something that others can notice, or nothing.
+    between: fc.constantFrom<Body>(
+      [],
+      [],
+      [{ s: "store", loc: "x", v: 1 }],
+      [{ s: "load", dst: 3, loc: "y" }],
+    ),
   })
-  .map(({ how, r, dst, store, plus, v }): Body => {
+  .map(({ how, r, dst, store, plus, v, twice, between }): Body => {
     const touch = through(r, () => [
+      ...(twice && r !== 3
+        ? [{ s: "load" as const, dst: 4, loc: { reg: r, plus: 1 - plus } }, ...between]
+        : []),
       store ? { s: "store", loc: { reg: r, plus }, v } : { s: "load", dst, loc: { reg: r, plus } },
     ]);
     return section(how, [{ s: "load", dst: r, loc: "p" }, touch]);
