@@ -190,7 +190,7 @@ let sampled: Case[] | undefined;
 
 /** Random programs with the oracle's answers, made once. */
 function randomCases(): Case[] {
-  sampled ??= fc.sample(miniProgram, { numRuns: 300, seed: 7 }).flatMap((mini) =>
+  sampled ??= fc.sample(miniProgram, { numRuns: 150, seed: 7 }).flatMap((mini) =>
     (["sc", "tso"] as const).flatMap((model): Case[] => {
       const observe = allWords(mini);
       const program = lower(mini);

@@ -21,7 +21,7 @@ import type { OracleModel } from "../oracle/interleave.ts";
 import { allWords, lower } from "../oracle/program.ts";
 
 const campaign = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 0);
-const runs = campaign > 0 ? campaign : 1100; // for each model, and different ones
+const runs = campaign > 0 ? campaign : 1050; // for each model, and different ones
 const seed = Number(process.env["HOLDFAST_SEED"] ?? (campaign > 0 ? Date.now() | 0 : 20201209));
 const MAX_STATES = 1500;
 
