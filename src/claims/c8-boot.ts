@@ -19,7 +19,7 @@ import {
   MMU_NOTIFIER,
   SUBSCRIPTIONS,
 } from "../mm/mmu_notifier_types.ts";
-import { PAGE } from "../mm/page.ts";
+import { PAGE, PG_buddy } from "../mm/page.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_PRIVATE } from "../mm/pgmap.ts";
 import { pgtable_alloc, SWP_DEVICE_WRITE, swp_entry } from "../mm/pgtable.ts";
 import { POOL_RAM, POOL_RAM_OFFLINE, page_set_anon_place } from "../mm/ram_page.ts";
@@ -113,9 +113,10 @@ function memmapCanGo(pfn: number): void {
 // ---- System RAM ---------------------------------------------------------------------------------------------
 
 export const bootMirrorRam: Boot = (arch, preset, knobs) => {
-  const { mm } = machine(arch, preset, knobs);
+  // Two free frames: one for the move, one that the driver's fault may hold for a moment.
+  const { mm } = machine(arch, preset, knobs, { max_pfn: 3 });
   addSystemRam(0, 1, 1, POOL_RAM_OFFLINE);
-  addSystemRam(1, 1, 0, POOL_RAM);
+  addSystemRam(1, 2, 0, POOL_RAM);
   addSections(2);
   memmapCanGo(0);
   mapAnonPage(addAnonVma(mm, ADDR, 1), ADDR, 0);
@@ -146,6 +147,22 @@ export const bootPinned: Boot = (arch, preset, knobs) => {
     threads: [
       { name: "unplug", run: unplug_ram, args: [0, 1] },
       { name: "holder", run: unpin, args: [0] },
+    ],
+  };
+};
+
+/** A CPU touches the page, and waits if it is on the move. */
+export const bootOfflineFault: Boot = (arch, preset, knobs) => {
+  const { mm } = machine(arch, preset, { ...knobs, mmuNotifier: 0 }, { max_pfn: 3 });
+  addSystemRam(0, 1, 1, POOL_RAM_OFFLINE);
+  addSystemRam(1, 2, 0, POOL_RAM);
+  addSections(3);
+  memmapCanGo(0);
+  mapAnonPage(addAnonVma(mm, ADDR, 1), ADDR, 0);
+  return {
+    threads: [
+      { name: "unplug", run: unplug_ram, args: [0, 1] },
+      { name: "fault", run: cpu_touch, args: [mm, ADDR] },
     ],
   };
 };
@@ -189,6 +206,7 @@ export const bootPfnWalker: Boot = (arch, preset, knobs) => {
   machine(arch, preset, { ...knobs, mmuNotifier: 0, vmemmapMapped: 1 });
   const storage = populateVmemmap(0);
   mem[storage + PAGE._mapcount] = -1;
+  mem[storage + PAGE.flags] = 1 << PG_buddy;
   addSections(2);
   mem[kernel.mem_section + MEM_SECTION.section_mem_map] |= SECTION_IS_ONLINE;
   return {
@@ -332,6 +350,8 @@ export const bootMirrorPrivate: Boot = (arch, preset, knobs) => {
   const m = bootPrivate(arch, preset, knobs);
   const other = allocStruct("mdevice2", DMIRROR_DEVICE);
   const dmirror = newDmirror(m.mm, ADDR, 1, other);
+  // Each try may move the sequence on, so a driver that never gives up has no finite number of states.
+  kernel.dmirror_tries = 1;
   return {
     threads: [
       { name: "mirror", run: mirror_walk, args: [dmirror, ADDR] },

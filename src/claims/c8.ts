@@ -25,6 +25,7 @@ import {
   bootNonblock,
   bootNotifierInsert,
   bootNotifierRemove,
+  bootOfflineFault,
   bootPfnValid,
   bootPfnWalker,
   bootPinned,
@@ -74,12 +75,20 @@ const GRACE = [
   { percpuRefRcu: 0 },
 ] as const;
 
+/** Pages are brought home however often it takes, so that the unbind ends whatever the others do. */
+const EVICT: KnobSettings = { devicePrivateEvict: 2 };
+
 /** Every question, by name: `WHAT GOES-WHO LOOKS`. */
 export const QUESTIONS: Readonly<Record<string, Question>> = {
   "ram-mirror": {
     title: "System RAM goes offline and is removed while a device mirrors it",
     boot: bootMirrorRam,
-    variants: { "v5.10": v("v5.10", "v5.10"), "v7.3": v("v7.3", "v7.1 and later") },
+    variants: {
+      // With a reference held by who waits, the move is tried again, and each try moves the sequence on: no finite number of
+      // states. What that reference does to the offlining is the question offline-fault.
+      "v5.10": v("v5.10", "v5.10, waiting for a migration without a reference", { migrationWaitRef: 0 }),
+      "v7.3": v("v7.3", "v7.1 and later"),
+    },
     knockouts: [BRACKET, INVALIDATE, RETRY, MMAP_LOCK],
   },
   "device-mirror": {
@@ -101,10 +110,13 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "device-private memory goes while another device's hmm_range_fault() meets its entry",
     boot: bootMirrorPrivate,
     variants: {
-      "v5.10": v("v5.10", "no RCU section around the walk", { devicePrivateEvict: 1 }),
-      "v6.1": v("v6.1", "the same with counting of v6.1"),
-      "v7.3": v("v7.3", "page tables are walked under RCU (v6.5)"),
-      "v7.3-atomic": v("v7.3", "and the pagemap's reference is atomic from the start", { percpuRef: 1 }),
+      "v5.10": v("v5.10", "no RCU section around the walk", EVICT),
+      "v6.1": v("v6.1", "the same with counting of v6.1", EVICT),
+      "v7.3": v("v7.3", "page tables are walked under RCU (v6.5)", EVICT),
+      "v7.3-atomic": v("v7.3", "and the pagemap's reference is atomic from the start", {
+        ...EVICT,
+        percpuRef: 1,
+      }),
     },
     knockouts: [GRACE, PAGEMAP_REF],
   },
@@ -173,6 +185,15 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "memory goes offline while a page of it is pinned",
     boot: bootPinned,
     variants: { released: v("v7.3", "the pin is released some time") },
+    knockouts: [],
+  },
+  "offline-fault": {
+    title: "memory goes offline while a CPU waits for its page to have moved (kernel.md J50)",
+    boot: bootOfflineFault,
+    variants: {
+      "v5.10": v("v5.10", "with a reference on the page (to v5.18)"),
+      "v7.3": v("v7.3", "without (ffa65753c431)"),
+    },
     knockouts: [],
   },
   "offline-pin-for-ever": {

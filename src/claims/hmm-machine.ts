@@ -12,7 +12,7 @@ import { DMIRROR, DMIRROR_DEVICE } from "../mm/dmirror.ts";
 import { MM, VM_READ, VM_WRITE, VMA } from "../mm/mm_types.ts";
 import { mmu_interval_notifier_insert } from "../mm/mmu_notifier.ts";
 import { INTERVAL_NOTIFIER, INTERVAL_OPS_DMIRROR, SUBSCRIPTIONS } from "../mm/mmu_notifier_types.ts";
-import { PAGE } from "../mm/page.ts";
+import { PAGE, PG_buddy } from "../mm/page.ts";
 import { PAGE_SHARED, pfn_pte, pgtable_alloc } from "../mm/pgtable.ts";
 import { POOL_RAM, page_set_anon_place } from "../mm/ram_page.ts";
 
@@ -52,6 +52,7 @@ export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
   kernel.lru_batch = 0;
   kernel.signal_pending = 0;
   kernel.cpu_sleeps = 0;
+  kernel.dmirror_tries = 0;
   bootMachine({
     preset,
     knobs: { mmuNotifier: 1, pageRegions: 1, ...spec.knobs },
@@ -73,6 +74,7 @@ export function addSystemRam(first: number, nr: number, used: number, pool = POO
     const page = kernel.vmemmap + pfn * PAGE.SIZE;
     mem[page + PAGE._mapcount] = -1;
     mem[page + PAGE._refcount] = pfn < first + used ? 1 : 0;
+    if (pfn >= first + used) mem[page + PAGE.flags] |= 1 << PG_buddy;
   }
 }
 

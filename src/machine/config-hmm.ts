@@ -163,7 +163,19 @@ export const HMM_KNOBS: readonly Knob[] = [
   {
     name: "devicePrivateEvict",
     title: "the driver brings its private pages home before it gives its memory up",
-    values: onOff("v6.1, 249881232e14 (nouveau), dmirror_device_remove_chunks()", "it does not (to v6.0)"),
+    values: [
+      {
+        value: 1,
+        name: "on",
+        title: "once (v6.1, 249881232e14 for nouveau, dmirror_device_remove_chunks())",
+      },
+      {
+        value: 2,
+        name: "until-home",
+        title: "and again whenever somebody else held a page meanwhile (no version)",
+      },
+      { value: 0, name: "off", title: "it does not (to v6.0)" },
+    ],
   },
   {
     name: "migrationWaitRef",

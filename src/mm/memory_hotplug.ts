@@ -9,9 +9,9 @@
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
-import { READ_ONCE, smp_cond_load_acquire_ne, WRITE_ONCE, xchg } from "../machine/primitives.ts";
+import { READ_ONCE, xchg } from "../machine/primitives.ts";
 import { migrate_system_page } from "./migrate_device.ts";
-import { PAGE, type Page, page_ref_count, page_word, pfn_to_page } from "./page.ts";
+import { type Page, PageFlag, PG_buddy, page_ref_count, pfn_to_page } from "./page.ts";
 import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
 import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
 import {
@@ -86,6 +86,11 @@ function scan_movable_pages(start_pfn: number, nr: number, from: number): number
   while (i < nr && page_ref_count(pfn_to_page(start_pfn + i)) === 0) i++;
   return i;
 }
+/** test_pages_isolated(): every frame is in the free lists, so that nobody is still at freeing one. */
+function test_pages_isolated(start_pfn: number, nr: number): boolean {
+  for (let i = 0; i < nr; i++) if (!PageFlag(pfn_to_page(start_pfn + i), PG_buddy)) return false;
+  return true;
+}
 
 /** Anything that wakes offline_pages() up early, a word: a signal is pending (kernel.signal_pending; 0: never). */
 function signal_pending(): boolean {
@@ -110,8 +115,7 @@ export function offline_pages(start_pfn: number, nr: number): number {
       // do_migrate_range(): the result is not looked at.
       if (i < nr) migrate_system_page(pfn_to_page(start_pfn + i));
     } while (i < nr);
-    // test_pages_isolated()
-  } while (scan_movable_pages(start_pfn, nr, 0) !== nr);
+  } while (!test_pages_isolated(start_pfn, nr));
   const ms = pfn_to_section(start_pfn);
   section_clear_flags(ms, SECTION_IS_ONLINE);
   mem_hotplug_done();
@@ -123,18 +127,4 @@ export function remove_memory(start_pfn: number, nr: number): void {
   mem_hotplug_begin();
   section_deactivate(start_pfn, nr);
   mem_hotplug_done();
-}
-
-// ---- Users whose references keep a page where it is -----------------------------------------------------------
-
-/** Waits until the word is set: a user that releases what it holds only then. */
-export function wait_for_word(word: number): void {
-  smp_cond_load_acquire_ne(word, 0);
-}
-export function set_word(word: number): void {
-  WRITE_ONCE(word, 1);
-}
-/** The reference count of a frame, through its struct page. */
-export function frame_count(pfn: number): number {
-  return READ_ONCE(page_word(pfn_to_page(pfn), PAGE._refcount));
 }

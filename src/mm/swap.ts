@@ -18,12 +18,14 @@ import {
   nth_page,
   PAGE,
   type Page,
+  PG_buddy,
   page_address,
   page_pgmap,
   page_ref_sub,
   page_ref_sub_return,
   page_word,
   put_page_testzero,
+  SetPageFlag,
   set_page_count,
 } from "./page.ts";
 import {
@@ -45,6 +47,8 @@ function free_the_page(head: Page): void {
   if (!config.pageRegions) return;
   const nr = compound_nr(head);
   for (let i = 0; i < nr; i++) kfree(page_address(nth_page(head, i)));
+  // In the free lists from now on; offlining memory waits for that (mm/memory_hotplug.ts).
+  if (kernel.mem_section) SetPageFlag(head, PG_buddy);
 }
 
 /** From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. */

@@ -3,12 +3,12 @@
  * prescribes, reads and writes memory through it, moves pages to its own memory and back, takes a page for its exclusive
  * use, and reports what it sees (snapshot). Each step of the loop can be left out (config.dmirror*), to see whether it is needed.
  *
- * Custom: the retry loop has no timeout, so that a loop that never ends is seen as one; requests are at most DMIRROR_MAX pages.
+ * Custom: the timeout of the retry loop is a number of tries, or none, so that a loop that never ends is seen as one; requests are at most DMIRROR_MAX pages.
  * Not covered: huge pages of device memory (v6.19).
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import {
   type LocalArray,
   localArray,
@@ -79,7 +79,11 @@ function take_sequence(notifier: number): number {
 function dmirror_range_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArray): number {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
   const notifier = READ_ONCE(dmirror + DMIRROR.notifier);
+  let tries = 0;
   for (;;) {
+    // HMM_RANGE_DEFAULT_TIMEOUT
+    if (kernel.dmirror_tries !== 0 && tries === kernel.dmirror_tries) return -EBUSY;
+    tries++;
     range[HMM_RANGE_SEQ] = take_sequence(notifier);
     if (config.dmirrorMmapLock) mmap_read_lock(mm);
     const ret = hmm_range_fault(mm, range, pfns);

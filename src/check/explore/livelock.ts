@@ -3,6 +3,9 @@
  * strongly connected component is a livelock if a weakly fair run can stay in it for ever: every process either takes a
  * step inside it or is unable to act in one of its states. A waiter that spins while the thread it waits for could
  * go on is not reported; two threads that undo each other's work for ever are. Components by Tarjan's algorithm.
+ *
+ * Spinlocks are fair in the stronger sense (they are queued: whoever waits gets the lock once it is free often enough), so a
+ * component in which somebody waits for a lock that is free in some of its states counts only if a run can avoid these.
  */
 
 import type { ExploreOptions, Prepared } from "./explore.ts";
@@ -31,6 +34,8 @@ interface Graph {
   readonly choice: Uint8Array;
   /** Enabled processes of each state. */
   readonly enabled: Int32Array;
+  /** Processes of each state that are at a spin_lock(). */
+  readonly locking: Int32Array;
   /** State and edge by which each state was first reached; -1 for the initial one. */
   readonly parent: Int32Array;
   readonly parentEdge: Int32Array;
@@ -39,9 +44,9 @@ interface Graph {
 export function findLivelock(prepared: Prepared, m: Machine, options: ExploreOptions): LivelockResult {
   const built = build(prepared, m, options);
   if (typeof built === "string") return { verdict: "bounded", reason: built };
-  const component = tarjan(built);
-  const fair = fairComponent(built, component, m.total * (m.tso ? 2 : 1));
-  if (fair < 0) return { verdict: "none" };
+  const found = fairComponent(built, m.total * (m.tso ? 2 : 1));
+  if (found === null) return { verdict: "none" };
+  const { component, state: fair } = found;
   const cycle = cycleThrough(built, component, fair);
   const steps = [...pathTo(built, fair), ...cycle];
   const who = [...new Set(cycle.map((s) => m.names[s.process % m.total]))];
@@ -62,6 +67,16 @@ function enabledSet(m: Machine): number {
   return set;
 }
 
+/** Threads whose next step is to take a spinlock. */
+function lockingSet(m: Machine): number {
+  let set = 0;
+  for (let t = 0; t < m.total; t++) {
+    const pc = m.s[m.frame[t]];
+    if (pc !== 0 && !m.finished(t) && m.threads[t].kind[pc] === K.lock) set |= 1 << t;
+  }
+  return set;
+}
+
 export function choicesOf(m: Machine, p: number): number {
   if (p >= m.total) return 1;
   const pc = m.s[m.frame[p]];
@@ -77,6 +92,7 @@ function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph |
   const process: number[] = [];
   const choice: number[] = [];
   const enabled: number[] = [];
+  const locking: number[] = [];
   const parent = [-1];
   const parentEdge = [-1];
   const maxStates = options.maxStates ?? 50_000_000;
@@ -85,6 +101,7 @@ function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph |
     table.restoreId(id);
     const set = enabledSet(m);
     enabled.push(set);
+    locking.push(lockingSet(m));
     for (let rest = set; rest !== 0; rest &= rest - 1) {
       const p = 31 - Math.clz32(rest & -rest);
       table.restoreId(id);
@@ -123,13 +140,14 @@ function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph |
     process: Int8Array.from(process),
     choice: Uint8Array.from(choice),
     enabled: Int32Array.from(enabled),
+    locking: Int32Array.from(locking),
     parent: Int32Array.from(parent),
     parentEdge: Int32Array.from(parentEdge),
   };
 }
 
-/** Component number of every state. */
-function tarjan(g: Graph): Int32Array {
+/** Component number of every state that is alive; -1 for the others. */
+function tarjan(g: Graph, alive: Uint8Array): Int32Array {
   const n = g.states;
   const index = new Int32Array(n).fill(-1);
   const low = new Int32Array(n);
@@ -140,7 +158,7 @@ function tarjan(g: Graph): Int32Array {
   let counter = 0;
   let components = 0;
   for (let root = 0; root < n; root++) {
-    if (index[root] >= 0) continue;
+    if (index[root] >= 0 || alive[root] === 0) continue;
     path.push(root);
     while (path.length > 0) {
       const v = path[path.length - 1];
@@ -152,6 +170,7 @@ function tarjan(g: Graph): Int32Array {
       let descended = false;
       while (edge[v] < g.first[v + 1]) {
         const w = g.target[edge[v]++];
+        if (alive[w] === 0) continue;
         if (index[w] < 0) {
           path.push(w);
           descended = true;
@@ -177,26 +196,63 @@ function tarjan(g: Graph): Int32Array {
   return component;
 }
 
-/** A state of a component in which a weakly fair run can stay, or -1. */
-function fairComponent(g: Graph, component: Int32Array, processes: number): number {
-  const inside = new Map<number, { steps: number; disabled: number; state: number }>();
+interface Inside {
+  /** Processes that step inside the component; those that are unable to in some state; those that could take a lock in some. */
+  steps: number;
+  disabled: number;
+  couldLock: number;
+  state: number;
+  /** 0: no fair run stays here; else the waiters whose lock a fair run would have to keep out of reach. */
+  starving: number;
+  fair: boolean;
+}
+
+function insides(g: Graph, component: Int32Array): Map<number, Inside> {
+  const all = new Map<number, Inside>();
   for (let v = 0; v < g.states; v++)
     for (let e = g.first[v]; e < g.first[v + 1]; e++)
-      if (component[g.target[e]] === component[v]) {
-        let c = inside.get(component[v]);
+      if (component[v] >= 0 && component[g.target[e]] === component[v]) {
+        let c = all.get(component[v]);
         if (c === undefined) {
-          c = { steps: 0, disabled: 0, state: v };
-          inside.set(component[v], c);
+          c = { steps: 0, disabled: 0, couldLock: 0, state: v, starving: 0, fair: false };
+          all.set(component[v], c);
         }
         c.steps |= 1 << g.process[e];
       }
   for (let v = 0; v < g.states; v++) {
-    const c = inside.get(component[v]);
-    if (c !== undefined) c.disabled |= ~g.enabled[v];
+    const c = all.get(component[v]);
+    if (c === undefined) continue;
+    c.disabled |= ~g.enabled[v];
+    c.couldLock |= g.enabled[v] & g.locking[v];
   }
+  return all;
+}
+
+/**
+ * A component in which a fair run can stay, as its number for every state and a state of it; null if there is none. Where
+ * only a lock's waiter starves, the states in which it could take the lock are left out, and what remains is looked at again.
+ */
+function fairComponent(g: Graph, processes: number): { component: Int32Array; state: number } | null {
   const everyone = processes >= 31 ? -1 : (1 << processes) - 1;
-  for (const c of inside.values()) if (((c.steps | c.disabled) & everyone) === everyone) return c.state;
-  return -1;
+  const alive = new Uint8Array(g.states).fill(1);
+  for (;;) {
+    const component = tarjan(g, alive);
+    const all = insides(g, component);
+    for (const c of all.values()) {
+      c.fair = ((c.steps | c.disabled) & everyone) === everyone;
+      c.starving = everyone & ~c.steps & c.couldLock;
+      if (c.fair && c.starving === 0) return { component, state: c.state };
+    }
+    let again = false;
+    for (let v = 0; v < g.states; v++) {
+      if (alive[v] === 0) continue;
+      const c = all.get(component[v]);
+      // A part of a component has no more steps and no more disabled processes than the whole, so an unfair one is done with.
+      if (c === undefined || !c.fair || (g.enabled[v] & g.locking[v] & c.starving) !== 0) alive[v] = 0;
+      else again = true;
+    }
+    if (!again) return null;
+  }
 }
 
 function pathTo(g: Graph, state: number): Step[] {

@@ -5,7 +5,7 @@
  */
 "use kernel";
 
-import { config, kernel } from "../../machine/config.ts";
+import { config, kernel, REFCOUNT_ONE_BASED } from "../../machine/config.ts";
 import {
   assert,
   atomic_add_unless,
@@ -21,7 +21,7 @@ import {
   WRITE_ONCE,
 } from "../../machine/primitives.ts";
 import { type DevDax, dev_dax_unbind } from "../../mm/dax.ts";
-import type { Dmirror } from "../../mm/dmirror.ts";
+import { DMIRROR_DEVICE, type Dmirror, type DmirrorDevice } from "../../mm/dmirror.ts";
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../mm/hmm_fault.ts";
 import {
@@ -44,8 +44,8 @@ import {
   mmu_notifier_invalidate_range_start_nonblock,
 } from "../../mm/mmu_notifier.ts";
 import { INTERVAL_OPS_SEQ, MMU_NOTIFIER, MMU_NOTIFY_UNMAP } from "../../mm/mmu_notifier_types.ts";
-import { PAGE, type Page, PG_zone_device, pfn_to_page } from "../../mm/page.ts";
-import type { Pgmap } from "../../mm/pgmap.ts";
+import { PAGE, type Page, PG_zone_device, page_ref_count, page_word, pfn_to_page } from "../../mm/page.ts";
+import { DEV_PAGEMAP, type Pgmap } from "../../mm/pgmap.ts";
 import { pte_present } from "../../mm/pgtable.ts";
 import { trylock_page, unlock_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
@@ -70,9 +70,29 @@ export function unbind_dax(dev: DevDax): void {
   dev_dax_unbind(dev);
 }
 
+/**
+ * Brings the device's only page home: tries once, as the kernel's drivers do, after which memunmap_pages() waits until a CPU faults
+ * on the page; or again whenever somebody else held it for a moment.
+ */
+function evict_all(pgmap: Pgmap): void {
+  const mdevice: DmirrorDevice = READ_ONCE(pgmap + DEV_PAGEMAP.owner);
+  const page = pfn_to_page(READ_ONCE(pgmap + DEV_PAGEMAP.start));
+  const alone = config.pgmapRefcounting === REFCOUNT_ONE_BASED ? 2 : 1;
+  for (;;) {
+    dmirror_device_evict_chunk(pgmap);
+    if (config.devicePrivateEvict === 1) return;
+    if (READ_ONCE(mdevice + DMIRROR_DEVICE.nr_free) === READ_ONCE(pgmap + DEV_PAGEMAP.nr)) return;
+    let count = page_ref_count(page);
+    while (count > alone) {
+      smp_cond_load_acquire_ne(page_word(page, PAGE._refcount), count);
+      count = page_ref_count(page);
+    }
+  }
+}
+
 /** A driver with device-private memory goes away, and its pagemap with it. */
 export function unbind_private(pgmap: Pgmap): void {
-  if (config.devicePrivateEvict) dmirror_device_evict_chunk(pgmap);
+  if (config.devicePrivateEvict) evict_all(pgmap);
   memunmap_pages(pgmap);
   kfree(pgmap);
 }
