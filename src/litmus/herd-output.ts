@@ -32,28 +32,19 @@ export function stateText(result: LitmusResult, state: readonly number[]): strin
   return out;
 }
 
-/** herd7's order: undetermined values, then numbers, then addresses by name; location by location. */
-export function sortedStates(result: LitmusResult): (readonly number[])[] | null {
-  const states = result.states();
-  if (states === null) return null;
+/** The states in herd7's order: undetermined values, then numbers, then addresses by name. Null if too many. */
+export function sortedStates(result: LitmusResult): Iterable<readonly number[]> | null {
   const { memory } = result.test.program;
   const origin = memory.origin ?? 0;
   const rank = (v: number): number =>
     v >= UNDETERMINED ? 0 : v >= origin && v < origin + memory.words.length ? 2 : 1;
   const name = (v: number): string => memory.symbols[v - origin]?.name ?? "";
-  const compare = (a: number, b: number): number => {
+  return result.states.sorted((a, b) => {
     if (a === b) return 0;
     const r = rank(a) - rank(b);
     if (r !== 0) return r;
     if (rank(a) === 2) return name(a) < name(b) ? -1 : 1;
     return a - b;
-  };
-  return states.sort((a, b) => {
-    for (let i = 0; i < result.observed.shown; i++) {
-      const c = compare(a[i], b[i]);
-      if (c !== 0) return c;
-    }
-    return 0;
   });
 }
 
@@ -107,7 +98,7 @@ export function* herdLines(r: LitmusResult): Generator<string> {
   const { file } = r.test;
   yield `Test ${file.name} ${KIND[file.quantifier]}`;
   const states = sortedStates(r);
-  yield `States ${states?.length ?? r.stateCount}`;
+  yield `States ${r.stateCount}`;
   for (const s of states ?? []) yield stateText(r, s);
   yield `${r.status === "bounded" ? "Loop " : ""}${conditionHolds(r) ? "Ok" : "No"}`;
   yield "Witnesses";

@@ -5,6 +5,7 @@
  */
 import { type EnumerateResult, enumerate } from "../check/enumerate/enumerate.ts";
 import { EnumerateError } from "../check/enumerate/path.ts";
+import { StateSet } from "../check/enumerate/states.ts";
 import type { MemoryModel } from "../check/models/model.ts";
 import { type Observed, observe } from "./condition.ts";
 import { type LoweredTest, lowerLitmus } from "./lower.ts";
@@ -33,7 +34,7 @@ export interface LitmusResult {
   readonly positive: number;
   readonly negative: number;
   readonly stateCount: number;
-  readonly states: () => (readonly number[])[] | null;
+  readonly states: StateSet;
   readonly flags: readonly string[];
   readonly steps: number;
   /** Wall-clock seconds. */
@@ -55,6 +56,7 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
       enumerate(test.program, {
         model: options.model,
         observe: observed.slots,
+        stateWidth: observed.shown,
         condition: observed.condition,
         ...(observed.filter === null ? {} : { filter: observed.filter }),
         ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
@@ -74,7 +76,7 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
       message: run.message,
       positive: run.positive,
       negative: run.negative,
-      stateCount: run.stateCount,
+      stateCount: run.states.count,
       states: run.states,
       flags: run.flags,
       steps: run.steps,
@@ -91,7 +93,7 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
       positive: 0,
       negative: 0,
       stateCount: 0,
-      states: () => [],
+      states: new StateSet(observed.shown),
       flags: [],
       steps: 0,
       seconds: (performance.now() - start) / 1000,

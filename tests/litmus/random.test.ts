@@ -11,7 +11,7 @@ import { sc, tso } from "../../src/check/models/global-order.ts";
 import { lkmm } from "../../src/check/models/lkmm.ts";
 import type { MemoryModel } from "../../src/check/models/model.ts";
 import { observe } from "../../src/litmus/condition.ts";
-import { stateText } from "../../src/litmus/herd-output.ts";
+import { sortedStates, stateText } from "../../src/litmus/herd-output.ts";
 import { loadLitmus, runLitmus } from "../../src/litmus/run.ts";
 import { randomCycle, randomLitmus, randomSource } from "./random.ts";
 import { CAMPAIGN, run } from "./support.ts";
@@ -23,7 +23,7 @@ const long = 60_000 * Math.max(1, CAMPAIGN);
 const states = (source: string, model: MemoryModel): Set<string> => {
   const r = run(source, model);
   expect(r.status).toBe("ok");
-  return new Set((r.states() ?? []).map((s) => stateText(r, s)));
+  return new Set([...(sortedStates(r) ?? [])].map((s) => stateText(r, s)));
 };
 
 const within = (inner: Set<string>, outer: Set<string>, what: string): void => {

@@ -11,13 +11,16 @@ import { feasiblePaths } from "./feasible.ts";
 import type { Path } from "./path.ts";
 import { EnumerateError, pathsOf } from "./path.ts";
 import { Search } from "./search.ts";
+import type { StateSet } from "./states.ts";
 import type { Predicate, Slot, Witness } from "./tally.ts";
 import { Found, Tally } from "./tally.ts";
 
 export interface EnumerateOptions {
   readonly model: MemoryModel;
-  /** What the states are made of; the predicates get one value for each. */
+  /** What the predicates get one value of each for. */
   readonly observe: readonly Slot[];
+  /** How many of these, from the first, make up a state; default all. */
+  readonly stateWidth?: number;
   readonly condition: Predicate;
   readonly filter?: Predicate;
   /** How often a loop is unrolled; herd7's default is 2. */
@@ -38,10 +41,8 @@ export interface EnumerateResult {
   /** Accepted executions in which the condition holds, and those in which it does not. */
   readonly positive: number;
   readonly negative: number;
-  /** Distinct states; NaN if there are too many to tell. */
-  readonly stateCount: number;
-  /** The states themselves, or null if there are too many to list. */
-  readonly states: () => (readonly number[])[] | null;
+  /** The distinct states. */
+  readonly states: StateSet;
   readonly flags: readonly string[];
   /** Evaluations of the model. */
   readonly steps: number;
@@ -151,8 +152,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     message,
     positive: tally.positive,
     negative: tally.negative,
-    stateCount: tally.stateCount,
-    states: () => tally.states(),
+    states: tally.states,
     flags: [...tally.flags].sort(),
     steps: tally.steps,
     candidates,
