@@ -4,8 +4,8 @@
  * that makes no sense says why, every other verdict is an exploration's.
  */
 
-import { knockouts as knockoutsOf, type TeardownCell } from "./c4c5.ts";
 import type { Knockout } from "./cells.ts";
+import { type AnyCell, setOf } from "./claims.ts";
 import type { Limits } from "./explorer-worker.ts";
 import { type Job, type JobResult, runJobs } from "./pool.ts";
 import { REGISTRY_URL } from "./registry.ts";
@@ -15,7 +15,7 @@ export interface MatrixOptions {
   readonly workers: number;
   readonly limits: Limits;
   /** Which cells, if they hold, are tried without each mechanism. */
-  readonly knockouts: (cell: TeardownCell) => boolean;
+  readonly knockouts: (cell: AnyCell) => boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number, states: number) => void;
 }
@@ -59,14 +59,11 @@ const notApplicable = (reason: string): Decided => ({
   sameAs: null,
 });
 
-const knockoutId = (cell: TeardownCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
+const knockoutId = (cell: AnyCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
 
-export async function runMatrix(
-  cells: readonly TeardownCell[],
-  options: MatrixOptions,
-): Promise<MatrixResult> {
+export async function runMatrix(cells: readonly AnyCell[], options: MatrixOptions): Promise<MatrixResult> {
   const byId = new Map(cells.map((c) => [c.id, c]));
-  const job = (name: string, cell: TeardownCell): Job => ({
+  const job = (name: string, cell: AnyCell): Job => ({
     id: name,
     ref: { module: REGISTRY_URL, scenario: name },
     model: cell.model,
@@ -81,7 +78,8 @@ export async function runMatrix(
   const jobs = cells.filter((c) => c.notApplicable === null).map((c) => job(c.id, c));
   await runJobs(jobs, {
     workers: options.workers,
-    limits: options.limits,
+    // Nobody reads a matrix's counterexamples; `explain` makes the one that is asked for.
+    limits: { ...options.limits, shorten: false },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     onResult: (r) => {
@@ -94,7 +92,9 @@ export async function runMatrix(
       const cell = byId.get(r.job.id);
       if (cell === undefined || r.result.verdict !== "holds" || !options.knockouts(cell)) return [];
       tried.add(cell.id);
-      const without = knockoutsOf(cell).filter((k) => k.notApplicable === null);
+      const without = setOf(cell)
+        .knockouts(cell)
+        .filter((k) => k.notApplicable === null);
       more += without.length;
       return without.map((k) => job(knockoutId(cell, k), cell));
     },
@@ -114,11 +114,11 @@ export async function runMatrix(
       arch,
       model,
       weakerHardware: cell.weakerHardware,
-      config: { ...config },
+      config: Object.fromEntries(Object.entries(config)),
       ...what,
     });
     if (!tried.has(id)) continue;
-    for (const k of knockoutsOf(cell)) {
+    for (const k of setOf(cell).knockouts(cell)) {
       const kr = results.get(knockoutId(cell, k));
       const d =
         k.notApplicable !== null ? notApplicable(k.notApplicable) : kr === undefined ? null : decided(kr);

@@ -4,7 +4,7 @@
  */
 
 import type { Scenario } from "../machine/scenario.ts";
-import { scenario as cellScenario, cells, knockouts, type TeardownCell } from "./c4c5.ts";
+import { cellById, setOf } from "./claims.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
 
 /** URL of this module, for workers. */
@@ -22,8 +22,6 @@ export function scenarioEntries(): ScenarioEntry[] {
   return STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const }));
 }
 
-let byId: ReadonlyMap<string, TeardownCell> | undefined;
-
 const WITHOUT = "/without-";
 
 /** A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is none. */
@@ -32,13 +30,13 @@ export function scenarioNamed(name: string): Scenario | undefined {
   if (stress !== undefined) return stress;
   const at = name.lastIndexOf(WITHOUT);
   const id = at < 0 ? name : name.slice(0, at);
-  byId ??= new Map(cells().map((c) => [c.id, c]));
-  const cell = byId.get(id);
+  const cell = cellById(id);
   if (cell === undefined || cell.notApplicable !== null) return undefined;
-  if (at < 0) return cellScenario(cell);
+  const set = setOf(cell);
+  if (at < 0) return set.scenario(cell);
   const removed = name.slice(at + WITHOUT.length);
-  const knockout = knockouts(cell).find((k) => k.removed === removed && k.notApplicable === null);
-  return knockout === undefined ? undefined : cellScenario(cell, knockout);
+  const knockout = set.knockouts(cell).find((k) => k.removed === removed && k.notApplicable === null);
+  return knockout === undefined ? undefined : set.scenario(cell, knockout);
 }
 
 const DEFAULT_STRESS = "gup-unbind";

@@ -5,7 +5,7 @@
 
 import { ERROR_KINDS } from "../check/errors.ts";
 import type { ExploreResult } from "../check/explore/explore.ts";
-import { cells } from "../claims/c4c5.ts";
+import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
 import { UserError } from "./errors.ts";
@@ -121,7 +121,7 @@ export function exitOf(results: readonly ExploreResult[], interrupted: boolean):
 
 export async function checkCommand(word: string, options: CheckOptions): Promise<number> {
   const { scenario, definedIn } = await scenarioByName(word);
-  const asked = options.model ?? cells().find((c) => scenario.name.startsWith(c.id))?.model ?? "all";
+  const asked = options.model ?? cellById(scenario.name.replace(/\/without-[^/]+$/, ""))?.model ?? "all";
   const models = asked === "all" ? (["sc", "tso"] as const) : [asked];
   const jobs: Job[] = models.map((model) => ({
     id: model,

@@ -4,7 +4,7 @@
  */
 
 import { availableParallelism } from "node:os";
-import { cells as allCells, PINS, type TeardownCell } from "../claims/c4c5.ts";
+import { type AnyCell, allCells, CLAIM_SETS, type ClaimSet, setOf } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
 import type { CellResult, KnockoutResult, Verdict } from "../claims/schema.ts";
 import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
@@ -13,7 +13,7 @@ import { interruptSignal } from "./interrupt.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
 import { type Selection, selectCells } from "./select.ts";
 import { Status } from "./status.ts";
-import { type Column, count, seconds, table } from "./table.ts";
+import { count, seconds, table } from "./table.ts";
 
 export interface ClaimsOptions extends Selection, LimitOptions {
   readonly list?: boolean;
@@ -42,57 +42,53 @@ const paintMarks = (padded: string): string =>
     m === "+" ? paint.green(m) : m === "x" ? paint.red(m) : m === "?" ? paint.yellow(m) : paint.dim(m),
   );
 
-const CONFIG_COLUMNS = ["teardown", "pgmapRef", "percpuRef", "counting"] as const;
-
-/** Rows are configurations, columns architectures, each with a mark per sort of pin. */
-function matrixLines(cells: readonly CellResult[]): string[] {
+/** Rows are configurations, columns architectures, each with a mark per value of the set's `marks`. */
+function matrixLines(set: ClaimSet, cells: readonly CellResult[]): string[] {
   const arches = [...new Set(cells.map((c) => c.arch))];
-  const pins = Object.keys(PINS).filter((p) => cells.some((c) => c.config["pin"] === p));
-  const rows = new Map<string, CellResult[]>();
+  const { rows, marks } = set;
+  const values = marks === null ? [undefined] : [...new Set(cells.map((c) => c.config[marks]))];
+  const byRow = new Map<string, CellResult[]>();
   for (const c of cells) {
-    const key = CONFIG_COLUMNS.map((k) => String(c.config[k])).join("/");
-    rows.set(key, [...(rows.get(key) ?? []), c]);
+    const key = rows.map((k) => String(c.config[k])).join("\n");
+    byRow.set(key, [...(byRow.get(key) ?? []), c]);
   }
-  const columns: Column[] = [
-    { title: "unbind" },
-    { title: "pgmap ref" },
-    { title: "percpu_ref" },
-    { title: "counting" },
-    ...arches.map((title) => ({ title, paint: paintMarks })),
-  ];
-  const shown = [...rows].filter(([, of]) => of.some((c) => c.verdict !== "not-applicable"));
+  const shown = [...byRow].filter(([, of]) => of.some((c) => c.verdict !== "not-applicable"));
+  const mark = (of: readonly CellResult[], arch: string, value: unknown): string =>
+    MARK[
+      together(
+        of
+          .filter((c) => c.arch === arch && (marks === null || c.config[marks] === value))
+          .map((c) => c.verdict),
+      )
+    ];
   const lines = table(
-    columns,
+    [...rows.map((title) => ({ title })), ...arches.map((title) => ({ title, paint: paintMarks }))],
     shown.map(([key, of]) => [
-      ...key.split("/"),
-      ...arches.map((a) =>
-        pins
-          .map(
-            (p) =>
-              MARK[together(of.filter((c) => c.arch === a && c.config["pin"] === p).map((c) => c.verdict))],
-          )
-          .join(" "),
-      ),
+      ...key.split("\n"),
+      ...arches.map((a) => values.map((v) => mark(of, a, v)).join(" ")),
     ]),
   );
-  lines.push(
-    "",
-    `Marks, from the left: ${pins.join(", ")}. ${paintMarks("+ holds  x violated  ? stopped by a limit  . not applicable")}`,
-  );
+  const order = marks === null ? "" : `Marks, from the left: ${marks} ${values.join(", ")}. `;
+  lines.push("", `${order}${paintMarks("+ holds  x violated  ? stopped by a limit  . not applicable")}`);
   if (cells.some((c) => c.weakerHardware))
     lines.push("Models explored: SC and TSO only; arm64, powerpc and riscv hardware is weaker than both.");
   return lines;
 }
 
-/** What holding cells lose without each mechanism, by architecture and mode of the reference. */
-function mechanismLines(cells: readonly CellResult[], knockouts: readonly KnockoutResult[]): string[] {
+/** What holding cells lose without each mechanism, by architecture and the first fields of the configuration. */
+function mechanismLines(
+  set: ClaimSet,
+  cells: readonly CellResult[],
+  knockouts: readonly KnockoutResult[],
+): string[] {
   const byId = new Map(cells.map((c) => [c.id, c]));
   const removed = [...new Set(knockouts.map((k) => k.removed))];
+  const fields = set.rows.slice(0, 3);
   const rows = new Map<string, KnockoutResult[]>();
   for (const k of knockouts) {
     const c = byId.get(k.cell);
     if (c === undefined) continue;
-    const key = [c.arch, c.config["pgmapRef"], c.config["percpuRef"]].join("/");
+    const key = [c.arch, ...fields.map((f) => String(c.config[f]))].join("\n");
     rows.set(key, [...(rows.get(key) ?? []), k]);
   }
   const text = (of: readonly KnockoutResult[]): string => {
@@ -105,12 +101,11 @@ function mechanismLines(cells: readonly CellResult[], knockouts: readonly Knocko
   return table(
     [
       { title: "architecture" },
-      { title: "pgmap ref" },
-      { title: "percpu_ref" },
-      ...removed.map((r) => ({ title: `without ${r}`, align: "right" as const })),
+      ...fields.map((title) => ({ title })),
+      ...removed.map((title) => ({ title, align: "right" as const })),
     ],
     [...rows].map(([key, of]) => [
-      ...key.split("/"),
+      ...key.split("\n"),
       ...removed.map((r) => text(of.filter((k) => k.removed === r))),
     ]),
   );
@@ -171,7 +166,7 @@ function summary(m: MatrixResult, wall: number, workers: number): string {
 }
 
 export async function claimsCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {
-  const chosen: TeardownCell[] = selectCells(words, options, allCells());
+  const chosen: AnyCell[] = selectCells(words, options, allCells());
   if (options.list === true) {
     if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen });
     else
@@ -192,7 +187,8 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
     m = await runMatrix(chosen, {
       workers,
       limits: limitsOf(options),
-      knockouts: (cell) => options.knockouts && (cell.claim === "C5" || chosen.length <= 16),
+      knockouts: (cell) =>
+        options.knockouts && (words.length > 0 || setOf(cell).knockoutsUnasked.includes(cell.claim)),
       signal,
       onProgress: (done, total, states) =>
         status.update(
@@ -228,14 +224,19 @@ function report(m: MatrixResult, verbose: boolean, wall: number, workers: number
     print("");
   }
   if (cells.length > 1) {
-    for (const claim of new Set(cells.map((c) => c.claim)))
-      print(paint.bold(claim), ...matrixLines(cells.filter((c) => c.claim === claim)), "");
-    if (knockouts.some((k) => k.verdict !== "not-applicable"))
-      print(
-        paint.bold("What the holding cells rest on: violated / tried, with one mechanism removed"),
-        ...mechanismLines(cells, knockouts),
-        "",
-      );
+    for (const set of CLAIM_SETS) {
+      const of = cells.filter((c) => set.claims.includes(c.claim));
+      if (of.length === 0) continue;
+      print(paint.bold(`${set.claims.join(", ")}: ${set.title}`), ...matrixLines(set, of), "");
+      const ids = new Set(of.map((c) => c.id));
+      const without = knockouts.filter((k) => ids.has(k.cell));
+      if (without.some((k) => k.verdict !== "not-applicable"))
+        print(
+          paint.bold("What the holding cells rest on: violated / tried, with one mechanism removed"),
+          ...mechanismLines(set, of, without),
+          "",
+        );
+    }
   }
   print(summary(m, wall, workers));
 }

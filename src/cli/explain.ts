@@ -3,7 +3,7 @@
  * and where its reasons are to be had.
  */
 
-import { cells } from "../claims/c4c5.ts";
+import { allCells } from "../claims/claims.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
 import { exitOf, exploreAll, type LimitOptions, limitsOf, reportResult, verdictLine } from "./check.ts";
 import { UserError } from "./errors.ts";
@@ -21,7 +21,7 @@ const WITHOUT = /\/without-[^/]+$/;
 
 export async function explainCommand(word: string, options: ExplainOptions): Promise<number> {
   const id = word.replace(WITHOUT, "");
-  const [cell, ...rest] = selectCells([id], { all: true }, cells());
+  const [cell, ...rest] = selectCells([id], { all: true }, allCells());
   if (rest.length > 0)
     throw new UserError("HF003", `${word} names ${rest.length + 1} cells`, `name one, such as ${cell.id}`);
   const scenario = scenarioNamed(word);

@@ -1,5 +1,6 @@
 /** `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their presets. */
 
+import { CLAIM_SETS } from "../claims/claims.ts";
 import { scenarioEntries } from "../claims/registry.ts";
 import {
   ARCHITECTURES,
@@ -13,7 +14,7 @@ import { KNOBS, PRESETS } from "../machine/config.ts";
 import { UserError, unknownName } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { paint, print, printJson } from "./output.ts";
-import { table } from "./table.ts";
+import { count, table } from "./table.ts";
 
 const FLUSH: Readonly<Record<number, string>> = {
   [TLB_FLUSH_IPI]: "IPI, waits",
@@ -63,7 +64,25 @@ function listKnobs(): string[] {
   return lines;
 }
 
+function listClaims(): string[] {
+  return table(
+    [
+      { title: "claim" },
+      { title: "cells", align: "right" },
+      { title: "by default", align: "right" },
+      { title: "what" },
+    ],
+    CLAIM_SETS.flatMap((s) =>
+      s.claims.map((claim) => {
+        const of = s.cells().filter((c) => c.claim === claim && c.notApplicable === null);
+        return [claim, count(of.length), count(of.filter((c) => c.standard).length), s.title];
+      }),
+    ),
+  );
+}
+
 const LISTS: Readonly<Record<string, () => string[]>> = {
+  claims: listClaims,
   scenarios: listScenarios,
   architectures: listArchitectures,
   knobs: listKnobs,
@@ -83,6 +102,7 @@ export async function listCommand(
   }
   if (options.json === true) {
     const all: Record<string, unknown> = {
+      claims: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),
       scenarios: scenarioEntries(),
       architectures: ARCHITECTURES,
       knobs: KNOBS,

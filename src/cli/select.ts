@@ -3,7 +3,7 @@
  * error that names the nearest.
  */
 
-import type { TeardownCell } from "../claims/c4c5.ts";
+import type { AnyCell } from "../claims/claims.ts";
 import { ARCHITECTURES } from "../machine/arch.ts";
 import { nearestName } from "../machine/nearest.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -16,7 +16,7 @@ export interface Selection {
 }
 
 /** The nearest existing id, segment by segment: `C5/arm/fsdx` is told `C5/arm64/fsdax`. */
-function nearestPath(word: string, cells: readonly TeardownCell[]): string | undefined {
+function nearestPath(word: string, cells: readonly AnyCell[]): string | undefined {
   let candidates = cells.map((c) => c.id.split("/"));
   const path: string[] = [];
   for (const [i, segment] of word.split("/").entries()) {
@@ -29,7 +29,7 @@ function nearestPath(word: string, cells: readonly TeardownCell[]): string | und
   return path.join("/");
 }
 
-function matching(word: string, cells: readonly TeardownCell[], all: boolean): TeardownCell[] {
+function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCell[] {
   const exact = cells.filter((c) => c.id === word);
   if (exact.length > 0) return exact;
   const below = cells.filter((c) => c.id.startsWith(`${word}/`));
@@ -48,8 +48,8 @@ function matching(word: string, cells: readonly TeardownCell[], all: boolean): T
 export function selectCells(
   words: readonly string[],
   selection: Selection,
-  cells: readonly TeardownCell[],
-): TeardownCell[] {
+  cells: readonly AnyCell[],
+): AnyCell[] {
   const { arch, model = "all", all = false } = selection;
   const names = ARCHITECTURES.map((a) => a.name);
   if (arch !== undefined && !names.includes(arch)) throw unknownName("HF004", arch, names);

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cells } from "../../src/claims/c4c5.ts";
+import { allCells } from "../../src/claims/claims.ts";
 import { Interrupted, reportError, USER_ERRORS, UserError } from "../../src/cli/errors.ts";
 import { selectCells } from "../../src/cli/select.ts";
 import { Status } from "../../src/cli/status.ts";
@@ -90,7 +90,7 @@ describe("errors", () => {
 });
 
 describe("selection of cells", () => {
-  const all = cells();
+  const all = allCells();
   test("a claim gives its standard cells; --all gives every one", () => {
     const standard = selectCells(["C5"], {}, all);
     expect(standard.length).toBeGreaterThan(0);

@@ -1,0 +1,99 @@
+/**
+ * Every claim that can be decided: the modules that list cells, behind one shape, and how their matrices are laid out. A new
+ * claim is one entry here. What is asked and why is in docs/claims.md.
+ */
+
+import type { Scenario } from "../machine/scenario.ts";
+import * as c4c5 from "./c4c5.ts";
+import * as c7 from "./c7.ts";
+import * as c8 from "./c8.ts";
+import type { Cell, Knockout } from "./cells.ts";
+
+/** A cell of any claim; its configuration is names and numbers. */
+export type AnyCell = Cell<object>;
+
+export interface ClaimSet {
+  /** Names of the claims whose cells these are. */
+  readonly claims: readonly string[];
+  readonly title: string;
+  /** Configuration fields that the rows of the matrix stand for, in order. */
+  readonly rows: readonly string[];
+  /** The field whose values stand side by side within a column, or null. */
+  readonly marks: string | null;
+  /** Claims whose holding cells are tried without each mechanism even when no claim is named. */
+  readonly knockoutsUnasked: readonly string[];
+  cells(): readonly AnyCell[];
+  /** @throws RangeError for a cell of another set, or one that is not applicable. */
+  scenario(cell: AnyCell, knockout?: Knockout): Scenario;
+  knockouts(cell: AnyCell): readonly Knockout[];
+}
+
+interface CellModule<C extends AnyCell> {
+  cells(): readonly C[];
+  scenario(cell: C, knockout?: Knockout): Scenario;
+  knockouts(cell: C): readonly Knockout[];
+}
+
+type View = Pick<ClaimSet, "claims" | "title" | "rows" | "marks" | "knockoutsUnasked">;
+
+function claimSet<C extends AnyCell>(module: CellModule<C>, view: View): ClaimSet {
+  let byId: ReadonlyMap<string, C> | undefined;
+  const own = (cell: AnyCell): C => {
+    byId ??= new Map(module.cells().map((c) => [c.id, c]));
+    const found = byId.get(cell.id);
+    if (found === undefined) throw new RangeError(`${cell.id} is no cell of ${view.claims.join(", ")}`);
+    return found;
+  };
+  return {
+    ...view,
+    cells: () => module.cells(),
+    scenario: (cell, knockout) => module.scenario(own(cell), knockout),
+    knockouts: (cell) => module.knockouts(own(cell)),
+  };
+}
+
+export const CLAIM_SETS: readonly ClaimSet[] = [
+  claimSet(c4c5, {
+    claims: ["C4", "C5"],
+    title:
+      "fast GUP needs no dev_pagemap reference: what precedes the teardown excludes it (C4 x86, C5 other architectures)",
+    rows: ["teardown", "pgmapRef", "percpuRef", "counting"],
+    marks: "pin",
+    knockoutsUnasked: ["C5"],
+  }),
+  claimSet(c7, {
+    claims: ["C7"],
+    title: "HMM was right to drop its pagemap check: notifiers alone are enough",
+    rows: ["event", "pgmapCheck", "version"],
+    marks: "notifier",
+    knockoutsUnasked: [],
+  }),
+  claimSet(c8, {
+    claims: ["C8"],
+    title: "is HMM racy with memory unplug?",
+    rows: ["question", "variant"],
+    marks: null,
+    knockoutsUnasked: [],
+  }),
+];
+
+let listed: readonly AnyCell[] | undefined;
+let byId: ReadonlyMap<string, AnyCell> | undefined;
+
+/** Every cell of every claim, in order. */
+export function allCells(): readonly AnyCell[] {
+  listed ??= CLAIM_SETS.flatMap((s) => s.cells());
+  return listed;
+}
+
+export function cellById(id: string): AnyCell | undefined {
+  byId ??= new Map(allCells().map((c) => [c.id, c]));
+  return byId.get(id);
+}
+
+/** The set that a cell is of. */
+export function setOf(cell: { readonly claim: string }): ClaimSet {
+  const found = CLAIM_SETS.find((s) => s.claims.includes(cell.claim));
+  if (found === undefined) throw new RangeError(`there is no claim ${cell.claim}`);
+  return found;
+}
