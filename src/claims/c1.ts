@@ -63,7 +63,7 @@ export const MAPPINGS = {
 export type C1Mapping = keyof typeof MAPPINGS;
 
 export const EVENTS = {
-  zap: "the range is unmapped and its references dropped",
+  zap: "the range is unmapped, its references dropped, and free frames are allocated again",
   revoke: "a driver unmaps device pages and gives them to another owner if they are idle",
   split: "the compound page is split, and then unmapped",
   collapse: "the pages are collapsed into a compound page",
@@ -150,7 +150,7 @@ function boot(cell: C1Cell, extra: KnobSettings): BootedScenario {
   });
   const mm = newMm();
   const revoked = memblock_alloc("revoked", 1);
-  const reused = memblock_alloc("reused", 1);
+  const reused = memblock_alloc("reused", MAX_PFN, { count: MAX_PFN });
   const slot = memblock_alloc("pinned", 1);
   const child = memblock_alloc("child_pte", 1);
   const first = kernel.vmemmap;
@@ -205,7 +205,11 @@ interface Places {
 function event1(event: C1Event, p: Places): ScenarioThread {
   switch (event) {
     case "zap":
-      return { name: "zapper", run: zapper, args: [p.mm, 0, 2] };
+      return {
+        name: "zapper",
+        run: zapper,
+        args: [p.mm, 0, 2, p.first, p.mapping === "ram-4k" ? 1 : 2, p.reused],
+      };
     case "revoke":
       return { name: "revoker", run: revoker, args: [p.mm, 0, 2, p.device, 1, p.reused] };
     case "split":

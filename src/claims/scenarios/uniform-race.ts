@@ -15,6 +15,7 @@ import {
   assert,
   assert_no_leak,
   localArray,
+  memory_revive,
   READ_ONCE,
   smp_load_acquire,
   smp_store_release,
@@ -77,7 +78,8 @@ const NR = 2;
 // ---- The walker ---------------------------------------------------------------------------------------------
 
 /**
- * Pins `nr` pages and lets them go. `revoked`: the permission is gone; `reused`: the pages belong to somebody else.
+ * Pins `nr` pages and lets them go. `revoked`: the permission is gone; `reused`: a word per frame, set when it belongs to
+ * somebody else.
  * The number of pages that it had.
  */
 export function walker(
@@ -95,8 +97,10 @@ export function walker(
     got === 0 || late === 0,
     "a pin through an entry that had lost the permission before the walk began",
   );
-  for (let i = 0; i < got; i++) READ_ONCE(page_address(pages[i]));
-  assert(got === 0 || READ_ONCE(reused) === 0, "a pinned page was found idle and given to another owner");
+  for (let i = 0; i < got; i++) {
+    READ_ONCE(page_address(pages[i]));
+    assert(READ_ONCE(reused + page_to_pfn(pages[i])) === 0, "a page that is pinned belongs to another owner");
+  }
   unpin_user_pages(pages, got);
   return got;
 }
@@ -116,16 +120,28 @@ function entry_at(mm: Mm, addr: number, level: number): EntryPtr {
   return level === PMD_LEVEL ? pmdp : pte_offset_table(pmd_page_table(READ_ONCE(pmdp)), addr);
 }
 
-/** MADV_DONTNEED, munmap(): entries cleared, flush, references dropped. */
-export function zapper(mm: Mm, addr: number, nr: number): void {
+/**
+ * MADV_DONTNEED, munmap(): entries cleared, flush, references dropped. Frames that are free then are allocated again, by
+ * another process: what the walker may then come to with its old entry is somebody else's page with a count of 1.
+ */
+export function zapper(mm: Mm, addr: number, nr: number, first: Page, step: number, reused: number): void {
   zap_page_range(mm, addr, nr);
+  for (let i = 0; i < nr; i += step) {
+    const page = nth_page(first, i);
+    if (page_ref_count(page) !== 0) continue;
+    for (let j = 0; j < step; j++) {
+      memory_revive(page_address(nth_page(page, j)));
+      WRITE_ONCE(reused + page_to_pfn(page) + j, 1);
+    }
+    page_ref_unfreeze(page, 1);
+  }
 }
 
 /** A driver or file system that unmaps device pages and gives them away if nobody has them (dax_layout_busy_page()). */
 export function revoker(mm: Mm, addr: number, nr: number, page: Page, idle: number, reused: number): void {
   zap_page_range(mm, addr, nr);
   for (let i = 0; i < nr; i++) if (page_count(nth_page(page, i)) !== idle) return;
-  WRITE_ONCE(reused, 1);
+  for (let i = 0; i < nr; i++) WRITE_ONCE(reused + page_to_pfn(page) + i, 1);
 }
 
 /** mprotect(PROT_READ): change_pte_range(), change_huge_pmd(). */
@@ -231,11 +247,11 @@ export function collapser(mm: Mm, addr: number, huge: Page): void {
  * do_wp_page(): an exclusive page is reused, another copied to `copy`. The child's entry is the word `child`.
  */
 export function forker(mm: Mm, addr: number, child: number, child_copy: Page, copy: Page): void {
-  spin_lock(mm + MM.page_table_lock);
-  const ptep = entry_at(mm, addr, 0);
-  // raw_write_seqcount_begin()
+  // copy_page_range(): raw_write_seqcount_begin(), before the locks of the tables are taken.
   WRITE_ONCE(mm + MM.write_protect_seq, READ_ONCE(mm + MM.write_protect_seq) + 1);
   smp_wmb();
+  spin_lock(mm + MM.page_table_lock);
+  const ptep = entry_at(mm, addr, 0);
   const pte = READ_ONCE(ptep);
   const page = pfn_to_page(pte_pfn(pte));
   if (READ_ONCE(mm + MM.has_pinned) !== 0 && page_maybe_dma_pinned(page)) {
@@ -246,9 +262,9 @@ export function forker(mm: Mm, addr: number, child: number, child_copy: Page, co
     ptep_set_wrprotect(ptep);
     WRITE_ONCE(child, pte_wrprotect(pte));
   }
+  spin_unlock(mm + MM.page_table_lock);
   smp_wmb();
   WRITE_ONCE(mm + MM.write_protect_seq, READ_ONCE(mm + MM.write_protect_seq) + 1);
-  spin_unlock(mm + MM.page_table_lock);
   flush_tlb_range();
 
   spin_lock(mm + MM.page_table_lock);
