@@ -290,15 +290,16 @@ interface PrivateMachine {
   readonly mdevice: number;
 }
 
-/** One page of device-private memory, frame 1, that an area's only entry leads to; frame 0 is free System RAM. */
+/** One page of device-private memory, frame 1, that an area's only entry leads to; frames 0 and 2 are free System RAM. */
 function bootPrivate(
   arch: string,
   preset: PresetName,
   knobs: KnobSettings,
   spec: Partial<HmmMachineSpec> = {},
 ): PrivateMachine {
-  const { mm } = machine(arch, preset, knobs, spec);
+  const { mm } = machine(arch, preset, knobs, { max_pfn: 3, ...spec });
   addSystemRam(0, 1, 0, POOL_RAM);
+  addSystemRam(2, 1, 0, POOL_RAM);
   const pgmap = allocStruct("pgmap", DEV_PAGEMAP);
   declareRegion("pgmap", pgmap, DEV_PAGEMAP.SIZE);
   const mdevice = newMdevice(pgmap, 1);
