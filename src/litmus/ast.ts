@@ -90,6 +90,9 @@ export interface LitmusFile {
 /** Input that cannot be used: syntax, unknown primitive, bad process number. Shown with file, line and column. */
 export class LitmusError extends Error {
   readonly path: string;
+  /** Offsets of the offending text. */
+  readonly from: number;
+  readonly to: number;
   readonly line: number;
   readonly col: number;
   /** Column just past the offending text, 1-based. */
@@ -98,6 +101,8 @@ export class LitmusError extends Error {
     super(message);
     this.name = "LitmusError";
     this.path = path;
+    this.from = span.from;
+    this.to = span.to;
     const at = lineCol(source, span.from);
     this.line = at.line;
     this.col = at.col;
