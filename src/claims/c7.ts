@@ -19,7 +19,7 @@ import {
   siblingModule,
 } from "../machine/scenario.ts";
 import { bindDaxDevice, mapDaxDevice, newDaxDevice } from "../mm/boot.ts";
-import { VMA } from "../mm/mm_types.ts";
+import { MM, VMA } from "../mm/mm_types.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
 import { addAnonVma, addSystemRam, bootHmmMachine, mapAnonPage, newDmirror } from "./hmm-machine.ts";
 import {
@@ -35,7 +35,10 @@ import {
 /** What takes the page away. */
 export const EVENTS = {
   "dax-unbind": "device memory: mappings are removed, then the memory (kill_dev_dax(), memunmap_pages())",
+  "dax-unbind-cold":
+    "the same, of memory that nobody has touched yet: the driver's fault maps it, or is refused",
   "fsdax-unbind": "device memory that goes while entries still name it (fsdax to v5.19)",
+  "fsdax-walk": "the same, and the device does not read: does hmm_range_fault() end?",
   madvise: "System RAM: MADV_DONTNEED, mmap_lock held for reading",
   munmap: "System RAM: munmap(), page tables freed, mmap_lock held for writing",
   exit: "System RAM: the address space ends, no mmap_lock (exit_mmap() to v5.18)",
@@ -58,11 +61,12 @@ export interface HmmConfig {
 export type HmmCell = Cell<HmmConfig>;
 
 const MODELS: readonly CellModel[] = ["sc", "tso"];
-const isDevice = (e: HmmEvent): boolean => e === "dax-unbind" || e === "fsdax-unbind";
+const isFsdax = (e: HmmEvent): boolean => e === "fsdax-unbind" || e === "fsdax-walk";
+const isDevice = (e: HmmEvent): boolean => isFsdax(e) || e === "dax-unbind" || e === "dax-unbind-cold";
 
 function notApplicable(c: HmmConfig): string | null {
   if (c.pgmapCheck === "check" && !isDevice(c.event)) return "System RAM has no pagemap to look up";
-  if (c.version === "v7.3" && c.event === "fsdax-unbind")
+  if (c.version === "v7.3" && isFsdax(c.event))
     return "since v6.0 the file system is told before its device goes (MF_MEM_PRE_REMOVE)";
   if (c.version === "v7.3" && c.pgmapCheck === "check")
     return "entries of v6.17 and later do not say that their page is a device's";
@@ -108,7 +112,7 @@ export function programKey(cell: HmmCell): string {
 function knobsOf(c: HmmConfig): KnobSettings {
   return {
     hmmPgmapCheck: c.pgmapCheck === "check" ? 1 : 0,
-    unbindUnmaps: c.event === "fsdax-unbind" ? 0 : 1,
+    unbindUnmaps: isFsdax(c.event) ? 0 : 1,
     ...(c.notifier === "ignored" ? { dmirrorSetSeq: 0, dmirrorInvalidate: 0 } : {}),
     // The reference of the address space costs states and matters only where that ends.
     ...(c.event === "exit" ? {} : { dmirrorMmget: 0 }),
@@ -130,14 +134,19 @@ function bootDevice(cell: HmmCell, knobs: KnobSettings): BootedScenario {
     tables: 1,
     dax: true,
   });
-  const device = newDaxDevice("dax0.0", { start: 1, nr: 1, fsdax: cell.config.event === "fsdax-unbind" });
+  const device = newDaxDevice("dax0.0", { start: 1, nr: 1, fsdax: isFsdax(cell.config.event) });
   bindDaxDevice(device);
   const vma = mapDaxDevice(mm, device, { addr: ADDR, nr: 1, level: 0 });
   mem[vma + VMA.vm_private_data] = device.dev;
+  if (cell.config.event === "dax-unbind-cold") mem[mem[mm + MM.pgd]] = 0;
   const dmirror = newDmirror(mm, ADDR, 1);
   return {
     threads: [
-      { name: "driver", run: driver, args: [dmirror, ADDR, ACCESSES] },
+      {
+        name: "driver",
+        run: driver,
+        args: [dmirror, ADDR, cell.config.event === "fsdax-walk" ? 0 : ACCESSES],
+      },
       { name: "unbind", run: unbind, args: [device.dev] },
     ],
     finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 1] },
@@ -161,17 +170,14 @@ function bootRam(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   const vma = addAnonVma(mm, ADDR, 1);
   mapAnonPage(vma, ADDR, 0);
   const dmirror = newDmirror(mm, ADDR, 1);
-  const remover: Record<Exclude<HmmEvent, "dax-unbind" | "fsdax-unbind">, ScenarioThread> = {
+  const remover: Readonly<Record<string, ScenarioThread>> = {
     madvise: { name: "madvise", run: madvise_dontneed, args: [mm, ADDR, 1] },
     munmap: { name: "munmap", run: munmap, args: [mm, ADDR, 1] },
     exit: { name: "exit", run: exit, args: [mm] },
     migrate: { name: "migrate", run: migrate, args: [0] },
   };
   return {
-    threads: [
-      { name: "driver", run: driver, args: [dmirror, ADDR, ACCESSES] },
-      remover[event as keyof typeof remover],
-    ],
+    threads: [{ name: "driver", run: driver, args: [dmirror, ADDR, ACCESSES] }, remover[event]],
     finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 1] },
   };
 }
