@@ -18,6 +18,8 @@ export interface Limits {
   readonly maxStates: number;
   readonly maxBytes: number;
   readonly maxSeconds: number;
+  /** Make counterexamples short (default true). */
+  readonly shorten?: boolean;
 }
 
 /** What can be asked about: a scenario and the module in which it is found. */

@@ -102,9 +102,23 @@ export interface Prepared {
   readonly groupOf: readonly number[];
 }
 
+const preparedCache = new WeakMap<Program, Map<boolean, Prepared>>();
+
+/** Compiles and analyses a program; once, if it is explored under several models. */
 export function prepare(program: Program, symmetry: boolean): Prepared {
+  let known = preparedCache.get(program);
+  if (known === undefined) {
+    known = new Map();
+    preparedCache.set(program, known);
+  }
+  const prepared = known.get(symmetry) ?? prepareAnew(program, symmetry);
+  known.set(symmetry, prepared);
+  return prepared;
+}
+
+function prepareAnew(program: Program, symmetry: boolean): Prepared {
   const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
-  const compiled = program.threads.map(compileThread);
+  const compiled = program.threads.map((t) => compileThread(t));
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
   const handlers = new Map(
     Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]),

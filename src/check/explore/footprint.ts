@@ -6,8 +6,9 @@
  * address that cannot be bounded is every address.
  */
 
-import type { Block, LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
+import type { LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
 import { isVisible } from "../../lang/ir.ts";
+import { liveIn } from "../../lang/liveness.ts";
 import { findCovered } from "./cover.ts";
 import { refine, value } from "./refine.ts";
 import { ANY, binary, filter, NEVER, setOf, singleton, unary, union, type ValueSet } from "./valueset.ts";
@@ -155,27 +156,28 @@ class Analysis {
 
   private body(ir: ThreadIr, param: ValueSet): void {
     this.cpu = ir.cpu < 0 ? HANDLER_CPU : ir.cpu;
-    const n = ir.nregs;
+    const live = liveRegisters(ir);
+    // What each live register holds at the start of each block; undefined: not reached.
     const ins: (ValueSet[] | undefined)[] = new Array(ir.blocks.length);
     const arrays: ValueSet[] = ir.arrays.map(() => singleton(0));
-    const start: ValueSet[] = new Array<ValueSet>(n).fill(singleton(0));
-    for (const p of ir.params) start[p] = param;
-    ins[0] = start;
+    const regs: ValueSet[] = new Array<ValueSet>(ir.nregs).fill(singleton(0));
+    for (const p of ir.params) regs[p] = param;
+    ins[0] = live[0].map((r) => regs[r]);
     const work = [0];
     const visits = new Uint8Array(ir.blocks.length);
     const queued = new Array<boolean>(ir.blocks.length).fill(false);
-    const enqueue = (to: number, regs: ValueSet[]): void => {
+    const enqueue = (to: number): void => {
       const old = ins[to];
-      if (old === undefined) ins[to] = regs.slice();
+      const names = live[to];
+      if (old === undefined) ins[to] = names.map((r) => regs[r]);
       else {
         let fresh = false;
         const widen = visits[to] > BLOCK_WIDENING;
-        for (let r = 0; r < n; r++) {
-          const u = union(old[r], regs[r]);
-          if (u !== old[r]) {
-            old[r] = widen ? ANY : u;
-            fresh = true;
-          }
+        for (let k = 0; k < names.length; k++) {
+          const u = union(old[k], regs[names[k]]);
+          if (u === old[k]) continue;
+          old[k] = widen ? ANY : u;
+          fresh = true;
         }
         if (!fresh) return;
       }
@@ -184,10 +186,20 @@ class Analysis {
         work.push(to);
       }
     };
+    const enqueueRefined = (to: number, known: readonly (readonly [number, ValueSet])[]): void => {
+      const before = known.map(([r]) => regs[r]);
+      for (const [r, v] of known) regs[r] = v;
+      enqueue(to);
+      known.forEach(([r], k) => {
+        regs[r] = before[k];
+      });
+    };
     for (let b = work.pop(); b !== undefined; b = work.pop()) {
       queued[b] = false;
       if (visits[b] < 255) visits[b]++;
-      const regs = (ins[b] as ValueSet[]).slice();
+      const names = live[b];
+      const held = ins[b] as ValueSet[];
+      for (let k = 0; k < names.length; k++) regs[names[k]] = held[k];
       const block = ir.blocks[b];
       let arraysChanged = false;
       for (const instr of block.instrs) arraysChanged = this.transfer(instr, regs, arrays) || arraysChanged;
@@ -198,21 +210,17 @@ class Analysis {
             queued[i] = true;
             work.push(i);
           }
-      this.flow(block, regs, enqueue);
+      const end = block.end;
+      if (end.op === "jump") enqueue(end.to);
+      if (end.op !== "branch") continue;
+      const cond = value(end.cond, regs);
+      if (cond === null || cond.some((x) => x !== 0)) enqueueRefined(end.then, refine(block, regs, true));
+      if (cond === null || cond.includes(0)) enqueueRefined(end.else, refine(block, regs, false));
     }
     this.reached.set(
       ir,
       ins.map((x) => x !== undefined),
     );
-  }
-
-  private flow(block: Block<Instr>, regs: ValueSet[], enqueue: (to: number, regs: ValueSet[]) => void): void {
-    const end = block.end;
-    if (end.op === "jump") enqueue(end.to, regs);
-    if (end.op !== "branch") return;
-    const cond = value(end.cond, regs);
-    if (cond === null || cond.some((x) => x !== 0)) enqueue(end.then, refine(block, regs, true));
-    if (cond === null || cond.includes(0)) enqueue(end.else, refine(block, regs, false));
   }
 
   private transfer(i: Instr, regs: ValueSet[], arrays: ValueSet[]): boolean {
@@ -352,6 +360,23 @@ class Analysis {
     if (known === undefined) this.ops.set(i, { addr: NEVER, compares: NEVER, regions });
     else known.regions = union(known.regions, regions);
   }
+}
+
+const liveCache = new WeakMap<object, readonly (readonly number[])[]>();
+
+/** Registers that are live at the start of each block. */
+function liveRegisters(ir: ThreadIr): readonly (readonly number[])[] {
+  const known = liveCache.get(ir.blocks);
+  if (known !== undefined) return known;
+  const live = liveIn(ir).map((set) => {
+    const regs: number[] = [];
+    set.forEach((item) => {
+      if (item < ir.nregs) regs.push(item);
+    });
+    return regs;
+  });
+  liveCache.set(ir.blocks, live);
+  return live;
 }
 
 function span(base: number, words: number): number[] {

@@ -330,6 +330,7 @@ export class Persistent {
     const n = this.m.tso ? T * 2 : T;
     const active = this.active;
     for (let p = 0; p < n; p++) if ((active & (1 << p)) !== 0) this.next(p);
+    for (let p = 0; p < n; p++) if ((enabled & (1 << p)) !== 0 && this.isPrivate(p)) return 1 << p;
     let best = enabled;
     let bestSize = bitCount(enabled);
     for (let seed = 0; seed < n && bestSize > 1; seed++) {
@@ -340,6 +341,14 @@ export class Persistent {
       bestSize = bitCount(best);
     }
     return best;
+  }
+
+  /** Whether the next step of `p` cannot be in conflict with anything, whoever moves. */
+  private isPrivate(p: number): boolean {
+    if (this.loc[p] >= 0 || this.region[p] !== -1 || this.special[p] !== 0 || this.handlerLoc[p] >= 0)
+      return false;
+    // A buffer whose first entry is the end of a section, or a step that touches nothing that changes.
+    return this.regionWrites[p] === 0;
   }
 
   /** The closure of `start`; 0 if it has no fewer than `limit` enabled processes. */

@@ -99,7 +99,9 @@ export class Reach {
   /** Union of all writes. */
   private readonly all: Uint32Array;
   /** Per row: its gates that are not passed yet; pc -1 is the start of a queued handler, -2 of one not queued. */
-  private readonly pending: number[][];
+  private readonly pending: readonly Int32Array[];
+  private readonly pendingCount: Int32Array;
+  private anyPassed = false;
   /** Per thread: gates that were passed, as a bit per pc. */
   private readonly passed: Uint8Array[];
 
@@ -120,7 +122,9 @@ export class Reach {
     this.reads = new Uint32Array(this.rows * words);
     this.writes = new Uint32Array(this.rows * words);
     this.all = new Uint32Array(words);
-    this.pending = segments.map(() => []);
+    // Every gate, a queued start and a further one.
+    this.pending = segments.map((x) => new Int32Array(x.succ.length + 2));
+    this.pendingCount = new Int32Array(this.rows);
     this.passed = segments.map((s) => new Uint8Array(s.succ.length));
   }
 
@@ -139,16 +143,15 @@ export class Reach {
         if (m.rcuNesting(t) > 0) insideAny = true;
       }
     for (let q = 0; q < T; q++) {
-      const pending = this.pending[q];
-      pending.length = 0;
+      this.pendingCount[q] = 0;
       if ((frozen & (1 << q)) !== 0) continue;
       const pc = m.s[m.frame[q]];
       if (pc !== 0) this.extend(q, pc);
-      else if (m.queued(q)) pending.push(-1);
+      else if (m.queued(q)) this.pending[q][this.pendingCount[q]++] = -1;
     }
     for (let h = T; h < this.rows; h++) {
-      this.pending[h].length = 0;
-      this.pending[h].push(-2);
+      this.pending[h][0] = -2;
+      this.pendingCount[h] = 1;
     }
     if (m.tso)
       for (let u = 0; u < T; u++) {
@@ -164,17 +167,17 @@ export class Reach {
       opened = false;
       for (let q = 0; q < this.rows; q++) {
         const pending = this.pending[q];
-        for (let k = pending.length - 1; k >= 0; k--) {
+        for (let k = this.pendingCount[q] - 1; k >= 0; k--) {
           const gate = pending[k];
           if (!this.opens(q, gate, frozen, insideIrq, insideAny)) continue;
-          pending[k] = pending[pending.length - 1];
-          pending.pop();
+          pending[k] = pending[--this.pendingCount[q]];
           opened = true;
           this.pass(q, gate);
         }
       }
     }
-    for (let q = 0; q < this.rows; q++) this.passed[q].fill(0);
+    if (this.anyPassed) for (let q = 0; q < this.rows; q++) this.passed[q].fill(0);
+    this.anyPassed = false;
   }
 
   private mark(loc: number): void {
@@ -201,8 +204,16 @@ export class Reach {
       this.writes[a] |= seg.writes[b];
       this.all[i] |= seg.writes[b];
     }
-    for (const g of seg.gates[pc])
-      if (this.passed[q][g] === 0 && !this.pending[q].includes(g)) this.pending[q].push(g);
+    const gates = seg.gates[pc];
+    for (let k = 0; k < gates.length; k++)
+      if (this.passed[q][gates[k]] === 0 && !this.isPending(q, gates[k]))
+        this.pending[q][this.pendingCount[q]++] = gates[k];
+  }
+
+  private isPending(q: number, gate: number): boolean {
+    const pending = this.pending[q];
+    for (let k = 0; k < this.pendingCount[q]; k++) if (pending[k] === gate) return true;
+    return false;
   }
 
   private pass(q: number, gate: number): void {
@@ -211,6 +222,7 @@ export class Reach {
       return;
     }
     this.passed[q][gate] = 1;
+    this.anyPassed = true;
     const w = this.words;
     const seg = this.segments[q];
     const op = seg.ops[gate];

@@ -28,9 +28,9 @@ const MIRROR: Partial<Record<string, "eq" | "ne" | "lt" | "le" | "gt" | "ge">> =
   ge: "le",
 };
 
-function narrow(regs: ValueSet[], v: Val, s: ValueSet): void {
+function narrow(known: Map<number, ValueSet>, v: Val, s: ValueSet): void {
   if (v.reg < 0) return;
-  regs[v.reg] = s === null || v.imm === 0 ? s : setOf(s.map((x) => evalBin("sub", x, v.imm)));
+  known.set(v.reg, s === null || v.imm === 0 ? s : setOf(s.map((x) => evalBin("sub", x, v.imm))));
 }
 
 /** Where each register of the block got the value that it has at the end: index of the instruction. */
@@ -53,16 +53,20 @@ function definition(block: Block<Instr>, last: ReadonlyMap<number, number>, reg:
   return null;
 }
 
-/** The registers as a branch of `block` that was taken (or not) leaves them. */
-export function refine(block: Block<Instr>, regs: ValueSet[], taken: boolean): ValueSet[] {
-  if (block.end.op !== "branch" || block.end.cond.reg < 0) return regs;
+/** What is known better of some registers when the branch of `block` was taken (or not). */
+export function refine(
+  block: Block<Instr>,
+  regs: readonly ValueSet[],
+  taken: boolean,
+): readonly (readonly [number, ValueSet])[] {
+  if (block.end.op !== "branch" || block.end.cond.reg < 0) return [];
   const condition = block.end.cond;
-  const out = regs.slice();
+  const out = new Map<number, ValueSet>();
   const last = lastDefinitions(block);
 
   // Two registers compared with each other.
   if (condition.imm === 0) {
-    out[condition.reg] = filter("ne", out[condition.reg], [0], taken);
+    out.set(condition.reg, filter("ne", regs[condition.reg], [0], taken));
     const d = definition(block, last, condition.reg);
     if (d?.op === "bin") {
       const a = value(d.a, regs);
@@ -105,13 +109,14 @@ export function refine(block: Block<Instr>, regs: ValueSet[], taken: boolean): V
   };
   collect(condition, MAX_DEPTH);
   for (const root of roots) {
-    const s = out[root];
+    const better = out.get(root);
+    const s = better === undefined ? regs[root] : better;
     if (s === null || s.length < 2) continue;
     const kept = s.filter((x) => {
       const c = evaluate(condition, root, x, MAX_DEPTH);
       return c === null || (c !== 0) === taken;
     });
-    if (kept.length < s.length) out[root] = kept;
+    if (kept.length < s.length) out.set(root, kept);
   }
-  return out;
+  return [...out];
 }
