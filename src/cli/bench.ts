@@ -91,6 +91,15 @@ export function registerBench(program: Command): void {
     .action(async (o: CommonOptions & { seconds: number }) => {
       process.exitCode = await mrCommand(o);
     });
+  bench
+    .command("work")
+    .description(
+      "instructions, atomics, lookups and branches per 2 MiB, counted, beside real kernels' (claim C6)",
+    )
+    .addOption(new Option("--json", "one JSON object on stdout"))
+    .action(async (o: { json?: boolean }) => {
+      process.exitCode = await workCommand(o.json === true);
+    });
   common(bench.command("all").description("everything, beside the figures that were reported (claim C9)"))
     .option("-n <pages>", "pages per call; default 512", integer("-n", 1, 2 ** 22), 512)
     .option("-r <repeats>", "measured repeats; default 10", integer("-r", 1, 10_000), 10)
@@ -445,4 +454,67 @@ function printTargets(rows: readonly Target[]): void {
       ]),
     ),
   );
+}
+
+async function workCommand(json: boolean): Promise<number> {
+  const { countC6, deviceSurcharge, disagreements, WORK_PAGES } = await import("../claims/c6.ts");
+  const { FORMS } = await import("../bench/gup.ts");
+  const rows = await countC6();
+  const forms = Object.keys(FORMS) as Form[];
+  const verdicts = forms.map((form) => ({
+    form,
+    deviceSurcharge: deviceSurcharge(rows, form),
+    recorded: rows.some((r) => r.form === form && r.kernelPin !== null),
+    disagreements: disagreements(rows, form),
+  }));
+  if (json) {
+    printJson({ schema: "holdfast.work/1", pages: WORK_PAGES, rows, verdicts });
+    return EXIT_HOLDS;
+  }
+  print(`pin_user_pages_fast() of ${WORK_PAGES} pages and their release, counted`, "");
+  const number = (n: number | null): string => (n === null ? "-" : count(n));
+  print(
+    ...table(
+      [
+        { title: "mapping" },
+        { title: "form" },
+        { title: "pin: executed", align: "right" },
+        { title: "loads", align: "right" },
+        { title: "atomics", align: "right" },
+        { title: "branches", align: "right" },
+        { title: "lookups", align: "right" },
+        { title: "kernel", align: "right" },
+        { title: "unpin: executed", align: "right" },
+        { title: "atomics", align: "right" },
+        { title: "kernel", align: "right" },
+        { title: "range: atomics", align: "right" },
+      ],
+      rows.map((r) => [
+        r.kind,
+        r.form,
+        number(r.pin.instructions),
+        number(r.pin.loads),
+        number(r.pin.atomics),
+        number(r.pin.branches),
+        number(r.pin.lookups),
+        number(r.kernelPin),
+        number(r.unpin.instructions),
+        number(r.unpin.atomics),
+        number(r.kernelUnpin),
+        number(r.range.atomics),
+      ]),
+    ),
+  );
+  print("");
+  for (const v of verdicts) {
+    const order = !v.recorded
+      ? "no kernel to compare with"
+      : v.disagreements.length === 0
+        ? "mappings in the recorded kernel's order"
+        : v.disagreements.join("; ");
+    print(
+      `${v.form}: a 2 MiB device leaf costs ${v.deviceSurcharge.toPrecision(3)} times one of System RAM; ${order}`,
+    );
+  }
+  return EXIT_HOLDS;
 }
