@@ -43,14 +43,15 @@ export const DMIRROR_DEVICE = struct("dmirror_device", [
 ]);
 
 /**
- *    31      2    1      0
- *   +-----------+-----+-------+
- *   |    pfn    |  W  | valid |      0: the device has no translation and faults
- *   +-----------+-----+-------+
+ *    31      3     2      1      0
+ *   +-----------+--------+-----+-------+
+ *   |    pfn    | atomic |  W  | valid |      0: the device has no translation and faults
+ *   +-----------+--------+-----+-------+     atomic: the page is the device's alone for now
  */
 export const DPT_ENTRY_VALID = 1;
 export const DPT_ENTRY_WRITE = 2;
-export const DPT_PFN_SHIFT = 2;
+export const DPT_ENTRY_ATOMIC = 4;
+export const DPT_PFN_SHIFT = 3;
 
 /** Word of the device's table for a page number, 0 if the table does not cover it. */
 export function dmirror_pt_slot(dmirror: Dmirror, addr: number): number {

@@ -76,7 +76,7 @@ function take_sequence(notifier: number): number {
 }
 
 /** Steps 1 and 2 of the loop, and 3 with config.dmirrorRetry: the frames of the range, with the mutex held if 0. */
-function dmirror_range_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArray): number {
+export function dmirror_range_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArray): number {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
   const notifier = READ_ONCE(dmirror + DMIRROR.notifier);
   let tries = 0;
@@ -96,7 +96,7 @@ function dmirror_range_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArr
   }
 }
 
-function init_range(
+export function dmirror_init_range(
   dmirror: Dmirror,
   range: LocalArray,
   start: number,
@@ -118,7 +118,13 @@ export function dmirror_fault(dmirror: Dmirror, start: number, end: number, writ
   const pfns = localArray(DMIRROR_MAX);
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
   if (config.dmirrorMmget && !mmget_not_zero(mm)) return 0;
-  init_range(dmirror, range, start, end, write ? HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE : HMM_PFN_REQ_FAULT);
+  dmirror_init_range(
+    dmirror,
+    range,
+    start,
+    end,
+    write ? HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE : HMM_PFN_REQ_FAULT,
+  );
   const ret = dmirror_range_fault(dmirror, range, pfns);
   if (ret === 0) {
     dmirror_do_fault(dmirror, range, pfns);

@@ -1,0 +1,103 @@
+/** Claim C8 as the explorer decides it: each question's variants, before and after a fix, and by architecture. */
+import { describe, expect, test } from "vitest";
+import { explore } from "../../src/check/explore/explore.ts";
+import { cells, knockouts, scenario } from "../../src/claims/c8.ts";
+import { buildProgram } from "../../src/lang/scenario.ts";
+
+async function decide(name: string): Promise<string> {
+  const [id, removed] = name.split("/without-");
+  const cell = cells().find((c) => c.id === id);
+  if (cell === undefined) throw new Error(`no cell ${id}`);
+  const knockout = removed === undefined ? undefined : knockouts(cell).find((k) => k.removed === removed);
+  const program = await buildProgram(scenario(cell, knockout));
+  const r = explore(program, { model: cell.model, shorten: false, maxSeconds: 50 });
+  return r.verdict === "violated" ? `violated: ${r.error?.kind}` : r.verdict;
+}
+
+const UAF = "violated: use-after-free";
+
+describe("C8, memory that goes while it is mirrored", () => {
+  test.each([
+    ["ram-mirror/v5.10", "holds"],
+    ["ram-mirror/v7.3", "holds"],
+    ["device-mirror/v5.10", "holds"],
+    ["device-mirror/cold-v5.10", "holds"],
+    ["ram-mirror/v7.3/sc/without-bracket", "violated: assertion"],
+    ["ram-mirror/v7.3/sc/without-read-retry", "violated: assertion"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/x86-64/${id.includes("/sc") ? id : `${id}/sc`}`)).toBe(verdict);
+  });
+  test("a device-private entry's page is read with nothing held: only RCU and the pagemap's grace period protect it", async () => {
+    expect(await decide("C8/x86-64/private-mirror/v5.10/sc")).toBe(UAF);
+    expect(await decide("C8/x86-64/private-mirror/v6.1/sc")).toBe(UAF);
+    expect(await decide("C8/x86-64/private-mirror/v7.3/sc")).toBe("holds");
+    expect(await decide("C8/x86-64/private-mirror/v7.3-atomic/sc")).toBe(UAF);
+  });
+});
+
+describe("C8, a CPU fault on a private page against its driver's leaving (CVE-2022-3523)", () => {
+  test.each([
+    ["v5.10/sc", UAF],
+    ["v5.18/sc", UAF],
+    ["v6.1/sc", "holds"],
+    ["v7.3/sc", "holds"],
+    ["v6.1/sc/without-page-ref", UAF],
+    ["v6.1/sc/without-pagemap-ref", UAF],
+    ["v6.1/sc/without-fault-page", "violated: livelock"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/x86-64/private-fault/${id}`)).toBe(verdict);
+  });
+});
+
+describe("C8, frame walkers", () => {
+  test.each([
+    ["x86-64/ram-pfn-walker/none", UAF],
+    ["arm64/ram-pfn-walker/none", "violated: assertion"],
+    ["riscv/ram-pfn-walker/none", UAF],
+    ["x86-64/ram-pfn-walker/lock", "holds"],
+    ["arm64/ram-pfn-walker/lock", "holds"],
+    ["x86-64/ram-pfn-walker/rcu", "holds"],
+    ["x86-64/ram-pfn-valid/v5.10", UAF],
+    ["x86-64/ram-pfn-valid/v6.12", "holds"],
+    ["x86-64/mixed-pfn-walker/v5.10", "violated: assertion"],
+    // pfn_to_online_page() asks for a live pagemap, and a dying one says no: the device page passes for RAM.
+    ["x86-64/mixed-pfn-walker/v5.18", "violated: assertion"],
+    ["x86-64/mixed-pfn-walker/v5.18-bound", "holds"],
+    ["x86-64/hvo-pfn-walker/v6.1", "violated: assertion"],
+    ["x86-64/hvo-pfn-walker/v6.12", "holds"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/${id}/sc`)).toBe(verdict);
+  });
+});
+
+describe("C8, does unplug end", () => {
+  test.each([
+    ["offline-pin/released", "holds"],
+    ["offline-pin-for-ever/v7.3", "violated: livelock"],
+    ["offline-pin-signal/v7.3", "holds"],
+    ["offline-lru-batch/v7.3", "holds"],
+    ["offline-lru-batch/v7.3/sc/without-lru-drain", "violated: livelock"],
+    ["offline-fault/v5.10", "violated: livelock"],
+    ["offline-fault/v7.3", "holds"],
+    ["two-faults/v5.10", "holds"],
+    ["two-faults/v6.1", "violated: livelock"],
+    ["two-faults/v7.3", "holds"],
+    ["walk-lock-holder/trylock", "violated: livelock"],
+    ["walk-lock-holder/wait", "holds"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/x86-64/${id.includes("/sc") ? id : `${id}/sc`}`)).toBe(verdict);
+  });
+});
+
+describe("C8, the notifiers themselves", () => {
+  test.each([
+    ["notifier-remove/v5.10", UAF],
+    ["notifier-remove/v6.1", "holds"],
+    ["notifier-insert/v5.10", UAF],
+    ["notifier-insert/v6.1", "holds"],
+    ["notifier-nonblock/v5.10", "violated: deadlock"],
+    ["notifier-nonblock/v6.1", "holds"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/x86-64/${id}/sc`)).toBe(verdict);
+  });
+});
