@@ -143,11 +143,11 @@ export function lru_cache_add_vma(page: Page, vma: Vma): void {
 
 /** do_anonymous_page(). */
 function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
-  anon_vma_prepare(vma);
   if ((flags & FAULT_FLAG_WRITE) === 0) {
     set_pte_at(ptep, pfn_pte(kernel.zero_pfn, page_prot(vma)) | _PAGE_SPECIAL);
     return 0;
   }
+  anon_vma_prepare(vma);
   const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));

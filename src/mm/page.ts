@@ -239,6 +239,7 @@ export function prep_compound_pages(page: Page, order: number, nr: number): void
     set_bit(PG_head, page_word(page, PAGE.flags));
     WRITE_ONCE(page_word(nth_page(page, 1), PAGE.compound_order), order);
     WRITE_ONCE(page_word(nth_page(page, 1), PAGE._entire_mapcount), -1);
+    if (config.largeMapcount) WRITE_ONCE(page_word(nth_page(page, 1), PAGE._large_mapcount), -1);
     if (order >= config.pincountMinOrder) WRITE_ONCE(compound_pincount_ptr(page), 0);
   }
 }

@@ -66,6 +66,7 @@ import {
 } from "./pgtable.ts";
 import { page_mapped, page_remove_rmap_pmd, page_remove_rmap_pte, page_remove_rmap_ptes } from "./rmap.ts";
 import { free_swap_and_cache, try_to_free_swap } from "./swap_state.ts";
+import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 
 /** A frame of the huge zero page. */
 export function is_huge_zero_pfn(pfn: number): boolean {
@@ -165,7 +166,7 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
         level = pgtable_lookup(mm, addr, out);
         e = READ_ONCE(out[0]);
         next = addr + 1;
-      }
+      } else if (level === PMD_LEVEL) count_vm_event(VM_EVENT.thp_split_pmd);
     }
     if (config.largeMapcount && level === PTE_LEVEL && e !== 0) {
       const in_table = geom.ptrs_per_table - (addr & (geom.ptrs_per_table - 1));

@@ -52,7 +52,8 @@ import {
 import { entire_mapcount_ptr } from "../mm/rmap.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
 import { is_huge_zero_pfn } from "../mm/zap.ts";
-import { compareIds, follows, formatId, IdentityTable, type PageId } from "./identity.ts";
+import { follows, formatId, IdentityTable, type PageId, compareIds, shiftId } from "./identity.ts";
+import { PageRuns } from "./page-runs.ts";
 import { zoneName } from "./machine.ts";
 import type { HandleState, MapRun, Observation, PageState, ProcessMap } from "./schema.ts";
 import type { World } from "./world.ts";
@@ -71,18 +72,15 @@ function pteFlags(e: number): string {
   return s;
 }
 
-/** A page that has been named in this observation, with its run length for huge leaves of devices. */
-interface Seen {
-  readonly id: PageId;
-  readonly pfn: number;
-}
+/** Handles are recorded up to so many pages (the recording module's buffer). */
+const HANDLE_PAGES = 1 << 19;
 
 export class Observer {
   private readonly world: World;
   private names = new IdentityTable();
   private before: Record<string, number> = {};
-  /** Pages of the previous observation, by frame. */
-  private last = new Map<number, PageId>();
+  /** Pages of the latest observation. */
+  private last = new PageRuns();
   private readonly out = new Int32Array(1);
 
   constructor(world: World) {
@@ -93,7 +91,7 @@ export class Observer {
   /** Forgets identities: a new sequence begins. */
   begin(): void {
     this.names = new IdentityTable();
-    this.last = new Map();
+    this.last = new PageRuns();
   }
 
   private counters(): Record<string, number> {
@@ -104,15 +102,14 @@ export class Observer {
     return c;
   }
 
-  /** Fixed identity of zero and device pages, or the one that the place gives. */
-  private identify(pfn: number, m: string, index: number): PageId {
+  /** Fixed identity of a zero or device page, or null: the place gives it one. */
+  private fixedId(pfn: number): PageId | null {
     if (pfn === kernel.zero_pfn) return { prefix: "zero", index: 0, gen: 0 };
-    if (is_huge_zero_pfn(pfn))
-      return { prefix: "hzero", index: pfn - (mem[kernel.huge_zero] as number), gen: 0 };
+    if (is_huge_zero_pfn(pfn)) return { prefix: "hzero", index: pfn - (mem[kernel.huge_zero] as number), gen: 0 };
     for (const { device, prefix } of this.world.machine.dax.values())
       if (prefix !== "pmem" && pfn >= device.start && pfn < device.start + device.nr)
         return { prefix, index: pfn - device.start, gen: 0 };
-    return this.names.at(pfn, m, index);
+    return null;
   }
 
   private walk(
@@ -121,7 +118,7 @@ export class Observer {
     m: string,
     addr: number,
     pages: number,
-    seen: Map<number, PageId>,
+    seen: PageRuns,
   ): ProcessMap {
     const runs: (MapRun & { id: PageId | null; last: PageId | null })[] = [];
     for (let index = 0; index < pages; ) {
@@ -173,49 +170,57 @@ export class Observer {
     };
   }
 
-  /** Names n consecutive frames; the identity of the first. Subpages of one leaf are consecutive in identity too. */
-  private nameRun(pfn: number, n: number, m: string, index: number, seen: Map<number, PageId>): PageId {
-    const first = this.identify(pfn, m, index);
-    seen.set(pfn, first);
-    for (let i = 1; i < n; i++) seen.set(pfn + i, this.identify(pfn + i, m, index + i));
+  /** Names n consecutive frames of one leaf; the identity of the first. */
+  private nameRun(pfn: number, n: number, m: string, index: number, seen: PageRuns): PageId {
+    const fixed = this.fixedId(pfn);
+    if (fixed !== null) {
+      seen.add(pfn, n, fixed);
+      return fixed;
+    }
+    const first = this.names.at(pfn, m, index);
+    seen.add(pfn, 1, first);
+    for (let i = 1; i < n; i++) seen.add(pfn + i, 1, this.names.at(pfn + i, m, index + i));
     return first;
   }
 
-  private handleStates(seen: Map<number, PageId>): Record<string, HandleState> {
+  private handleStates(seen: PageRuns): Record<string, HandleState> {
     const states: Record<string, HandleState> = {};
     for (const [name, h] of this.world.handles) {
-      const runs: { at: number; n: number; id: PageId; same?: boolean }[] = [];
-      for (let i = 0; i < h.pages.length; i++) {
+      const runs: { at: number; n: number; id: PageId; pfn: number; fixed: boolean; same: boolean }[] = [];
+      const shown = Math.min(h.pages.length, HANDLE_PAGES);
+      for (let i = 0; i < shown; i++) {
         const page = h.pages[i] as number;
         if (page === 0) continue;
         const pfn = page_to_pfn(page);
-        const id = this.identify(pfn, `@${name}`, i);
-        seen.set(pfn, id);
         const prev = runs[runs.length - 1];
         if (prev !== undefined && prev.at + prev.n === i) {
-          if (prev.same !== true && follows(prev.id, id, prev.n)) {
+          if ((prev.same || prev.n === 1) && pfn === prev.pfn) {
+            prev.same = true;
             prev.n++;
             continue;
           }
-          if ((prev.same === true || prev.n === 1) && compareIds(prev.id, id) === 0) {
+          if (!prev.same && pfn === prev.pfn + prev.n && this.continues(prev.id, prev.n, pfn, prev.fixed)) {
             prev.n++;
-            prev.same = true;
             continue;
           }
         }
-        runs.push({ at: i, n: 1, id });
+        const fixed = this.fixedId(pfn);
+        runs.push({ at: i, n: 1, id: fixed ?? this.names.at(pfn, `@${name}`, i), pfn, fixed: fixed !== null, same: false });
       }
-      states[name] = {
-        kind: h.kind,
-        runs: runs.map((r) => ({
-          at: r.at,
-          n: r.n,
-          pg: formatId(r.id),
-          ...(r.same === true ? { same: true } : {}),
-        })),
-      };
+      for (const r of runs) seen.add(r.pfn, r.same ? 1 : r.n, r.id);
+      states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
     }
     return states;
+  }
+  /** The identity of `pfn` is the one n further on than `id`. */
+  private continues(id: PageId, n: number, pfn: number, fixed: boolean): boolean {
+    if (fixed) {
+      for (const { device, prefix } of this.world.machine.dax.values())
+        if (prefix === id.prefix) return pfn < device.start + device.nr;
+      return id.prefix === "hzero";
+    }
+    const next = this.names.get(pfn);
+    return next !== undefined && follows(id, next, n);
   }
 
   /** State of one page, as the recording module reads a struct page. */
@@ -299,65 +304,95 @@ export class Observer {
     return true;
   }
 
-  private states(seen: ReadonlyMap<number, PageId>): PageState[] {
-    const headId = (pfn: number): PageId => seen.get(pfn) ?? { prefix: "?", index: pfn, gen: 0 };
-    const list = [...seen].sort((a, b) => compareIds(a[1], b[1]));
+  /** What of a struct page can differ between subpages of one compound page; equal keys mean equal states. */
+  private sameAsBefore(pfn: number, before: number): boolean {
+    const a = pfn_to_page(pfn);
+    const b = pfn_to_page(before);
+    const head = mem[page_word(a, PAGE.compound_head)] as number;
+    if (head !== mem[page_word(b, PAGE.compound_head)] || (head & 1) === 0) return false;
+    return (
+      mem[page_word(a, PAGE._refcount)] === mem[page_word(b, PAGE._refcount)] &&
+      mem[page_word(a, PAGE._mapcount)] === mem[page_word(b, PAGE._mapcount)] &&
+      mem[page_word(a, PAGE.flags)] === mem[page_word(b, PAGE.flags)]
+    );
+  }
+
+  private states(seen: PageRuns, heads: PageRuns): PageState[] {
+    const headId = (pfn: number): PageId => heads.find(pfn) ?? seen.find(pfn) ?? { prefix: "?", index: pfn, gen: 0 };
     const out: PageState[] = [];
     let lastId: PageId | null = null;
     let lastText = "";
-    for (const [pfn, id] of list) {
-      const s = this.state(pfn, headId);
-      const text = JSON.stringify(s);
-      const prev = out[out.length - 1];
-      if (prev !== undefined && lastId !== null && text === lastText && follows(lastId, id, prev.n ?? 1)) {
-        prev.n = (prev.n ?? 1) + 1;
-        continue;
+    for (const run of seen.byIdentity()) {
+      const alive = this.exists(run.pfn);
+      for (let i = 0; i < run.n; i++) {
+        const prev = out[out.length - 1];
+        if (i > 0 && prev !== undefined && (!alive || this.sameAsBefore(run.pfn + i, run.pfn + i - 1))) {
+          prev.n = (prev.n ?? 1) + 1;
+          continue;
+        }
+        const s = this.state(run.pfn + i, headId);
+        const text = JSON.stringify(s);
+        const id = shiftId(run.id, i);
+        if (prev !== undefined && lastId !== null && text === lastText && follows(lastId, id, prev.n ?? 1)) {
+          prev.n = (prev.n ?? 1) + 1;
+          continue;
+        }
+        out.push({ id: formatId(id), ...s });
+        lastId = id;
+        lastText = text;
       }
-      out.push({ id: formatId(id), ...s });
-      lastId = id;
-      lastText = text;
     }
     return out;
   }
 
-  /** Frame of an identity of the latest observation. */
-  frameOf(id: string): number | undefined {
-    for (const [pfn, known] of this.last) if (formatId(known) === id) return pfn;
-    return undefined;
+  /** Pages of the latest observation. */
+  pages(): PageRuns {
+    return this.last;
   }
-  /** Identities and frames of the latest observation. */
-  pages(): Iterable<Seen> {
-    return [...this.last].map(([pfn, id]) => ({ pfn, id }));
-  }
-
   /** The pages once more, after state that is not mm's was changed. */
   again(): Pick<Observation, "pages"> {
-    return { pages: this.states(this.last) };
+    return { pages: this.states(this.last, this.last) };
   }
 
   observe(): Observation {
     if (!this.world.nodrain) lru_add_drain();
-    const seen = new Map<number, PageId>();
+    const seen = new PageRuns();
     const maps: ProcessMap[] = [];
     for (const [p, process] of this.world.processes)
       for (const [m, mapping] of process.mappings)
         maps.push(this.walk(p, process.mm, m, mapping.addr, mapping.pages, seen));
     const handles = this.handleStates(seen);
-    // A head is shown with its tails, mapped or not.
-    for (const [pfn, id] of [...seen]) {
-      if (!this.exists(pfn)) continue;
-      const head = page_to_pfn(compound_head(pfn_to_page(pfn)));
-      if (head !== pfn && !seen.has(head)) {
-        const known = this.names.get(head) ?? this.identify(head, id.prefix, id.index - (pfn - head));
-        seen.set(head, known);
+    seen.normalise();
+    this.addHeads(seen);
+    const pages = this.states(seen, seen);
+    const gone = this.last.without(seen);
+    const goneStates = this.states(gone, new PageRuns());
+    for (const pfn of [...this.names.known()]) if (seen.find(pfn) === undefined) this.names.forget(pfn);
+    this.last = seen;
+    return { maps, handles, pages, gone: goneStates, vm: this.vmDeltas() };
+  }
+
+  /** A head is shown with its tails, mapped or not. */
+  private addHeads(seen: PageRuns): void {
+    let added = false;
+    for (const run of [...seen.runs()]) {
+      if (!this.exists(run.pfn)) continue;
+      let lastHead = -1;
+      for (let i = 0; i < run.n; i++) {
+        const pfn = run.pfn + i;
+        const head = page_to_pfn(compound_head(pfn_to_page(pfn)));
+        if (head === lastHead) continue;
+        lastHead = head;
+        if (head === pfn || seen.find(head) !== undefined) continue;
+        const id = shiftId(run.id, i - (pfn - head));
+        seen.add(head, 1, this.fixedId(head) ?? this.names.get(head) ?? this.names.at(head, id.prefix, id.index));
+        added = true;
       }
     }
-    const pages = this.states(seen);
-    const gone = new Map<number, PageId>();
-    for (const [pfn, id] of this.last) if (!seen.has(pfn)) gone.set(pfn, id);
-    const goneStates = this.states(new Map([...gone, ...[...seen].filter(([pfn]) => gone.has(pfn))]));
-    for (const pfn of [...this.names.known()]) if (!seen.has(pfn)) this.names.forget(pfn);
-    this.last = seen;
+    if (added) seen.normalise();
+  }
+
+  private vmDeltas(): Record<string, number> {
     const now = this.counters();
     const vm: Record<string, number> = {};
     for (const [name, value] of Object.entries(now)) {
@@ -365,6 +400,18 @@ export class Observer {
       if (delta !== 0) vm[name] = delta;
     }
     this.before = now;
-    return { maps, handles, pages, gone: goneStates, vm };
+    return vm;
   }
+}
+
+/** Runs of one handle in the format's form: adjacent ones with consecutive identities are one. */
+function joinHandleRuns(runs: readonly { at: number; n: number; id: PageId; same: boolean }[]): HandleState["runs"] {
+  const out: { at: number; n: number; id: PageId; same: boolean }[] = [];
+  for (const r of runs) {
+    const prev = out[out.length - 1];
+    if (prev !== undefined && prev.at + prev.n === r.at && !prev.same && !r.same && follows(prev.id, r.id, prev.n))
+      prev.n += r.n;
+    else out.push({ ...r });
+  }
+  return out.map((r) => ({ at: r.at, n: r.n, pg: formatId(r.id), ...(r.same ? { same: true } : {}) }));
 }

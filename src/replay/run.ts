@@ -3,7 +3,9 @@
  * difference of a sequence its remaining steps are done but not compared, so that the machine's persistent state stays right.
  */
 
+import { geom } from "../machine/config.ts";
 import { KernelBug } from "../machine/errors.ts";
+import { POISON } from "../machine/image.ts";
 import { mem } from "../machine/memory.ts";
 import {
   compound_head,
@@ -11,12 +13,11 @@ import {
   PAGE,
   PG_dirty,
   PG_hugetlb,
-  page_to_pfn,
   page_word,
   pfn_to_page,
 } from "../mm/page.ts";
 import { Comparison, commandText, type Difference } from "./compare.ts";
-import { formatId, parseId } from "./identity.ts";
+import { parseId } from "./identity.ts";
 import { type KernelProfile, kernelProfile } from "./kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "./machine.ts";
 import { Observer } from "./observe.ts";
@@ -75,40 +76,59 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
  * and we do not know better. Pages that are dirty here and clean there stay a difference.
  */
 class DirtyAdoption {
-  private readonly known = new Set<number>();
+  private readonly known: Uint8Array;
+
+  constructor(frames: number) {
+    this.known = new Uint8Array(frames);
+  }
 
   adopt(step: Step, observer: Observer): boolean {
-    const frames = new Map<string, number>();
-    const fresh: number[] = [];
-    for (const { pfn, id } of observer.pages()) {
-      const page = pfn_to_page(pfn);
-      if (!this.persistent(page) || this.known.has(pfn)) continue;
-      fresh.push(pfn);
-      frames.set(formatId(id), pfn);
-    }
-    if (fresh.length === 0) return false;
+    const fresh = new Map<string, { pfn: number; index: number; n: number }[]>();
+    for (const run of observer.pages().runs())
+      for (let i = 0; i < run.n; i++) {
+        const pfn = run.pfn + i;
+        if (this.known[pfn] === 1) continue;
+        this.known[pfn] = 1;
+        if (!this.persistent(pfn)) {
+          this.known[pfn] = 0;
+          continue;
+        }
+        const key = `${run.id.prefix}~${run.id.gen}`;
+        const list = fresh.get(key) ?? [];
+        const last = list[list.length - 1];
+        if (last !== undefined && last.pfn + last.n === pfn && last.index + last.n === run.id.index + i) last.n++;
+        else list.push({ pfn, index: run.id.index + i, n: 1 });
+        fresh.set(key, list);
+      }
+    return fresh.size > 0 && this.takeOver(step, fresh);
+  }
+
+  private takeOver(step: Step, fresh: ReadonlyMap<string, readonly { pfn: number; index: number; n: number }[]>): boolean {
     let changed = false;
     for (const p of step.pages) {
       if (p.kind === "tail" || !p.fl.split(" ").includes("dirty")) continue;
       const id = parseId(p.id);
-      for (let i = 0; i < (p.n ?? 1); i++) {
-        const pfn = frames.get(formatId({ ...id, index: id.index + i }));
-        if (pfn === undefined) continue;
-        const word = page_word(compound_head(pfn_to_page(pfn)), PAGE.flags);
-        if (((mem[word] as number) & (1 << PG_dirty)) !== 0) continue;
-        mem[word] = (mem[word] as number) | (1 << PG_dirty);
-        changed = true;
+      for (const r of fresh.get(`${id.prefix}~${id.gen}`) ?? []) {
+        const from = Math.max(r.index, id.index);
+        const to = Math.min(r.index + r.n, id.index + (p.n ?? 1));
+        for (let index = from; index < to; index++) if (this.setDirty(r.pfn + index - r.index)) changed = true;
       }
     }
-    for (const pfn of fresh) this.known.add(pfn);
     return changed;
   }
 
-  private persistent(page: number): boolean {
-    if (mem[page_word(page, PAGE.flags)] === 0x6b6b6b6b) return false;
+  private setDirty(pfn: number): boolean {
+    const word = page_word(compound_head(pfn_to_page(pfn)), PAGE.flags);
+    if (((mem[word] as number) & (1 << PG_dirty)) !== 0) return false;
+    mem[word] = (mem[word] as number) | (1 << PG_dirty);
+    return true;
+  }
+
+  private persistent(pfn: number): boolean {
+    const page = pfn_to_page(pfn);
+    if (mem[page_word(page, PAGE.flags)] === POISON) return false;
     const head = compound_head(page);
-    if (is_zone_device_page(head)) return true;
-    return ((mem[page_word(head, PAGE.flags)] as number) & (1 << PG_hugetlb)) !== 0 && page_to_pfn(head) >= 0;
+    return is_zone_device_page(head) || ((mem[page_word(head, PAGE.flags)] as number) & (1 << PG_hugetlb)) !== 0;
   }
 }
 
@@ -160,7 +180,7 @@ export async function replayFile(file: TraceFile, options: ReplayOptions = {}): 
 class Session {
   private readonly world: World;
   private readonly observer: Observer;
-  private readonly adoption = new DirtyAdoption();
+  private readonly adoption: DirtyAdoption;
   private readonly hide: ReadonlySet<string>;
   private readonly loadWord: number;
   private readonly bioPins: boolean;
@@ -170,6 +190,7 @@ class Session {
   constructor(profile: KernelProfile, needs: MachineNeeds, schema: number) {
     this.world = new World(bootReplayMachine(profile, needs));
     this.observer = new Observer(this.world);
+    this.adoption = new DirtyAdoption(geom.max_pfn);
     this.hide = hiddenFlags(schema);
     this.loadWord = schema < 3 ? 0 : 1;
     this.bioPins = profile.bioPins;

@@ -10,7 +10,7 @@ import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { HSTATE } from "../mm/hugetlb.ts";
 import { memunmap_pages_begin, memunmap_pages_finish } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_FSDAX } from "../mm/mm_types.ts";
-import { page_word, pfn_to_page } from "../mm/page.ts";
+import { vmemmap_frame } from "../mm/page.ts";
 import { DEV_PAGEMAP } from "../mm/pgmap.ts";
 import { pgtable_lookup, pte_pfn } from "../mm/pgtable.ts";
 import { dax_layout_busy, file_truncate } from "../mm/truncate.ts";
@@ -94,7 +94,7 @@ function vmemmapStep(ctx: StepContext): StepResult {
     const e = mem[out[0] as number] as number;
     const pfn = pte_pfn(e) + (level === 0 ? 0 : addr & ((1 << (9 * level)) - 1));
     // Without deduplication the vmemmap is mapped by huge pages, of which the module's walk sees one frame.
-    frames.add(world.machine.profile.vmemmapDedup ? page_word(pfn_to_page(pfn), 0) >> 10 : 0);
+    frames.add(world.machine.profile.vmemmapDedup ? vmemmap_frame(pfn) : 0);
   }
   return { pages: n, vmemmapFrames: frames.size, expected: Math.ceil(n / 64) };
 }
