@@ -7,8 +7,8 @@
  * Every access to a poisoned word is a use-after-free and raises KernelBug.
  */
 
-import { KernelBug, type BugKind } from "./errors.ts";
-import { host, type Handler } from "./host.ts";
+import { type BugKind, KernelBug } from "./errors.ts";
+import { type Handler, host } from "./host.ts";
 import { type MemRegion, NULL_GUARD, POISON } from "./image.ts";
 import { addressName, mem, memoryPool, regionAt } from "./memory.ts";
 
@@ -279,7 +279,12 @@ export function spin_trylock(l: number): boolean {
 }
 export function spin_unlock(l: number): void {
   const was = xchg(l, 0);
-  if (was !== host.cpu + 1) bug("bad-unlock", `spin_unlock(${addressName(l)}): held by ${was === 0 ? "nobody" : `CPU ${was - 1}`}`, l);
+  if (was !== host.cpu + 1)
+    bug(
+      "bad-unlock",
+      `spin_unlock(${addressName(l)}): held by ${was === 0 ? "nobody" : `CPU ${was - 1}`}`,
+      l,
+    );
   host.wakeWord(l);
 }
 export function spin_is_locked(l: number): boolean {
@@ -344,7 +349,8 @@ export function kfree(p: number): void {
   if (host.preempt !== null) host.preempt(p);
   // Downwards: kzalloc() on another CPU claims an object by its first word, so that one is poisoned last.
   for (let i = r.words - 1; i >= 0; i--)
-    if (Atomics.exchange(mem, r.base + i, POISON) === POISON) bug("double-free", `${r.name} is freed twice`, p);
+    if (Atomics.exchange(mem, r.base + i, POISON) === POISON)
+      bug("double-free", `${r.name} is freed twice`, p);
   const pool = memoryPool(r.pool);
   if (pool !== undefined && index < pool.hint) pool.hint = index;
 }

@@ -15,8 +15,13 @@ export type StructLayout<F extends string> = Readonly<Record<F, number>> & {
 const fieldNames = new WeakMap<object, readonly string[]>();
 
 /** Lays the fields out one word each, in order; `size` pads the struct to that many words. */
-export function struct<const F extends string>(name: string, fields: readonly F[], size = fields.length): StructLayout<F> {
-  if (fields.length > size) throw new RangeError(`struct ${name}: ${fields.length} fields do not fit ${size} words`);
+export function struct<const F extends string>(
+  name: string,
+  fields: readonly F[],
+  size = fields.length,
+): StructLayout<F> {
+  if (fields.length > size)
+    throw new RangeError(`struct ${name}: ${fields.length} fields do not fit ${size} words`);
   const layout: Record<string, number> = { SIZE: size };
   fields.forEach((f, i) => {
     layout[f] = i;
