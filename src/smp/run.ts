@@ -282,7 +282,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
         image,
         symbols,
         regions,
-        module: scenario.module,
+        module: options.definedIn ?? scenario.module,
         scenario: scenario.name,
         seed,
         iterations,

@@ -228,6 +228,15 @@ describe("run", () => {
     expect(o.out).toContain("no violation met");
     expect(o.out).not.toContain("holds");
   });
+  test("a cell of a claim runs on threads too: a violated one is hit, one that holds is not", async () => {
+    const bad = await holdfast(["run", "--scenario", VIOLATED, "--seconds", "20", "--json"]);
+    expect(JSON.parse(bad.out)).toMatchObject({
+      verdict: "violated",
+      bug: { kind: "use-after-free", thread: "walker0" },
+    });
+    const good = await holdfast(["run", "--scenario", CELL, "--seconds", "2", "--json"]);
+    expect(JSON.parse(good.out)).toMatchObject({ verdict: "clean", bug: null });
+  });
   test("Ctrl-C ends with 130", async () => {
     const o = await holdfast(["run", "--seconds", "60"], {
       started: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
