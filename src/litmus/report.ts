@@ -94,6 +94,7 @@ export function contradicts(r: LitmusRecord): boolean {
 export function verdictText(r: LitmusRecord): string {
   if (r.verdict === null) return r.status === "error" ? "error" : "gave up";
   const total = r.positive + r.negative;
+  if (r.message !== "" && r.status !== "bounded") return `${r.verdict} (by reachability, not counted)`;
   if (total === 0) return `${r.verdict} (no execution at all: deadlock)`;
   return `${r.verdict} (${r.positive} of ${total} execution${total === 1 ? "" : "s"})`;
 }
@@ -109,7 +110,8 @@ export function describe(result: LitmusResult, maxStates: number): string[] {
     return [...out, `  states: ${n}, not listed`, ...flagLines(result)];
   }
   const n = result.stateCount;
-  out.push(`  ${n} state${n === 1 ? "" : "s"}${n > 0 ? " (* satisfies the condition)" : ""}:`);
+  const partial = result.message === "" ? "" : " seen, not all";
+  out.push(`  ${n} state${n === 1 ? "" : "s"}${partial}${n > 0 ? " (* satisfies the condition)" : ""}:`);
   let listed = 0;
   for (const s of states) {
     if (++listed > maxStates) break;

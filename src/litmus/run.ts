@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly keepWitness?: boolean;
   /** Reachability only: stop at the first execution that settles the quantified condition. Counts are partial. */
   readonly fast?: boolean;
+  /** If counting gives up, spend up to half as long again on the verdict alone; default true. */
+  readonly settle?: boolean;
 }
 
 export interface LitmusResult {
@@ -52,28 +54,31 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
   const observed = observe(test);
   const base = { test, observed, model: options.model.name };
   try {
-    const ask = (stopAt?: "positive" | "negative"): EnumerateResult =>
+    const ask = (stopAt?: "positive" | "negative", timeout = options.timeout): EnumerateResult =>
       enumerate(test.program, {
         model: options.model,
         observe: observed.slots,
         stateWidth: observed.shown,
         condition: observed.condition,
         ...(observed.filter === null ? {} : { filter: observed.filter }),
-        ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+        ...(timeout === undefined ? {} : { timeout }),
         ...(options.unroll === undefined ? {} : { unroll: options.unroll }),
         keepWitness: options.keepWitness ?? false,
-        ...(stopAt === undefined ? {} : { stopAt }),
+        ...(stopAt === undefined ? {} : { stopAt, skipOthers: options.settle !== false }),
       });
     const settles = test.file.quantifier === "forall" ? "negative" : "positive";
     const run = ask(options.fast === true ? settles : undefined);
     let verdict = verdictOf(run);
-    if (run.status === "gave-up" && verdict === null && options.fast !== true)
-      verdict = reachability(ask, run);
+    const uncounted = options.fast === true || (run.status === "gave-up" && verdict === null);
+    if (uncounted && options.settle !== false) {
+      const known = options.fast === true && run.status !== "gave-up" ? settles : null;
+      verdict = reachability((stopAt) => ask(stopAt, (options.timeout ?? 60_000) / 4), run, known);
+    }
     return {
       ...base,
       verdict,
       status: run.status,
-      message: run.message,
+      message: options.fast === true && run.message === "" ? "reachability only: not counted" : run.message,
       positive: run.positive,
       negative: run.negative,
       stateCount: run.states.count,
@@ -110,14 +115,16 @@ function verdictOf(run: EnumerateResult): Verdict | null {
 
 /**
  * The verdict without the counts, by asking whether an execution of either kind can be reached at all: values decide
- * early what need not be looked at. Null if that takes too long as well.
+ * early what need not be looked at. `known`: the kind that the run has answered for already. Null if it takes too long.
  */
 function reachability(
   ask: (stopAt: "positive" | "negative") => EnumerateResult,
-  partial: EnumerateResult,
+  run: EnumerateResult,
+  known: "positive" | "negative" | null,
 ): Verdict | null {
   const reached = (kind: "positive" | "negative"): boolean | null => {
-    if (partial[kind] > 0) return true;
+    if (run[kind] > 0) return true;
+    if (kind === known) return false;
     const r = ask(kind);
     if (r[kind] > 0) return true;
     return r.status === "gave-up" ? null : false;

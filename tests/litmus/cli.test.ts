@@ -107,6 +107,24 @@ describe("holdfast litmus", () => {
     expect(out).toMatch(/lkmm +Sometimes \(1 of 4 executions\)/);
   });
 
+  it("--fast gives the verdict without counting, for every quantifier", async () => {
+    const bodies = ["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x);"];
+    const cases = [
+      ["exists (1:r0=1)", "Sometimes"],
+      ["exists (1:r0=2)", "Never"],
+      ["exists (not (1:r0=2))", "Always"],
+      ["~exists (1:r0=2)", "Never"],
+      ["~exists (1:r0=1)", "Sometimes"],
+      ["forall (1:r0=0 \\/ 1:r0=1)", "Always"],
+      ["forall (1:r0=0)", "Sometimes"],
+      ["forall (1:r0=2)", "Never"],
+    ];
+    for (const [condition, verdict] of cases) {
+      const { out } = await run([write("fast.litmus", litmus(bodies, condition))], { fast: true, states: 0 });
+      expect(out, condition).toContain(`test: ${verdict} (by reachability, not counted)`);
+    }
+  });
+
   it("a file that does not parse goes to stderr with its place and makes the exit code 2; the others still run", async () => {
     const bad = write("bad.litmus", "C bad\n{}\nP0(int *x) { READ_TWICE(*x); }\nexists (x=1)\n");
     const { code, out, err } = await run([bad, MP]);

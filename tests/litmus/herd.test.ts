@@ -91,6 +91,13 @@ describe("holdfast-herd", () => {
   it("-speedcheck fast stops at the first execution that settles the condition", async () => {
     const { out } = await herd("-speedcheck", "fast", MP);
     expect(out).toMatch(/Observation MP (Always|Sometimes) 1 [0-3]\n/);
+    // Without such an execution all are counted: "Never 0 0" would be a deadlock.
+    const never = await herd(
+      "-speedcheck",
+      "fast",
+      file("never.litmus", litmus(["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x);"], "exists (1:r0=2)")),
+    );
+    expect(never.out).toContain("Observation test Never 0 2\n");
   });
 
   it("a loop that was cut prints Loop and a warning, as herd7 does", async () => {

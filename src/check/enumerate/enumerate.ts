@@ -32,6 +32,8 @@ export interface EnumerateOptions {
   readonly keepWitness?: boolean;
   /** Stop at the first execution in which the condition holds, or does not. The counts are then partial. */
   readonly stopAt?: "positive" | "negative";
+  /** With stopAt: do not even look at executions of the other kind, which are then not counted. Default true. */
+  readonly skipOthers?: boolean;
 }
 
 export interface EnumerateResult {
@@ -164,7 +166,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
 /** What the search may skip on values alone, or null if everything counts. */
 function unwanted(options: EnumerateOptions): Predicate | null {
   const { filter, condition, stopAt } = options;
-  if (stopAt !== undefined) {
+  if (stopAt !== undefined && options.skipOthers !== false) {
     const other = stopAt === "positive" ? 0 : 1;
     return (v) => (filter?.(v) === 0 || condition(v) === other ? 1 : 0);
   }
