@@ -339,6 +339,7 @@ function gup_must_unshare(page: Page, flags: number): boolean {
 function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
   if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
+  if (PageFlag(head, PG_hugetlb)) return true;
   const mapping = READ_ONCE(page_word(head, PAGE.mapping));
   if (mapping === 0) return false;
   return (mapping & 1) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SHMEM;
@@ -430,7 +431,7 @@ function gup_huge_leaf(
     put_compound_head(head, refs, flags);
     return false;
   }
-  if (!pte_write(e) && gup_must_unshare(head, flags)) {
+  if (!gup_fast_folio_allowed(head, flags) || (!pte_write(e) && gup_must_unshare(head, flags))) {
     put_compound_head(head, refs, flags);
     return false;
   }

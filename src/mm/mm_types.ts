@@ -69,7 +69,9 @@ export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;
 
 /** struct address_space: what maps a file. i_mmap is the first VMA, linked by shared_next. */
-export const ADDRESS_SPACE = struct("address_space", [
+export const ADDRESS_SPACE = struct(
+  "address_space",
+  [
   "i_mmap",
   "i_mmap_rwsem",
   "nrpages",
@@ -81,7 +83,10 @@ export const ADDRESS_SPACE = struct("address_space", [
   "nr_users",
   "alive",
   "align",
-]);
+],
+  // Even, and allocated so: bit 0 of page->mapping says that a page is anonymous.
+  12,
+);
 
 /**
  * address_space.kind: whose operations it has (custom: a number instead of tables of functions).

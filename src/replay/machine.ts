@@ -82,7 +82,7 @@ function maxPfn(needs: MachineNeeds): number {
 }
 
 function objectPool(name: string, id: number, count: number, words: number): void {
-  const base = memblock_alloc(name, count * words, { count });
+  const base = memblock_alloc(name, count * words, { count, align: 2 });
   for (let i = 0; i < count; i++) declareRegion(`${name}[${i}]`, base + i * words, words, id, false);
 }
 
@@ -203,7 +203,7 @@ function addDevices(machine: ReplayMachine, needs: MachineNeeds): void {
 /** Files on an ordinary file system, and, if wanted, on a DAX file system of node 1. */
 function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
   for (const name of ["f", "g", "h", "i"]) {
-    const file = memblock_alloc(`ext4/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE) });
+    const file = memblock_alloc(`ext4/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE), align: 2 });
     mem[file + ADDRESS_SPACE.kind] = AS_REGULAR;
     mem[file + ADDRESS_SPACE.i_size] = FILE_PAGES;
     mem[file + ADDRESS_SPACE.i_pages] = memblock_alloc(`ext4/${name}.i_pages`, FILE_PAGES, {
@@ -215,7 +215,7 @@ function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
   const device = newDaxDevice("pmem", { start: FSDAX, nr: FSDAX_FRAMES, fsdax: true });
   bindDaxDevice(device);
   ["f", "g", "h", "i"].forEach((name, i) => {
-    const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE) });
+    const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE), align: 2 });
     mem[file + ADDRESS_SPACE.kind] = AS_FSDAX;
     mem[file + ADDRESS_SPACE.i_size] = FSDAX_FRAMES / 4;
     mem[file + ADDRESS_SPACE.first_pfn] = FSDAX + (i * FSDAX_FRAMES) / 4;

@@ -3,7 +3,7 @@
  * held, handles, and counters' deltas, in the trace's own format.
  */
 
-import { kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { mem } from "../machine/memory.ts";
 import { lru_add_drain } from "../mm/lru.ts";
 import {
@@ -17,6 +17,7 @@ import {
   PG_anon_exclusive,
   PG_buddy,
   PG_dirty,
+  PG_head,
   PG_hugetlb,
   PG_hwpoison,
   PG_locked,
@@ -34,6 +35,7 @@ import {
   page_to_pfn,
   page_word,
   pfn_to_page,
+  vmemmap_frame,
 } from "../mm/page.ts";
 import {
   _PAGE_DEVMAP,
@@ -74,6 +76,50 @@ function pteFlags(e: number): string {
 
 /** Handles are recorded up to so many pages (the recording module's buffer). */
 const HANDLE_PAGES = 1 << 19;
+
+/** A run of a mapping that names consecutive pages, or none (not present). */
+interface NamedRun {
+  readonly at: number;
+  n: number;
+  readonly id: PageId | null;
+}
+type OpenRun = MapRun & { readonly id: PageId | null };
+
+/** Adds a run to a mapping's, joined with the last if it goes on or repeats the same page. */
+function addMapRun(runs: OpenRun[], piece: NamedRun, lvl: MapRun["lvl"], pte: string): void {
+  const { at, n, id } = piece;
+  const prev = runs[runs.length - 1];
+  if (prev !== undefined && prev.at + prev.n === at && prev.pte === pte && prev.lvl === lvl) {
+    if (prev.id === null && id === null) {
+      prev.n += n;
+      return;
+    }
+    if (prev.id !== null && id !== null) {
+      if (prev.same !== true && follows(prev.id, id, prev.n)) {
+        prev.n += n;
+        return;
+      }
+      if (n === 1 && (prev.same === true || prev.n === 1) && compareIds(prev.id, id) === 0) {
+        prev.n += 1;
+        prev.same = true;
+        return;
+      }
+    }
+  }
+  runs.push({ at, n, lvl, pte, ...(id === null ? {} : { pg: formatId(id) }), id });
+}
+
+/** Fields of struct page that a page's shown state depends on, but for its head's. */
+const STATE_FIELDS: readonly number[] = [
+  PAGE.flags,
+  PAGE.compound_head,
+  PAGE._refcount,
+  PAGE._mapcount,
+  PAGE.mapping,
+  PAGE.pgmap,
+];
+/** A run of equal states longer than this covers a whole frame of struct pages. */
+const PER_FRAME = 64;
 
 export class Observer {
   private readonly world: World;
@@ -120,7 +166,7 @@ export class Observer {
     pages: number,
     seen: PageRuns,
   ): ProcessMap {
-    const runs: (MapRun & { id: PageId | null; last: PageId | null })[] = [];
+    const runs: OpenRun[] = [];
     for (let index = 0; index < pages; ) {
       const level = pgtable_lookup(mm, addr + index, this.out);
       const e = mem[this.out[0] as number] as number;
@@ -129,29 +175,10 @@ export class Observer {
       if (e !== 0 && level <= PMD_LEVEL + 1) {
         const flags = pteFlags(e);
         const lvl = LEVEL_NAME[level] ?? "4K";
-        const prev = runs[runs.length - 1];
-        const joins =
-          prev !== undefined && prev.at + prev.n === index && prev.pte === flags && prev.lvl === lvl;
-        if (!pte_present(e)) {
-          if (joins && prev !== undefined && prev.id === null) prev.n += n;
-          else runs.push({ at: index, n, lvl, pte: flags, id: null, last: null });
-        } else {
+        if (!pte_present(e)) addMapRun(runs, { at: index, n, id: null }, lvl, flags);
+        else {
           const pfn = pte_pfn(e) + ((addr + index) & (span - 1));
-          const id = this.nameRun(pfn, n, m, index, seen);
-          if (joins && prev !== undefined && prev.id !== null && prev.last !== null) {
-            if (prev.same !== true && follows(prev.id, id, prev.n)) {
-              prev.n += n;
-              index += n;
-              continue;
-            }
-            if (n === 1 && (prev.same === true || prev.n === 1) && compareIds(prev.id, id) === 0) {
-              prev.n += 1;
-              prev.same = true;
-              index += n;
-              continue;
-            }
-          }
-          runs.push({ at: index, n, lvl, pte: flags, pg: formatId(id), id, last: id });
+          for (const piece of this.nameRun(pfn, n, m, index, seen)) addMapRun(runs, piece, lvl, flags);
         }
       }
       index += n;
@@ -170,17 +197,22 @@ export class Observer {
     };
   }
 
-  /** Names n consecutive frames of one leaf; the identity of the first. */
-  private nameRun(pfn: number, n: number, m: string, index: number, seen: PageRuns): PageId {
+  /** Names n consecutive frames of one leaf, in runs of consecutive identities. */
+  private nameRun(pfn: number, n: number, m: string, index: number, seen: PageRuns): NamedRun[] {
     const fixed = this.fixedId(pfn);
     if (fixed !== null) {
       seen.add(pfn, n, fixed);
-      return fixed;
+      return [{ at: index, n, id: fixed }];
     }
-    const first = this.names.at(pfn, m, index);
-    seen.add(pfn, 1, first);
-    for (let i = 1; i < n; i++) seen.add(pfn + i, 1, this.names.at(pfn + i, m, index + i));
-    return first;
+    const pieces: NamedRun[] = [];
+    for (let i = 0; i < n; i++) {
+      const id = this.names.at(pfn + i, m, index + i);
+      seen.add(pfn + i, 1, id);
+      const last = pieces[pieces.length - 1];
+      if (last !== undefined && last.id !== null && follows(last.id, id, last.n)) last.n++;
+      else pieces.push({ at: index + i, n: 1, id });
+    }
+    return pieces;
   }
 
   private handleStates(seen: PageRuns): Record<string, HandleState> {
@@ -304,17 +336,20 @@ export class Observer {
     return true;
   }
 
-  /** What of a struct page can differ between subpages of one compound page; equal keys mean equal states. */
-  private sameAsBefore(pfn: number, before: number): boolean {
-    const a = pfn_to_page(pfn);
-    const b = pfn_to_page(before);
-    const head = mem[page_word(a, PAGE.compound_head)] as number;
-    if (head !== mem[page_word(b, PAGE.compound_head)] || (head & 1) === 0) return false;
-    return (
-      mem[page_word(a, PAGE._refcount)] === mem[page_word(b, PAGE._refcount)] &&
-      mem[page_word(a, PAGE._mapcount)] === mem[page_word(b, PAGE._mapcount)] &&
-      mem[page_word(a, PAGE.flags)] === mem[page_word(b, PAGE.flags)]
-    );
+  /** The page shows the same state as the one before it: both tails of one page, or both single, with equal words. */
+  private sameAsBefore(pfn: number): boolean {
+    const a = page_word(pfn_to_page(pfn), 0);
+    const b = page_word(pfn_to_page(pfn - 1), 0);
+    for (const field of STATE_FIELDS) if (mem[a + field] !== mem[b + field]) return false;
+    return ((mem[a + PAGE.flags] as number) & (1 << PG_head)) === 0;
+  }
+  /** How many pages from `pfn` on, at most `max`, share their struct pages' memory with the 64 before them. */
+  private aliased(pfn: number, max: number): number {
+    const per = 1 << geom.vmemmap_shift;
+    if (!config.vmemmapMapped || (pfn & (per - 1)) !== 0) return 0;
+    let n = 0;
+    while (n + per <= max && vmemmap_frame(pfn + n) === vmemmap_frame(pfn + n - per)) n += per;
+    return n;
   }
 
   private states(seen: PageRuns, heads: PageRuns): PageState[] {
@@ -326,8 +361,13 @@ export class Observer {
       const alive = this.exists(run.pfn);
       for (let i = 0; i < run.n; i++) {
         const prev = out[out.length - 1];
-        if (i > 0 && prev !== undefined && (!alive || this.sameAsBefore(run.pfn + i, run.pfn + i - 1))) {
+        if (i > 0 && prev !== undefined && (!alive || this.sameAsBefore(run.pfn + i))) {
           prev.n = (prev.n ?? 1) + 1;
+          if (alive && (prev.n ?? 1) > PER_FRAME + 1) {
+            const more = this.aliased(run.pfn + i + 1, run.n - i - 1);
+            prev.n += more;
+            i += more;
+          }
           continue;
         }
         const s = this.state(run.pfn + i, headId);
@@ -377,14 +417,14 @@ export class Observer {
     let added = false;
     for (const run of [...seen.runs()]) {
       if (!this.exists(run.pfn)) continue;
-      let lastHead = -1;
       for (let i = 0; i < run.n; i++) {
         const pfn = run.pfn + i;
         const head = page_to_pfn(compound_head(pfn_to_page(pfn)));
-        if (head === lastHead) continue;
-        lastHead = head;
+        // All pages of one compound page have one head.
+        const order = compound_order(pfn_to_page(head));
+        i += Math.max(0, head + (1 << order) - pfn - 1);
         if (head === pfn || seen.find(head) !== undefined) continue;
-        const id = shiftId(run.id, i - (pfn - head));
+        const id = shiftId(run.id, head - run.pfn);
         seen.add(head, 1, this.fixedId(head) ?? this.names.get(head) ?? this.names.at(head, id.prefix, id.index));
         added = true;
       }

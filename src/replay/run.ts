@@ -3,7 +3,7 @@
  * difference of a sequence its remaining steps are done but not compared, so that the machine's persistent state stays right.
  */
 
-import { geom } from "../machine/config.ts";
+import { geom, kernel } from "../machine/config.ts";
 import { KernelBug } from "../machine/errors.ts";
 import { POISON } from "../machine/image.ts";
 import { mem } from "../machine/memory.ts";
@@ -16,6 +16,7 @@ import {
   page_word,
   pfn_to_page,
 } from "../mm/page.ts";
+import { is_huge_zero_pfn } from "../mm/zap.ts";
 import { Comparison, commandText, type Difference } from "./compare.ts";
 import { parseId } from "./identity.ts";
 import { type KernelProfile, kernelProfile } from "./kernels.ts";
@@ -78,8 +79,23 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
 class DirtyAdoption {
   private readonly known: Uint8Array;
 
+  private persistentPages: number[] = [];
+
   constructor(frames: number) {
     this.known = new Uint8Array(frames);
+  }
+
+  /**
+   * A new sequence: what happened before it need not all have been recorded, so persistent pages count as clean until they are
+   * seen. Whatever is dirty here and not there was dirtied by this sequence's steps.
+   */
+  begin(): void {
+    for (const pfn of this.persistentPages) {
+      this.known[pfn] = 0;
+      const word = page_word(compound_head(pfn_to_page(pfn)), PAGE.flags);
+      if (mem[word] !== POISON) mem[word] = (mem[word] as number) & ~(1 << PG_dirty);
+    }
+    this.persistentPages = [];
   }
 
   adopt(step: Step, observer: Observer): boolean {
@@ -93,6 +109,7 @@ class DirtyAdoption {
           this.known[pfn] = 0;
           continue;
         }
+        this.persistentPages.push(pfn);
         const key = `${run.id.prefix}~${run.id.gen}`;
         const list = fresh.get(key) ?? [];
         const last = list[list.length - 1];
@@ -125,6 +142,7 @@ class DirtyAdoption {
   }
 
   private persistent(pfn: number): boolean {
+    if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return true;
     const page = pfn_to_page(pfn);
     if (mem[page_word(page, PAGE.flags)] === POISON) return false;
     const head = compound_head(page);
@@ -200,6 +218,8 @@ class Session {
   sequence(steps: readonly Step[], where: string, record: RecordSink | undefined): Difference | null {
     const comparison = new Comparison(this.hide, this.bioPins);
     this.observer.begin();
+    this.adoption.begin();
+    this.world.knownWords.clear();
     let first: Difference | null = null;
     for (const step of steps) {
       try {

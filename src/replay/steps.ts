@@ -5,7 +5,7 @@
  * Operations on the machine's devices and on blocking children are in steps-machine.ts, users of GUP outside mm in steps-users.ts.
  */
 
-import { kernel } from "../machine/config.ts";
+import { geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { shmem_file_setup } from "../mm/filemap.ts";
 import { dup_mm, exit_mmap } from "../mm/fork.ts";
@@ -223,6 +223,7 @@ function storeStep(ctx: StepContext): StepResult {
   const at = accessUser(process.mm, mapping.addr + args.int(1), true);
   if (typeof at === "string") return { sig: at };
   WRITE_ONCE(at + 1, args.int(2));
+  ctx.world.knownWords.add(at + 1);
   return { val: args.int(2) };
 }
 function loadStep(ctx: StepContext): StepResult {
@@ -230,7 +231,19 @@ function loadStep(ctx: StepContext): StepResult {
   const mapping = process.mappings.get(args.text(0));
   if (mapping === undefined) return NOMAP;
   const at = accessUser(process.mm, mapping.addr + args.int(1), false);
-  return typeof at === "string" ? { sig: at } : { val: READ_ONCE(at + 1) };
+  return typeof at === "string" ? { sig: at } : { val: readWord(ctx, at + 1) };
+}
+/**
+ * A word of a page's contents. What a device's page holds before anything of this recording has written or read it is not
+ * recorded: the first value that is read there is taken over.
+ */
+function readWord(ctx: StepContext, at: number): number {
+  const { world, recorded } = ctx;
+  const value = recorded?.["val"];
+  const pfn = ((at - kernel.direct_map) / geom.page_words) | 0;
+  if (!world.knownWords.has(at) && typeof value === "number" && world.isDevice(pfn)) WRITE_ONCE(at, value);
+  world.knownWords.add(at);
+  return READ_ONCE(at);
 }
 
 /** The page that a handle holds at an index. */
@@ -241,7 +254,7 @@ function handlePage(ctx: StepContext): number {
 function kloadStep(ctx: StepContext): StepResult {
   const page = handlePage(ctx);
   if (page === 0) return { ret: -1, err: "NOHANDLE" };
-  return { val: READ_ONCE(page_address(page) + ctx.loadWord) };
+  return { val: readWord(ctx, page_address(page) + ctx.loadWord) };
 }
 function kstoreStep(ctx: StepContext): StepResult {
   const page = handlePage(ctx);
@@ -249,6 +262,7 @@ function kstoreStep(ctx: StepContext): StepResult {
   const pfn = page_to_pfn(page);
   if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return { ret: -1, err: "EROFS" };
   WRITE_ONCE(page_address(page) + 1, ctx.args.int(2));
+  ctx.world.knownWords.add(page_address(page) + 1);
   return { val: ctx.args.int(2) };
 }
 

@@ -47,6 +47,8 @@ export class World {
   readonly handles = new Map<string, Handle>();
   readonly resources = new Map<string, Resource>();
   readonly jobs = new Map<string, Job>();
+  /** Words of device contents that this recording has written or read. */
+  readonly knownWords = new Set<number>();
   /** lru_add_drain_all() is not run before observations. */
   nodrain = false;
   /** Where the next mapping goes: mappings that are not placed beside others lie far apart. */
@@ -77,6 +79,11 @@ export class World {
     this.processes.set("main", { mm, mappings: new Map() });
   }
 
+  isDevice(pfn: number): boolean {
+    for (const { device } of this.machine.dax.values())
+      if (pfn >= device.start && pfn < device.start + device.nr) return true;
+    return false;
+  }
   process(name: string): Process | undefined {
     return this.processes.get(name);
   }
