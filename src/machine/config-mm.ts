@@ -13,6 +13,11 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "dirtyFileMaps",
+    title: "a read fault maps a dirty page of a writable file mapping dirty",
+    values: onOff("observed in v7.3", "clean (to v6.12)"),
+  },
+  {
     name: "migrateFailPages",
     title: "a huge page that cannot be migrated counts as all its pages",
     values: onOff("observed in v6.1", "as one (v5.10)"),

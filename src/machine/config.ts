@@ -53,6 +53,7 @@ export const config = {
   deviceDirty: 0,
   lruBatch: 15,
   anonExclusive: 0,
+  dirtyFileMaps: 0,
   migrateFailPages: 0,
   hugetlbForkCopy: 0,
   lazyfreeStays: 0,
@@ -397,6 +398,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   swapinDirty: 1,
   hugetlbForce: 1,
   lazyfreeStays: 1,
+  dirtyFileMaps: 1,
 };
 
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */

@@ -47,6 +47,7 @@ import {
   type Page,
   PageAnon,
   PageAnonExclusive,
+  PageDirty,
   PageFlag,
   PageHead,
   PG_lru,
@@ -201,6 +202,12 @@ function reuse_swap_page(page: Page): boolean {
 
 // ---- Files --------------------------------------------------------------------------------------------------
 
+/** set_pte_range(): a file page's entry for a read fault. From v7.x one that may be written is dirty if the page is. */
+function read_pte(vma: Vma, page: Page): number {
+  const pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  return config.dirtyFileMaps && pte_write(pte) && PageDirty(page) ? pte_mkdirty(pte) : pte;
+}
+
 /** do_fault_around(): maps what is in the page cache near addr; true if addr itself is mapped now. */
 function do_fault_around(vma: Vma, addr: number, ptep: EntryPtr): boolean {
   const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
@@ -217,7 +224,7 @@ function do_fault_around(vma: Vma, addr: number, ptep: EntryPtr): boolean {
     if (page === 0 || READ_ONCE(p) !== 0) continue;
     get_page(page);
     page_add_rmap_pte(page, vma);
-    set_pte_at(p, pfn_pte(page_to_pfn(page), page_prot(vma)));
+    set_pte_at(p, read_pte(vma, page));
   }
   return READ_ONCE(ptep) !== 0;
 }
@@ -233,7 +240,7 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   if (!write && do_fault_around(vma, addr, ptep)) return 0;
   const page = filemap_get_page(mapping, vma_pgoff(vma, addr), fault_gfp(flags));
   if (page <= 0) return fault_error(page);
-  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
+  let pte = read_pte(vma, page);
   if (write && (vma_flags(vma) & VM_SHARED) === 0) {
     anon_vma_prepare(vma);
     const copy = alloc_anon_page(flags);

@@ -18,7 +18,7 @@ export interface KernelProfile {
   readonly bioPins: boolean;
   /** io_uring: fixed buffers keep one pin per huge page (v6.12). */
   readonly uringCoalesces: boolean;
-  /** io_uring: fixed buffers may be shmem (v5.17), or any file (v6.3). */
+  /** io_uring: fixed buffers may be shmem (also observed in v5.10.y), or any file (v6.3). */
   readonly uringShmem: boolean;
   readonly uringFiles: boolean;
   /** The vmemmap of a compound pagemap is deduplicated (v5.19). */
@@ -46,7 +46,7 @@ const V5_10: KernelProfile = {
   unpinRange: false,
   bioPins: false,
   uringCoalesces: false,
-  uringShmem: false,
+  uringShmem: true,
   uringFiles: false,
   vmemmapDedup: false,
   splitHuge: false,
@@ -62,7 +62,6 @@ const V6_1: KernelProfile = {
   preset: "v6.1",
   nofault: true,
   unpinRange: true,
-  uringShmem: true,
   vmemmapDedup: true,
   splitHuge: true,
   madvCollapse: true,

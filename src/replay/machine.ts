@@ -203,7 +203,10 @@ function addDevices(machine: ReplayMachine, needs: MachineNeeds): void {
 /** Files on an ordinary file system, and, if wanted, on a DAX file system of node 1. */
 function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
   for (const name of ["f", "g", "h", "i"]) {
-    const file = memblock_alloc(`ext4/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE), align: 2 });
+    const file = memblock_alloc(`ext4/${name}`, ADDRESS_SPACE.SIZE, {
+      fields: structFields(ADDRESS_SPACE),
+      align: 2,
+    });
     mem[file + ADDRESS_SPACE.kind] = AS_REGULAR;
     mem[file + ADDRESS_SPACE.i_size] = FILE_PAGES;
     mem[file + ADDRESS_SPACE.i_pages] = memblock_alloc(`ext4/${name}.i_pages`, FILE_PAGES, {
@@ -215,7 +218,10 @@ function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
   const device = newDaxDevice("pmem", { start: FSDAX, nr: FSDAX_FRAMES, fsdax: true });
   bindDaxDevice(device);
   ["f", "g", "h", "i"].forEach((name, i) => {
-    const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, { fields: structFields(ADDRESS_SPACE), align: 2 });
+    const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, {
+      fields: structFields(ADDRESS_SPACE),
+      align: 2,
+    });
     mem[file + ADDRESS_SPACE.kind] = AS_FSDAX;
     mem[file + ADDRESS_SPACE.i_size] = FSDAX_FRAMES / 4;
     mem[file + ADDRESS_SPACE.first_pfn] = FSDAX + (i * FSDAX_FRAMES) / 4;

@@ -54,9 +54,9 @@ import {
 import { entire_mapcount_ptr } from "../mm/rmap.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
 import { is_huge_zero_pfn } from "../mm/zap.ts";
-import { follows, formatId, IdentityTable, type PageId, compareIds, shiftId } from "./identity.ts";
-import { PageRuns } from "./page-runs.ts";
+import { compareIds, follows, formatId, IdentityTable, type PageId, shiftId } from "./identity.ts";
 import { zoneName } from "./machine.ts";
+import { PageRuns } from "./page-runs.ts";
 import type { HandleState, MapRun, Observation, PageState, ProcessMap } from "./schema.ts";
 import type { World } from "./world.ts";
 
@@ -151,21 +151,15 @@ export class Observer {
   /** Fixed identity of a zero or device page, or null: the place gives it one. */
   private fixedId(pfn: number): PageId | null {
     if (pfn === kernel.zero_pfn) return { prefix: "zero", index: 0, gen: 0 };
-    if (is_huge_zero_pfn(pfn)) return { prefix: "hzero", index: pfn - (mem[kernel.huge_zero] as number), gen: 0 };
+    if (is_huge_zero_pfn(pfn))
+      return { prefix: "hzero", index: pfn - (mem[kernel.huge_zero] as number), gen: 0 };
     for (const { device, prefix } of this.world.machine.dax.values())
       if (prefix !== "pmem" && pfn >= device.start && pfn < device.start + device.nr)
         return { prefix, index: pfn - device.start, gen: 0 };
     return null;
   }
 
-  private walk(
-    p: string,
-    mm: number,
-    m: string,
-    addr: number,
-    pages: number,
-    seen: PageRuns,
-  ): ProcessMap {
+  private walk(p: string, mm: number, m: string, addr: number, pages: number, seen: PageRuns): ProcessMap {
     const runs: OpenRun[] = [];
     for (let index = 0; index < pages; ) {
       const level = pgtable_lookup(mm, addr + index, this.out);
@@ -237,7 +231,14 @@ export class Observer {
           }
         }
         const fixed = this.fixedId(pfn);
-        runs.push({ at: i, n: 1, id: fixed ?? this.names.at(pfn, `@${name}`, i), pfn, fixed: fixed !== null, same: false });
+        runs.push({
+          at: i,
+          n: 1,
+          id: fixed ?? this.names.at(pfn, `@${name}`, i),
+          pfn,
+          fixed: fixed !== null,
+          same: false,
+        });
       }
       for (const r of runs) seen.add(r.pfn, r.same ? 1 : r.n, r.id);
       states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
@@ -353,7 +354,8 @@ export class Observer {
   }
 
   private states(seen: PageRuns, heads: PageRuns): PageState[] {
-    const headId = (pfn: number): PageId => heads.find(pfn) ?? seen.find(pfn) ?? { prefix: "?", index: pfn, gen: 0 };
+    const headId = (pfn: number): PageId =>
+      heads.find(pfn) ?? seen.find(pfn) ?? { prefix: "?", index: pfn, gen: 0 };
     const out: PageState[] = [];
     let lastId: PageId | null = null;
     let lastText = "";
@@ -425,7 +427,11 @@ export class Observer {
         i += Math.max(0, head + (1 << order) - pfn - 1);
         if (head === pfn || seen.find(head) !== undefined) continue;
         const id = shiftId(run.id, head - run.pfn);
-        seen.add(head, 1, this.fixedId(head) ?? this.names.get(head) ?? this.names.at(head, id.prefix, id.index));
+        seen.add(
+          head,
+          1,
+          this.fixedId(head) ?? this.names.get(head) ?? this.names.at(head, id.prefix, id.index),
+        );
         added = true;
       }
     }
@@ -445,11 +451,19 @@ export class Observer {
 }
 
 /** Runs of one handle in the format's form: adjacent ones with consecutive identities are one. */
-function joinHandleRuns(runs: readonly { at: number; n: number; id: PageId; same: boolean }[]): HandleState["runs"] {
+function joinHandleRuns(
+  runs: readonly { at: number; n: number; id: PageId; same: boolean }[],
+): HandleState["runs"] {
   const out: { at: number; n: number; id: PageId; same: boolean }[] = [];
   for (const r of runs) {
     const prev = out[out.length - 1];
-    if (prev !== undefined && prev.at + prev.n === r.at && !prev.same && !r.same && follows(prev.id, r.id, prev.n))
+    if (
+      prev !== undefined &&
+      prev.at + prev.n === r.at &&
+      !prev.same &&
+      !r.same &&
+      follows(prev.id, r.id, prev.n)
+    )
       prev.n += r.n;
     else out.push({ ...r });
   }

@@ -3,7 +3,7 @@
  * costs what it shows and not what it spans.
  */
 
-import { type PageId, compareIds, follows, shiftId } from "./identity.ts";
+import { compareIds, follows, type PageId, shiftId } from "./identity.ts";
 
 export interface PageRun {
   readonly pfn: number;
@@ -61,7 +61,8 @@ export class PageRuns {
       const end = r.pfn + r.n;
       while (i > 0 && (other.list[i - 1] as PageRun).pfn + (other.list[i - 1] as PageRun).n > pfn) i--;
       while (pfn < end) {
-        while (i < other.list.length && (other.list[i] as PageRun).pfn + (other.list[i] as PageRun).n <= pfn) i++;
+        while (i < other.list.length && (other.list[i] as PageRun).pfn + (other.list[i] as PageRun).n <= pfn)
+          i++;
         const next = other.list[i];
         const stop = next === undefined ? end : Math.min(end, Math.max(next.pfn, pfn));
         if (stop > pfn) out.add(pfn, stop - pfn, shiftId(r.id, pfn - r.pfn));

@@ -113,14 +113,18 @@ class DirtyAdoption {
         const key = `${run.id.prefix}~${run.id.gen}`;
         const list = fresh.get(key) ?? [];
         const last = list[list.length - 1];
-        if (last !== undefined && last.pfn + last.n === pfn && last.index + last.n === run.id.index + i) last.n++;
+        if (last !== undefined && last.pfn + last.n === pfn && last.index + last.n === run.id.index + i)
+          last.n++;
         else list.push({ pfn, index: run.id.index + i, n: 1 });
         fresh.set(key, list);
       }
     return fresh.size > 0 && this.takeOver(step, fresh);
   }
 
-  private takeOver(step: Step, fresh: ReadonlyMap<string, readonly { pfn: number; index: number; n: number }[]>): boolean {
+  private takeOver(
+    step: Step,
+    fresh: ReadonlyMap<string, readonly { pfn: number; index: number; n: number }[]>,
+  ): boolean {
     let changed = false;
     for (const p of step.pages) {
       if (p.kind === "tail" || !p.fl.split(" ").includes("dirty")) continue;
@@ -128,7 +132,8 @@ class DirtyAdoption {
       for (const r of fresh.get(`${id.prefix}~${id.gen}`) ?? []) {
         const from = Math.max(r.index, id.index);
         const to = Math.min(r.index + r.n, id.index + (p.n ?? 1));
-        for (let index = from; index < to; index++) if (this.setDirty(r.pfn + index - r.index)) changed = true;
+        for (let index = from; index < to; index++)
+          if (this.setDirty(r.pfn + index - r.index)) changed = true;
       }
     }
     return changed;
@@ -146,7 +151,9 @@ class DirtyAdoption {
     const page = pfn_to_page(pfn);
     if (mem[page_word(page, PAGE.flags)] === POISON) return false;
     const head = compound_head(page);
-    return is_zone_device_page(head) || ((mem[page_word(head, PAGE.flags)] as number) & (1 << PG_hugetlb)) !== 0;
+    return (
+      is_zone_device_page(head) || ((mem[page_word(head, PAGE.flags)] as number) & (1 << PG_hugetlb)) !== 0
+    );
   }
 }
 

@@ -1,0 +1,93 @@
+/**
+ * `holdfast replay DIR`: what real kernels did, step by step, against our memory. A table of kernels and families, the first
+ * difference of each sequence that differs, both sides; exit code 1 if anything differs, 2 if the input is no recording.
+ */
+
+import type { Command } from "commander";
+import pc from "picocolors";
+import { EXIT_HOLDS, EXIT_USAGE, EXIT_VIOLATED } from "./exit.ts";
+
+interface Options {
+  kernel?: string;
+  family?: string;
+  sequence?: string;
+  record?: string;
+  json?: boolean;
+  all?: boolean;
+}
+
+/** Differences shown per file unless --all is given. */
+const SHOWN = 3;
+
+export function registerReplay(program: Command): void {
+  program
+    .command("replay")
+    .description("replay recordings of real kernels and compare every step")
+    .argument("<dir>", "<kernel>/<family>.jsonl[.gz], a directory of one kernel, or one file")
+    .option("--kernel <prefix>", "only kernels whose release starts so")
+    .option("--family <names>", "only these families, separated by commas")
+    .option("--sequence <prefix>", "only sequences whose name starts so")
+    .option("--record <dir>", "write what ours did in the same format, <dir>/<kernel>/<family>.jsonl")
+    .option("--all", "show every sequence that differs, not just the first three of a file")
+    .option("--json", "one JSON object on stdout")
+    .action(async (dir: string, options: Options) => {
+      process.exitCode = await replay(dir, options);
+    });
+}
+
+async function replay(dir: string, options: Options): Promise<number> {
+  const { findTraces, ReplayInputError } = await import("../replay/reader.ts");
+  const { replayFile } = await import("../replay/run.ts");
+  const { departureOf } = await import("../replay/departures.ts");
+  const { recorder } = await import("../replay/record.ts");
+  const families = options.family?.split(",");
+  try {
+    const found = (await findTraces(dir)).filter(
+      (f) =>
+        (options.kernel === undefined || f.kernel.startsWith(options.kernel)) &&
+        (families === undefined || families.includes(f.family)),
+    );
+    if (found.length === 0) throw new ReplayInputError(`${dir}: no recording of that kernel and family`);
+    const reports = [];
+    for (const file of found) {
+      const sink = options.record === undefined ? null : recorder(options.record, file);
+      const report = await replayFile(file, {
+        ...(sink === null ? {} : { record: sink.write }),
+        ...(options.sequence === undefined ? {} : { sequence: options.sequence }),
+      });
+      await sink?.close();
+      reports.push(report);
+      if (options.json !== true) printReport(report, departureOf, options.all === true);
+    }
+    const total = reports.reduce((n, r) => n + r.sequences, 0);
+    const agree = reports.reduce((n, r) => n + r.agree, 0);
+    if (total === 0) throw new ReplayInputError(`${dir}: no sequence of that name`);
+    if (options.json === true)
+      console.log(JSON.stringify({ sequences: total, agree, differ: total - agree, files: reports }));
+    else console.log(`${total} sequences, ${agree} agree, ${total - agree} differ`);
+    return agree === total ? EXIT_HOLDS : EXIT_VIOLATED;
+  } catch (error) {
+    if (!(error instanceof ReplayInputError)) throw error;
+    console.error(`holdfast: ${error.message}`);
+    return EXIT_USAGE;
+  }
+}
+
+type Report = Awaited<ReturnType<typeof import("../replay/run.ts").replayFile>>;
+
+function printReport(
+  r: Report,
+  departureOf: (kernel: string, sequence: string) => string | null,
+  all: boolean,
+): void {
+  const differ = r.sequences - r.agree;
+  const line = `${r.kernel.padEnd(12)} ${r.family.padEnd(10)} ${String(r.sequences).padStart(4)} sequences ${String(r.steps).padStart(6)} steps ${String(r.agree).padStart(4)} agree ${String(differ).padStart(4)} differ`;
+  console.log(differ === 0 ? line : pc.red(line));
+  for (const d of r.differences.slice(0, all ? undefined : SHOWN)) {
+    console.log(`  ${d.sequence}, step ${d.step}: ${d.command}`);
+    const reason = departureOf(r.kernel, d.sequence);
+    if (reason !== null) console.log(`    known: ${reason}`);
+    for (const l of d.expected) console.log(pc.green(`    kernel  ${l}`));
+    for (const l of d.actual) console.log(pc.red(`    ours    ${l}`));
+  }
+}
