@@ -36,13 +36,15 @@ export function barrier(
     Atomics.store(ctl, ARRIVED, 0);
     Atomics.store(ctl, READY, 0);
     alone();
+    // Who sleeps still has not finished what begins now: without this the watchdog could take the last CPU's first wait
+    // for a deadlock, with everybody else "finished".
+    for (let t = 0; t < nrCpus; t++) Atomics.store(ctl, cpuBase(t) + PHASE, PHASE_RUNNING);
     Atomics.add(ctl, GENERATION, 1);
     Atomics.notify(ctl, GENERATION);
   } else {
     for (let i = 0; i < spins && Atomics.load(ctl, GENERATION) === generation; i++);
     while (Atomics.load(ctl, GENERATION) === generation && Atomics.load(ctl, STOP) === STOP_NO)
       Atomics.wait(ctl, GENERATION, generation, 50);
-    Atomics.store(ctl, phase, PHASE_RUNNING);
   }
   if (Atomics.load(ctl, STOP) !== STOP_NO) return false;
   Atomics.add(ctl, READY, 1);
