@@ -9,7 +9,7 @@
  * name (the host's primitives are called for everything that waits, allocates or interrupts).
  */
 
-import { POISON } from "../../machine/image.ts";
+import { NULL_GUARD, POISON } from "../../machine/image.ts";
 import type { Block, LocalInstr, ThreadIr, Val, VisibleInstr } from "../ir.ts";
 import { ATOMIC, Code, encodeModule, type ImportedFunction, OP, VOID } from "./encode.ts";
 import { type Structure, structureOf } from "./structure.ts";
@@ -234,9 +234,9 @@ class Compiler {
   private address(c: Code, addr: Val): void {
     this.value(c, addr);
     c.tee(this.t0)
-      .const(1)
+      .const(NULL_GUARD)
       .op(OP.sub)
-      .const(this.options.words - 1)
+      .const(this.options.words - NULL_GUARD)
       .op(OP.geU, OP.brIf)
       .u(this.depth + TO_BAD);
     c.get(this.t0).const(2).op(OP.shl);
