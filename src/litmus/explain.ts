@@ -2,20 +2,22 @@
  * Why a verdict is what it is. For Sometimes and Always: one execution that satisfies the condition, as columns per CPU
  * with what each read returned and from whom. For Never: among the executions that would satisfy it (coherent and
  * atomic, but not asked of the model) the one with the shortest forbidding cycle, and the axiom. If not even such an
- * execution exists, the values themselves are impossible, and that is said.
+ * execution exists, the values themselves are impossible, and that is said. For a data race: the two accesses.
  */
-import { type Candidate, type Com, INIT, isRead } from "../check/enumerate/candidate.ts";
+import type { Candidate, Com } from "../check/enumerate/candidate.ts";
 import { enumerate } from "../check/enumerate/enumerate.ts";
-import { Values } from "../check/enumerate/values.ts";
+import type { Predicate } from "../check/enumerate/tally.ts";
+import { BoundLkmm } from "../check/models/lkmm.ts";
 import type { BoundModel, MemoryModel } from "../check/models/model.ts";
+import { columns, eventText, Names } from "./columns.ts";
 import { type Cycle, forbiddingCycle } from "./cycle.ts";
 import { toDot, toSvg } from "./graph.ts";
-import { propText, valueText } from "./herd-output.ts";
+import { propText } from "./herd-output.ts";
 import type { LitmusResult } from "./run.ts";
 
 export interface Explanation {
   readonly lines: readonly string[];
-  readonly data: unknown;
+  readonly data: Readonly<Record<string, unknown>>;
   readonly dot: () => string;
   readonly svg: () => string;
 }
@@ -41,6 +43,30 @@ interface Rejected {
 }
 
 export function explain(
+  result: LitmusResult,
+  model: MemoryModel,
+  want?: "positive" | "negative",
+): Explanation {
+  const verdict = explainVerdict(result, model, want);
+  const race = findRace(result, model);
+  if (race === null) return verdict;
+  const names = new Names(result, race.candidate);
+  const [a, b] = race.pair.map((node) => names.node(node));
+  const head = [
+    "",
+    "Data race: nothing orders these two accesses, one of which is plain:",
+    `  ${a}`,
+    `  ${b}`,
+  ];
+  const shown = columns(result, race.candidate, race.com);
+  return {
+    ...verdict,
+    lines: [...verdict.lines, ...head, "", "An accepted execution in which they race:", ...shown],
+    data: { ...verdict.data, race: [a, b] },
+  };
+}
+
+function explainVerdict(
   result: LitmusResult,
   model: MemoryModel,
   want?: "positive" | "negative",
@@ -80,6 +106,57 @@ export function explain(
   );
 }
 
+/** Two accesses that race, and an accepted execution in which they do. */
+interface Race {
+  readonly candidate: Candidate;
+  readonly com: Com;
+  readonly pair: readonly [number, number];
+}
+
+/** The first race that the enumeration meets; null if the test has none. */
+function findRace(result: LitmusResult, model: MemoryModel): Race | null {
+  if (!result.flags.includes("data-race")) return null;
+  let found: Race | null = null;
+  const probe: MemoryModel = {
+    name: model.name,
+    bind(candidate) {
+      const bound = model.bind(candidate);
+      if (!(bound instanceof BoundLkmm) || bound.plain === null) return bound;
+      const { plain } = bound;
+      return {
+        consistent: (com) => bound.consistent(com),
+        failing: (com) => bound.failing(com),
+        judges: true,
+        staticFlags: [],
+        judge(com) {
+          bound.consistent(com);
+          const pair = plain.race(com);
+          if (pair === null) return;
+          found = { candidate, com: copyCom(com), pair };
+          throw new Enough();
+        },
+      } satisfies BoundModel;
+    },
+  };
+  run(result, probe, result.observed.filter);
+  return found;
+}
+
+/** Enumerates with a model of our own, until it has seen enough. */
+function run(result: LitmusResult, model: MemoryModel, filter: Predicate | null): void {
+  try {
+    enumerate(result.test.program, {
+      model,
+      observe: result.observed.slots,
+      condition: () => 1,
+      ...(filter === null ? {} : { filter }),
+      timeout: 10_000,
+    });
+  } catch (e) {
+    if (!(e instanceof Enough)) throw e;
+  }
+}
+
 /** Enumerates without the model and keeps the execution with the shortest cycle. */
 function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected | null {
   let best: Rejected | null = null;
@@ -98,28 +175,14 @@ function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected |
           const cycle = forbiddingCycle(candidate, bound, com);
           const size = (r: Cycle): number => (r.edges.length === 0 ? 1000 : r.edges.length);
           if (cycle !== null && (best === null || size(cycle) < size(best.cycle)))
-            best = {
-              candidate,
-              com: { src: com.src.slice(), rf: com.rf.slice(), co: com.co.slice(), fr: com.fr.slice() },
-              cycle,
-            };
+            best = { candidate, com: copyCom(com), cycle };
           if (++looked >= MAX_REJECTED) throw new Enough();
         },
       } satisfies BoundModel;
     },
   };
-  const { observed, test } = result;
-  try {
-    enumerate(test.program, {
-      model: probe,
-      observe: observed.slots,
-      condition: () => 1,
-      filter: (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)),
-      timeout: 10_000,
-    });
-  } catch (e) {
-    if (!(e instanceof Enough)) throw e;
-  }
+  const { observed } = result;
+  run(result, probe, (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)));
   return best;
 }
 
@@ -131,61 +194,26 @@ function render(
   com: Com,
   cycle: Cycle | null,
 ): Explanation {
-  const { file, program } = result.test;
-  const values = new Values(c, com);
-  const sourceOf = (t: number, event: number): string => {
-    const pos = program.threads[t]?.positions[c.paths[t]?.events[event]?.pos ?? -1];
-    if (pos === undefined) return "?";
-    const line = file.source.split("\n")[pos.line - 1] ?? "";
-    const rest = line.slice(pos.col - 1);
-    const end = rest.search(/[;{]/);
-    const text = (end === -1 ? rest : rest.slice(0, end)).trim();
-    // A read deep in an expression starts where it stands; drop parentheses that open before it.
-    let depth = 0;
-    for (let i = 0; i < text.length; i++) {
-      if (text[i] === "(") depth++;
-      if (text[i] === ")" && --depth < 0) return text.slice(0, i).trim();
-    }
-    return text;
-  };
-  const named = (node: number): string => {
-    const t = c.thread[node];
-    const event = c.nodeOf[t].indexOf(node);
-    const e = c.events[node];
-    const half = e.kind === "W" && e.rmw >= 0 ? " (write)" : "";
-    return `P${t}:${lineOf(t, event)} ${sourceOf(t, event)}${half}`;
-  };
-  const lineOf = (t: number, event: number): number =>
-    program.threads[t]?.positions[c.paths[t]?.events[event]?.pos ?? -1]?.line ?? 0;
-  const text = (t: number, event: number): string => {
-    const node = c.node(t, event);
-    const base = sourceOf(t, event);
-    if (node < 0 || !isRead(c.events[node]) || c.events[node].kind.startsWith("L")) return base;
-    return `${base} = ${valueText(result.test, values.read(node))}`;
-  };
+  const names = new Names(result, c);
   const lines = [...head];
-  if (cycle !== null && cycle.edges.length > 0) {
+  const edges = cycle?.edges ?? [];
+  if (edges.length > 0) {
     lines.push("", "The cycle:");
-    const width = Math.max(...cycle.edges.map((e) => e.label.length));
-    for (const e of cycle.edges)
-      lines.push(
-        `  ${named(e.from)}`,
-        `      --${e.label}${"-".repeat(width - e.label.length)}--> ${named(e.to)}`,
-      );
+    const width = Math.max(...edges.map((e) => e.label.length));
+    for (const e of edges) {
+      lines.push(`  ${names.node(e.from)}`);
+      lines.push(`      --${e.label}${"-".repeat(width - e.label.length)}--> ${names.node(e.to)}`);
+    }
   }
   if (cycle !== null && cycle.note !== "") lines.push("", cycle.note);
-  lines.push(
-    "",
-    cycle === null ? title : "The execution that is forbidden:",
-    ...columns(result, c, com, text, sourceOf, lineOf),
-  );
-  const picture = { title, candidate: c, com, text, cycle: cycle?.edges ?? [] };
+  lines.push("", cycle === null ? title : "The execution that is forbidden:", ...columns(result, c, com));
+  const picture = { title, candidate: c, com, text: eventText(result, c, com), cycle: edges };
   return {
     lines,
     data: {
       verdict: result.verdict,
       axiom: cycle?.axiom ?? null,
-      edges: (cycle?.edges ?? []).map((e) => ({ from: named(e.from), to: named(e.to), label: e.label })),
+      edges: edges.map((e) => ({ from: names.node(e.from), to: names.node(e.to), label: e.label })),
       note: cycle?.note ?? "",
     },
     dot: () => toDot(picture),
@@ -193,51 +221,6 @@ function render(
   };
 }
 
-/** The execution as a column per CPU; under each read, whom it reads from. */
-function columns(
-  result: LitmusResult,
-  c: Candidate,
-  com: Com,
-  text: (t: number, event: number) => string,
-  sourceOf: (t: number, event: number) => string,
-  lineOf: (t: number, event: number) => number,
-): string[] {
-  const cells = c.paths.map((path, t) => {
-    const out: string[] = [];
-    path.events.forEach((e, i) => {
-      if (e.kind === "LKW" || (e.kind === "W" && e.rmw >= 0)) return;
-      out.push(text(t, i));
-      const node = c.node(t, i);
-      if (node < 0 || !isRead(e)) return;
-      const src = com.src[node];
-      const from =
-        src === INIT
-          ? "the initial value"
-          : `P${c.thread[src]}:${lineOf(c.thread[src], c.nodeOf[c.thread[src]].indexOf(src))} ${sourceOf(c.thread[src], c.nodeOf[c.thread[src]].indexOf(src))}`;
-      out.push(`  <- ${from}`);
-    });
-    return out;
-  });
-  const widths = cells.map((col, t) => Math.max(`P${t}`.length, ...col.map((s) => s.length)));
-  const rows = Math.max(...cells.map((col) => col.length));
-  const line = (get: (t: number) => string): string =>
-    `  ${cells.map((_, t) => get(t).padEnd(widths[t] ?? 0)).join(" | ")}`.trimEnd();
-  const out = [line((t) => `P${t}`), `  ${widths.map((w) => "-".repeat(w)).join("-+-")}`];
-  for (let r = 0; r < rows; r++) out.push(line((t) => cells[t]?.[r] ?? ""));
-  // Coherence orders of locations with several writes.
-  for (const plan of c.plans) {
-    if (plan.writes.length < 2 || plan.lock) continue;
-    const sorted = [...plan.writes].sort((a, b) => count(com.co, c, b) - count(com.co, c, a));
-    const name = valueText(result.test, plan.loc);
-    out.push(
-      `  order of the writes to ${name}: ${sorted.map((w) => `P${c.thread[w]}:${lineOf(c.thread[w], c.nodeOf[c.thread[w]].indexOf(w))}`).join(", ")}`,
-    );
-  }
-  return out;
-}
-
-function count(m: Int32Array, c: Candidate, i: number): number {
-  let n = 0;
-  for (let x = 0; x < c.words; x++) for (let b = m[i * c.words + x]; b !== 0; b &= b - 1) n++;
-  return n;
+function copyCom(com: Com): Com {
+  return { src: com.src.slice(), rf: com.rf.slice(), co: com.co.slice(), fr: com.fr.slice() };
 }

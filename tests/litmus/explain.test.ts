@@ -28,7 +28,7 @@ describe("explanations", () => {
         "exists (1:r0=1 /\\ 1:r1=0)",
       ),
     );
-    const data = e.data as Data;
+    const data = e.data as unknown as Data;
     expect(data.axiom).toBe("happens-before");
     expect(data.edges.map((d) => d.label).sort()).toEqual(["fre", "rfe", "smp_rmb", "smp_wmb"]);
   });
@@ -43,7 +43,7 @@ describe("explanations", () => {
         "exists (0:r0=0 /\\ 1:r0=0)",
       ),
     );
-    const data = e.data as Data;
+    const data = e.data as unknown as Data;
     expect(data.axiom).toBe("propagation");
     expect(data.edges.map((d) => d.label).sort()).toEqual(["fre", "fre", "smp_mb", "smp_mb"]);
   });
@@ -54,7 +54,7 @@ describe("explanations", () => {
       const result = runLitmus(t.test, { model: lkmm, keepWitness: true });
       if (result.verdict !== "Never" || t.test.file.procs.length > 6) continue;
       const e = explain(result, lkmm);
-      const data = e.data as Data;
+      const data = e.data as unknown as Data;
       expect(e.lines.join("\n"), t.name).toContain("Never");
       if (data.edges.length === 0) continue;
       cycles++;
@@ -78,6 +78,25 @@ describe("explanations", () => {
       expect(text, t.name).toContain("an execution in which the condition holds");
       if (t.source.includes("READ_ONCE")) expect(text, t.name).toContain("<-");
     }
+  });
+
+  it("a data race is explained by its two accesses, one of them plain, of different threads", () => {
+    let races = 0;
+    for (const t of suite()) {
+      const result = runLitmus(t.test, { model: lkmm, keepWitness: true });
+      const e = explain(result, lkmm);
+      const race = e.data["race"] as readonly [string, string] | undefined;
+      expect(race !== undefined, t.name).toBe(result.flags.includes("data-race"));
+      if (race === undefined) continue;
+      races++;
+      expect(race[0].split(":")[0]).not.toBe(race[1].split(":")[0]);
+      expect(
+        race.some((r) => /P\d+:\d+ \*/.test(r)),
+        race.join(" and "),
+      ).toBe(true);
+      expect(e.lines.join("\n")).toContain("Data race");
+    }
+    expect(races).toBeGreaterThanOrEqual(5);
   });
 
   it("values that nothing writes are explained as such", () => {

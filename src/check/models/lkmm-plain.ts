@@ -59,8 +59,8 @@ export class PlainAccesses {
     return true;
   }
 
-  /** Whether a consistent execution has a data race; after coherent(). */
-  races(com: Com): boolean {
+  /** Two accesses that race in a consistent execution, the earlier first; null if none do. After coherent(). */
+  race(com: Com): readonly [number, number] | null {
     const { c, n, W } = this.m;
     for (let i = 0; i < n; i++) {
       const a = c.events[i];
@@ -72,19 +72,19 @@ export class PlainAccesses {
             hasBit(this.wwVis, W, i, j) &&
             (!isPlain(a) || hasBit(this.rwXb, W, i, j)) &&
             (!isPlain(b) || hasBit(this.wrVis, W, i, j));
-          if (!bounded) return true;
+          if (!bounded) return [i, j];
         }
-        if (hasBit(com.fr, W, i, j) && !hasBit(this.rwXb, W, i, j)) return true;
+        if (hasBit(com.fr, W, i, j) && !hasBit(this.rwXb, W, i, j)) return [i, j];
         // co?;rf
         if (isWrite(a) && !isWrite(b)) {
           const src = com.src[j];
           if (src >= 0 && (src === i || hasBit(com.co, W, i, src))) {
-            if (!hasBit(this.wrVis, W, i, j) && !hasBit(this.rwXb, W, j, i)) return true;
+            if (!hasBit(this.wrVis, W, i, j) && !hasBit(this.rwXb, W, j, i)) return [i, j];
           }
         }
       }
     }
-    return false;
+    return null;
   }
 
   /** Two accesses of different threads, one of them plain. */

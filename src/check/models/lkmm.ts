@@ -181,7 +181,7 @@ export class BoundLkmm implements BoundModel {
     if (this.srcu?.needsValues === true) this.srcu.flags(com, this.c, flags, value);
     if (this.plain === null || flags.has("data-race")) return;
     this.#check(com);
-    if (this.plain.races(com)) flags.add("data-race");
+    if (this.plain.race(com) !== null) flags.add("data-race");
   }
 
   get hasRmwSequence(): boolean {
