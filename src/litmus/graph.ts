@@ -102,8 +102,15 @@ const ROW = 56;
 const BOX = 28;
 const CHAR = 7.3;
 
+const markerId = (color: string): string => `arrow${color.slice(1)}`;
+
+/** An arrow head of one colour; browsers differ in taking the colour of the line. */
+const marker = (color: string): string =>
+  `<marker id="${markerId(color)}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="${color}"/></marker>`;
+
 export function toSvg(p: Picture): string {
   const { candidate: c } = p;
+  const edges = edgesOf(p);
   const columns = c.paths.map((path, t) => path.events.map((e, i) => (e.kind === "LKW" ? "" : p.text(t, i))));
   const widths = columns.map((col) => Math.max(90, ...col.map((s) => s.length * CHAR + 20)));
   const gap = 110;
@@ -128,7 +135,7 @@ export function toSvg(p: Picture): string {
   const out = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${Math.ceil(width)}" height="${Math.ceil(height)}" font-family="monospace" font-size="12">`,
     `<rect width="100%" height="100%" fill="white"/><text x="20" y="22" font-size="14">${escapeXml(p.title)}</text>`,
-    '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>',
+    `<defs>${[...new Set(edges.map((e) => e.color))].map(marker).join("")}</defs>`,
   ];
   c.paths.forEach((path, t) => {
     out.push(`<text x="${left[t]}" y="50" font-weight="bold">P${t}</text>`);
@@ -143,7 +150,7 @@ export function toSvg(p: Picture): string {
       );
     });
   });
-  for (const e of edgesOf(p)) {
+  for (const e of edges) {
     const a = place(c, e.from);
     const b = place(c, e.to);
     const ay = y(a.t, a.event) + BOX / 2;
@@ -164,7 +171,7 @@ export function toSvg(p: Picture): string {
       lx = (ax + bx) / 2 - e.label.length * CHAR * 0.5;
     }
     out.push(
-      `<path d="${d}" fill="none" stroke="${e.color}" stroke-width="${e.bold ? 2.6 : 1.2}" marker-end="url(#a)"/>`,
+      `<path d="${d}" fill="none" stroke="${e.color}" stroke-width="${e.bold ? 2.6 : 1.2}" marker-end="url(#${markerId(e.color)})"/>`,
     );
     out.push(
       `<text x="${lx.toFixed(0)}" y="${ly.toFixed(0)}" fill="${e.color}" font-size="11">${escapeXml(e.label)}</text>`,
