@@ -180,6 +180,7 @@ function runOne(path: string, o: HerdOptions, run: Run): void {
       unroll: o.unroll,
       timeout: o.timeout === 0 ? Number.POSITIVE_INFINITY : o.timeout * 1000,
       fast: o.fast,
+      settle: false,
       keepWitness: o.outputDir !== null,
     });
     if (r.status === "error" || r.status === "gave-up") {
