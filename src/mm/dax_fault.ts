@@ -37,10 +37,12 @@ function dax_align(file: AddressSpace): number {
 
 /** vmf_insert_mixed(), vmf_insert_pfn_pmd(), vmf_insert_pfn_pud(); vmf_insert_folio_*() from v6.15. */
 function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, write: boolean): void {
-  let e = pfn_pte(pfn, vm_page_prot(vma, false)) | (level > PTE_LEVEL ? _PAGE_PSE : 0);
+  // A file system wants to see the first write to a page (vma_wants_writenotify()); a device does not.
+  const fsdax = vma_is_fsdax(vma);
+  let e = pfn_pte(pfn, vm_page_prot(vma, fsdax)) | (level > PTE_LEVEL ? _PAGE_PSE : 0);
   if (config.pteDevmap) e |= _PAGE_DEVMAP | (level === PTE_LEVEL ? _PAGE_SPECIAL : 0);
   // vmf_insert_mixed() leaves the PTE clean; vmf_insert_pfn_pmd() and vmf_insert_page_mkwrite() do not.
-  if (write && (level > PTE_LEVEL || !config.pteDevmap)) e = maybe_mkwrite(pte_mkdirty(e), vma);
+  if (write && (fsdax || level > PTE_LEVEL || !config.pteDevmap)) e = maybe_mkwrite(pte_mkdirty(e), vma);
   if (config.pteRef) {
     const page = pfn_to_page(pfn);
     get_page(page);

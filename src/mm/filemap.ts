@@ -65,6 +65,23 @@ function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): vo
   lru_cache_add(page);
 }
 
+/** Pages that a fault on a file reads around the one it needs (VM_READAHEAD_PAGES, 128 KiB). */
+const READAHEAD_PAGES = 32;
+
+/** do_sync_mmap_readahead(): the pages around `index` that are not in the cache are read into it. */
+function mmap_readahead(mapping: AddressSpace, index: number, gfp: number): void {
+  const size = READ_ONCE(mapping + ADDRESS_SPACE.i_size);
+  let first = index - (READAHEAD_PAGES >> 1);
+  if (first < 0) first = 0;
+  for (let i = first; i < first + READAHEAD_PAGES && i < size; i++) {
+    if (i === index || READ_ONCE(i_pages_slot(mapping, i)) !== 0) continue;
+    const page = alloc_pages(gfp, 0, -1);
+    if (page === 0) return;
+    add_to_page_cache(mapping, i, page);
+    put_page(page);
+  }
+}
+
 /**
  * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in if need be. 0
  * behind the file's end, -1 if memory is out.
@@ -76,6 +93,7 @@ export function filemap_get_page(mapping: AddressSpace, index: number, gfp: numb
     page_ref_add(compound_head(entry), 1);
     return entry;
   }
+  if (READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_REGULAR) mmap_readahead(mapping, index, gfp);
   const page = alloc_pages(gfp, 0, -1);
   if (page === 0) return -1;
   if ((entry & 1) !== 0) {

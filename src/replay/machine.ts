@@ -42,6 +42,8 @@ const DMA32_END = 512;
 const NORMAL_END = 512 + 40960;
 const NODE1_END = NORMAL_END + 8192;
 const DAX0 = 65536;
+export const MOVABLE = DAX0;
+export const MOVABLE_FRAMES = 32768;
 const DAX_FRAMES = 130560;
 const DAX2 = 1 << 18;
 const DAX2_FRAMES = 1 << 18;
@@ -60,6 +62,8 @@ export interface DaxFile {
 /** What a file needs of the machine beyond memory. */
 export interface MachineNeeds {
   readonly devices: ReadonlySet<"dax0" | "dax1" | "dax2" | "fsdax">;
+  /** Memory of a device was given to the kernel as a movable zone. */
+  readonly movable: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -74,6 +78,7 @@ export interface ReplayMachine {
 }
 
 function maxPfn(needs: MachineNeeds): number {
+  if (needs.movable) return MOVABLE + MOVABLE_FRAMES;
   if (needs.devices.has("fsdax")) return FSDAX + FSDAX_FRAMES;
   if (needs.devices.has("dax1")) return DAX1 + 131072;
   if (needs.devices.has("dax2")) return DAX2 + DAX2_FRAMES;
@@ -148,6 +153,12 @@ export function bootReplayMachine(
   memmap_init_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
   memblock_free_range(ZONE_NORMAL, DMA32_END, NORMAL_END);
   memblock_free_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
+
+  if (needs.movable) {
+    setZone(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES, 0);
+    memmap_init_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES);
+    memblock_free_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES);
+  }
 
   // The zero page is the kernel's own: reserved, and never freed.
   kernel.zero_pfn = 1;

@@ -241,7 +241,7 @@ export class Observer {
         });
       }
       for (const r of runs) seen.add(r.pfn, r.same ? 1 : r.n, r.id);
-      states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
+      if (!name.startsWith("\0")) states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
     }
     return states;
   }

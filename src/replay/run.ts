@@ -56,6 +56,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   let meta: Meta | null = null;
   let zeroAllocated = false;
   let zeroSeen = false;
+  let movable = false;
   for await (const seq of readTrace(path, (m) => {
     meta = m;
   }))
@@ -67,9 +68,10 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       }
       if (!zeroSeen && step.vm["thp_zero_page_alloc"] !== undefined) zeroAllocated = true;
       if (step.pages.some((p) => p.id.startsWith("hzero."))) zeroSeen = true;
+      if (step.pages.some((p) => p.zone === "Movable")) movable = true;
     }
   if (meta === null) throw new Error("unreachable: a readable file has a header");
-  return { meta, needs: { devices, hugeZero: !zeroAllocated } };
+  return { meta, needs: { devices: movable ? new Set() : devices, hugeZero: !zeroAllocated, movable } };
 }
 
 /**

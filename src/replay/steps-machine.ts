@@ -10,7 +10,10 @@ import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { HSTATE } from "../mm/hugetlb.ts";
 import { memunmap_pages_begin, memunmap_pages_finish } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_FSDAX } from "../mm/mm_types.ts";
-import { vmemmap_frame } from "../mm/page.ts";
+import { pfn_to_page, vmemmap_frame } from "../mm/page.ts";
+import { page_zone_nr, ZONE_MOVABLE } from "../mm/page_alloc.ts";
+import { offline_zone_range, online_zone_range } from "../mm/zone_offline.ts";
+import { MOVABLE, MOVABLE_FRAMES } from "./machine.ts";
 import { DEV_PAGEMAP } from "../mm/pgmap.ts";
 import { pgtable_lookup, pte_pfn } from "../mm/pgtable.ts";
 import { dax_layout_busy, file_truncate } from "../mm/truncate.ts";
@@ -81,6 +84,28 @@ function joinStep(ctx: StepContext): StepResult {
   return { state: "done", err: job.err };
 }
 
+/** What a child that waits in offline_pages() is marked with. */
+const OFFLINING = "offline_pages";
+
+/** Writing "offline" to a memory block: refused in a normal zone with pages that stay, else repeated until all have moved. */
+function offlineJob(ctx: StepContext): StepResult {
+  const { args, process, world } = ctx;
+  const mapping = process.mappings.get(args.text(1));
+  if (mapping === undefined) return { ret: -1, err: "NOMAP" };
+  const out = new Int32Array(1);
+  pgtable_lookup(process.mm, mapping.addr + args.int(2), out);
+  const page = pfn_to_page(pte_pfn(mem[out[0] as number] as number));
+  if (page_zone_nr(page) !== ZONE_MOVABLE) {
+    world.jobs.set(args.text(0), { state: "done", err: "EBUSY", wchan: "0", retry: () => true });
+    return { ret: 0 };
+  }
+  return startJob(world, args.text(0), OFFLINING, () => {
+    if (!offline_zone_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES)) return false;
+    world.offlined = true;
+    return true;
+  });
+}
+
 function vmemmapStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = process.mappings.get(args.text(0));
@@ -124,6 +149,20 @@ export function machineStep(ctx: StepContext): StepResult | null {
       world.jobs.delete(args.text(0));
       return { state: "killed" };
     }
+    case "offline":
+      return offlineJob(ctx);
+    case "memstate": {
+      const blocked = [...world.jobs.values()].some((j) => j.wchan === OFFLINING && j.state === "blocked");
+      const text = blocked ? "going-offline " : "online ";
+      return { ret: text.length, text };
+    }
+    case "sysw":
+      // Which blocks of the machine are offline is not recorded: the answer of its sysfs file is taken over.
+      if (world.offlined && ctx.recorded?.["ret"] === 0) {
+        online_zone_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES);
+        world.offlined = false;
+      }
+      return ctx.recorded ?? { ret: 0 };
     case "vmemmap":
       return vmemmapStep(ctx);
     case "sysr":

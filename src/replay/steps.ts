@@ -200,6 +200,9 @@ function exitStep(ctx: StepContext): StepResult {
 
 // ---- Access -------------------------------------------------------------------------------------------------
 
+/** The recording program writes this plus the page's index to the first word. */
+const TOUCH_VALUE = 0x1000;
+
 function touchStep(ctx: StepContext): StepResult {
   const { args, process } = ctx;
   const mapping = process.mappings.get(args.text(0));
@@ -212,7 +215,7 @@ function touchStep(ctx: StepContext): StepResult {
     const read = how === "x" ? accessUser(process.mm, addr, false) : 0;
     const at = typeof read === "string" ? read : accessUser(process.mm, addr, how !== "r");
     if (typeof at === "string") return { ok: i, sig: at };
-    if (how !== "r") WRITE_ONCE(at, READ_ONCE(at) + 1);
+    if (how !== "r") WRITE_ONCE(at, TOUCH_VALUE + off + i);
   }
   return { ok: n };
 }
@@ -261,8 +264,8 @@ function kstoreStep(ctx: StepContext): StepResult {
   if (page === 0) return { ret: -1, err: "NOHANDLE" };
   const pfn = page_to_pfn(page);
   if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return { ret: -1, err: "EROFS" };
-  WRITE_ONCE(page_address(page) + 1, ctx.args.int(2));
-  ctx.world.knownWords.add(page_address(page) + 1);
+  WRITE_ONCE(page_address(page) + ctx.loadWord, ctx.args.int(2));
+  ctx.world.knownWords.add(page_address(page) + ctx.loadWord);
   return { val: ctx.args.int(2) };
 }
 
@@ -309,6 +312,9 @@ export function gupCall(
   return null;
 }
 
+/** Begins the names of handles that are not shown. */
+export const HIDDEN_HANDLE = "\0";
+
 /** Pages that a request for none may still write, see config.gupZeroPages. */
 const SLACK = 1024;
 
@@ -323,7 +329,13 @@ function pinStep(ctx: StepContext): StepResult {
     target === undefined ? ctx.process : (world.processes.get(target) ?? args.fail(`no process "${target}"`));
   const mapping = process.mappings.get(args.text(1));
   if (mapping === undefined) return NOMAP;
-  if (world.handles.has(name)) return { ret: -1, err: "DUPHANDLE" };
+  const old = world.handles.get(name);
+  if (old !== undefined) {
+    if (ctx.loadWord !== 0) return { ret: -1, err: "DUPHANDLE" };
+    // Recordings of schema 2: the module keeps the old handle's pins till the end, under no name.
+    world.handles.delete(name);
+    world.handles.set(`${HIDDEN_HANDLE}${world.handles.size}`, old);
+  }
   if (
     (mode === "pin_fast_only" && !profile.pinFastOnly) ||
     ((flags & FOLL_NOFAULT) !== 0 && !profile.nofault)

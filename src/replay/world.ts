@@ -49,6 +49,8 @@ export class World {
   readonly jobs = new Map<string, Job>();
   /** Words of device contents that this recording has written or read. */
   readonly knownWords = new Set<number>();
+  /** The movable memory block is offline. */
+  offlined = false;
   /** lru_add_drain_all() is not run before observations. */
   nodrain = false;
   /** Where the next mapping goes: mappings that are not placed beside others lie far apart. */
