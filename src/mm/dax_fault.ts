@@ -11,8 +11,8 @@ import { config, geom } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_SIGBUS } from "./fault.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
-import { ADDRESS_SPACE, type AddressSpace, AS_FSDAX, VMA, type Vma } from "./mm_types.ts";
-import { vm_page_prot, vma_pgoff } from "./mmap.ts";
+import { ADDRESS_SPACE, type AddressSpace, AS_FSDAX, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
+import { vm_page_prot, vma_flags, vma_pgoff } from "./mmap.ts";
 import { get_page, pfn_to_page } from "./page.ts";
 import {
   _PAGE_DEVMAP,
@@ -39,10 +39,12 @@ function dax_align(file: AddressSpace): number {
 function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, write: boolean): void {
   // A file system wants to see the first write to a page (vma_wants_writenotify()); a device does not.
   const fsdax = vma_is_fsdax(vma);
+  const shared_write = write && (vma_flags(vma) & VM_SHARED) !== 0;
   let e = pfn_pte(pfn, vm_page_prot(vma, fsdax)) | (level > PTE_LEVEL ? _PAGE_PSE : 0);
   if (config.pteDevmap) e |= _PAGE_DEVMAP | (level === PTE_LEVEL ? _PAGE_SPECIAL : 0);
   // vmf_insert_mixed() leaves the PTE clean; vmf_insert_pfn_pmd() and vmf_insert_page_mkwrite() do not.
-  if (write && (fsdax || level > PTE_LEVEL || !config.pteDevmap)) e = maybe_mkwrite(pte_mkdirty(e), vma);
+  if (shared_write && (fsdax || level > PTE_LEVEL || !config.pteDevmap))
+    e = maybe_mkwrite(pte_mkdirty(e), vma);
   if (config.pteRef) {
     const page = pfn_to_page(pfn);
     get_page(page);

@@ -58,6 +58,7 @@ import {
   page_count,
   page_ref_count,
   page_to_pfn,
+  pfn_to_page,
   SetPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER } from "./page_alloc.ts";
@@ -72,10 +73,12 @@ import {
   pgtable_alloc,
   pgtable_lookup,
   pmd_leaf,
+  pte_devmap,
   pte_dirty,
   pte_mkdirty,
   pte_mkwrite,
   pte_mkyoung,
+  pte_pfn,
   pte_present,
   pte_write,
   SWP_SWAP,
@@ -276,7 +279,9 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
   anon_vma_prepare(vma);
   const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
+  // A device page to v6.14 is not counted (old is 0), but it has contents.
   if (old !== 0) copy_highpage(page, old);
+  else if (pte_devmap(READ_ONCE(ptep))) copy_highpage(page, pfn_to_page(pte_pfn(READ_ONCE(ptep))));
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((flags & FAULT_FLAG_UNSHARE) === 0) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
   // ptep_clear_flush(): no CPU may see the old page once the new one is visible.
@@ -341,7 +346,12 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
   const pte = READ_ONCE(ptep);
   if (pte === 0) {
     if (vma_is_anonymous(vma)) return do_anonymous_page(vma, addr, ptep, flags);
-    if (vma_is_dax(vma)) return dax_pte_fault(vma, addr, ptep, flags);
+    if (vma_is_dax(vma)) {
+      const ret = dax_pte_fault(vma, addr, ptep, flags);
+      // A private mapping's write copies the file's page at once (dax_fault_cow_page()).
+      if (ret !== 0 || (flags & FAULT_FLAG_WRITE) === 0 || (vma_flags(vma) & VM_SHARED) !== 0) return ret;
+      return do_wp_page(vma, addr, ptep, READ_ONCE(ptep), flags);
+    }
     return do_fault(vma, addr, ptep, flags);
   }
   if (!pte_present(pte)) {

@@ -88,6 +88,8 @@ import {
   pgtable_lookup,
   pte_devmap,
   pte_dirty,
+  pte_mkdirty,
+  pte_mkwrite,
   pte_pfn,
   pte_present,
   pte_protnone,
@@ -138,6 +140,16 @@ function gup_page_of(e: number, level: number, addr: number): Page {
   return pte_devmap(e) ? pfn_to_page(pfn) : 0;
 }
 
+/** FOLL_TOUCH of a write: the page of a clean PTE gets dirty (follow_page_pte()), a huge entry itself (touch_pmd()). */
+function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void {
+  const e = READ_ONCE(entryp);
+  if (level === PTE_LEVEL) {
+    if (!pte_dirty(e) && !PageDirty(page)) set_page_dirty(page);
+  } else if (!is_vm_hugetlb_page(vma) || config.hugetlbNofault) {
+    if (pte_write(e)) WRITE_ONCE(entryp, pte_mkdirty(pte_mkwrite(e)));
+  }
+}
+
 /**
  * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error: -EFAULT,
  * -ENOMEM (count overflow), -EMLINK (unshare). out[1] is how many pages from addr on the entry maps.
@@ -163,8 +175,8 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   const grabbed = try_grab_page(page, flags);
   if (pgmap !== 0) put_dev_pagemap(pgmap);
   if (!grabbed) return -ENOMEM;
-  if (level === PTE_LEVEL && (flags & FOLL_WRITE) !== 0 && !pte_dirty(e) && !PageDirty(page))
-    set_page_dirty(page);
+  if ((flags & (FOLL_TOUCH | FOLL_WRITE)) === (FOLL_TOUCH | FOLL_WRITE))
+    touch_entry(vma, out[0], level, page);
   return page;
 }
 
@@ -271,11 +283,14 @@ function check_gup_args(flags: number, pin: boolean): number {
 function mm_set_has_pinned(mm: Mm): void {
   if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
 }
-function family(flags: number, pin: boolean): number {
-  return flags | FOLL_TOUCH | (pin ? FOLL_PIN : FOLL_GET);
+function family(flags: number, pin: boolean, touch: boolean): number {
+  return flags | (touch ? FOLL_TOUCH : 0) | (pin ? FOLL_PIN : FOLL_GET);
 }
 
-/** get_user_pages(), pin_user_pages() and their _remote forms. The caller holds mmap_lock for reading. */
+/**
+ * get_user_pages(), pin_user_pages() and their _remote forms. The caller holds mmap_lock for reading. Of them only
+ * pin_user_pages() does not touch what it takes.
+ */
 export function gup_locked(
   mm: Mm,
   start: number,
@@ -283,12 +298,13 @@ export function gup_locked(
   flags: number,
   pages: LocalArray,
   pin: boolean,
+  remote: boolean,
 ): number {
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
-  return gup_longterm_locked(mm, start, nr, family(flags, pin), pages, 0);
+  return gup_longterm_locked(mm, start, nr, family(flags, pin, !pin || remote), pages, 0);
 }
 /** get_user_pages_unlocked(), pin_user_pages_unlocked(). */
 export function gup_unlocked(
@@ -304,7 +320,7 @@ export function gup_unlocked(
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
   if (pin) mm_set_has_pinned(mm);
   mmap_read_lock(mm);
-  const ret = nr === 0 ? 0 : gup_longterm_locked(mm, start, nr, family(flags, pin), pages, 0);
+  const ret = nr === 0 ? 0 : gup_longterm_locked(mm, start, nr, family(flags, pin, true), pages, 0);
   mmap_read_unlock(mm);
   return ret;
 }

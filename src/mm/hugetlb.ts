@@ -47,6 +47,7 @@ import {
 import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
+  _PAGE_RW,
   type EntryPtr,
   PMD_LEVEL,
   pfn_pmd,
@@ -117,7 +118,11 @@ export function hugetlb_make_temporary(head: Page): void {
 
 function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
   const pte = pfn_pmd(page_to_pfn(page), vm_page_prot(vma, false));
-  return writable ? maybe_mkwrite(pte_mkdirty(pte), vma) : pte;
+  if (!writable) return pte;
+  // make_huge_pte() of v6.12 marks the entry dirty before it is writable, so the bit is saved, not the hardware's.
+  if (config.hugetlbForkClean)
+    return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkdirty(pte) | _PAGE_RW : pte_mkdirty(pte);
+  return maybe_mkwrite(pte_mkdirty(pte), vma);
 }
 
 /** hugetlb_no_page(). */

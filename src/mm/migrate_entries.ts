@@ -98,12 +98,14 @@ function try_to_migrate_one(vma: Vma, entryp: EntryPtr, level: number): boolean 
   const e = ptep_get_and_clear(entryp);
   flush_tlb_range();
   const page = pfn_to_page(pte_pfn(e));
-  if (pte_dirty(e)) set_page_dirty(page);
+  // A PTE's dirty bit is saved before the test for pins, a huge PMD's after it.
+  if (pte_dirty(e) && level === PTE_LEVEL) set_page_dirty(page);
   const exclusive = config.anonExclusive !== 0 && PageAnon(page) && PageAnonExclusive(page);
   if (exclusive && !page_try_share_anon_rmap(page)) {
     set_pte_at(entryp, e);
     return false;
   }
+  if (pte_dirty(e) && level !== PTE_LEVEL) set_page_dirty(page);
   let type = SWP_MIGRATION_READ;
   if (pte_write(e)) type = SWP_MIGRATION_WRITE;
   else if (exclusive) type = SWP_MIGRATION_READ_EXCLUSIVE;

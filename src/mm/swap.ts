@@ -53,6 +53,11 @@ function free_the_page(head: Page): void {
 
 /** From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. */
 function free_zone_device_page(page: Page): void {
+  // From v6.15 an idle fsdax page counts 0: whoever waits for it to be idle is told.
+  if (config.pteRef && READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type) === MEMORY_DEVICE_FS_DAX) {
+    wake_up_var(page_idle_word(page));
+    return;
+  }
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
   set_page_count(page, 1);
 }

@@ -8,7 +8,7 @@
  *   - equal surpluses of 3 in both pin counters: the recording program's own direct I/O, which pins from v6.3.
  */
 
-import { type CanonicalObservation, Canonicaliser } from "./canon.ts";
+import { Canonicaliser, type CanonicalObservation } from "./canon.ts";
 import type { Observation, Step, StepResult } from "./schema.ts";
 
 export interface Difference {

@@ -153,7 +153,7 @@ function uringStep(ctx: StepContext): StepResult {
   if (world.machine.profile.uringFiles) got = gup_fast(process.mm, addr, n, flags, pages, true);
   else {
     mmap_read_lock(process.mm);
-    got = gup_locked(process.mm, addr, n, flags, pages, true);
+    got = gup_locked(process.mm, addr, n, flags, pages, true, false);
     mmap_read_unlock(process.mm);
   }
   if (got < 0) return syscall(got);
@@ -183,7 +183,15 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
   const n = args.int(2);
   const pages = new Int32Array(n);
   mmap_read_lock(process.mm);
-  const got = gup_locked(process.mm, mapping.addr + args.int(1), n, write ? FOLL_WRITE : 0, pages, true);
+  const got = gup_locked(
+    process.mm,
+    mapping.addr + args.int(1),
+    n,
+    write ? FOLL_WRITE : 0,
+    pages,
+    true,
+    true,
+  );
   mmap_read_unlock(process.mm);
   if (got < 0) return syscall(got);
   unpin_user_pages_dirty_lock(pages.slice(0, got), got, write);

@@ -304,7 +304,7 @@ export function gupCall(
     case "":
     case "_remote": {
       mmap_read_lock(mm);
-      const ret = gup_locked(mm, addr, n, flags, pages, pin);
+      const ret = gup_locked(mm, addr, n, flags, pages, pin, mode.endsWith("_remote"));
       mmap_read_unlock(mm);
       return ret;
     }
