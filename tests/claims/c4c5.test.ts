@@ -8,6 +8,7 @@ import { ARCHITECTURES } from "../../src/machine/arch.ts";
 import { KNOBS } from "../../src/machine/config.ts";
 import { useSequentialHost } from "../../src/machine/host.ts";
 import type { Scenario } from "../../src/machine/scenario.ts";
+import { assertReductionsAgree } from "../check/laws.ts";
 import { probe_remover, walker_never_gets } from "./fixtures/probe.ts";
 
 beforeEach(useSequentialHost);
@@ -178,5 +179,24 @@ describe("a pin that outlives its walk", () => {
     expect((await decide(cellOf("device-dax", "v5.18"))).error?.kind).toBe("use-after-free");
     expect((await decide(cellOf("device-dax-idle", "v5.18"))).verdict).toBe("holds");
     expect((await decide(cellOf("device-dax-idle", "v5.18"), "recheck")).error?.kind).toBe("use-after-free");
+  });
+});
+
+describe("a verdict does not rest on the reductions", () => {
+  const small = cells().filter(
+    (c) =>
+      c.notApplicable === null &&
+      c.config.walkers === 1 &&
+      c.config.pages === 1 &&
+      c.config.pin !== "held-pin",
+  );
+  // Every so many cells, each time without another mechanism, so that verdicts of both kinds and all teardowns are among them.
+  const sample = small.filter((_, i) => i % Math.floor(small.length / 24) === 0);
+  test.each(sample.map((cell, i) => ({ cell, i })))("$cell.id", async ({ cell, i }) => {
+    const without = knockouts(cell).filter((k) => k.notApplicable === null);
+    for (const k of [undefined, without[i % without.length]]) {
+      const program = await buildProgram(scenario(cell, k));
+      assertReductionsAgree(program, { model: cell.model, maxStates: 500_000 });
+    }
   });
 });

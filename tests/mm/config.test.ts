@@ -1,3 +1,8 @@
+/**
+ * Knobs, presets, architectures and geometry: every knob documented, every preset applicable, settings that move
+ * whole to another thread.
+ */
+
 import { beforeEach, describe, expect, test } from "vitest";
 import { ARCHITECTURES } from "../../src/machine/arch.ts";
 import {

@@ -1,3 +1,8 @@
+/**
+ * Fast GUP and unpin on one CPU: what each form of the walk returns and which references it leaves, as
+ * properties over random page tables, ranges and flags.
+ */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { geom, type KnobSettings, type PresetName } from "../../src/machine/config.ts";

@@ -1,3 +1,7 @@
+/**
+ * struct page: vmemmap arithmetic, compound pages, reference and pin counts, plain and deduplicated vmemmap.
+ */
+
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { geom, type KnobSettings, type PresetName } from "../../src/machine/config.ts";

@@ -1,3 +1,7 @@
+/**
+ * percpu_ref in its modes: counts balance, kill waits for a grace period, the last put releases.
+ */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { COMPLETION } from "../../src/machine/completion.ts";

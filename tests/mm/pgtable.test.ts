@@ -1,3 +1,8 @@
+/**
+ * Page-table entries: what is stored comes back, in every geometry, and entries of different kinds are told
+ * apart.
+ */
+
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { config, geom, setConfig, setGeometry } from "../../src/machine/config.ts";

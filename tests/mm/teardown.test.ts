@@ -1,3 +1,8 @@
+/**
+ * memremap_pages() and memunmap_pages(), bind and unbind, on one CPU: order of steps, what is waited for, what
+ * is freed.
+ */
+
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type KnobSettings, PRESETS, type PresetName } from "../../src/machine/config.ts";

@@ -1,3 +1,7 @@
+/**
+ * Zapping and mmu_gather on one CPU: entries go before the flush, pages and tables after it.
+ */
+
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Host, host, installHost, runRcuCallbacks, useSequentialHost } from "../../src/machine/host.ts";

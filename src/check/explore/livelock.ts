@@ -9,7 +9,8 @@
  */
 
 import type { ExploreOptions, Prepared } from "./explore.ts";
-import { K, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { K } from "./operations.ts";
 import { StateTable, type Step } from "./statetable.ts";
 
 export type LivelockResult =

@@ -13,7 +13,8 @@
  */
 
 import { type Footprints, FP_GP, FP_IPI, FP_PUSH, FP_READER_IRQ, FP_READER_RCU } from "./footprint.ts";
-import { K, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { K } from "./operations.ts";
 import { cutAtGates, Reach } from "./reach.ts";
 
 const bitCount = (x: number): number => {

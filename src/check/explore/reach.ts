@@ -8,7 +8,8 @@
 
 import type { ThreadCode } from "../../lang/emit.ts";
 import type { BodyFootprint, OpFootprint } from "./footprint.ts";
-import { K, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { K } from "./operations.ts";
 
 /** One thread's code, cut at its gates. Indices are pcs; 0 is the start of the body. */
 export interface Segments {

@@ -6,7 +6,8 @@
 import { describe, expect, test } from "vitest";
 import { explore } from "../../../src/check/explore/explore.ts";
 import { assertCounterexampleReplays, assertReductionsAgree, finalsOf } from "../laws.ts";
-import { CLASSICS, type Expected } from "../oracle/classics.ts";
+import { CLASSICS } from "../oracle/classics.ts";
+import type { Expected } from "../oracle/classics-kit.ts";
 import { interleave, type OracleModel } from "../oracle/interleave.ts";
 import { layout, lower, type MiniProgram } from "../oracle/program.ts";
 
