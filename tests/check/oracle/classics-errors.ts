@@ -1,3 +1,7 @@
+/**
+ * Classics in which something goes wrong, or must not: objects, deadlock, livelock, sections; and what orders what.
+ */
+
 import {
   assertEq,
   both,
