@@ -41,12 +41,14 @@ import {
 import {
   check_device,
   cpu_touch,
+  evict,
   hold_until,
   insert_remove_notifier,
   invalidate,
   invalidate_nonblock,
   lock_holder,
   lru_add,
+  migrate_home,
   mirror,
   mirror_walk,
   mirror_walk_then_sleep,
@@ -64,6 +66,7 @@ import {
   unplug_ram,
   wait_count,
   worker,
+  zap,
 } from "./scenarios/unplug.ts";
 
 export type Boot = (arch: string, preset: PresetName, knobs: KnobSettings, variant: string) => BootedScenario;
@@ -333,6 +336,18 @@ export const bootFaultPrivate: Boot = (arch, preset, knobs) => {
     threads: [
       { name: "fault", run: cpu_touch, args: [m.mm, ADDR] },
       { name: "unbind", run: unbind_private, args: [m.pgmap] },
+    ],
+  };
+};
+
+export const bootPrivateZap: Boot = (arch, preset, knobs) => {
+  const m = bootPrivate(arch, preset, { ...knobs, mmuNotifier: 0 }, { cpus: 3 });
+  const dmirror = newDmirror(m.mm, ADDR, 1, m.mdevice);
+  return {
+    threads: [
+      { name: "evict", run: evict, args: [m.pgmap] },
+      { name: "home", run: migrate_home, args: [dmirror, ADDR] },
+      { name: "zap", run: zap, args: [m.mm, ADDR] },
     ],
   };
 };

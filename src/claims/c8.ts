@@ -31,6 +31,7 @@ import {
   bootPinned,
   bootPinnedForEver,
   bootPinnedSignal,
+  bootPrivateZap,
   bootTwoFaults,
 } from "./c8-boot.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
@@ -139,6 +140,12 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
       PAGEMAP_REF,
       ["fault-page", "migration does not expect the fault's reference", { migrateFaultPage: 0 }],
     ],
+  },
+  "private-zap": {
+    title: "device-private memory is brought home twice at a time while it is unmapped",
+    boot: bootPrivateZap,
+    variants: { "v6.1": v("v6.1", "v6.1"), "v7.3": v("v7.3", "v7.1 and later") },
+    knockouts: [],
   },
   "ram-pfn-walker": {
     title: "struct pages are removed while a frame walker looks at one",

@@ -40,9 +40,8 @@ export function newMirroredMm(): number {
   return mm;
 }
 
-/** Boots the machine with one address space; notifiers are on and a freed frame is poison. */
-export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
-  const { preset, arch, cpus, levels, max_pfn, vmemmap_shift = 0, tables, pgmaps = 1 } = spec;
+/** Global objects of these subjects that a machine booted before may have left: none. */
+export function resetHmmGlobals(): void {
   kernel.device_private = 0;
   kernel.dax_srcu = 0;
   kernel.zero_pfn = 0;
@@ -53,6 +52,12 @@ export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
   kernel.signal_pending = 0;
   kernel.cpu_sleeps = 0;
   kernel.dmirror_tries = 0;
+}
+
+/** Boots the machine with one address space; notifiers are on and a freed frame is poison. */
+export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
+  const { preset, arch, cpus, levels, max_pfn, vmemmap_shift = 0, tables, pgmaps = 1 } = spec;
+  resetHmmGlobals();
   bootMachine({
     preset,
     knobs: { mmuNotifier: 1, pageRegions: 1, ...spec.knobs },

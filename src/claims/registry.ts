@@ -6,6 +6,7 @@
 import type { Scenario } from "../machine/scenario.ts";
 import { cellById, setOf } from "./claims.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
+import { HMM_TEARDOWN } from "./stress-hmm.ts";
 
 /** URL of this module, for workers. */
 export const REGISTRY_URL: string = import.meta.url;
@@ -19,13 +20,17 @@ export interface ScenarioEntry {
 
 /** What `holdfast list scenarios` shows: the stress scenarios. Cells of claims are scenarios too, by their ids. */
 export function scenarioEntries(): ScenarioEntry[] {
-  return STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const }));
+  return [
+    ...STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const })),
+    { name: HMM_TEARDOWN.name, title: HMM_TEARDOWN.title, use: "run" as const },
+  ];
 }
 
 const WITHOUT = "/without-";
 
 /** A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is none. */
 export function scenarioNamed(name: string): Scenario | undefined {
+  if (name === HMM_TEARDOWN.name) return HMM_TEARDOWN;
   const stress = stressNamed(name);
   if (stress !== undefined) return stress;
   const at = name.lastIndexOf(WITHOUT);

@@ -20,7 +20,7 @@ import {
 import type { Vma } from "./mm_types.ts";
 import { PAGE, type Page, page_address, page_pgmap, page_to_pfn, page_word } from "./page.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
-import { alloc_ram_page, copy_contents, trylock_page } from "./ram_page.ts";
+import { alloc_ram_page, copy_contents, lock_page } from "./ram_page.ts";
 
 // pgmap->ops, as a number.
 export const DEV_PAGEMAP_OPS_DMIRROR = 1;
@@ -51,7 +51,7 @@ function alloc_and_copy_home(n: number, src: LocalArray, dst: LocalArray): void 
     if (from === 0 || (src[i] & MIGRATE_PFN_MIGRATE) === 0) continue;
     const to = alloc_ram_page();
     if (to === 0) continue;
-    trylock_page(to);
+    lock_page(to);
     dmirror_forget(from);
     copy_contents(page_address(to), page_address(from));
     dst[i] = migrate_pfn(page_to_pfn(to));

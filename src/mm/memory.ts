@@ -36,6 +36,7 @@ import {
   _PAGE_DEVMAP,
   _PAGE_PSE,
   type EntryPtr,
+  is_device_exclusive_entry,
   is_device_private_entry,
   PTE_LEVEL,
   p4d_addr_end,
@@ -112,8 +113,8 @@ function vm_normal_page(e: number): Page {
   return pfn_to_page(pte_pfn(e));
 }
 
-/** The CPU has no translation of a device-private page, so nothing needs flushing before it goes. */
-function zap_device_private(e: number): void {
+/** The CPU has no translation of a device-private or -exclusive page, so nothing needs flushing before it goes. */
+function zap_device_entry(e: number): void {
   const page = pfn_to_page(swp_offset(e));
   page_remove_rmap(page);
   put_page(page);
@@ -123,7 +124,8 @@ function zap_device_private(e: number): void {
 function zap_entry(tlb: LocalArray, entryp: EntryPtr): boolean {
   const e = ptep_get_and_clear(entryp);
   if (!pte_present(e)) {
-    if (kernel.device_private && is_device_private_entry(e)) zap_device_private(e);
+    if (kernel.device_private && (is_device_private_entry(e) || is_device_exclusive_entry(e)))
+      zap_device_entry(e);
     return false;
   }
   tlb_remove_tlb_entry(tlb);

@@ -64,7 +64,7 @@ import {
   set_pte_at,
   swp_entry,
 } from "./pgtable.ts";
-import { copy_contents, trylock_page } from "./ram_page.ts";
+import { copy_contents, lock_page } from "./ram_page.ts";
 import { DMIRROR_MAX, dmirror_init_range, dmirror_range_fault } from "./test_hmm.ts";
 import { flush_tlb_range } from "./tlb.ts";
 
@@ -95,7 +95,7 @@ function alloc_and_copy_to_device(dmirror: Dmirror, n: number, src: LocalArray, 
     if ((src[i] & MIGRATE_PFN_MIGRATE) === 0) continue;
     const to = alloc_device_page(mdevice);
     if (to === 0) continue;
-    trylock_page(to);
+    lock_page(to);
     const from = migrate_pfn_to_page(src[i]);
     if (from !== 0) copy_contents(page_address(to), page_address(from));
     else WRITE_ONCE(page_address(to), 0);

@@ -18,12 +18,11 @@ import {
 } from "../../mm/dmirror.ts";
 import { zap_page_range } from "../../mm/memory.ts";
 import { migrate_system_page } from "../../mm/migrate_device.ts";
-import { mm_find_pte } from "../../mm/migrate_entry.ts";
+import { entry_page, entry_writable, mm_find_pte } from "../../mm/migrate_entry.ts";
 import { MM, type Mm } from "../../mm/mm_types.ts";
 import { free_pgtables, mmput } from "../../mm/mm_users.ts";
 import { mmap_read_lock, mmap_read_unlock, mmap_write_lock, mmap_write_unlock } from "../../mm/mmap.ts";
 import { pfn_to_page } from "../../mm/page.ts";
-import { pte_pfn, pte_present, pte_write } from "../../mm/pgtable.ts";
 import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
 
 /** Mirrors one page and reads it through the device's table, `accesses` times. */
@@ -74,9 +73,12 @@ export function check_mirror(dmirror: Dmirror, addr: number, nr: number): void {
     const ptep = mm_find_pte(mm, a);
     const e = ptep === 0 ? 0 : READ_ONCE(ptep);
     assert(
-      pte_present(e) && pte_pfn(e) === entry >>> DPT_PFN_SHIFT,
+      entry_page(e) === pfn_to_page(entry >>> DPT_PFN_SHIFT),
       "the device maps another frame than the CPU",
     );
-    assert((entry & DPT_ENTRY_WRITE) === 0 || pte_write(e), "the device may write where the CPU may not");
+    assert(
+      (entry & DPT_ENTRY_WRITE) === 0 || entry_writable(e),
+      "the device may write where the CPU may not",
+    );
   }
 }

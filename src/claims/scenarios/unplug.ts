@@ -24,6 +24,7 @@ import { type DevDax, dev_dax_unbind } from "../../mm/dax.ts";
 import { DMIRROR_DEVICE, type Dmirror, type DmirrorDevice } from "../../mm/dmirror.ts";
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../mm/hmm_fault.ts";
+import { zap_page_range } from "../../mm/memory.ts";
 import {
   get_online_mems,
   lru_batch_add,
@@ -51,6 +52,7 @@ import { trylock_page, unlock_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
 import { put_page } from "../../mm/swap.ts";
 import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
+import { dmirror_migrate_to_system } from "../../mm/test_hmm_ioctl.ts";
 import { check_mirror } from "./hmm-teardown.ts";
 
 // ---- Takers -------------------------------------------------------------------------------------------------
@@ -205,6 +207,21 @@ export function offline_then_tell(start_pfn: number, nr: number, word: number): 
 export function send_signal(word: number): void {
   WRITE_ONCE(word, 1);
 }
+/** Brings the device's pages home, once. */
+export function evict(pgmap: Pgmap): void {
+  dmirror_device_evict_chunk(pgmap);
+}
+/** HMM_DMIRROR_MIGRATE_TO_SYS of one page. */
+export function migrate_home(dmirror: Dmirror, addr: number): void {
+  dmirror_migrate_to_system(dmirror, addr, 1);
+}
+/** madvise(MADV_DONTNEED) */
+export function zap(mm: Mm, addr: number): void {
+  mmap_read_lock(mm);
+  zap_page_range(mm, addr, 1);
+  mmap_read_unlock(mm);
+}
+
 /** The end of the fault that mapped a page: its reference goes to this CPU's batch, on the way to the LRU. */
 export function lru_add(pfn: number): void {
   lru_batch_add(pfn_to_page(pfn));
