@@ -113,7 +113,8 @@ export function cells(): readonly C1Cell[] {
                     : event === "fork" && walkers > 1
                       ? "one pin is enough to ask whether it stays coherent"
                       : null,
-                standard: walkers === 1,
+                // One walker under the hardware's own model, as far as that is explored; the rest with --all.
+                standard: walkers === 1 && model === (hardware === "tso" ? "tso" : "sc"),
               };
             }),
           ),

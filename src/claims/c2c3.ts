@@ -227,30 +227,40 @@ function bootC3({ config: c }: C3Cell): BootedScenario {
 
 // ---- Both ---------------------------------------------------------------------------------------------------
 
-let listed: readonly (C2Cell | C3Cell)[] | undefined;
+const MODULE = siblingModule(import.meta.url, "./scenarios/pin-counts");
 
-export function cells(): readonly (C2Cell | C3Cell)[] {
-  listed ??= [...c2Cells(), ...c3Cells()];
-  return listed;
-}
-
-/** @throws RangeError for a cell that is not applicable. */
-export function scenario(cell: C2Cell | C3Cell): Scenario {
+function define(cell: Cell<object>, title: string, boot: () => BootedScenario): Scenario {
   if (cell.notApplicable !== null)
     throw new RangeError(`${cell.id} is not applicable: ${cell.notApplicable}`);
-  const title =
-    "counts" in cell.config
-      ? `${COUNTS[cell.config.counts]}; ${PAGES[cell.config.pages]}, ${RELEASES[cell.config.release]}`
-      : `${TELLS[cell.config.tells]}; ${LEAVES[cell.config.leaves]}`;
   return defineScenario({
     name: cell.id,
     title: `${title}, on ${findArch(ARCH).title}`,
-    module: siblingModule(import.meta.url, "./scenarios/pin-counts"),
-    boot: () => ("counts" in cell.config ? bootC2(cell as C2Cell) : bootC3(cell as C3Cell)),
+    module: MODULE,
+    boot,
   });
 }
 
 /** No mechanism is taken out of these: their knobs are the question. */
-export function knockouts(): readonly Knockout[] {
-  return [];
-}
+const knockouts = (): readonly Knockout[] => [];
+
+let listedC2: readonly C2Cell[] | undefined;
+let listedC3: readonly C3Cell[] | undefined;
+
+/** `scenario` throws RangeError for a cell that is not applicable. */
+export const c2 = {
+  cells: (): readonly C2Cell[] => (listedC2 ??= c2Cells()),
+  scenario: (cell: C2Cell): Scenario =>
+    define(
+      cell,
+      `${COUNTS[cell.config.counts]}; ${PAGES[cell.config.pages]}, ${RELEASES[cell.config.release]}`,
+      () => bootC2(cell),
+    ),
+  knockouts,
+};
+
+export const c3 = {
+  cells: (): readonly C3Cell[] => (listedC3 ??= c3Cells()),
+  scenario: (cell: C3Cell): Scenario =>
+    define(cell, `${TELLS[cell.config.tells]}; ${LEAVES[cell.config.leaves]}`, () => bootC3(cell)),
+  knockouts,
+};

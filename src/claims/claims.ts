@@ -4,6 +4,8 @@
  */
 
 import type { Scenario } from "../machine/scenario.ts";
+import * as c1 from "./c1.ts";
+import { c2, c3 } from "./c2c3.ts";
 import * as c4c5 from "./c4c5.ts";
 import * as c7 from "./c7.ts";
 import * as c8 from "./c8.ts";
@@ -53,6 +55,27 @@ function claimSet<C extends AnyCell>(module: CellModule<C>, view: View): ClaimSe
 }
 
 export const CLAIM_SETS: readonly ClaimSet[] = [
+  claimSet(c1, {
+    claims: ["C1"],
+    title: "one grab on the head pins a leaf's run of subpages; device memory needs no path of its own",
+    rows: ["event", "mapping"],
+    marks: "gup",
+    knockoutsUnasked: [],
+  }),
+  claimSet(c2, {
+    claims: ["C2"],
+    title: "unpin works on the compound head, so pin must too",
+    rows: ["pages", "nr", "release"],
+    marks: "counts",
+    knockoutsUnasked: [],
+  }),
+  claimSet(c3, {
+    claims: ["C3"],
+    title: "the flag that tells compound pagemaps from others is not needed",
+    rows: ["tells", "against"],
+    marks: "leaves",
+    knockoutsUnasked: [],
+  }),
   claimSet(c4c5, {
     claims: ["C4", "C5"],
     title:

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";
 import * as c1 from "../../src/claims/c1.ts";
-import * as c23 from "../../src/claims/c2c3.ts";
+import { c2, c3 } from "../../src/claims/c2c3.ts";
 import type { Knockout } from "../../src/claims/cells.ts";
 import { linkScenario, loadScenario } from "../../src/lang/scenario.ts";
 import { geom, kernel } from "../../src/machine/config.ts";
@@ -246,14 +246,17 @@ describe("C1, races", () => {
 });
 
 describe("C2 and C3", () => {
-  type Any = c23.C2Cell | c23.C3Cell;
   beforeAll(async () => {
-    await loadScenario(c23.scenario(c23.cells()[0] as Any));
+    await loadScenario(c2.scenario(c2.cells()[0]));
   });
   const verdictOf = (id: string): { verdict: string; kind: string | null } => {
-    const cell = c23.cells().find((c) => c.id === id);
+    const inC2 = c2.cells().find((c) => c.id === id);
+    const inC3 = c3.cells().find((c) => c.id === id);
+    const cell = inC2 ?? inC3;
     if (cell === undefined) throw new Error(`no cell ${id}`);
-    const r = explore(linkScenario(c23.scenario(cell)), { model: cell.model, maxSeconds: 60 });
+    const scenario =
+      inC2 !== undefined ? c2.scenario(inC2) : c3.scenario(cell as ReturnType<typeof c3.cells>[number]);
+    const r = explore(linkScenario(scenario), { model: cell.model, maxSeconds: 60 });
     return { verdict: r.verdict, kind: r.error?.kind ?? null };
   };
 
