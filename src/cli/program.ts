@@ -10,6 +10,7 @@ import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { decimal, delay, integer, model } from "./options.ts";
+import { registerReplay } from "./replay.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
 
@@ -123,6 +124,7 @@ export function buildProgram(version: string): Command {
   declareCheck(program);
   declareRun(program);
   registerLitmus(program);
+  registerReplay(program);
   registerBench(program);
   registerMemmap(program);
   declareList(program);
