@@ -216,7 +216,7 @@ static void map(word addr, word pfn, int level)
 
 static void build(word nr, int level)
 {
-	word top = 16, span = 1 << (level * TABLE_SHIFT);
+	word span = 1 << (level * TABLE_SHIFT);
 	memset(mem, 0, ((size_t)nr * PAGE_WORDS + 16 + ((size_t)nr / PTRS + 16 + nr / (PTRS * PTRS)) * PTRS + PTRS) * 4);
 	mm_seq = 1;
 	mm_has_pinned = 2;
@@ -224,7 +224,6 @@ static void build(word nr, int level)
 	page_tables = PTRS;
 	next_table = 0;
 	vmemmap = page_tables + (nr / PTRS + 8 + nr / (PTRS * PTRS)) * PTRS;
-	(void)top;
 	mem[mm_pgd] = alloc_table();
 	for (word i = 0; i < nr; i++) {
 		word page = vmemmap + (i << 4);
