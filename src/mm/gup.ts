@@ -32,6 +32,7 @@ import {
   hpage_pincount_add,
   hpage_pincount_available,
   hpage_pincount_sub,
+  is_zone_device_page,
   nth_page,
   PAGE,
   type Page,
@@ -40,6 +41,7 @@ import {
   PG_hugetlb,
   PG_ZONE_MASK,
   PG_ZONE_SHIFT,
+  page_pgmap,
   page_ref_add,
   page_ref_add_unless,
   page_ref_count,
@@ -49,7 +51,14 @@ import {
   SetPageReferenced,
   try_get_page,
 } from "./page.ts";
-import { DEV_PAGEMAP, get_dev_pagemap, PGMAP_COMPOUND, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
+import {
+  DEV_PAGEMAP,
+  get_dev_pagemap,
+  MEMORY_DEVICE_FS_DAX,
+  PGMAP_COMPOUND,
+  type Pgmap,
+  put_dev_pagemap,
+} from "./pgmap.ts";
 import {
   type EntryPtr,
   p4d_addr_end,
@@ -120,6 +129,8 @@ function pin_is_free(head: Page, flags: number): boolean {
 /** folio_is_longterm_pinnable(): not in a movable zone. CMA and isolated blocks do not exist here. */
 export function is_longterm_pinnable(head: Page): boolean {
   if (kernel.zones === 0) return true;
+  if (is_zone_device_page(head))
+    return READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type) !== MEMORY_DEVICE_FS_DAX;
   return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
 }
 

@@ -17,10 +17,16 @@ export const DEPARTURES: readonly Departure[] = [
       "swap readahead: the kernel reads the 8 slots around a shmem page's into the swap cache, we read the one",
   },
   {
-    kernel: /^(6\.1\.|6\.12\.|7\.3\.)/,
+    kernel: /^7\.3\./,
     sequence: /-unbind-/,
     reason:
-      "the recording shows the device while the child that unbinds it is still at work, or has not begun; here it is done at once",
+      "the recording shows the device while a child is removing it, half its struct pages gone; here it is gone at once",
+  },
+  {
+    kernel: /./,
+    sequence: /^offline-(un)?pinned/,
+    reason:
+      "the recording program's child shares its parent's memory while it works, and the counters include other pages of the block; here no child is forked for it",
   },
 ];
 

@@ -382,7 +382,11 @@ function unpinRange(ctx: StepContext, pages: Int32Array, dirty: boolean): number
   if (!ctx.world.machine.profile.unpinRange) return -95;
   for (let i = 0; i < pages.length; ) {
     let n = 1;
-    while (i + n < pages.length && contiguous(pages.subarray(i, i + n + 1))) n++;
+    while (
+      i + n < pages.length &&
+      page_to_pfn(pages[i + n] as number) === page_to_pfn(pages[i] as number) + n
+    )
+      n++;
     unpin_user_page_range_dirty_lock(pages[i] as number, n, dirty);
     i += n;
   }

@@ -1,0 +1,105 @@
+/** Input that is no recording is refused with file and line, and a difference is found where there is one. */
+
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { findTraces, ReplayInputError } from "../../src/replay/reader.ts";
+import { replayFile } from "../../src/replay/run.ts";
+
+const VECTOR = new URL("../vectors/traces/6.1.0-56/overflow.jsonl.gz", import.meta.url).pathname;
+const ANON = new URL("../vectors/traces/6.1.0-56/anon.jsonl.gz", import.meta.url).pathname;
+
+/** The first sequence of a recording, as lines, header included. */
+function lines(path: string, n: number): string[] {
+  return gunzipSync(readFileSync(path)).toString().split("\n").slice(0, n);
+}
+async function replayLines(content: string[]): Promise<Awaited<ReturnType<typeof replayFile>>> {
+  const path = join(mkdtempSync(join(tmpdir(), "replay-")), "x.jsonl");
+  writeFileSync(path, `${content.join("\n")}\n`);
+  const [file] = await findTraces(path);
+  if (file === undefined) throw new Error("the file was just written");
+  return replayFile(file);
+}
+const edited = (line: string, change: (step: Record<string, unknown>) => void): string => {
+  const step = JSON.parse(line) as Record<string, unknown>;
+  change(step);
+  return JSON.stringify(step);
+};
+
+describe("bad input is refused", () => {
+  test("a directory without recordings", async () => {
+    await expect(findTraces(mkdtempSync(join(tmpdir(), "replay-")))).rejects.toThrow(/no recordings/);
+    await expect(findTraces("/no/such/place")).rejects.toThrow(ReplayInputError);
+  });
+  test("an empty file", async () => {
+    await expect(replayLines([])).rejects.toThrow(ReplayInputError);
+  });
+  test("an unknown schema names the ones that are known", async () => {
+    const [head = "", ...rest] = lines(ANON, 3);
+    const bad = edited(head, (m) => void (m["schema"] = 99));
+    await expect(replayLines([bad, ...rest])).rejects.toThrow(/:1: schema 99 is unknown \(known: 2, 3\)/);
+  });
+  test("an unknown kernel names the ones that are known", async () => {
+    const [head = "", ...rest] = lines(ANON, 3);
+    const bad = edited(head, (m) => void (m["kernel"] = "4.19.0"));
+    await expect(replayLines([bad, ...rest])).rejects.toThrow(/kernel "4.19.0" is unknown/);
+  });
+  test("a broken line is named by its number", async () => {
+    const [head = "", first = ""] = lines(ANON, 2);
+    await expect(replayLines([head, first, '{"seq":'])).rejects.toThrow(/x\.jsonl:3: not JSON/);
+    await expect(replayLines([head, first, "{}"])).rejects.toThrow(/x\.jsonl:3: step:/);
+  });
+  test("a step that is missing is noticed", async () => {
+    const [head = "", first = "", , third = ""] = lines(ANON, 4);
+    await expect(replayLines([head, first, third])).rejects.toThrow(/step 2 follows step 0/);
+  });
+  test("an operation that does not exist is named", async () => {
+    const [head = "", first = ""] = lines(ANON, 2);
+    const bad = edited(first, (s) => void (s["op"] = "frobnicate"));
+    await expect(replayLines([head, bad])).rejects.toThrow(/frobnicate.*unknown operation/);
+  });
+});
+
+describe("a difference is found", () => {
+  const change = async (index: number, edit: (s: Record<string, unknown>) => void): Promise<string[]> => {
+    const content = lines(ANON, 16);
+    content[index] = edited(content[index] ?? "", edit);
+    const report = await replayLines(content);
+    expect(report.agree).toBe(0);
+    const [d] = report.differences;
+    return [...(d?.expected ?? []), ...(d?.actual ?? [])];
+  };
+  test("in a reference count, with both sides", async () => {
+    const text = await change(3, (s) => {
+      const pages = s["pages"] as { ref: number }[];
+      if (pages[1] !== undefined) pages[1].ref = 1026;
+    });
+    expect(text.some((l) => l.includes("ref=1026"))).toBe(true);
+    expect(text.some((l) => l.includes("ref=1025"))).toBe(true);
+  });
+  test("in a result", async () => {
+    expect(await change(3, (s) => void (s["result"] = { ret: 4 }))).toEqual(["result ret=4", "result ret=5"]);
+  });
+  test("in a counter of pins", async () => {
+    const text = await change(3, (s) => void (s["vm"] = { nr_foll_pin_acquired: 6 }));
+    expect(text).toEqual(["vm nr_foll_pin_acquired +6", "vm nr_foll_pin_acquired +5"]);
+  });
+  test("in a page-table entry", async () => {
+    const text = await change(2, (s) => {
+      const maps = s["maps"] as { runs: { pte: string }[] }[];
+      const run = maps[0]?.runs[0];
+      if (run !== undefined) run.pte = "p";
+    });
+    expect(text.some((l) => l.includes("4K:p:"))).toBe(true);
+  });
+});
+
+describe("2,097,151 pins of a page", () => {
+  test("overflow its count, the next reference is refused, and releasing them mends it", async () => {
+    const [file] = await findTraces(VECTOR);
+    if (file === undefined) throw new Error("the vector is there");
+    expect((await replayFile(file)).differences).toEqual([]);
+  });
+});

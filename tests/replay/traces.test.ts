@@ -1,0 +1,28 @@
+/**
+ * Recorded behaviour of four real kernels against our memory: every sequence of every vector agrees, but for the ones named in
+ * the table of departures.
+ */
+
+import { describe, expect, test } from "vitest";
+import { departureOf } from "../../src/replay/departures.ts";
+import { findTraces } from "../../src/replay/reader.ts";
+import { replayFile } from "../../src/replay/run.ts";
+
+const VECTORS = new URL("../vectors/traces", import.meta.url).pathname;
+const files = await findTraces(VECTORS);
+
+describe("what real kernels did, step by step, is what our memory does", () => {
+  test("recordings of four kernels are there", () => {
+    expect(new Set(files.map((f) => f.kernel))).toEqual(
+      new Set(["5.10.0-32", "6.1.0-56", "6.12.117", "7.3.4"]),
+    );
+  });
+
+  test.each(files.map((f) => [f.kernel, f.family, f] as const))("%s %s", async (kernel, _family, file) => {
+    const report = await replayFile(file);
+    const unexplained = report.differences.filter((d) => departureOf(kernel, d.sequence) === null);
+    expect(unexplained).toEqual([]);
+    expect(report.sequences).toBeGreaterThan(0);
+    expect(report.agree + report.differences.length).toBe(report.sequences);
+  });
+});
