@@ -457,7 +457,7 @@ function printTargets(rows: readonly Target[]): void {
 }
 
 async function workCommand(json: boolean): Promise<number> {
-  const { countC6, deviceSurcharge, disagreements, WORK_PAGES } = await import("../claims/c6.ts");
+  const { countC6, deviceSurcharge, disagreements, WORK_PAGES } = await import("../bench/c6.ts");
   const { FORMS } = await import("../bench/gup.ts");
   const rows = await countC6();
   const forms = Object.keys(FORMS) as Form[];

@@ -9,14 +9,14 @@
  * compared is the order of the mappings, and which of them a form makes dear.
  */
 
-import { FORMS, type Form } from "../bench/gup.ts";
-import { bootPages, KINDS, type Kind, leafPages } from "../bench/pages.ts";
 import { countWork, type Work } from "../lang/count.ts";
 import { linkFunction } from "../lang/link.ts";
 import { loadModules } from "../lang/modules.ts";
 import { geom, kernel } from "../machine/config.ts";
 import { siblingModule } from "../machine/scenario.ts";
 import { FOLL_WRITE } from "../mm/gup.ts";
+import { FORMS, type Form } from "./gup.ts";
+import { bootPages, KINDS, type Kind, leafPages } from "./pages.ts";
 
 /** Pages of one call. */
 export const WORK_PAGES = 512;
@@ -60,7 +60,7 @@ const RETIRED: Readonly<Record<Form, Partial<Record<Kind, readonly [number, numb
   },
 };
 
-const DRIVER = siblingModule(import.meta.url, "../bench/scenarios/gup-test");
+const DRIVER = siblingModule(import.meta.url, "./scenarios/gup-test");
 
 /** Counts every kind of mapping in every form. */
 export async function countC6(
