@@ -29,11 +29,17 @@ function nearestPath(word: string, cells: readonly AnyCell[]): string | undefine
   return path.join("/");
 }
 
+/** Claims that are figures: what shows them. */
+const MEASURED: Readonly<Record<string, string>> = { C6: "bench work", C9: "bench all" };
+
 function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCell[] {
   const exact = cells.filter((c) => c.id === word);
   if (exact.length > 0) return exact;
   const below = cells.filter((c) => c.id.startsWith(`${word}/`));
   if (below.length === 0) {
+    const measured = MEASURED[word.toUpperCase()];
+    if (measured !== undefined)
+      throw new UserError("HF002", `${word} is measured, not explored`, `holdfast ${measured}`);
     if (/^C\d+$/i.test(word)) throw unknownName("HF002", word, new Set(cells.map((c) => c.claim)));
     const near = nearestPath(word, cells);
     throw near === undefined

@@ -36,6 +36,8 @@ describe("bad input exits 2 with a hint and no stack trace", () => {
     [["bench", "gup", "-n", "0", "-m", "64"], "pages per call"],
     [["bench", "gup", "-L", "-m", "64"], "slow path"],
     [["bench", "mr", "-m", "1"], "2 MiB"],
+    [["claims", "C6"], "bench work"],
+    [["claims", "c9"], "bench all"],
   ])("%j", async (args, says) => {
     const r = await holdfast(args);
     expect(r.exit).toBe(2);
