@@ -222,6 +222,17 @@ function pageout_entry(vma: Vma, entryp: EntryPtr, level: number, addr: number):
   put_page(head);
 }
 
+/** Splits the huge page that an entry maps, if it maps one that nobody else does. */
+function split_for_part(pmdp: EntryPtr): boolean {
+  const pmd = READ_ONCE(pmdp);
+  const head = pte_present(pmd) ? vm_normal_page(pmd) : 0;
+  if (head === 0 || total_mapcount(head) !== 1) return false;
+  get_page(head);
+  const error = split_huge_page(head);
+  put_page(head);
+  return error === 0;
+}
+
 /** madvise_pageout(): tries to reclaim every page of the range that nobody else maps. The error or 0. */
 export function madvise_pageout(mm: Mm, start: number, len: number): number {
   const out = localArray(1);
@@ -235,9 +246,14 @@ export function madvise_pageout(mm: Mm, start: number, len: number): number {
       continue;
     }
     if ((vma_flags(vma) & (VM_HUGETLB | VM_LOCKED)) !== 0) return -EINVAL;
-    const level = pgtable_lookup(mm, addr, out);
+    let level = pgtable_lookup(mm, addr, out);
+    const part = (addr & (level_span(level) - 1)) !== 0 || addr + level_span(level) > start + len;
+    // A part of a huge page: only if the page can be split is that part reclaimed.
+    if (level === PMD_LEVEL && part && split_for_part(out[0])) level = pgtable_lookup(mm, addr, out);
+    const whole = level !== PMD_LEVEL || !part;
     const span = level_span(level);
     if (
+      whole &&
       level <= PMD_LEVEL &&
       pte_present(READ_ONCE(out[0])) &&
       (vma_kind(vma) === 0 || vma_kind(vma) === AS_SHMEM)
