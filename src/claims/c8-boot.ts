@@ -352,6 +352,21 @@ export const bootPrivateZap: Boot = (arch, preset, knobs) => {
   };
 };
 
+/** The device that owns the page mirrors it while a CPU fault brings it home. */
+export const bootOwnMirror: Boot = (arch, preset, knobs) => {
+  const m = bootPrivate(arch, preset, knobs);
+  const dmirror = newDmirror(m.mm, ADDR, 1, m.mdevice);
+  mem[kernel.vmemmap + PAGE.SIZE + PAGE.private] = dmirror;
+  kernel.dmirror_tries = 2;
+  return {
+    threads: [
+      { name: "mirror", run: mirror_walk, args: [dmirror, ADDR] },
+      { name: "fault", run: cpu_touch, args: [m.mm, ADDR] },
+    ],
+    finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
+  };
+};
+
 export const bootTwoFaults: Boot = (arch, preset, knobs) => {
   const m = bootPrivate(arch, preset, { ...knobs, mmuNotifier: 0 });
   return {

@@ -26,6 +26,7 @@ import {
   bootNotifierInsert,
   bootNotifierRemove,
   bootOfflineFault,
+  bootOwnMirror,
   bootPfnValid,
   bootPfnWalker,
   bootPinned,
@@ -145,6 +146,16 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "device-private memory is brought home twice at a time while it is unmapped",
     boot: bootPrivateZap,
     variants: { "v6.1": v("v6.1", "v6.1"), "v7.3": v("v7.3", "v7.1 and later") },
+    knockouts: [],
+  },
+  "private-own-mirror": {
+    title: "a CPU fault brings a private page home while its own device mirrors it",
+    boot: bootOwnMirror,
+    variants: {
+      "v6.1": v("v6.1", "the callback ignores its own device's migrations (lib/test_hmm.c)"),
+      "v7.3": v("v7.3", "the same, with the page's lock"),
+      noted: v("v7.3", "the callback notes the sequence of these too: no version", { dmirrorOwnSeq: 1 }),
+    },
     knockouts: [],
   },
   "ram-pfn-walker": {

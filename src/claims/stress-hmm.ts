@@ -33,7 +33,7 @@ function boot(): BootedScenario {
   resetHmmGlobals();
   bootMachine({
     preset: "v7.3",
-    knobs: { mmuNotifier: 1, pageRegions: 1 },
+    knobs: { mmuNotifier: 1, pageRegions: 1, dmirrorOwnSeq: 1 },
     arch: "x86-64",
     geometry: { levels: 2, table_shift: 3, max_pfn: RAM + DEVICE, vmemmap_shift: 0, pgmap_shift: 3 },
     cpus: 4,

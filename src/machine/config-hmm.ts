@@ -29,6 +29,7 @@ export const HMM_CONFIG = {
   dmirrorCallbackLock: 1,
   dmirrorSetSeq: 1,
   dmirrorInvalidate: 1,
+  dmirrorOwnSeq: 0,
   dmirrorMmapLock: 1,
   dmirrorMmget: 1,
   notifierBracket: 1,
@@ -111,6 +112,14 @@ export const HMM_KNOBS: readonly Knob[] = [
     "the callback removes the device's entries",
     "leaves them (the notifier is ignored)",
   ),
+  {
+    name: "dmirrorOwnSeq",
+    title: "the callback notes the sequence also of its own device's migrations",
+    values: [
+      { value: 0, name: "off", title: "it ignores them (lib/test_hmm.c, all versions)" },
+      { value: 1, name: "on", title: "no version: what would close that race" },
+    ],
+  },
   {
     name: "notifierBracket",
     title: "removing page-table entries is bracketed by notifier calls",

@@ -86,8 +86,15 @@ export function dmirror_interval_invalidate(
     (event === MMU_NOTIFY_MIGRATE || event === MMU_NOTIFY_EXCLUSIVE) &&
     owner !== 0 &&
     owner === READ_ONCE(dmirror + DMIRROR.mdevice)
-  )
+  ) {
+    // The migration itself removes the device's entry; but a fault of the device that has read the old entry does not notice.
+    if (config.dmirrorOwnSeq) {
+      spin_lock(dmirror + DMIRROR.mutex);
+      mmu_interval_set_seq(ni, cur_seq);
+      spin_unlock(dmirror + DMIRROR.mutex);
+    }
     return true;
+  }
   if (config.dmirrorCallbackLock) {
     if (blockable) spin_lock(dmirror + DMIRROR.mutex);
     else if (!spin_trylock(dmirror + DMIRROR.mutex)) return false;
