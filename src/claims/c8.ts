@@ -123,7 +123,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [GRACE, PAGEMAP_REF],
   },
   "private-fault": {
-    title: "device-private memory goes while a CPU faults on it (kernel.md J12, CVE-2022-3523)",
+    title: "device-private memory goes while a CPU faults on it (zoo J12, CVE-2022-3523)",
     boot: bootFaultPrivate,
     variants: {
       "v5.10": v("v5.10", "the fault holds nothing; pages are brought home before", {
@@ -172,7 +172,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "ram-pfn-valid": {
-    title: "a section is removed while pfn_valid() looks at it (kernel.md J09)",
+    title: "a section is removed while pfn_valid() looks at it (zoo J09)",
     boot: bootPfnValid,
     variants: {
       "v5.10": v("v5.10", "usage is freed at once (to v6.7)"),
@@ -181,7 +181,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "mixed-pfn-walker": {
-    title: "a frame walker meets device memory in a section that is online (kernel.md J21)",
+    title: "a frame walker meets device memory in a section that is online (zoo J21)",
     boot: bootMixedSection,
     variants: {
       "v5.10": v("v5.10", "pfn_to_online_page() takes it for System RAM (to v5.11)", { offlineLock: 0 }),
@@ -191,7 +191,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "hvo-pfn-walker": {
-    title: "struct pages of a hugetlb page are shared while a frame walker takes a reference (kernel.md J23)",
+    title: "struct pages of a hugetlb page are shared while a frame walker takes a reference (zoo J23)",
     boot: bootHvo,
     variants: {
       "v6.1": v("v6.1", "remapped at once (to v6.10)"),
@@ -206,7 +206,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "offline-fault": {
-    title: "memory goes offline while a CPU waits for its page to have moved (kernel.md J50)",
+    title: "memory goes offline while a CPU waits for its page to have moved (zoo J50)",
     boot: bootOfflineFault,
     variants: {
       "v5.10": v("v5.10", "with a reference on the page (to v5.18)"),
@@ -233,7 +233,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [["lru-drain", "batches are not drained", { lruDrain: 0 }]],
   },
   "two-faults": {
-    title: "two CPUs fault on one device-private page (kernel.md J46)",
+    title: "two CPUs fault on one device-private page (zoo J46)",
     boot: bootTwoFaults,
     variants: {
       "v5.10": v("v5.10", "faults hold nothing"),
@@ -243,7 +243,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "walk-lock-holder": {
-    title: "hmm_range_fault() meets a page whose lock is held by one who needs this CPU (kernel.md J47)",
+    title: "hmm_range_fault() meets a page whose lock is held by one who needs this CPU (zoo J47)",
     boot: bootLockHolder,
     variants: {
       trylock: v("v7.3", "it tries again at once (v6.15)"),
@@ -252,7 +252,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "notifier-remove": {
-    title: "an interval notifier is removed while an invalidation runs (kernel.md J07)",
+    title: "an interval notifier is removed while an invalidation runs (zoo J07)",
     boot: bootNotifierRemove,
     variants: {
       "v5.10": v("v5.10", "to v5.17"),
@@ -267,7 +267,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     knockouts: [],
   },
   "notifier-nonblock": {
-    title: "one of two notifiers refuses a start that may not sleep (kernel.md J08)",
+    title: "one of two notifiers refuses a start that may not sleep (zoo J08)",
     boot: bootNonblock,
     variants: { "v5.10": v("v5.10", "to v5.11"), "v6.1": v("v6.1", "c2655835fd8c, v5.12") },
     knockouts: [],

@@ -4,7 +4,7 @@
  * as the notifier's sequence stays the same (Documentation/mm/hmm.rst).
  *
  * Walks entries of PTE, PMD and PUD level; above these, present or none. Of v5.6 it has the pagemap look-up of device
- * entries and the fault under the PUD lock, not that version's tables of flags nor its other defects (kernel.md J60).
+ * entries and the fault under the PUD lock, not that version's tables of flags nor its other defects (zoo J60).
  * Custom: flags lie in the low bits of a 32-bit word; areas and tables are found again for every stretch of entries
  * instead of by one walk_page_range(). Not covered: hugetlb areas' own entry (their leaves are walked like any other),
  * userfaultfd markers, DMA mapping state.
@@ -155,7 +155,7 @@ function hmm_vma_fault(range: LocalArray): number {
   if (write && (READ_ONCE(vma + VMA.vm_flags) & VM_WRITE) === 0) return -EPERM;
   for (let a = range[HMM_RANGE_LAST]; a < range[STOP_END]; a++) {
     const ret = handle_mm_fault(vma, a, write);
-    // Stub: a retried fault of v5.x sleeps in the handler; what comes of it when it does not is kernel.md J47.
+    // Stub: a retried fault of v5.x sleeps in the handler; what comes of it when it does not is zoo J47.
     if (ret === VM_FAULT_RETRY) return -EBUSY;
     if ((ret & VM_FAULT_ERROR) !== 0) return -EFAULT;
   }
@@ -373,7 +373,7 @@ function hmm_vma_walk_pud(
       spin_unlock(mm + MM.page_table_lock);
       return hmm_vma_walk_hole(range, pfns, vma, addr, end);
     }
-    // v5.6 (kernel.md J49): the fault handler runs with the lock held, which it wants itself.
+    // v5.6 (zoo J49): the fault handler runs with the lock held, which it wants itself.
     const ret = hmm_vma_walk_hole(range, pfns, vma, addr, end);
     if (ret !== WALK_FAULT) spin_unlock(mm + MM.page_table_lock);
     return ret;

@@ -2,7 +2,7 @@
  * handle_mm_fault() as far as a mirror device needs it, small enough to explore (*copy* of what mm/memory.c does; the whole
  * handler, with every kind of page, is fault.ts): anonymous memory, write faults on it, migration entries, device-private and
  * device-exclusive entries, and pages of a DAX device. do_swap_page() of a device-private entry comes in the forms of
- * config.devicePrivateFault (kernel.md J12, J46, J47).
+ * config.devicePrivateFault (zoo J12, J46, J47).
  *
  * Not covered: swap, files of a page cache, huge faults, NUMA hints.
  */

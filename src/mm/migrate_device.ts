@@ -99,7 +99,7 @@ function migrate_vma_check_page(page: Page, fault_page: Page): boolean {
   let expected = 1;
   if (page === fault_page && config.migrateFaultPage) expected++;
   if (is_zone_device_page(page)) {
-    // "We always return true here" to v6.0, for the sake of two threads that fault on one page (kernel.md J46).
+    // "We always return true here" to v6.0, for the sake of two threads that fault on one page (zoo J46).
     if (config.devicePrivateFault === FAULT_NO_REF && is_device_private_page(page)) return true;
     if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) expected++;
   }

@@ -153,7 +153,7 @@ export function remove_migration_ptes(old: Page, to: Page, vma: Vma, addr: numbe
 
 /**
  * migration_entry_wait(): returns when the entry at ptep is no longer the migration entry that it was. To v5.18 the waiter
- * holds a reference on the page meanwhile, which can make that very migration fail (kernel.md J50).
+ * holds a reference on the page meanwhile, which can make that very migration fail (zoo J50).
  */
 export function migration_entry_wait(mm: Mm, ptep: EntryPtr): void {
   spin_lock(mm + MM.page_table_lock);

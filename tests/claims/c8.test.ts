@@ -49,6 +49,16 @@ describe("C8, a CPU fault on a private page against its driver's leaving (CVE-20
   });
 });
 
+describe("C8, a device that brings home what it mirrors itself", () => {
+  test.each([
+    ["private-own-mirror/v7.3", "violated: assertion"],
+    ["private-own-mirror/noted", "holds"],
+    ["private-zap/v7.3", "holds"],
+  ])("%s: %s", async (id, verdict) => {
+    expect(await decide(`C8/x86-64/${id}/sc`)).toBe(verdict);
+  });
+});
+
 describe("C8, frame walkers", () => {
   test.each([
     ["x86-64/ram-pfn-walker/none", UAF],
