@@ -337,7 +337,8 @@ class Search {
     };
     if (!m.boot()) {
       this.fail(m.error, "");
-      return this.result("violated", null, this.failure, null);
+      const error = this.failure as FoundError; // just set
+      return this.result("violated", null, error, describeTrail(m, [], error));
     }
     // The stack, level by level: the state, what is still to do there, what was done, and the step in progress.
     const width = table.tupleWidth;
