@@ -73,19 +73,9 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("v5.18, 90e7e7f5ef3f", "-EINVAL (to v5.17)"),
   },
   {
-    name: "hugetlbDontneedRound",
-    title: "MADV_DONTNEED of a part of a hugetlb page is rounded down to nothing",
-    values: onOff("never observed", "-EINVAL"),
-  },
-  {
     name: "hugetlbForkClean",
     title: "fork maps the child's copy of a pinned hugetlb page clean",
     values: onOff("observed in v6.12", "dirty (to v6.1)"),
-  },
-  {
-    name: "forkCopiesDevdax",
-    title: "fork copies the entries of shared device mappings",
-    values: onOff("never observed", "the child faults them in (all kernels)"),
   },
   {
     name: "longtermFileCheck",

@@ -41,9 +41,7 @@ import {
 } from "./mmap.ts";
 import {
   compound_head,
-  compound_order,
   get_page,
-  nth_page,
   type Page,
   PageAnon,
   PageAnonExclusive,
@@ -414,14 +412,4 @@ export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): 
   const ret = handle_mm_fault_locked(mm, vma, addr, flags);
   spin_unlock(mm + MM.page_table_lock);
   return ret;
-}
-/** The page under a present leaf at addr, for callers that hold the page-table lock. */
-export function leaf_page(e: number, level: number, addr: number): Page {
-  const page = vm_normal_page(e);
-  if (page === 0 || level === PTE_LEVEL) return page;
-  return nth_page(page, addr & ((1 << (level * geom.table_shift)) - 1));
-}
-/** compound_order() of the page that a large leaf maps, for tests. */
-export function leaf_order(page: Page): number {
-  return compound_order(compound_head(page));
 }

@@ -12,7 +12,7 @@ import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child } from "./hugetlb.ts";
-import { AS_DEVDAX, MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
+import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
 import {
   is_cow_mapping,
   is_vm_hugetlb_page,
@@ -22,7 +22,6 @@ import {
   vm_area_dup,
   vm_page_prot,
   vma_flags,
-  vma_kind,
   vma_link,
 } from "./mmap.ts";
 import {
@@ -201,8 +200,7 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
 function vma_needs_copy(src: Vma): boolean {
   if ((vma_flags(src) & VM_SHARED) === 0)
     return READ_ONCE(src + VMA.anon_vma) !== 0 || is_vm_hugetlb_page(src);
-  if (is_vm_hugetlb_page(src)) return true;
-  return vma_kind(src) === AS_DEVDAX && config.forkCopiesDevdax !== 0;
+  return is_vm_hugetlb_page(src);
 }
 
 /** dup_mmap(): the child's areas and entries; false if memory is out. The caller holds both mmap_locks for writing. */

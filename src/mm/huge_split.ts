@@ -11,7 +11,7 @@ import { config, geom, kernel } from "../machine/config.ts";
 import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
-import { nth_page, type Page, PageAnonExclusive, page_ref_add, page_to_pfn } from "./page.ts";
+import { type Page, PageAnonExclusive, page_ref_add, page_to_pfn } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
@@ -110,8 +110,4 @@ export function split_huge_pmd_if_needed(vma: Vma, addr: number): void {
   const haddr = addr - (addr & mask);
   if (haddr < READ_ONCE(vma + VMA.vm_start) || haddr + mask + 1 > READ_ONCE(vma + VMA.vm_end)) return;
   split_huge_pmd_address(vma, addr);
-}
-/** The nth subpage's frame of a huge leaf, for callers that have only the entry. */
-export function subpage_of(page: Page, addr: number): Page {
-  return nth_page(page, addr & ((1 << geom.pmd_shift) - 1));
 }

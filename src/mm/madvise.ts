@@ -118,7 +118,7 @@ function madvise_dontneed(vma: Vma, start: number, end: number): number {
     if ((start & (HPAGE_PMD_NR - 1)) !== 0) return -EINVAL;
     // "the end is rounded down": nothing is left of a range inside one huge page.
     const last = end - (end & (HPAGE_PMD_NR - 1));
-    if (last <= start) return config.hugetlbDontneedRound ? 0 : -EINVAL;
+    if (last <= start) return -EINVAL;
     zap_vma_range(vma, start, last);
     return 0;
   }

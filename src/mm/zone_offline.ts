@@ -6,8 +6,8 @@
 "use kernel";
 
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
-import { migrate_to_pinnable, isolate_lru_page, MIGRATE_OK, putback_lru_page } from "./migrate.ts";
 import { lru_add_drain } from "./lru.ts";
+import { isolate_lru_page, MIGRATE_OK, migrate_to_pinnable, putback_lru_page } from "./migrate.ts";
 import { compound_head, compound_nr, page_ref_count, pfn_to_page } from "./page.ts";
 import { memblock_free_range, memmap_init_range, ZONE, zone_of } from "./page_alloc.ts";
 import { put_page } from "./swap.ts";
