@@ -113,9 +113,7 @@ function entry_leaf(e: number): boolean {
 }
 /** The device-page bit; kernels of v6.17 and later have none. */
 function entry_devmap(e: number): boolean {
-  return (
-    config.pteDevmap !== 0 && (e & _PAGE_DEVMAP) !== 0 && (e & (_PAGE_PRESENT | _PAGE_PROTNONE)) !== 0
-  );
+  return config.pteDevmap !== 0 && (e & _PAGE_DEVMAP) !== 0 && (e & (_PAGE_PRESENT | _PAGE_PROTNONE)) !== 0;
 }
 function entry_special(e: number): boolean {
   return (e & _PAGE_SPECIAL) !== 0 && (e & (_PAGE_PRESENT | _PAGE_PROTNONE)) !== 0;

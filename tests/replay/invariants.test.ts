@@ -96,9 +96,11 @@ class Fuzz {
     switch (r.below(14)) {
       case 0:
       case 1:
-        return this.run(proc, "touch", [...range, r.pick(["w", "w", "r", "x"])]);
+        this.run(proc, "touch", [...range, r.pick(["w", "w", "r", "x"])]);
+        return;
       case 2:
-        return this.run(proc, "store", [name, String(off), "7"]);
+        this.run(proc, "store", [name, String(off), "7"]);
+        return;
       case 3:
         if (this.children < 3) this.run("main", "fork", [`c${this.children++}`]);
         return;
@@ -111,19 +113,24 @@ class Fuzz {
         const flags = r.pick(FLAGS);
         let mode = r.pick(MODES);
         if (flags.includes("L")) mode = "pin_fast";
-        return this.run(proc, "pin", [`h${this.handles++}`, ...range, flags, mode]);
+        this.run(proc, "pin", [`h${this.handles++}`, ...range, flags, mode]);
+        return;
       }
       case 8:
       case 9:
-        return this.release();
+        this.release();
+        return;
       case 10:
-        return this.run(proc, "prot", [...range, r.pick(["r", "rw", "rw"])]);
+        this.run(proc, "prot", [...range, r.pick(["r", "rw", "rw"])]);
+        return;
       case 11:
-        return this.run(proc, "madv", [...range, r.pick(["dontneed", "free", "pageout", "hugepage"])]);
+        this.run(proc, "madv", [...range, r.pick(["dontneed", "free", "pageout", "hugepage"])]);
+        return;
       case 12:
-        return r.below(3) === 0 ? this.run(proc, "unmap", range) : this.run(proc, "splithuge", range);
+        this.run(proc, r.below(3) === 0 ? "unmap" : "splithuge", range);
+        return;
       default:
-        return this.run(proc, "madv", [name, "0", String(mapping.pages), "collapse"]);
+        this.run(proc, "madv", [name, "0", String(mapping.pages), "collapse"]);
     }
   }
   private release(): void {
