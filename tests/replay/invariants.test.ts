@@ -18,7 +18,8 @@ import type { Step } from "../../src/replay/schema.ts";
 import { runStep } from "../../src/replay/steps.ts";
 import { World } from "../../src/replay/world.ts";
 
-const STEPS = 25_000;
+/** 100,000 steps over the four kernels in a campaign (HOLDFAST_CAMPAIGN=4), a quarter of that in the suite. */
+const STEPS = 6_250 * Number(process.env["HOLDFAST_CAMPAIGN"] ?? 1);
 const PER_ROUND = 40;
 
 /** xorshift32: reproducible choices. */
