@@ -30,6 +30,7 @@ export const HMM_CONFIG = {
   dmirrorSetSeq: 1,
   dmirrorInvalidate: 1,
   dmirrorOwnSeq: 0,
+  dmirrorMapMigrated: 1,
   dmirrorMmapLock: 1,
   dmirrorMmget: 1,
   notifierBracket: 1,
@@ -118,6 +119,19 @@ export const HMM_KNOBS: readonly Knob[] = [
     values: [
       { value: 0, name: "off", title: "it ignores them (lib/test_hmm.c, all versions)" },
       { value: 1, name: "on", title: "no version: what would close that race" },
+    ],
+  },
+  {
+    name: "dmirrorMapMigrated",
+    title:
+      "the driver maps pages that it has moved to the device before migrate_vma_finalize(), with no look at the sequence",
+    values: [
+      { value: 1, name: "on", title: "dmirror_migrate_finalize_and_map() (lib/test_hmm.c, all versions)" },
+      {
+        value: 0,
+        name: "off",
+        title: "no version: it forgets them before they move, and the device faults them in",
+      },
     ],
   },
   {

@@ -29,11 +29,6 @@ import {
 import { percpu_ref_tryget_live } from "./percpu-refcount.ts";
 import { DEV_PAGEMAP, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
 
-/** Count of a page that the driver has not given out. */
-export function device_page_idle_count(): number {
-  return config.devicePrivateRef ? 0 : 1;
-}
-
 /** dmirror_devmem_alloc_page() up to the lock: a page of the device's memory with a reference, or 0. */
 export function alloc_device_page(mdevice: DmirrorDevice): Page {
   spin_lock(mdevice + DMIRROR_DEVICE.lock);

@@ -64,11 +64,14 @@ function pgmap_array_delete(pgmap: Pgmap): void {
   synchronize_rcu();
 }
 
-/** __init_zone_device_page(): count 1, as every struct page starts. */
+/**
+ * __init_zone_device_page(): count 1, as every struct page starts, but 0 for driver memory from v6.1 on (ef233450898f), whose driver
+ * sets it to 1 when it gives the page out: whoever walks the frames (migrate_device_range()) must find no count to add to.
+ */
 function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
   WRITE_ONCE(page_word(page, PAGE.flags), (1 << PG_zone_device) | (1 << PG_reserved));
   WRITE_ONCE(page_word(page, PAGE.compound_head), 0);
-  WRITE_ONCE(page_word(page, PAGE._refcount), 1);
+  WRITE_ONCE(page_word(page, PAGE._refcount), pages_hold_refs(pgmap) ? 1 : 0);
   WRITE_ONCE(page_word(page, PAGE._mapcount), -1);
   WRITE_ONCE(page_word(page, PAGE.pgmap), pgmap);
 }
@@ -105,7 +108,7 @@ function linear_map(pgmap: Pgmap): number {
 }
 
 /**
- * Struct pages for the range pgmap->start, nr; every page idle with count 1. False, with everything undone, if the range is
+ * Struct pages for the range pgmap->start, nr; every page idle (pages_hold_refs()). False, with everything undone, if the range is
  * taken or memory is out. The range must be a multiple of vmemmap frames, compound pages and pgmap_array slots.
  */
 export function memremap_pages(pgmap: Pgmap): boolean {

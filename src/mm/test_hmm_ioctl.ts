@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { geom, kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import {
   type LocalArray,
   localArray,
@@ -24,6 +24,7 @@ import {
   DPT_ENTRY_VALID,
   DPT_ENTRY_WRITE,
   DPT_PFN_SHIFT,
+  dmirror_do_update,
   dmirror_pt_slot,
 } from "./dmirror.ts";
 import { dmirror_migrate_home } from "./dmirror_devmem.ts";
@@ -105,7 +106,10 @@ function alloc_and_copy_to_device(dmirror: Dmirror, n: number, src: LocalArray, 
   }
 }
 
-/** dmirror_migrate_finalize_and_map(): the device's table leads to the pages that moved; their number. */
+/**
+ * dmirror_migrate_finalize_and_map(): the device's table leads to the pages that moved; their number. Nothing here tells that the
+ * CPU's entry went meanwhile: then the device keeps a page that migrate_vma_finalize() gives back (C8, private-to-device).
+ */
 function finalize_and_map(
   dmirror: Dmirror,
   start: number,
@@ -118,15 +122,23 @@ function finalize_and_map(
   for (let i = 0; i < n; i++) {
     const to = migrate_pfn_to_page(dst[i]);
     if (to === 0 || (src[i] & MIGRATE_PFN_MIGRATE) === 0) continue;
+    moved++;
+    if (!config.dmirrorMapMigrated) continue;
     const write = (src[i] & MIGRATE_PFN_WRITE) !== 0 || migrate_pfn_to_page(src[i]) === 0;
     WRITE_ONCE(
       dmirror_pt_slot(dmirror, start + i),
       (page_to_pfn(to) << DPT_PFN_SHIFT) | DPT_ENTRY_VALID | (write ? DPT_ENTRY_WRITE : 0),
     );
-    moved++;
   }
   spin_unlock(dmirror + DMIRROR.mutex);
   return moved;
+}
+
+/** The device loses what it had of [start, end), which its callback left: with the notifier's sequence it faults anew. */
+function forget_before_copy(dmirror: Dmirror, start: number, end: number): void {
+  spin_lock(dmirror + DMIRROR.mutex);
+  dmirror_do_update(dmirror, start, end);
+  spin_unlock(dmirror + DMIRROR.mutex);
 }
 
 /** HMM_DMIRROR_MIGRATE_TO_DEV: the number of pages that moved, or -EINVAL for a range that is not in one area. */
@@ -141,6 +153,7 @@ export function dmirror_migrate_to_device(dmirror: Dmirror, start: number, nr: n
   let moved = -EINVAL;
   if (vma !== 0 && start + nr <= READ_ONCE(vma + VMA.vm_end)) {
     migrate_vma_setup(vma, start, start + nr, src, MIGRATE_VMA_SELECT_SYSTEM, mdevice, 0);
+    if (!config.dmirrorMapMigrated) forget_before_copy(dmirror, start, start + nr);
     alloc_and_copy_to_device(dmirror, nr, src, dst);
     migrate_vma_pages(vma, start, nr, src, dst, mdevice, 0);
     moved = finalize_and_map(dmirror, start, nr, src, dst);
