@@ -40,6 +40,7 @@ import {
 } from "./hmm-machine.ts";
 import {
   check_device,
+  check_driver_page,
   cpu_touch,
   evict,
   hold_until,
@@ -48,7 +49,9 @@ import {
   invalidate_nonblock,
   lock_holder,
   lru_add,
+  migrate_and_read,
   migrate_home,
+  migrate_to_device,
   mirror,
   mirror_walk,
   mirror_walk_then_sleep,
@@ -293,15 +296,19 @@ interface PrivateMachine {
   readonly mdevice: number;
 }
 
-/** One page of device-private memory, frame 1, that an area's only entry leads to; frames 0 and 2 are free System RAM. */
+/**
+ * One page of device-private memory, frame 1, that an area's only entry leads to; frames 0 and 2 are free System RAM. `used` false:
+ * the page is the driver's still, and the entry leads to frame 0.
+ */
 function bootPrivate(
   arch: string,
   preset: PresetName,
   knobs: KnobSettings,
   spec: Partial<HmmMachineSpec> = {},
+  used = true,
 ): PrivateMachine {
   const { mm } = machine(arch, preset, knobs, { max_pfn: 3, ...spec });
-  addSystemRam(0, 1, 0, POOL_RAM);
+  addSystemRam(0, 1, used ? 0 : 1, POOL_RAM);
   addSystemRam(2, 1, 0, POOL_RAM);
   const pgmap = allocStruct("pgmap", DEV_PAGEMAP);
   declareRegion("pgmap", pgmap, DEV_PAGEMAP.SIZE);
@@ -315,14 +322,15 @@ function bootPrivate(
   declareRegion("memory of the device", kernel.direct_map + geom.page_words, geom.page_words, 0, false);
   if (!memremap_pages(pgmap)) throw new RangeError("the device's memory could not be added");
   const vma = addAnonVma(mm, ADDR, 1);
-  usePrivatePage(vma, mdevice);
+  mem[mem[mdevice + DMIRROR_DEVICE.free_list]] = 1;
+  mem[mdevice + DMIRROR_DEVICE.nr_free] = 1;
+  if (used) usePrivatePage(vma, mdevice);
+  else mapAnonPage(vma, ADDR, 0);
   return { mm, pgmap, mdevice };
 }
 
 /** The page is given out by its driver and mapped at ADDR. */
 function usePrivatePage(vma: number, mdevice: number): void {
-  mem[mem[mdevice + DMIRROR_DEVICE.free_list]] = 1;
-  mem[mdevice + DMIRROR_DEVICE.nr_free] = 1;
   const page = alloc_device_page(mdevice);
   page_set_anon_place(page, vma, ADDR);
   mem[page + PAGE._mapcount] = 0;
@@ -364,6 +372,33 @@ export const bootOwnMirror: Boot = (arch, preset, knobs) => {
       { name: "fault", run: cpu_touch, args: [m.mm, ADDR] },
     ],
     finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
+  };
+};
+
+/** A page moves to its device's memory while it is unmapped. */
+export const bootToDevice: Boot = (arch, preset, knobs) => {
+  const m = bootPrivate(arch, preset, knobs, {}, false);
+  const dmirror = newDmirror(m.mm, ADDR, 1, m.mdevice);
+  kernel.dmirror_tries = 2;
+  return {
+    threads: [
+      { name: "device", run: migrate_and_read, args: [dmirror, ADDR] },
+      { name: "zap", run: zap, args: [m.mm, ADDR] },
+    ],
+    finally: { name: "check", run: check_device, args: [dmirror, ADDR] },
+  };
+};
+
+/** The driver walks its frames to bring them home while it gives one out. */
+export const bootGiveOut: Boot = (arch, preset, knobs) => {
+  const m = bootPrivate(arch, preset, { ...knobs, mmuNotifier: 0 }, {}, false);
+  const dmirror = newDmirror(m.mm, ADDR, 1, m.mdevice);
+  return {
+    threads: [
+      { name: "device", run: migrate_to_device, args: [dmirror, ADDR] },
+      { name: "evict", run: evict, args: [m.pgmap] },
+    ],
+    finally: { name: "check", run: check_driver_page, args: [m.mm, ADDR, m.mdevice, 1] },
   };
 };
 

@@ -15,6 +15,7 @@ import { defineScenario, type Scenario, siblingModule } from "../machine/scenari
 import {
   type Boot,
   bootFaultPrivate,
+  bootGiveOut,
   bootHvo,
   bootLockHolder,
   bootLruBatch,
@@ -33,6 +34,7 @@ import {
   bootPinnedForEver,
   bootPinnedSignal,
   bootPrivateZap,
+  bootToDevice,
   bootTwoFaults,
 } from "./c8-boot.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
@@ -155,6 +157,32 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
       "v6.1": v("v6.1", "the callback ignores its own device's migrations (lib/test_hmm.c)"),
       "v7.3": v("v7.3", "the same, with the page's lock"),
       noted: v("v7.3", "the callback notes the sequence of these too: no version", { dmirrorOwnSeq: 1 }),
+    },
+    knockouts: [],
+  },
+  "private-to-device": {
+    title: "a page moves to its device's memory while it is unmapped",
+    boot: bootToDevice,
+    variants: {
+      "v6.1": v("v6.1", "the driver maps it before migrate_vma_finalize() (lib/test_hmm.c)"),
+      "v7.3": v("v7.3", "the same"),
+      faulted: v(
+        "v7.3",
+        "the device faults it in, and notes the sequence of its own migrations: no version",
+        {
+          dmirrorOwnSeq: 1,
+          dmirrorMapMigrated: 0,
+        },
+      ),
+    },
+    knockouts: [],
+  },
+  "private-give-out": {
+    title: "a driver brings its frames home while it gives one out",
+    boot: bootGiveOut,
+    variants: {
+      "v6.1": v("v6.1", "frames that are not in use count 0 (ef233450898f)"),
+      "v7.3": v("v7.3", "the same"),
     },
     knockouts: [],
   },

@@ -54,6 +54,11 @@ describe("C8, a device that brings home what it mirrors itself", () => {
     ["private-own-mirror/v7.3", "violated: assertion"],
     ["private-own-mirror/noted", "holds"],
     ["private-zap/v7.3", "holds"],
+    ["private-to-device/v6.1", "violated: assertion"],
+    ["private-to-device/v7.3", "violated: assertion"],
+    ["private-to-device/faulted", "holds"],
+    ["private-give-out/v6.1", "holds"],
+    ["private-give-out/v7.3", "holds"],
   ])("%s: %s", async (id, verdict) => {
     expect(await decide(`C8/x86-64/${id}/sc`)).toBe(verdict);
   });

@@ -12,6 +12,7 @@ import {
   kfree,
   local_irq_restore,
   local_irq_save,
+  localArray,
   READ_ONCE,
   rcu_read_lock,
   rcu_read_unlock,
@@ -34,7 +35,7 @@ import {
   remove_memory,
 } from "../../mm/memory_hotplug.ts";
 import { memunmap_pages } from "../../mm/memremap.ts";
-import { mm_find_pte } from "../../mm/migrate_entry.ts";
+import { entry_page, mm_find_pte } from "../../mm/migrate_entry.ts";
 import type { Mm } from "../../mm/mm_types.ts";
 import { find_vma, mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
 import {
@@ -51,8 +52,8 @@ import { pte_present } from "../../mm/pgtable.ts";
 import { trylock_page, unlock_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
 import { put_page } from "../../mm/swap.ts";
-import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
-import { dmirror_migrate_to_system } from "../../mm/test_hmm_ioctl.ts";
+import { dmirror_access, dmirror_fault, dmirror_read } from "../../mm/test_hmm.ts";
+import { dmirror_migrate_to_device, dmirror_migrate_to_system } from "../../mm/test_hmm_ioctl.ts";
 import { check_mirror } from "./hmm-teardown.ts";
 
 // ---- Takers -------------------------------------------------------------------------------------------------
@@ -214,6 +215,25 @@ export function evict(pgmap: Pgmap): void {
 /** HMM_DMIRROR_MIGRATE_TO_SYS of one page. */
 export function migrate_home(dmirror: Dmirror, addr: number): void {
   dmirror_migrate_to_system(dmirror, addr, 1);
+}
+/** HMM_DMIRROR_MIGRATE_TO_DEV of one page. */
+export function migrate_to_device(dmirror: Dmirror, addr: number): void {
+  dmirror_migrate_to_device(dmirror, addr, 1);
+}
+/** The same, and the device reads the page by what its table says, faulting only if that says nothing. */
+export function migrate_and_read(dmirror: Dmirror, addr: number): void {
+  const word = localArray(1);
+  dmirror_migrate_to_device(dmirror, addr, 1);
+  dmirror_read(dmirror, addr, word);
+}
+/** At the end: either addr's entry holds the device's frame, as its only reference, or the driver has it and nobody else. */
+export function check_driver_page(mm: Mm, addr: number, mdevice: DmirrorDevice, pfn: number): void {
+  const ptep = mm_find_pte(mm, addr);
+  const mapped = ptep !== 0 && entry_page(READ_ONCE(ptep)) === pfn_to_page(pfn);
+  const count = page_ref_count(pfn_to_page(pfn));
+  const nr_free = READ_ONCE(mdevice + DMIRROR_DEVICE.nr_free);
+  assert(count === (mapped ? 1 : 0), "a device page's count is not the number of its entries");
+  assert(nr_free === (mapped ? 0 : 1), "the driver's free list does not agree with the entry");
 }
 /** madvise(MADV_DONTNEED) */
 export function zap(mm: Mm, addr: number): void {
