@@ -4,7 +4,9 @@
  */
 
 import { describe, expect, test } from "vitest";
+import { REGISTRY_URL } from "../../src/claims/registry.ts";
 import { scenarioNamed } from "../../src/claims/stress.ts";
+import { HMM_TEARDOWN } from "../../src/claims/stress-hmm.ts";
 import type { Scenario } from "../../src/machine/scenario.ts";
 import { runScenario } from "../../src/smp/run.ts";
 
@@ -22,6 +24,17 @@ describe("fast GUP against unbind on real threads", () => {
     // Not vacuous: pages were pinned, and the device went and came.
     expect(r.threads[0].returned).toBeGreaterThan(r.iterations);
     expect(r.threads[1].returned).toBe(2 * r.iterations);
+  });
+});
+
+describe("a mirror device with private memory on real threads", () => {
+  test("counts hold and no address sees another's data, while pages are unmapped, moved and brought home", async () => {
+    const r = await runScenario(HMM_TEARDOWN, { seconds: 4, seed: 30, definedIn: REGISTRY_URL });
+    expect(r.bug).toBeNull();
+    expect(r.iterations).toBeGreaterThan(50);
+    // Not vacuous: the process and the device got at their memory, and frames were moved.
+    for (const name of ["user", "device", "move"])
+      expect(r.threads.find((t) => t.name === name)?.returned).toBeGreaterThan(r.iterations);
   });
 });
 
