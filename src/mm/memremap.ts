@@ -4,8 +4,7 @@
  * difference: in v5.10 every page's base reference holds a pagemap reference, so a pin delays it; from v5.18 the
  * pagemap's count no longer mirrors the pages', and pins of device-dax pages are not waited for.
  *
- * Not covered: altmap, several ranges of one pagemap, device-private types (their pages count otherwise from v6.1),
- * PAT tracking, the hotplug lock (one teardown at a time), KASAN. Custom: the linear map of a range is one object, freed
+ * Not covered: altmap, several ranges of one pagemap, PAT tracking, the hotplug lock (one teardown at a time), KASAN. Custom: the linear map of a range is one object, freed
  * like memory; the driver of an external reference is the request queue of pmem, and outlives the pagemap.
  */
 "use kernel";
