@@ -6,7 +6,12 @@
 import { isAbsolute, relative } from "node:path";
 import pc from "picocolors";
 
-export const paint = pc;
+/** NO_COLOR wins, then FORCE_COLOR, then whether stdout is a terminal: picocolors alone would colour pipes, too, where CI is set. */
+const forced = process.env["FORCE_COLOR"] !== undefined && process.env["FORCE_COLOR"] !== "0";
+const terminal = process.stdout.isTTY === true && process.env["TERM"] !== "dumb";
+const colour = !process.env["NO_COLOR"] && (forced || terminal);
+
+export const paint = pc.createColors(colour);
 
 process.stdout.on("error", (e: NodeJS.ErrnoException) => {
   if (e.code === "EPIPE") process.exit(process.exitCode ?? 0);

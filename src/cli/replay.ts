@@ -4,8 +4,8 @@
  */
 
 import type { Command } from "commander";
-import pc from "picocolors";
 import { EXIT_HOLDS, EXIT_USAGE, EXIT_VIOLATED } from "./exit.ts";
+import { paint } from "./output.ts";
 
 interface Options {
   kernel?: string;
@@ -82,12 +82,12 @@ function printReport(
 ): void {
   const differ = r.sequences - r.agree;
   const line = `${r.kernel.padEnd(12)} ${r.family.padEnd(10)} ${String(r.sequences).padStart(4)} sequences ${String(r.steps).padStart(6)} steps ${String(r.agree).padStart(4)} agree ${String(differ).padStart(4)} differ`;
-  console.log(differ === 0 ? line : pc.red(line));
+  console.log(differ === 0 ? line : paint.red(line));
   for (const d of r.differences.slice(0, all ? undefined : SHOWN)) {
     console.log(`  ${d.sequence}, step ${d.step}: ${d.command}`);
     const reason = departureOf(r.kernel, d.sequence);
     if (reason !== null) console.log(`    known: ${reason}`);
-    for (const l of d.expected) console.log(pc.green(`    kernel  ${l}`));
-    for (const l of d.actual) console.log(pc.red(`    ours    ${l}`));
+    for (const l of d.expected) console.log(paint.green(`    kernel  ${l}`));
+    for (const l of d.actual) console.log(paint.red(`    ours    ${l}`));
   }
 }
