@@ -1,6 +1,6 @@
 /**
- * Claim C9: the ratios that the series reported (cover letters and patches of December 2020 to April 2022; kernel.md
- * A.3) beside the same ratios of our machine, each from rows that were measured in one run. A ratio is before over
+ * Claim C9: the ratios that the series reported (cover letters and patches of December 2020 to
+ * April 2022) beside the same ratios of our machine, each from rows that were measured in one run. A ratio is before over
  * after. Absolute times are not comparable: theirs are of a server with real page tables and caches, ours of a model.
  */
 

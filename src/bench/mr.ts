@@ -1,5 +1,5 @@
 /**
- * Registering and unregistering a memory region in a loop, as RDMA does it and as the series measured it (kernel.md A.3,
+ * Registering and unregistering a memory region in a loop, as RDMA does it and as the series measured it (its cover letter,
  * "RDMA MR reg/unreg loop 5 s"): ib_umem_get() pins the range in calls of a page full of pointers and builds the
  * scatterlist; __ib_umem_release() gives it back, page by page (v5.10) or entry by entry (v5.13).
  *

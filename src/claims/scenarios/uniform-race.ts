@@ -4,7 +4,7 @@
  * page idle after the unmapping has given it to somebody else.
  *
  * Custom: splitting, collapsing, fork's write protection and the write fault after it are written down here for an area of
- * two pages and one owner, after kernel.md M.1, M.2, M.5 and M.6 (mm/huge_memory.c, mm/khugepaged.c, mm/memory.c, v7.1): the
+ * two pages and one owner, after mm/huge_memory.c, mm/khugepaged.c and mm/memory.c (v7.1): the
  * order of steps is the kernel's, while locks that exclude only each other (mmap_lock, anon_vma, the folio lock) are left out,
  * since there is one of each actor, and the table that a split needs is given.
  */
