@@ -72,21 +72,25 @@ function canGoOn(w: Watched, cpu: number): boolean {
   }
 }
 
-/** True only if no CPU can ever go on, and at least one wants to. */
+/**
+ * True only if no CPU can ever go on, and at least one wants to. First that nobody runs, then what each waits for, then that
+ * nobody ran meanwhile: a CPU that still ran when another's wait was judged may have ended that wait before it finished.
+ */
 export function isDeadlocked(w: Watched): boolean {
   const episodes = w.threads.map((_, cpu) => at(w, cpu, EPISODE));
+  const stands = (cpu: number): boolean => {
+    const phase = at(w, cpu, PHASE);
+    return phase === PHASE_WAITING || phase === PHASE_FINISHED;
+  };
+  if (!w.threads.every((_, cpu) => stands(cpu))) return false;
   let waiting = 0;
   for (let cpu = 0; cpu < w.threads.length; cpu++) {
-    const phase = at(w, cpu, PHASE);
-    if (phase === PHASE_FINISHED) continue;
-    if (phase !== PHASE_WAITING || canGoOn(w, cpu)) return false;
+    if (at(w, cpu, PHASE) === PHASE_FINISHED) continue;
+    if (canGoOn(w, cpu)) return false;
     waiting++;
   }
-  if (waiting === 0) return false;
-  return w.threads.every((_, cpu) => {
-    const phase = at(w, cpu, PHASE);
-    return at(w, cpu, EPISODE) === episodes[cpu] && (phase === PHASE_WAITING || phase === PHASE_FINISHED);
-  });
+  // A new iteration, which a finished CPU could have begun, needs those who wait to have ended their waits.
+  return waiting > 0 && w.threads.every((_, cpu) => at(w, cpu, EPISODE) === episodes[cpu] && stands(cpu));
 }
 
 /** One line per CPU: what it does, and whom it waits for. */

@@ -28,9 +28,7 @@ describe("fast GUP against unbind on real threads", () => {
 });
 
 describe("a mirror device with private memory on real threads", () => {
-  // Known gap: about once in some thousand iterations under load the run ends in a deadlock, the device waiting for an
-  // odd invalidate_seq that nobody is left to end. Not understood yet; docs/status.md has the line that shows it.
-  test.skip("counts hold and no address sees another's data, while pages are unmapped, moved and brought home", async () => {
+  test("counts hold and no address sees another's data, while pages are unmapped, moved and brought home", async () => {
     const r = await runScenario(HMM_TEARDOWN, { seconds: 4, seed: 30, definedIn: REGISTRY_URL });
     expect(r.bug).toBeNull();
     expect(r.iterations).toBeGreaterThan(50);

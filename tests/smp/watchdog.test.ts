@@ -3,7 +3,7 @@
  * microseconds can be held still.
  */
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { barrier } from "../../src/smp/barrier.ts";
 import {
   ARRIVED,
@@ -84,6 +84,37 @@ describe("a CPU that waits for a word", () => {
     m.set(1, RCU, 1);
     wait(m, 1, WAIT_WORD, WORD, 0);
     expect(isDeadlocked(m)).toBe(true);
+  });
+});
+
+describe("a CPU that is released while the watchdog looks", () => {
+  /** What isDeadlocked() says if the other CPU releases the waiting one and ends just before its nth look at a word. */
+  function saysAfterRelease(n: number): { deadlocked: boolean; looks: number } {
+    const m = machine(2);
+    wait(m, 0, WAIT_WORD, WORD, 3);
+    m.words[WORD] = 3;
+    m.set(1, PHASE, PHASE_RUNNING);
+    const load = Atomics.load;
+    let looks = 0;
+    const spy = vi.spyOn(Atomics, "load").mockImplementation(((words: Int32Array, i: number) => {
+      if (looks++ === n) {
+        m.words[WORD] = 4;
+        m.set(1, PHASE, PHASE_FINISHED);
+      }
+      return load(words, i);
+    }) as typeof Atomics.load);
+    try {
+      return { deadlocked: isDeadlocked(m), looks };
+    } finally {
+      spy.mockRestore();
+    }
+  }
+  test("is not deadlocked, at whichever of its looks the release falls", () => {
+    for (let n = 0; ; n++) {
+      const { deadlocked, looks } = saysAfterRelease(n);
+      expect(deadlocked, `released before look ${n}`).toBe(false);
+      if (looks <= n) break;
+    }
   });
 });
 
