@@ -350,6 +350,7 @@ class Search {
     let all = new Int32Array(capacity);
     let process = new Int32Array(capacity);
     let choice = new Int32Array(capacity);
+    let choices = new Int32Array(capacity);
     let onStack = new Uint8Array(1 << 16);
     let level = -1;
     let outcome = this.advance(-1, 0);
@@ -357,6 +358,8 @@ class Search {
     let lastProgress = this.started;
 
     for (;;) {
+      // Whether the machine is in the state on top of the stack: true of one just put there.
+      let there = false;
       if (outcome === Outcome.Error) return this.violated(process, choice, level);
       const id = table.intern();
       if (table.added) {
@@ -379,6 +382,7 @@ class Search {
             all = grown(all, capacity);
             process = grown(process, capacity);
             choice = grown(choice, capacity);
+            choices = grown(choices, capacity);
           }
           while (id >= onStack.length) {
             const next = new Uint8Array(onStack.length * 2);
@@ -392,6 +396,7 @@ class Search {
           done[level] = 0;
           process[level] = -1;
           onStack[id] = 1;
+          there = true;
         }
       } else if (outcome !== Outcome.Final && onStack[id] === 1) {
         this.sawCycle = true;
@@ -423,22 +428,24 @@ class Search {
       // The next step: another value of the choice in progress, or another process; else back.
       for (;;) {
         if (level < 0) return this.finish();
-        table.restore(tuples, level * width);
-        const p = process[level];
-        if (p >= 0 && choice[level] + 1 < this.choices(p)) {
+        if (process[level] >= 0 && choice[level] + 1 < choices[level]) {
+          if (!there) table.restore(tuples, level * width);
           choice[level]++;
           break;
         }
         if (todo[level] !== 0) {
+          if (!there) table.restore(tuples, level * width);
           const next = 31 - Math.clz32(todo[level] & -todo[level]);
           todo[level] &= ~(1 << next);
           done[level] |= 1 << next;
           process[level] = next;
           choice[level] = 0;
+          choices[level] = this.choices(next);
           break;
         }
         onStack[ids[level]] = 0;
         level--;
+        there = false;
       }
       outcome = this.advance(process[level], choice[level]);
     }

@@ -53,7 +53,7 @@ export class StateTable {
     }
     this.tupleWidth = 1 + m.total;
     this.tuples = new VectorSet(this.tupleWidth);
-    this.actual = new Int32Array(this.tupleWidth);
+    this.actual = new Int32Array(this.tupleWidth).fill(-1);
     this.canonical = new Int32Array(this.tupleWidth);
     const members = new Map<number, number[]>();
     if (symmetry)
@@ -82,8 +82,9 @@ export class StateTable {
     const scratch = this.scratch;
     for (let i = 0; i < g.length; i++) scratch[i] = s[g[i]];
     const actual = this.actual;
-    actual[0] = this.shared.intern(scratch, 0);
-    for (let t = 0; t < m.total; t++) actual[1 + t] = this.frames[t].intern(s, m.frame[t]);
+    // What is in `actual` is the state last interned or restored: a step leaves most of its components alone.
+    actual[0] = this.shared.internNear(scratch, 0, actual[0]);
+    for (let t = 0; t < m.total; t++) actual[1 + t] = this.frames[t].internNear(s, m.frame[t], actual[1 + t]);
     let id: number;
     if (this.groups.length === 0) id = this.tuples.intern(actual, 0);
     else {
@@ -96,7 +97,7 @@ export class StateTable {
     return id;
   }
 
-  /** The components of the state last interned, as it was (not sorted), for `restore`. */
+  /** The components of the state last interned or restored, as it was (not sorted), for `restore`. */
   copyTuple(dst: Int32Array, off: number): void {
     dst.set(this.actual, off);
   }
@@ -113,9 +114,14 @@ export class StateTable {
     const s = m.s;
     const g = this.gather;
     const scratch = this.scratch;
+    const actual = this.actual;
+    actual[0] = src[off];
     this.shared.read(src[off], scratch, 0);
     for (let i = 0; i < g.length; i++) s[g[i]] = scratch[i];
-    for (let t = 0; t < m.total; t++) this.frames[t].read(src[off + 1 + t], s, m.frame[t]);
+    for (let t = 0; t < m.total; t++) {
+      actual[1 + t] = src[off + 1 + t];
+      this.frames[t].read(src[off + 1 + t], s, m.frame[t]);
+    }
   }
 }
 

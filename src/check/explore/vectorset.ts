@@ -23,6 +23,17 @@ export class VectorSet {
     this.mask = this.index.length - 1;
   }
 
+  /** `intern` for a vector that is often member `near` (-1: none): comparing is cheaper than hashing and probing. */
+  internNear(src: Int32Array, off: number, near: number): number {
+    if (near < 0) return this.intern(src, off);
+    const w = this.width;
+    const chunk = this.chunks[near >>> CHUNK_BITS];
+    const base = (near & (CHUNK - 1)) * w;
+    for (let i = 0; i < w; i++) if (chunk[base + i] !== src[off + i]) return this.intern(src, off);
+    this.added = false;
+    return near;
+  }
+
   /** The number of the vector at `src[off .. off + width)`, adding it if it is new. */
   intern(src: Int32Array, off: number): number {
     const w = this.width;

@@ -113,8 +113,20 @@ const MUTATIONS: readonly Mutation[] = [
   one(
     "symmetry forgets the shared words",
     TABLE,
-    "actual[0] = this.shared.intern(scratch, 0);",
-    "actual[0] = this.shared.intern(scratch, 0) * (this.groups.length === 0 ? 1 : 0);",
+    "actual[0] = this.shared.internNear(scratch, 0, actual[0]);",
+    "actual[0] = this.shared.internNear(scratch, 0, actual[0]) * (this.groups.length === 0 ? 1 : 0);",
+  ),
+  one(
+    "a component is taken for what it was without a look at its last word",
+    "check/explore/vectorset.ts",
+    "for (let i = 0; i < w; i++) if (chunk[base + i] !== src[off + i]) return",
+    "for (let i = 0; i < w - 1; i++) if (chunk[base + i] !== src[off + i]) return",
+  ),
+  one(
+    "a state that is taken for the one on top of the stack",
+    EXPLORE,
+    "let there = false;",
+    "let there = true;",
   ),
   one("persistent sets without enablers", PERSISTENT, "add |= this.enablers(p, set);", "add |= 0;"),
   one(
