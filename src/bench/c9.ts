@@ -8,9 +8,12 @@ import type { CResult } from "./c-loop.ts";
 import { type Form, findRow, type GupRow, type Mode } from "./gup.ts";
 import { memmapCost } from "./memmap.ts";
 import type { MrRow } from "./mr.ts";
+import { quantile, type Sample } from "./stats.ts";
 import { GIB, TIB } from "./units.ts";
 
 export interface ClaimRow {
+  /** Short name, as in C9/pin-2m. */
+  readonly id: string;
   readonly name: string;
   /** What was reported, in its own words, and where. */
   readonly reported: string;
@@ -20,6 +23,20 @@ export interface ClaimRow {
   readonly measuredRatio: number | null;
   /** Medians that the ratio is of, as text. */
   readonly measured: string;
+  /** Whether after is less than before beyond the noise: three quarters of its repeats below three quarters of the other's. */
+  readonly pays: boolean | null;
+}
+type Measured = Pick<ClaimRow, "measuredRatio" | "measured" | "pays">;
+
+const NOT_MEASURED: Measured = { measuredRatio: null, measured: "not measured", pays: null };
+
+function compare(before: Sample, after: Sample, unit: string): Measured {
+  const sorted = (s: Sample): number[] => [...s.values].sort((a, b) => a - b);
+  return {
+    measuredRatio: before.median / after.median,
+    measured: `${us(before.median)} -> ${us(after.median)}${unit}`,
+    pays: quantile(sorted(after), 0.75) < quantile(sorted(before), 0.25),
+  };
 }
 
 const us = (n: number): string => (n >= 100 ? `${Math.round(n)} us` : `${n.toPrecision(3)} us`);
@@ -27,88 +44,74 @@ const us = (n: number): string => (n >= 100 ? `${Math.round(n)} us` : `${n.toPre
 function gupRow(
   rows: readonly GupRow[],
   mode: Mode,
-  kind: GupRow["kind"],
   before: Form,
   after: Form,
-): Pick<ClaimRow, "measuredRatio" | "measured"> {
+  what: "get" | "put",
+): Measured {
   const engine = rows.some((r) => r.engine === "wasm") ? "wasm" : "node";
   const a = findRow(rows, { engine, mode, kind: "dax2m", form: before });
-  const b = findRow(rows, { engine, mode, kind, form: after });
-  if (a === undefined || b === undefined) return { measuredRatio: null, measured: "not measured" };
-  return {
-    measuredRatio: a.get.median / b.get.median,
-    measured: `${us(a.get.median)} -> ${us(b.get.median)}`,
-  };
+  const b = findRow(rows, { engine, mode, kind: "dax2m", form: after });
+  return a === undefined || b === undefined ? NOT_MEASURED : compare(a[what], b[what], "");
 }
 
-function putRow(rows: readonly GupRow[]): Pick<ClaimRow, "measuredRatio" | "measured"> {
-  const engine = rows.some((r) => r.engine === "wasm") ? "wasm" : "node";
-  const a = findRow(rows, { engine, mode: "pin", kind: "dax2m", form: "v5.10" });
-  const b = findRow(rows, { engine, mode: "pin", kind: "dax2m", form: "v7.3" });
-  if (a === undefined || b === undefined) return { measuredRatio: null, measured: "not measured" };
-  return {
-    measuredRatio: a.put.median / b.put.median,
-    measured: `${us(a.put.median)} -> ${us(b.put.median)}`,
-  };
-}
-
-function mrRow(
-  rows: readonly MrRow[],
-  before: string,
-  after: string,
-): Pick<ClaimRow, "measuredRatio" | "measured"> {
+function mrRow(rows: readonly MrRow[], before: string, after: string): Measured {
   const a = rows.find((r) => r.name === before);
   const b = rows.find((r) => r.name === after);
-  if (a === undefined || b === undefined) return { measuredRatio: null, measured: "not measured" };
-  return {
-    measuredRatio: a.total.median / b.total.median,
-    measured: `${us(a.total.median)} -> ${us(b.total.median)} a round`,
-  };
+  return a === undefined || b === undefined ? NOT_MEASURED : compare(a.total, b.total, " a round");
+}
+
+function memmapRow(align: number, text: string): Measured {
+  const plain = memmapCost(TIB, align, false).pageBytes;
+  const dedup = memmapCost(TIB, align, true).pageBytes;
+  return { measuredRatio: plain / dedup, measured: text, pays: dedup < plain };
 }
 
 /** Every row of the claim. */
 export function claimRows(gup: readonly GupRow[], mr: readonly MrRow[]): ClaimRow[] {
-  const plain = memmapCost(TIB, 2 ** 21, false);
-  const two = memmapCost(TIB, 2 ** 21, true);
-  const one = memmapCost(TIB, GIB, true);
   const rfc = "RFC, patch 6, 8 December 2020";
   return [
     {
+      id: "get-2m",
       name: "get, 2M device leaves",
       reported: "~75k us -> ~3.6k us",
       source: rfc,
       reportedRatio: 75 / 3.6,
-      ...gupRow(gup, "gup", "dax2m", "v5.10", "rfc"),
+      ...gupRow(gup, "gup", "v5.10", "rfc", "get"),
     },
     {
+      id: "pin-2m",
       name: "pin, 2M device leaves",
       reported: "~125k us -> ~3.8k us",
       source: rfc,
       reportedRatio: 125 / 3.8,
-      ...gupRow(gup, "pin", "dax2m", "v5.10", "rfc"),
+      ...gupRow(gup, "pin", "v5.10", "rfc", "get"),
     },
     {
+      id: "get-2m-uniform",
       name: "get, 2M, without a path of its own",
       reported: "~59 ms -> ~6.1 ms",
       source: "v1 to v4, 2021",
       reportedRatio: 59 / 6.1,
-      ...gupRow(gup, "gup", "dax2m", "v5.10", "v7.3"),
+      ...gupRow(gup, "gup", "v5.10", "v7.3", "get"),
     },
     {
+      id: "pin-2m-uniform",
       name: "pin, 2M, without a path of its own",
       reported: "~87 ms -> ~6.2 ms",
       source: "v1 to v4, 2021",
       reportedRatio: 87 / 6.2,
-      ...gupRow(gup, "pin", "dax2m", "v5.10", "v7.3"),
+      ...gupRow(gup, "pin", "v5.10", "v7.3", "get"),
     },
     {
+      id: "unpin-2m",
       name: "unpin, 2M",
       reported: "~71 ms -> ~22 ms",
       source: "v5 to v7, 2021",
       reportedRatio: 71 / 22,
-      ...putRow(gup),
+      ...gupRow(gup, "pin", "v5.10", "v7.3", "put"),
     },
     {
+      id: "mr-dax",
       name: "register and release, device-dax",
       reported: "31,617.923 us -> 16,426.047 us a round",
       source: "RFC, patch 8",
@@ -116,6 +119,7 @@ export function claimRows(gup: readonly GupRow[], mr: readonly MrRow[]): ClaimRo
       ...mrRow(mr, "device-dax 2M, before", "device-dax 2M, series"),
     },
     {
+      id: "mr-hugetlb",
       name: "register and release, hugetlb",
       reported: "10,748.456 us -> 4,663.622 us a round",
       source: "RFC, patch 8",
@@ -123,20 +127,20 @@ export function claimRows(gup: readonly GupRow[], mr: readonly MrRow[]): ClaimRo
       ...mrRow(mr, "hugetlb 2M, before", "hugetlb 2M, series"),
     },
     {
+      id: "memmap-2m",
       name: "struct pages per TiB, 2M",
       reported: "16 GiB -> 4 GiB",
       source: "RFC; v9, 2022",
       reportedRatio: 4,
-      measuredRatio: plain.pageBytes / two.pageBytes,
-      measured: "holdfast memmap --size 1T --align 2M",
+      ...memmapRow(2 ** 21, "holdfast memmap --size 1T --align 2M"),
     },
     {
+      id: "memmap-1g",
       name: "struct pages per TiB, 1G",
       reported: "16 GiB -> 8 MiB",
       source: "RFC",
       reportedRatio: (16 * GIB) / (8 * 2 ** 20),
-      measuredRatio: plain.pageBytes / one.pageBytes,
-      measured: "holdfast memmap --size 1T --align 1G",
+      ...memmapRow(GIB, "holdfast memmap --size 1T --align 1G"),
     },
   ];
 }

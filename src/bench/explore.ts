@@ -9,7 +9,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 interface Ours {
@@ -79,7 +79,8 @@ function buildPan(dir: string, walkers: number, pages: number, ipi: boolean): st
 
 function spins(pan: string): Spins | null {
   // bash reports the user and system time of its children to a millisecond.
-  const out = run("bash", ["-c", `TIMEFORMAT='cpu %3U %3S'; time '${pan}' -m100000 -w18`]);
+  // In pan's own folder: of an error it leaves a trail.
+  const out = run("bash", ["-c", `TIMEFORMAT='cpu %3U %3S'; time '${pan}' -m100000 -w18`], dirname(pan));
   const states = out?.match(/(\d+) states, stored/);
   const errors = out?.match(/errors: (\d+)/);
   const cpu = out?.match(/cpu ([\d.]+) ([\d.]+)/);

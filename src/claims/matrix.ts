@@ -126,7 +126,7 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
     }
   }
   return {
-    output: { schema: CLAIMS_SCHEMA, cells: outCells, knockouts: outKnockouts },
+    output: { schema: CLAIMS_SCHEMA, cells: outCells, knockouts: outKnockouts, figures: [] },
     asked: jobs.length + more,
     states,
     seconds,

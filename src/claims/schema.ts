@@ -1,7 +1,8 @@
 /**
  * The published schema of `holdfast claims --json`, "holdfast.claims/1". Scripts may rely on it: fields are added, never
  * changed or removed, under one number. A cell that was stopped by a limit or a signal is "bounded" and not complete;
- * only "holds" with complete true means that every execution was visited.
+ * only "holds" with complete true means that every execution was visited. Figures are no explorations: their verdict is that of
+ * the figure shown.
  */
 
 import { z } from "zod";
@@ -58,9 +59,25 @@ export const KnockoutResultSchema = z.object({
 });
 export type KnockoutResult = z.infer<typeof KnockoutResultSchema>;
 
+/** A claim that is a figure: counted from what was executed, timed in this run, or computed. */
+export const FigureSchema = z.object({
+  id: z.string().regex(/^C[69]\//),
+  claim: z.enum(["C6", "C9"]),
+  title: z.string().min(1),
+  how: z.enum(["counted", "timed", "computed"]),
+  verdict: z.enum(["holds", "violated"]),
+  /** C6: work on a device mapping over work on System RAM. C9: before over after. */
+  ratio: z.number().min(0),
+  /** The ratio that the series reported; null if it reported none. */
+  reportedRatio: z.number().nullable(),
+  detail: z.string(),
+});
+export type Figure = z.infer<typeof FigureSchema>;
+
 export const ClaimsSchema = z.object({
   schema: z.literal(CLAIMS_SCHEMA),
   cells: z.array(CellResultSchema),
   knockouts: z.array(KnockoutResultSchema),
+  figures: z.array(FigureSchema),
 });
 export type ClaimsOutput = z.infer<typeof ClaimsSchema>;

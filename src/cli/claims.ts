@@ -1,17 +1,18 @@
 /**
  * `holdfast claims`: decides the cells asked for and shows the matrix, by configuration and architecture; what each
- * excluding mechanism is worth, by taking it away; every cell with -v. All verdicts come from explorations made now.
+ * excluding mechanism is worth, by taking it away; every cell with -v. All verdicts come from explorations made now, those of the
+ * claims that are figures (C6, C9) from what is counted and timed afterwards, when no other work disturbs it.
  */
 
 import { availableParallelism } from "node:os";
 import { type AnyCell, allCells, CLAIM_SETS, type ClaimSet, setOf } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
-import type { CellResult, KnockoutResult, Verdict } from "../claims/schema.ts";
+import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
 import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
-import { type Selection, selectCells } from "./select.ts";
+import { isFigureWord, type Selection, selectCells, selectFigures } from "./select.ts";
 import { Status } from "./status.ts";
 import { count, seconds, table } from "./table.ts";
 
@@ -111,6 +112,34 @@ function mechanismLines(
   );
 }
 
+const FIGURE_TITLES = {
+  C6: "without a pagemap reference, device entries stop being special: pinning executes what it executes on System RAM",
+  C9: "grabbing the head once pays (before over after, in one run; holdfast bench all measures more)",
+} as const;
+
+function figureLines(figures: readonly Figure[]): string[] {
+  const ratio = (x: number | null): string =>
+    x === null ? "-" : x >= 1000 ? count(Math.round(x)) : x.toPrecision(3);
+  return table(
+    [
+      { title: "figure" },
+      { title: "" },
+      { title: "verdict", paint: paintVerdict },
+      { title: "ratio", align: "right" },
+      { title: "reported", align: "right" },
+      { title: "what" },
+    ],
+    figures.map((f) => [
+      f.id,
+      f.title,
+      f.verdict,
+      ratio(f.ratio),
+      ratio(f.reportedRatio),
+      `${f.how}: ${f.detail}`,
+    ]),
+  );
+}
+
 function errorText(r: Pick<CellResult, "error" | "reason">): string {
   if (r.error !== null) return `${r.error.kind}${r.error.location === "" ? "" : ` at ${r.error.location}`}`;
   return r.reason ?? "";
@@ -158,22 +187,42 @@ function summary(m: MatrixResult, wall: number, workers: number): string {
   const n = (v: Verdict): number => cells.filter((c) => c.verdict === v).length;
   const bounded = n("bounded") > 0 ? `, ${n("bounded")} stopped by a limit` : "";
   const all = n("holds") + n("violated") + n("bounded");
+  const taken = m.output.figures.length;
+  const figures = taken === 0 ? "" : `${taken} figure${taken === 1 ? "" : "s"}, `;
+  if (cells.length === 0) return `${figures}${seconds(wall)} s.`;
   return (
     `${count(all)} cell${all === 1 ? "" : "s"}: ${n("holds")} hold, ${n("violated")} violated${bounded}; ` +
     `${n("not-applicable")} not applicable; ${knockouts.filter((k) => k.verdict !== "not-applicable").length} knock-outs. ` +
-    `${count(m.explorations)} distinct programs, ${count(m.states)} states, ${seconds(wall)} s on ${workers} workers.`
+    `${count(m.explorations)} distinct programs, ${count(m.states)} states, ${figures}${seconds(wall)} s on ${workers} workers.`
   );
 }
 
+/** What is asked for: cells to explore, and ids of figures, which have no architecture and no model. */
+function choose(
+  words: readonly string[],
+  options: ClaimsOptions,
+  ids: readonly string[],
+): { cells: AnyCell[]; figures: string[] } {
+  const asked = words.filter(isFigureWord);
+  const others = words.filter((w) => !isFigureWord(w));
+  const narrowed = options.arch !== undefined || (options.model ?? "all") !== "all";
+  return {
+    cells: words.length > 0 && others.length === 0 ? [] : selectCells(others, options, allCells()),
+    figures: words.length > 0 ? selectFigures(asked, ids) : narrowed ? [] : [...ids],
+  };
+}
+
 export async function claimsCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {
-  const chosen: AnyCell[] = selectCells(words, options, allCells());
+  const { figureIds, takeFigures } = await import("../bench/figures.ts");
+  const { cells: chosen, figures: wanted } = choose(words, options, figureIds());
   if (options.list === true) {
-    if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen });
+    if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen, figures: wanted });
     else
       print(
         ...chosen.map((c) =>
           c.notApplicable === null ? c.id : `${c.id}  not applicable: ${c.notApplicable}`,
         ),
+        ...wanted,
       );
     return EXIT_HOLDS;
   }
@@ -195,12 +244,17 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
           `${done}/${total} cells and knock-outs, ${count(states)} states, ${seconds(elapsed())} s`,
         ),
     });
+    const onStep = (what: string): boolean => {
+      status.update(`${what}, ${seconds(elapsed())} s`);
+      return !signal.aborted;
+    };
+    if (!signal.aborted) m.output.figures.push(...(await takeFigures(wanted, onStep)));
   } catch (e) {
     throw asUserError(e);
   } finally {
     status.clear();
   }
-  const { cells, knockouts } = m.output;
+  const { cells, knockouts, figures } = m.output;
   if (options.json === true) printJson(m.output);
   else if (signal.aborted)
     print(
@@ -208,7 +262,8 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
     );
   else report(m, chosen.length === 1 || options.verbose === true, elapsed(), workers);
   if (signal.aborted) return EXIT_INTERRUPTED;
-  if (cells.length === 1 && cells[0].verdict === "violated") return EXIT_VIOLATED;
+  const decided = [...cells, ...figures];
+  if (decided.length === 1 && decided[0].verdict === "violated") return EXIT_VIOLATED;
   return [...cells, ...knockouts].some((c) => c.verdict === "bounded") ? EXIT_BOUNDED : EXIT_HOLDS;
 }
 
@@ -237,6 +292,10 @@ function report(m: MatrixResult, verbose: boolean, wall: number, workers: number
           "",
         );
     }
+  }
+  for (const claim of ["C6", "C9"] as const) {
+    const of = m.output.figures.filter((f) => f.claim === claim);
+    if (of.length > 0) print(paint.bold(`${claim}: ${FIGURE_TITLES[claim]}`), ...figureLines(of), "");
   }
   print(summary(m, wall, workers));
 }

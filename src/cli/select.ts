@@ -29,17 +29,33 @@ function nearestPath(word: string, cells: readonly AnyCell[]): string | undefine
   return path.join("/");
 }
 
-/** Claims that are figures: what shows them. */
-const MEASURED: Readonly<Record<string, string>> = { C6: "bench work", C9: "bench all" };
+/** Claims that are figures, and the command that shows more of them. */
+const FIGURES: Readonly<Record<string, string>> = { C6: "bench work", C9: "bench all" };
+
+/** Whether the word means figures (C6, C9/pin-2m) and not cells. */
+export function isFigureWord(word: string): boolean {
+  return Object.hasOwn(FIGURES, word.split("/")[0].toUpperCase());
+}
+
+/** The ids that the words mean, in the order of the list. Throws UserError. */
+export function selectFigures(words: readonly string[], ids: readonly string[]): string[] {
+  const wanted = words.map((w) => w.replace(/\/+$/, "").replace(/^c/, "C"));
+  for (const w of wanted)
+    if (!ids.some((id) => id === w || id.startsWith(`${w}/`))) throw unknownName("HF003", w, ids);
+  return ids.filter((id) => wanted.some((w) => id === w || id.startsWith(`${w}/`)));
+}
 
 function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCell[] {
   const exact = cells.filter((c) => c.id === word);
   if (exact.length > 0) return exact;
   const below = cells.filter((c) => c.id.startsWith(`${word}/`));
   if (below.length === 0) {
-    const measured = MEASURED[word.toUpperCase()];
-    if (measured !== undefined)
-      throw new UserError("HF002", `${word} is measured, not explored`, `holdfast ${measured}`);
+    if (isFigureWord(word))
+      throw new UserError(
+        "HF002",
+        `${word} is a figure, not an exploration`,
+        `holdfast claims ${word}, or holdfast ${FIGURES[word.split("/")[0].toUpperCase()]}`,
+      );
     if (/^C\d+$/i.test(word)) throw unknownName("HF002", word, new Set(cells.map((c) => c.claim)));
     const near = nearestPath(word, cells);
     throw near === undefined

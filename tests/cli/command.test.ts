@@ -4,6 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
+import { ClaimsSchema } from "../../src/claims/schema.ts";
 import { expectRefusal, holdfast, project, ROOT, scenarioModule } from "./helpers.ts";
 
 const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
@@ -26,6 +27,7 @@ describe("usage", () => {
     [["clams"], "HF001", "did you mean claims?"],
     [["run", "--sed", "1"], "HF001", "did you mean --seed?"],
     [["claims", "C55"], "HF002", "C55"],
+    [["claims", "C9/pin-2mm"], "HF003", "did you mean C9/pin-2m?"],
     [["claims", "C5/arm/fsdax"], "HF003", "did you mean C5/arm64/fsdax?"],
     [["claims", "--arch", "amr64"], "HF004", "did you mean arm64?"],
     [["claims", "C4", "--arch", "arm64"], "HF003", "no cell matches"],
@@ -191,6 +193,20 @@ describe("claims", () => {
     expect(e.out).toContain("use-after-free at page[1]");
     expect(e.out).toContain("Freed by remover");
     expect(e.out).toMatch(/kfree page\[1\].*<- frees it/);
+  });
+  test("a claim that is a figure is taken, in the published form; one that is violated exits 1", async () => {
+    const o = await holdfast(["claims", "C6/v5.10/dax2m", "C9/memmap-2m", "--json"]);
+    expect(o.exit).toBe(0);
+    const { cells, figures } = ClaimsSchema.parse(JSON.parse(o.out));
+    expect(cells).toEqual([]);
+    expect(figures.map((f) => [f.id, f.verdict])).toEqual([
+      ["C6/v5.10/dax2m", "violated"],
+      ["C9/memmap-2m", "holds"],
+    ]);
+    expect((await holdfast(["claims", "C6/v5.10/dax2m"])).exit).toBe(1);
+    const e = await holdfast(["explain", "C6/v5.10/dax2m"]);
+    expect(e.exit).toBe(2);
+    expect(e.err).toContain("holdfast claims C6/v5.10/dax2m");
   });
   test("explain of a knock-out shows what the mechanism prevents", async () => {
     const o = await holdfast(["explain", `${CELL}/without-ref-grace-period`]);
