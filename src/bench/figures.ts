@@ -13,6 +13,19 @@ import { FORMS, type Form, type GupRow, runGup } from "./gup.ts";
 import { runMr } from "./mr.ts";
 import type { Kind } from "./pages.ts";
 
+/** What these claims say. */
+export const FIGURE_CLAIMS = [
+  {
+    claim: "C6",
+    title:
+      "without a pagemap reference, device entries stop being special: pinning executes what it executes on System RAM",
+  },
+  {
+    claim: "C9",
+    title: "grabbing the head once pays (before over after, in one run; holdfast bench all measures more)",
+  },
+] as const;
+
 /** A device mapping and the mapping of System RAM whose leaves are of the same size. */
 const PAIRS: readonly (readonly [Kind, Kind])[] = [
   ["dax4k", "4k"],

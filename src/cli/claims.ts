@@ -5,6 +5,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { FIGURE_CLAIMS, figureIds, takeFigures } from "../bench/figures.ts";
 import { type AnyCell, allCells, CLAIM_SETS, type ClaimSet, setOf } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
 import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
@@ -112,11 +113,6 @@ function mechanismLines(
   );
 }
 
-const FIGURE_TITLES = {
-  C6: "without a pagemap reference, device entries stop being special: pinning executes what it executes on System RAM",
-  C9: "grabbing the head once pays (before over after, in one run; holdfast bench all measures more)",
-} as const;
-
 function figureLines(figures: readonly Figure[]): string[] {
   const ratio = (x: number | null): string =>
     x === null ? "-" : x >= 1000 ? count(Math.round(x)) : x.toPrecision(3);
@@ -213,7 +209,6 @@ function choose(
 }
 
 export async function claimsCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {
-  const { figureIds, takeFigures } = await import("../bench/figures.ts");
   const { cells: chosen, figures: wanted } = choose(words, options, figureIds());
   if (options.list === true) {
     if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen, figures: wanted });
@@ -293,9 +288,9 @@ function report(m: MatrixResult, verbose: boolean, wall: number, workers: number
         );
     }
   }
-  for (const claim of ["C6", "C9"] as const) {
+  for (const { claim, title } of FIGURE_CLAIMS) {
     const of = m.output.figures.filter((f) => f.claim === claim);
-    if (of.length > 0) print(paint.bold(`${claim}: ${FIGURE_TITLES[claim]}`), ...figureLines(of), "");
+    if (of.length > 0) print(paint.bold(`${claim}: ${title}`), ...figureLines(of), "");
   }
   print(summary(m, wall, workers));
 }

@@ -1,5 +1,6 @@
 /** `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their presets. */
 
+import { FIGURE_CLAIMS, figureIds } from "../bench/figures.ts";
 import { CLAIM_SETS } from "../claims/claims.ts";
 import { scenarioEntries } from "../claims/registry.ts";
 import {
@@ -72,12 +73,18 @@ function listClaims(): string[] {
       { title: "by default", align: "right" },
       { title: "what" },
     ],
-    CLAIM_SETS.flatMap((s) =>
-      s.claims.map((claim) => {
-        const of = s.cells().filter((c) => c.claim === claim && c.notApplicable === null);
-        return [claim, count(of.length), count(of.filter((c) => c.standard).length), s.title];
+    [
+      ...CLAIM_SETS.flatMap((s) =>
+        s.claims.map((claim) => {
+          const of = s.cells().filter((c) => c.claim === claim && c.notApplicable === null);
+          return [claim, count(of.length), count(of.filter((c) => c.standard).length), s.title];
+        }),
+      ),
+      ...FIGURE_CLAIMS.map(({ claim, title }) => {
+        const of = count(figureIds().filter((id) => id.startsWith(`${claim}/`)).length);
+        return [claim, of, of, title];
       }),
-    ),
+    ].sort(([a], [b]) => a.localeCompare(b)),
   );
 }
 
@@ -103,6 +110,7 @@ export async function listCommand(
   if (options.json === true) {
     const all: Record<string, unknown> = {
       claims: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),
+      figures: figureIds(),
       scenarios: scenarioEntries(),
       architectures: ARCHITECTURES,
       knobs: KNOBS,
