@@ -39,6 +39,8 @@ import {
   vma_kind,
   vma_pgoff,
 } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   compound_head,
   get_page,
@@ -282,6 +284,19 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
   else if (pte_devmap(READ_ONCE(ptep))) copy_highpage(page, pfn_to_page(pte_pfn(READ_ONCE(ptep))));
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((flags & FAULT_FLAG_UNSHARE) === 0) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  if (config.mmuNotifier) {
+    const orig = READ_ONCE(ptep);
+    if (old !== 0) get_page(old);
+    mmu_notifier_start_relock(mm, addr, addr + 1, MMU_NOTIFY_CLEAR);
+    if (old !== 0) put_page(old);
+    if (READ_ONCE(ptep) !== orig) {
+      // Somebody was faster; if it is not enough the access faults again.
+      put_page(page);
+      mmu_notifier_end_relock(mm);
+      return 0;
+    }
+  }
   // ptep_clear_flush(): no CPU may see the old page once the new one is visible.
   WRITE_ONCE(ptep, 0);
   flush_tlb_range();
@@ -292,6 +307,7 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
     page_remove_rmap_pte(old, vma);
     put_page(old);
   }
+  mmu_notifier_end_relock(mm);
   return VM_FAULT_WRITE;
 }
 

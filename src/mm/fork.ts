@@ -2,11 +2,11 @@
  * fork and exit of an address space (kernel/fork.c: dup_mmap(); mm/memory.c: copy_page_range(); mm/mmap.c: exit_mmap()). Private
  * memory is shared and write-protected, but for pages that may be pinned: these are copied for the child at once, so that the
  * parent keeps what its device writes to (70e806e4e645, v5.11 and v5.10.y; PageAnonExclusive from v5.19). The write-protection of
- * a copy-on-write area is bracketed by write_protect_seq.
+ * a copy-on-write area is bracketed by write_protect_seq and by notifiers.
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
@@ -24,6 +24,8 @@ import {
   vma_flags,
   vma_link,
 } from "./mmap.ts";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR, MMU_NOTIFY_PROTECTION_PAGE } from "./mmu_notifier_types.ts";
 import {
   ClearPageAnonExclusive,
   compound_head,
@@ -62,7 +64,7 @@ import {
 } from "./pgtable.ts";
 import { page_add_new_anon_rmap, page_add_rmap_pmd, page_add_rmap_pte } from "./rmap.ts";
 import { swap_duplicate } from "./swap_state.ts";
-import { free_all_tables, is_huge_zero_pfn, vm_normal_page, zap_vma_range } from "./zap.ts";
+import { free_all_tables, is_huge_zero_pfn, unmap_vmas, vm_normal_page } from "./zap.ts";
 
 /** page_needs_cow_for_dma(): the page may be pinned by this address space (has_pinned is sticky). */
 function needs_cow_for_dma(mm: Mm, page: Page): boolean {
@@ -203,6 +205,29 @@ function vma_needs_copy(src: Vma): boolean {
   return is_vm_hugetlb_page(src);
 }
 
+/**
+ * copy_page_range(), copy_hugetlb_page_range(): the entries of an area, with notifiers told and write_protect_seq odd while those of
+ * a copy-on-write one become read-only; false if memory is out.
+ */
+export function copy_area(src: Vma, dst: Vma): boolean {
+  const mm: Mm = READ_ONCE(src + VMA.vm_mm);
+  const seq = mm + MM.write_protect_seq;
+  const cow = is_cow_mapping(src);
+  const hugetlb = is_vm_hugetlb_page(src);
+  if (cow) {
+    const event = hugetlb ? MMU_NOTIFY_CLEAR : MMU_NOTIFY_PROTECTION_PAGE;
+    const start = READ_ONCE(src + VMA.vm_start);
+    mmu_notifier_invalidate_range_start(mm, start, READ_ONCE(src + VMA.vm_end), event, 0);
+  }
+  spin_lock(mm + MM.page_table_lock);
+  if (cow) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
+  const ok = hugetlb ? copy_hugetlb_page_range(src, dst) : copy_page_range(src, dst);
+  if (cow) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
+  spin_unlock(mm + MM.page_table_lock);
+  if (cow) mmu_notifier_invalidate_range_end(mm);
+  return ok;
+}
+
 /** dup_mmap(): the child's areas and entries; false if memory is out. The caller holds both mmap_locks for writing. */
 function dup_mmap(mm: Mm, child: Mm): boolean {
   for (let src: Vma = READ_ONCE(mm + MM.mmap); src !== 0; src = READ_ONCE(src + VMA.vm_next)) {
@@ -213,13 +238,7 @@ function dup_mmap(mm: Mm, child: Mm): boolean {
     WRITE_ONCE(dst + VMA.vm_flags, vma_flags(src) & ~VM_LOCKED);
     vma_link(child, dst);
     if (!vma_needs_copy(src)) continue;
-    const seq = mm + MM.write_protect_seq;
-    spin_lock(mm + MM.page_table_lock);
-    if (is_cow_mapping(src)) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
-    const ok = is_vm_hugetlb_page(src) ? copy_hugetlb_page_range(src, dst) : copy_page_range(src, dst);
-    if (is_cow_mapping(src)) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
-    spin_unlock(mm + MM.page_table_lock);
-    if (!ok) return false;
+    if (!copy_area(src, dst)) return false;
   }
   return true;
 }
@@ -239,9 +258,9 @@ export function mm_create(): Mm {
 
 /** exit_mmap(): areas, entries, tables and the address space itself go. */
 export function exit_mmap(mm: Mm): void {
+  unmap_vmas(mm, READ_ONCE(mm + MM.mmap), 0, geom.task_size);
   for (let vma: Vma = READ_ONCE(mm + MM.mmap); vma !== 0; vma = READ_ONCE(mm + MM.mmap)) {
     const file = READ_ONCE(vma + VMA.vm_file);
-    zap_vma_range(vma, READ_ONCE(vma + VMA.vm_start), READ_ONCE(vma + VMA.vm_end));
     remove_vma(mm, vma);
     if (file !== 0) file_put(file);
   }

@@ -21,8 +21,10 @@ import {
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
-import { MM, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { anon_vma_prepare, EAGAIN, EBUSY, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -146,11 +148,19 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
   const haddr = addr - (addr & ((1 << geom.pmd_shift) - 1));
   if (is_huge_zero_pfn(pte_pfn(pmd))) {
     if (config.hugeZeroWrite) {
+      // do_huge_zero_wp_pmd()
+      const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+      mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
+      if (READ_ONCE(pmdp) !== pmd) {
+        mmu_notifier_end_relock(mm);
+        return 0;
+      }
       set_pmd_at(pmdp, 0);
       flush_tlb_range();
       const ret = map_anon_huge_page(vma, haddr, pmdp, flags);
+      if ((ret & VM_FAULT_FALLBACK) !== 0) set_pmd_at(pmdp, pmd);
+      mmu_notifier_end_relock(mm);
       if ((ret & VM_FAULT_FALLBACK) === 0) return ret;
-      set_pmd_at(pmdp, pmd);
     }
   } else if (huge_pmd_reusable(pfn_to_page(pte_pfn(pmd)))) {
     if ((flags & FAULT_FLAG_UNSHARE) !== 0) return 0;

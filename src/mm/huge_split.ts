@@ -11,6 +11,8 @@ import { config, geom, kernel } from "../machine/config.ts";
 import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import { type Page, PageAnonExclusive, page_ref_add, page_to_pfn } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
@@ -21,6 +23,7 @@ import {
   PMD_LEVEL,
   pfn_pte,
   pgtable_lookup,
+  pmd_leaf,
   pmd_mkinvalid,
   pte_alloc_one,
   pte_dirty,
@@ -60,7 +63,7 @@ function fill_split_table(table: number, page: Page, old: number, vma: Vma): voi
 }
 
 /** __split_huge_pmd_locked(): `pmdp` is the huge entry that covers addr; the caller holds the page-table lock. */
-export function split_huge_pmd_entry(vma: Vma, pmdp: EntryPtr, addr: number): void {
+function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   assert(addr >= READ_ONCE(vma + VMA.vm_start), "split of a huge entry outside the area");
   count_vm_event(VM_EVENT.thp_split_pmd);
   const old = READ_ONCE(pmdp);
@@ -91,6 +94,18 @@ export function split_huge_pmd_entry(vma: Vma, pmdp: EntryPtr, addr: number): vo
     split_pmd_rmap(page, vma, exclusive);
   }
   WRITE_ONCE(pmdp, mk_table_entry(table));
+}
+
+/**
+ * __split_huge_pmd(): the same for a caller without a notifier range that covers the whole huge page. The page-table lock, which the
+ * caller holds here, is dropped while notifiers run; if the entry is no huge one any more, nothing is left to do.
+ */
+export function split_huge_pmd_entry(vma: Vma, pmdp: EntryPtr, addr: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const haddr = addr - (addr & ((1 << geom.pmd_shift) - 1));
+  mmu_notifier_start_relock(mm, haddr, haddr + (1 << geom.pmd_shift), MMU_NOTIFY_CLEAR);
+  if (!config.mmuNotifier || pmd_leaf(READ_ONCE(pmdp))) split_huge_pmd_locked(vma, pmdp, addr);
+  mmu_notifier_end_relock(mm);
 }
 
 /** split_huge_pmd_address(): splits the huge PMD that covers addr, if there is one. */

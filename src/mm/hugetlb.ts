@@ -25,6 +25,8 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import { anon_vma_prepare, vm_page_prot, vma_flags, vma_pgoff } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -178,12 +180,18 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   const page = alloc_huge_page();
   if (page === 0) return VM_FAULT_OOM;
   for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
-  WRITE_ONCE(entryp, 0);
-  flush_tlb_range();
-  page_remove_rmap_pmd(old, vma);
-  page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
-  set_pte_at(entryp, make_huge_pte(vma, page, !unshare));
-  put_page(old);
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const haddr = addr - (addr & (HPAGE_PMD_NR - 1));
+  mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
+  if (READ_ONCE(entryp) === pte) {
+    WRITE_ONCE(entryp, 0);
+    flush_tlb_range();
+    page_remove_rmap_pmd(old, vma);
+    page_add_new_anon_rmap(page, vma, haddr);
+    set_pte_at(entryp, make_huge_pte(vma, page, !unshare));
+    put_page(old);
+  } else put_page(page);
+  mmu_notifier_end_relock(mm);
   return 0;
 }
 

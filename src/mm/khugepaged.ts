@@ -25,6 +25,8 @@ import {
   vma_is_anonymous,
   vma_lookup,
 } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   compound_head,
   nth_page,
@@ -102,8 +104,12 @@ function collapse_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, table: Tabl
   const fresh = alloc_hugepage(GFP_HIGHUSER_MOVABLE, -1);
   if (fresh === 0) return -ENOMEM;
   count_vm_event(VM_EVENT.thp_collapse_alloc);
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
   set_pmd_at(pmdp, 0);
   flush_tlb_range();
+  // From here on the old entries are in a table that nobody finds; until the huge one is there nothing can be mirrored.
+  mmu_notifier_end_relock(mm);
   // No walker that was inside the table before can be there still (2ba99c5e0881, v6.1).
   tlb_remove_table_sync_one();
   const error = isolate_ptes(table);

@@ -37,6 +37,8 @@ import {
   vma_lookup,
   vma_merge,
 } from "./mmap.ts";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -71,7 +73,7 @@ import {
 import { page_mapcount, total_mapcount } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { free_swap_and_cache, try_to_free_swap } from "./swap_state.ts";
-import { free_pgtables, vm_normal_page, zap_vma_range } from "./zap.ts";
+import { free_pgtables, unmap_vmas, vm_normal_page, zap_page_range_single } from "./zap.ts";
 
 export const MADV_DONTNEED = 4;
 export const MADV_FREE = 8;
@@ -96,10 +98,10 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
     const error = split_vma(mm, last, end);
     if (error !== 0) return error;
   }
+  unmap_vmas(mm, find_vma(mm, start), start, end);
   vma = find_vma(mm, start);
   while (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end) {
     const file = READ_ONCE(vma + VMA.vm_file);
-    zap_vma_range(vma, READ_ONCE(vma + VMA.vm_start), READ_ONCE(vma + VMA.vm_end));
     remove_vma(mm, vma);
     if (file !== 0) file_put(file);
     vma = find_vma(mm, start);
@@ -119,10 +121,10 @@ function madvise_dontneed(vma: Vma, start: number, end: number): number {
     // "the end is rounded down": nothing is left of a range inside one huge page.
     const last = end - (end & (HPAGE_PMD_NR - 1));
     if (last <= start) return -EINVAL;
-    zap_vma_range(vma, start, last);
+    zap_page_range_single(vma, start, last);
     return 0;
   }
-  zap_vma_range(vma, start, end);
+  zap_page_range_single(vma, start, end);
   return 0;
 }
 
@@ -195,6 +197,7 @@ function madvise_free(vma: Vma, start: number, end: number): number {
   const out = localArray(1);
   let addr = start;
   lru_add_drain();
+  mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_CLEAR, 0);
   spin_lock(mm + MM.page_table_lock);
   while (addr < end) {
     const level = pgtable_lookup(mm, addr, out);
@@ -207,6 +210,7 @@ function madvise_free(vma: Vma, start: number, end: number): number {
     addr = next;
   }
   spin_unlock(mm + MM.page_table_lock);
+  mmu_notifier_invalidate_range_end(mm);
   return 0;
 }
 

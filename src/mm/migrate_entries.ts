@@ -75,6 +75,8 @@ import {
   RW_ENTRYP,
   RW_LEVEL,
   RW_VMA,
+  rmap_invalidate_end,
+  rmap_invalidate_start,
   rmap_walk_next,
   rmap_walk_start,
 } from "./rmap_walk.ts";
@@ -157,10 +159,13 @@ function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
  */
 export function try_to_migrate(page: Page, split: boolean): boolean {
   const walk = localArray(RMAP_WALK_SIZE);
+  let told: Vma = 0;
+  let ok = true;
   rmap_walk_start(walk, false);
-  while (rmap_walk_next(walk, page)) {
+  while (ok && rmap_walk_next(walk, page)) {
     const vma: Vma = walk[RW_VMA];
     const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+    told = rmap_invalidate_start(vma, page, told);
     spin_lock(mm + MM.page_table_lock);
     if (split && walk[RW_LEVEL] === PMD_LEVEL && !PageHuge(page)) {
       split_for_migration(vma, walk[RW_ENTRYP], walk[RW_ADDR]);
@@ -168,11 +173,11 @@ export function try_to_migrate(page: Page, split: boolean): boolean {
       rmap_walk_start(walk, false);
       continue;
     }
-    const ok = try_to_migrate_one(vma, walk[RW_ENTRYP], walk[RW_LEVEL]);
+    ok = try_to_migrate_one(vma, walk[RW_ENTRYP], walk[RW_LEVEL]);
     spin_unlock(mm + MM.page_table_lock);
-    if (!ok) return false;
   }
-  return !page_mapped(page);
+  rmap_invalidate_end(told);
+  return ok && !page_mapped(page);
 }
 
 /** The page's contents are all zero (try_to_map_unused_to_zeropage(), v6.12). */

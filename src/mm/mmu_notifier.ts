@@ -228,6 +228,24 @@ export function mmu_notifier_invalidate_range_end(mm: Mm): void {
   mn_hlist_range_end(subs);
 }
 
+/**
+ * range_start of code that holds the page-table lock, which callbacks must not be called under: it is dropped meanwhile, and
+ * what was read under it has to be looked at again. Changes nothing in a kernel without notifiers.
+ */
+export function mmu_notifier_start_relock(mm: Mm, start: number, end: number, event: number): void {
+  if (!config.mmuNotifier) return;
+  spin_unlock(mm + MM.page_table_lock);
+  mmu_notifier_invalidate_range_start(mm, start, end, event, 0);
+  spin_lock(mm + MM.page_table_lock);
+}
+/** range_end likewise: it wakes readers, and old-style notifiers may sleep in it. */
+export function mmu_notifier_end_relock(mm: Mm): void {
+  if (!config.mmuNotifier) return;
+  spin_unlock(mm + MM.page_table_lock);
+  mmu_notifier_invalidate_range_end(mm);
+  spin_lock(mm + MM.page_table_lock);
+}
+
 // ---- Interval notifiers -------------------------------------------------------------------------------------
 
 /** Address of mm's subscriptions; a machine has room for one address space's if it has notifiers at all. */

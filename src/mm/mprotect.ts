@@ -33,6 +33,8 @@ import {
   vma_lookup,
   vma_merge,
 } from "./mmap.ts";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_PROTECTION_VMA } from "./mmu_notifier_types.ts";
 import { PageAnon, PageAnonExclusive } from "./page.ts";
 import {
   type EntryPtr,
@@ -69,11 +71,15 @@ function change_entry(vma: Vma, entryp: EntryPtr, level: number): void {
   set_pte_at(entryp, e);
 }
 
-/** change_protection(): the whole area, whose flags are the new ones already. */
-function change_protection(vma: Vma, start: number, end: number): void {
+/**
+ * change_protection(): the whole area, whose flags are the new ones already. Custom: notifiers are told of the whole range, even if
+ * nothing is mapped there, and the TLB is flushed before range_end, not right after it.
+ */
+export function change_protection(vma: Vma, start: number, end: number): void {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const out = localArray(1);
   let addr = start;
+  mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_PROTECTION_VMA, 0);
   spin_lock(mm + MM.page_table_lock);
   while (addr < end) {
     let level = pgtable_lookup(mm, addr, out);
@@ -96,6 +102,7 @@ function change_protection(vma: Vma, start: number, end: number): void {
   }
   flush_tlb_range();
   spin_unlock(mm + MM.page_table_lock);
+  mmu_notifier_invalidate_range_end(mm);
 }
 
 /** mprotect_fixup(): one area's part of the range. The area that now covers it, or an error. */

@@ -5,9 +5,11 @@
  */
 "use kernel";
 
-import { geom, kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
+import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import { compound_head, compound_nr, PAGE, type Page, PageAnon, page_to_pfn, page_word } from "./page.ts";
 import {
   is_migration_entry,
@@ -94,4 +96,29 @@ export function rmap_walk_next(walk: LocalArray, page: Page): boolean {
     walk[RW_SUBPAGE] = 0;
   }
   return false;
+}
+
+/**
+ * What try_to_unmap_one() and try_to_migrate_one() do before they change an area's entries: notifiers are told of all that the area
+ * maps of the page, once. `told` is the area for which that was done before (0: none), which is ended; gives the area.
+ */
+export function rmap_invalidate_start(vma: Vma, page: Page, told: Vma): Vma {
+  if (!config.mmuNotifier || vma === told) return told;
+  rmap_invalidate_end(told);
+  const head = compound_head(page);
+  const vm_start = READ_ONCE(vma + VMA.vm_start);
+  const vm_end = READ_ONCE(vma + VMA.vm_end);
+  const first = READ_ONCE(page_word(head, PAGE.index)) + vm_start - READ_ONCE(vma + VMA.vm_pgoff);
+  const last = first + compound_nr(head);
+  mmu_notifier_invalidate_range_start(
+    READ_ONCE(vma + VMA.vm_mm),
+    first < vm_start ? vm_start : first,
+    last > vm_end ? vm_end : last,
+    MMU_NOTIFY_CLEAR,
+    0,
+  );
+  return vma;
+}
+export function rmap_invalidate_end(told: Vma): void {
+  if (told !== 0) mmu_notifier_invalidate_range_end(READ_ONCE(told + VMA.vm_mm));
 }

@@ -16,6 +16,8 @@ import { lru_add_drain } from "./lru.ts";
 import { page_try_share_anon_rmap } from "./migrate_entries.ts";
 import { AS_SHMEM, MM, type Mm, VM_HUGETLB, VM_LOCKED, VMA, type Vma } from "./mm_types.ts";
 import { EINVAL, ENOMEM, vma_flags, vma_kind, vma_lookup } from "./mmap.ts";
+import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -60,7 +62,16 @@ import {
   page_remove_rmap_pte,
   total_mapcount,
 } from "./rmap.ts";
-import { RMAP_WALK_SIZE, RW_ENTRYP, RW_LEVEL, RW_VMA, rmap_walk_next, rmap_walk_start } from "./rmap_walk.ts";
+import {
+  RMAP_WALK_SIZE,
+  RW_ENTRYP,
+  RW_LEVEL,
+  RW_VMA,
+  rmap_invalidate_end,
+  rmap_invalidate_start,
+  rmap_walk_next,
+  rmap_walk_start,
+} from "./rmap_walk.ts";
 import { put_page } from "./swap.ts";
 import {
   add_to_swap,
@@ -111,17 +122,23 @@ function try_to_unmap_one(vma: Vma, ptep: EntryPtr, page: Page): boolean {
 /** try_to_unmap(): true if nothing maps the page any more. */
 function try_to_unmap(page: Page): boolean {
   const walk = localArray(RMAP_WALK_SIZE);
+  let told: Vma = 0;
+  let ok = true;
   rmap_walk_start(walk, false);
-  while (rmap_walk_next(walk, page)) {
+  while (ok && rmap_walk_next(walk, page)) {
     const vma: Vma = walk[RW_VMA];
     const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
-    if (walk[RW_LEVEL] !== PTE_LEVEL) return false;
+    if (walk[RW_LEVEL] !== PTE_LEVEL) {
+      ok = false;
+      break;
+    }
+    told = rmap_invalidate_start(vma, page, told);
     spin_lock(mm + MM.page_table_lock);
-    const ok = try_to_unmap_one(vma, walk[RW_ENTRYP], page);
+    ok = try_to_unmap_one(vma, walk[RW_ENTRYP], page);
     spin_unlock(mm + MM.page_table_lock);
-    if (!ok) return false;
   }
-  return !page_mapped(page);
+  rmap_invalidate_end(told);
+  return ok && !page_mapped(page);
 }
 
 /** shmem_writepage(): the page's place in its file becomes a swap slot. */
@@ -164,10 +181,11 @@ function shrink_page(page: Page): void {
 /** A huge page that only this entry maps goes to swap as a whole; false if it has to stay. */
 function shrink_huge_page(vma: Vma, pmdp: EntryPtr, addr: number, head: Page): void {
   if (!can_split_huge_page(head)) return;
-  SetPageFlag(head, PG_swapcache);
-  split_huge_pmd_entry(vma, pmdp, addr);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const out = localArray(1);
+  SetPageFlag(head, PG_swapcache);
+  mmu_notifier_start_relock(mm, addr, addr + level_span(PMD_LEVEL), MMU_NOTIFY_CLEAR);
+  split_huge_pmd_entry(vma, pmdp, addr);
   for (let i = 0; i < level_span(PMD_LEVEL); i++) {
     pgtable_lookup(mm, addr + i, out);
     const pte = ptep_get_and_clear(out[0]);
@@ -184,6 +202,7 @@ function shrink_huge_page(vma: Vma, pmdp: EntryPtr, addr: number, head: Page): v
     put_page(page);
   }
   flush_tlb_range();
+  mmu_notifier_end_relock(mm);
   ClearPageFlag(head, PG_swapcache);
 }
 /** Writes a subpage of a huge page to a slot that one entry names. */

@@ -4,7 +4,9 @@
  * references go, all through an mmu_gather. Also the lookup of the page behind an entry (vm_normal_page()), and freeing
  * the page tables of a range and of an address space.
  *
- * Custom: entries are found one by one from the top (pgtable_lookup()) instead of level by level. Tables that end up
+ * Notifiers are told by the callers, as in the kernel: once for all areas of an munmap() or exit (unmap_vmas()), once per area
+ * otherwise (zap_page_range_single()). Custom: a gather per area, finished before range_end instead of right after it;
+ * entries are found one by one from the top (pgtable_lookup()) instead of level by level. Tables that end up
  * empty inside an area stay, as in the kernel; those of a range that no area covers any more are freed at munmap().
  */
 "use kernel";
@@ -31,6 +33,13 @@ import {
   tlb_remove_table,
   tlb_remove_tlb_entry,
 } from "./mmu_gather.ts";
+import {
+  mmu_notifier_end_relock,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_start_relock,
+} from "./mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR, MMU_NOTIFY_UNMAP } from "./mmu_notifier_types.ts";
 import {
   compound_head,
   nth_page,
@@ -159,6 +168,7 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
     let next = addr - (addr & (span - 1)) + span;
     if (next > end) next = end;
     let e = READ_ONCE(out[0]);
+    let part = false;
     if (level > PTE_LEVEL && e !== 0 && next - addr !== span) {
       // A part of a huge leaf: split it, or, of a file's, drop it as a whole (it can be faulted in again).
       if (level === PMD_LEVEL && vma_is_anonymous(vma)) {
@@ -166,7 +176,10 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
         level = pgtable_lookup(mm, addr, out);
         e = READ_ONCE(out[0]);
         next = addr + 1;
-      } else if (level === PMD_LEVEL) count_vm_event(VM_EVENT.thp_split_pmd);
+      } else {
+        if (level === PMD_LEVEL) count_vm_event(VM_EVENT.thp_split_pmd);
+        part = true;
+      }
     }
     if (config.largeMapcount && level === PTE_LEVEL && e !== 0) {
       const in_table = geom.ptrs_per_table - (addr & (geom.ptrs_per_table - 1));
@@ -178,7 +191,14 @@ function zap_page_range_vma(tlb: LocalArray, vma: Vma, start: number, end: numbe
       }
     }
     let full = false;
+    if (part) {
+      // The rest of the leaf is outside the range that the caller has announced.
+      const from = addr - (addr & (span - 1));
+      mmu_notifier_start_relock(mm, from, from + span, MMU_NOTIFY_CLEAR);
+      e = READ_ONCE(out[0]);
+    }
     if (e !== 0) full = level === PTE_LEVEL ? zap_pte(tlb, vma, out[0]) : zap_huge(tlb, vma, out[0]);
+    if (part) mmu_notifier_end_relock(mm);
     spin_unlock(mm + MM.page_table_lock);
     if (full) tlb_flush_mmu(tlb);
     addr = next;
@@ -207,13 +227,29 @@ function unmap_hugepage_range(tlb: LocalArray, vma: Vma, start: number, end: num
   }
 }
 
-/** unmap_single_vma(): removes what the area maps in start <= address < end, and flushes. */
+/** unmap_single_vma(): removes what the area maps in start <= address < end, and flushes. The caller has told notifiers. */
 export function zap_vma_range(vma: Vma, start: number, end: number): void {
   const tlb = localArray(MMU_GATHER_SIZE);
   tlb_gather_mmu(tlb);
   if (is_vm_hugetlb_page(vma)) unmap_hugepage_range(tlb, vma, start, end);
   else zap_page_range_vma(tlb, vma, start, end);
   tlb_finish_mmu(tlb);
+}
+
+/** unmap_vmas(): the entries of the areas from `first` on that begin below `end`; one range for all of them. */
+export function unmap_vmas(mm: Mm, first: Vma, start: number, end: number): void {
+  mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_UNMAP, 0);
+  for (let vma = first; vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end; vma = READ_ONCE(vma + VMA.vm_next))
+    zap_vma_range(vma, READ_ONCE(vma + VMA.vm_start), READ_ONCE(vma + VMA.vm_end));
+  mmu_notifier_invalidate_range_end(mm);
+}
+
+/** zap_page_range_single(): the same, with notifiers told. */
+export function zap_page_range_single(vma: Vma, start: number, end: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_CLEAR, 0);
+  zap_vma_range(vma, start, end);
+  mmu_notifier_invalidate_range_end(mm);
 }
 
 /** unmap_mapping_range(): every mapping of nr pages of a file from page `first` on; nr 0: to its end. */
@@ -235,8 +271,14 @@ export function unmap_mapping_pages(
     if (first > pgoff) start = vm_start + first - pgoff;
     if (nr !== 0 && vm_start + first + nr - pgoff < end) end = vm_start + first + nr - pgoff;
     if (start >= end) continue;
-    if (even_cows) zap_vma_range(vma, start, end);
-    else zap_file_pages(vma, start, end);
+    if (even_cows) {
+      zap_page_range_single(vma, start, end);
+      continue;
+    }
+    const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+    mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_CLEAR, 0);
+    zap_file_pages(vma, start, end);
+    mmu_notifier_invalidate_range_end(mm);
   }
 }
 /** Without even_cows: private copies stay. */
