@@ -90,7 +90,7 @@ function allCells(): HmmCell[] {
                 weakerHardware: hardware === "lkmm",
                 config,
                 notApplicable: notApplicable(config),
-                standard: model === "sc",
+                standard: model === (hardware === "tso" ? "tso" : "sc"),
               });
             }
   return out;

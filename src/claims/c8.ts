@@ -326,7 +326,7 @@ function allCells(): UnplugCell[] {
             weakerHardware: hardware === "lkmm",
             config: { question, variant },
             notApplicable: null,
-            standard: model === "sc",
+            standard: model === (hardware === "tso" ? "tso" : "sc"),
           });
   return out;
 }
