@@ -13,6 +13,21 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "rfcShiftAsSize",
+    title: "the RFC's callers pass a leaf's logarithm for its size (with gup rfc)",
+    values: onOff("as posted on 8 December 2020", "repaired alone: the offset counts twice"),
+  },
+  {
+    name: "rfcDoubleOffset",
+    title: "the RFC adds the offset to a page that contains it already (with gup rfc)",
+    values: onOff("as posted on 8 December 2020", "repaired alone: no offset is added at all"),
+  },
+  {
+    name: "rfcReferencedEarly",
+    title: "the RFC marks the page referenced before it holds a reference (with gup rfc)",
+    values: onOff("as posted on 8 December 2020, and v5.10's own loop", "the head, after the grab"),
+  },
+  {
     name: "dirtyFileMaps",
     title: "a read fault maps a dirty page of a writable file mapping dirty",
     values: onOff("observed in v7.3", "clean (to v6.12)"),
@@ -41,6 +56,11 @@ export const MM_KNOBS: readonly Knob[] = [
     name: "swapinWritable",
     title: "a read fault maps an exclusive swapped page writable",
     values: onOff("observed in v6.12", "it maps it read-only (to v6.1)"),
+  },
+  {
+    name: "shmemSwapReadahead",
+    title: "swapping a shmem page in reads the slots around its own into the swap cache",
+    values: onOff("to v6.14", "from fast devices the page alone, past the swap cache (v6.15, 1dd44c0af4fc)"),
   },
   {
     name: "splitUsesZeroPage",

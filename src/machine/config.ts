@@ -24,6 +24,9 @@ export const REF_EXTERNAL = 2;
 /** The knobs in force. Change them only through `setConfig`. */
 export const config = {
   gup: GUP_V510 as number,
+  rfcShiftAsSize: 1,
+  rfcDoubleOffset: 1,
+  rfcReferencedEarly: 1,
   pgmapRef: 1,
   pgmapRefcounting: REFCOUNT_ONE_BASED as number,
   pgmapExitLate: 0,
@@ -70,6 +73,7 @@ export const config = {
   splitUsesZeroPage: 0,
   swapinWritable: 0,
   swapinDirty: 0,
+  shmemSwapReadahead: 1,
   unshareLongterm: 0,
   zeroPagePins: 1,
   savedDirty: 0,
@@ -394,6 +398,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   hugeZeroSpecial: 1,
   ...HMM_CONFIG_V7_1,
   swapinDirty: 1,
+  shmemSwapReadahead: 0,
   hugetlbForce: 1,
   lazyfreeStays: 1,
   dirtyFileMaps: 1,

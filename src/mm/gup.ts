@@ -253,13 +253,53 @@ function record_subpages(page: Page, addr: number, end: number, pages: LocalArra
   return refs;
 }
 
+/** log2 of a page's bytes. Addresses are page numbers here; the RFC's arithmetic is on bytes. */
+const PAGE_SHIFT = 12;
+
 /**
- * A device leaf of several pages from frame `first` on: v5.10's loop, a grab per page; or the RFC's, one grab for the
- * subpages of a compound pagemap. The RFC as posted passed a shift for the size and added the offset twice, which
- * cancel; this is what it meant.
+ * `(addr & (sz - 1)) >> PAGE_SHIFT` of the RFC's patch 6, in a leaf of 2^shift pages. Its callers pass PMD_SHIFT or PUD_SHIFT,
+ * the logarithm, as `sz` (found in review): sz - 1 then has no bit above the page offset, which is 0 in the
+ * walk, so the sum is 0 whatever the address.
+ */
+function rfc_leaf_offset(addr: number, shift: number): number {
+  const sz = config.rfcShiftAsSize ? shift + PAGE_SHIFT : 1 << (shift + PAGE_SHIFT);
+  return ((addr << PAGE_SHIFT) & (sz - 1)) >> PAGE_SHIFT;
+}
+
+/**
+ * The RFC's branch for a compound pagemap: one grab for the subpages of addr .. end-1. `pfn` is addr's frame, so that its page
+ * contains the offset already, to which the offset is added again; with config.rfcDoubleOffset off the sum starts at the leaf.
+ * As posted, both errors are there and cancel.
+ */
+function __gup_device_compound_huge(
+  pfn: number,
+  shift: number,
+  addr: number,
+  end: number,
+  flags: number,
+  pages: LocalArray,
+  nr: LocalArray,
+): boolean {
+  const from = config.rfcDoubleOffset ? pfn : pfn - (addr & ((1 << shift) - 1));
+  const page = pfn_to_page(from);
+  const p = nth_page(page, rfc_leaf_offset(addr, shift));
+  const refs = record_subpages(p, addr, end, pages, nr[0]);
+  // Before the reference is held, as v5.10 does it; it stays if there is none to be had.
+  if (config.rfcReferencedEarly) SetPageReferenced(p);
+  const head = try_grab_compound_head(page, refs, flags);
+  if (head === 0) return false;
+  if (!config.rfcReferencedEarly) SetPageReferenced(head);
+  nr[0] = nr[0] + refs;
+  return true;
+}
+
+/**
+ * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page; or the RFC's, one
+ * grab for the subpages of a compound pagemap.
  */
 function __gup_device_huge(
   first: number,
+  shift: number,
   addr: number,
   end: number,
   flags: number,
@@ -283,13 +323,9 @@ function __gup_device_huge(
       pgmap !== 0 &&
       (READ_ONCE(pgmap + DEV_PAGEMAP.flags) & PGMAP_COMPOUND) !== 0
     ) {
-      const refs = record_subpages(page, a, end, pages, nr[0]);
-      const head = try_grab_compound_head(page, refs, flags);
+      const taken = __gup_device_compound_huge(pfn, shift, a, end, flags, pages, nr);
       put_dev_pagemap(pgmap);
-      if (head === 0) return false;
-      SetPageReferenced(head);
-      nr[0] = nr[0] + refs;
-      return true;
+      return taken;
     }
     SetPageReferenced(page);
     pages[nr[0]] = page;
@@ -309,7 +345,7 @@ function __gup_device_huge(
 function gup_device_leaf(
   e: number,
   entryp: EntryPtr,
-  offset: number,
+  shift: number,
   addr: number,
   end: number,
   flags: number,
@@ -317,7 +353,8 @@ function gup_device_leaf(
   nr: LocalArray,
 ): boolean {
   const nr_start = nr[0];
-  if (!__gup_device_huge(pmd_pfn(e) + offset, addr, end, flags, pages, nr)) return false;
+  const offset = addr & ((1 << shift) - 1);
+  if (!__gup_device_huge(pmd_pfn(e) + offset, shift, addr, end, flags, pages, nr)) return false;
   if (config.pteRecheck && READ_ONCE(entryp) !== e) {
     undo_dev_pagemap(nr, nr_start, flags, pages);
     return false;
@@ -431,7 +468,7 @@ function gup_huge_leaf(
   const offset = addr & ((1 << shift) - 1);
   if (config.gup !== GUP_UNIFORM && pmd_devmap(e)) {
     if ((flags & FOLL_LONGTERM) !== 0) return false;
-    return gup_device_leaf(e, entryp, offset, addr, end, flags, pages, nr);
+    return gup_device_leaf(e, entryp, shift, addr, end, flags, pages, nr);
   }
   if (config.gup === GUP_UNIFORM && pmd_special(e)) return false;
   const page = pfn_to_page(pmd_pfn(e));
