@@ -8,7 +8,7 @@
  */
 "use kernel";
 
-import { geom } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import { kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { lru_cache_add } from "./lru.ts";
 import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SHMEM } from "./mm_types.ts";
@@ -29,7 +29,14 @@ import {
 } from "./page.ts";
 import { alloc_pages } from "./page_alloc.ts";
 import { put_page } from "./swap.ts";
-import { swap_free, swap_readpage } from "./swap_state.ts";
+import {
+  delete_from_swap_cache,
+  free_swap_and_cache,
+  lookup_swap_cache,
+  swap_cluster_readahead,
+  swap_free,
+  swap_readpage,
+} from "./swap_state.ts";
 
 /** Pools of kzalloc(). */
 export const POOL_ADDRESS_SPACE = 34;
@@ -48,8 +55,8 @@ export function find_page(mapping: AddressSpace, index: number): Page {
   return (entry & 1) !== 0 ? 0 : entry;
 }
 
-/** add_to_page_cache_lru() of a new page, with the cache's references. */
-function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): void {
+/** add_to_page_cache() of a new page, with the cache's references; the LRU is the caller's. */
+function __add_to_page_cache(mapping: AddressSpace, index: number, page: Page): void {
   WRITE_ONCE(page_word(page, PAGE.mapping), mapping);
   WRITE_ONCE(page_word(page, PAGE.index), index);
   SetPageFlag(page, PG_uptodate);
@@ -62,6 +69,10 @@ function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): vo
   }
   page_ref_add(page, refs);
   WRITE_ONCE(i_pages_slot(mapping, index), page);
+}
+/** add_to_page_cache_lru(). */
+function add_to_page_cache(mapping: AddressSpace, index: number, page: Page): void {
+  __add_to_page_cache(mapping, index, page);
   lru_cache_add(page);
 }
 
@@ -83,6 +94,31 @@ function mmap_readahead(mapping: AddressSpace, index: number, gfp: number): void
 }
 
 /**
+ * shmem_swapin_page(): the page at `index`, whose place names a slot, moves from the swap cache, read into it if need be, to the
+ * page cache. With a reference for the caller; -1 if memory is out.
+ */
+function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, gfp: number): Page {
+  if (!config.shmemSwapReadahead) {
+    const page = alloc_pages(gfp, 0, -1);
+    if (page === 0) return -1;
+    swap_readpage(page, slot);
+    swap_free(slot);
+    SetPageFlag(page, PG_dirty);
+    add_to_page_cache(mapping, index, page);
+    return page;
+  }
+  let page = lookup_swap_cache(slot);
+  if (page !== 0) page_ref_add(page, 1);
+  else page = swap_cluster_readahead(slot, gfp);
+  if (page === 0) return -1;
+  delete_from_swap_cache(page);
+  __add_to_page_cache(mapping, index, page);
+  SetPageFlag(page, PG_dirty);
+  swap_free(slot);
+  return page;
+}
+
+/**
  * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in if need be. 0
  * behind the file's end, -1 if memory is out.
  */
@@ -93,14 +129,10 @@ export function filemap_get_page(mapping: AddressSpace, index: number, gfp: numb
     page_ref_add(compound_head(entry), 1);
     return entry;
   }
+  if ((entry & 1) !== 0) return shmem_swapin_page(mapping, index, entry >> 1, gfp);
   if (READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_REGULAR) mmap_readahead(mapping, index, gfp);
   const page = alloc_pages(gfp, 0, -1);
   if (page === 0) return -1;
-  if ((entry & 1) !== 0) {
-    swap_readpage(page, entry >> 1);
-    swap_free(entry >> 1);
-    SetPageFlag(page, PG_dirty);
-  }
   add_to_page_cache(mapping, index, page);
   return page;
 }
@@ -123,8 +155,8 @@ export function truncate_inode_pages(mapping: AddressSpace, first: number, nr: n
     const entry = READ_ONCE(i_pages_slot(mapping, index));
     if (entry === 0) continue;
     if ((entry & 1) !== 0) {
-      swap_free(entry >> 1);
       WRITE_ONCE(i_pages_slot(mapping, index), 0);
+      free_swap_and_cache(entry >> 1);
     } else delete_from_page_cache(mapping, index, entry);
   }
 }

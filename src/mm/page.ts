@@ -105,6 +105,8 @@ export const PG_buddy = 18;
 export const PG_private = 19;
 /** Isolated from the LRU by migration or reclaim. */
 export const PG_isolated = 20;
+/** Read into the swap cache ahead of any need (PG_reclaim's bit in the kernel). */
+export const PG_readahead = 21;
 /** Bits 24 to 27: number of the zone, see page_alloc.ts. */
 export const PG_ZONE_SHIFT = 24;
 export const PG_ZONE_MASK = 0xf;

@@ -30,12 +30,18 @@ import {
 } from "../mm/page_alloc.ts";
 import { prep_compound_mapcounts } from "../mm/rmap.ts";
 import { vmemmap_populate } from "../mm/sparse-vmemmap.ts";
-import { SWAP_SLOT } from "../mm/swap_state.ts";
+import { READAHEAD_HITS_INIT, SWAP_HEADER, SWAP_SLOT } from "../mm/swap_state.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
 import type { KernelProfile } from "./kernels.ts";
 
 const HUGETLB_PAGES = 24;
 const SWAP_SLOTS = 6000;
+/**
+ * Slots that the recorded machines had used before the families that swap shmem out: 16 and 2 in anon-pageout, 2 in thp-pageout
+ * (its huge pages took whole clusters), 1 in thp-unmap-all-but-one. A recording of one family does not show it, and which pages
+ * share a readahead window depends on it.
+ */
+const SWAP_SLOTS_USED = 21;
 
 // Frames. Devices begin where their granularity wants it.
 const DMA32_END = 512;
@@ -137,6 +143,8 @@ export function bootReplayMachine(
   kernel.hugetlb = memblock_alloc("hstate", HSTATE.SIZE, { fields: structFields(HSTATE) });
   kernel.swap_map = memblock_alloc("swap_slot", SWAP_SLOT.SIZE * SWAP_SLOTS, { count: SWAP_SLOTS });
   kernel.nr_swap = SWAP_SLOTS;
+  mem[kernel.swap_map + SWAP_HEADER.next] = SWAP_SLOTS_USED;
+  mem[kernel.swap_map + SWAP_HEADER.readahead_hits] = READAHEAD_HITS_INIT;
   objectPool("vm_area_struct", POOL_VMA, 200, VMA.SIZE);
   objectPool("mm_struct", POOL_MM, 16, MM.SIZE);
   objectPool("address_space", POOL_ADDRESS_SPACE, 24, ADDRESS_SPACE.SIZE);

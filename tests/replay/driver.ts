@@ -1,0 +1,57 @@
+/** Steps of the trace format done one by one on a replay machine, without a recording: for tests of the steps themselves. */
+
+import { kernel } from "../../src/machine/config.ts";
+import { mem } from "../../src/machine/memory.ts";
+import { HSTATE } from "../../src/mm/hugetlb.ts";
+import { lru_add_drain } from "../../src/mm/lru.ts";
+import { ZONE, ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL_NODE1, zone_of } from "../../src/mm/page_alloc.ts";
+import { kernelProfile } from "../../src/replay/kernels.ts";
+import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { Observer } from "../../src/replay/observe.ts";
+import type { Observation, StepResult } from "../../src/replay/schema.ts";
+import { runStep } from "../../src/replay/steps.ts";
+import { World } from "../../src/replay/world.ts";
+
+export const RELEASES = ["5.10.0", "6.1.0", "6.12.0", "7.3.0"] as const;
+
+export class Driver {
+  readonly world: World;
+  readonly observer: Observer;
+
+  constructor(release: string, needs: Partial<MachineNeeds> = {}) {
+    const profile = kernelProfile(release, "test");
+    const all = { devices: new Set<never>(), hugeZero: false, movable: false, ...needs };
+    this.world = new World(bootReplayMachine(profile, all));
+    this.observer = new Observer(this.world);
+  }
+  /** A step of the main process. */
+  run(op: string, ...args: string[]): StepResult {
+    return this.by("main", op, ...args);
+  }
+  by(proc: string, op: string, ...args: string[]): StepResult {
+    const step = { seq: "test", step: 0, proc, op, args, result: {} };
+    return runStep(
+      this.world,
+      { ...step, maps: [], handles: {}, pages: [], gone: [], vm: {} },
+      "test",
+      null,
+      1,
+    );
+  }
+  observe(): Observation {
+    return this.observer.observe();
+  }
+  /** Frames that nobody has, the pools' included. */
+  freePages(): number {
+    lru_add_drain();
+    const zone = (nr: number): number => mem[zone_of(nr) + ZONE.nr_free] as number;
+    const hugeZero = (mem[kernel.huge_zero] as number) !== 0 ? 512 : 0;
+    return (
+      zone(ZONE_NORMAL) +
+      zone(ZONE_NORMAL_NODE1) +
+      zone(ZONE_MOVABLE) +
+      hugeZero +
+      (mem[kernel.hugetlb + HSTATE.free_huge_pages] as number) * 512
+    );
+  }
+}
