@@ -8,30 +8,10 @@
 import type { Expression } from "oxc-parser";
 import { literalInt, stripCasts } from "./check.ts";
 import { DialectError, type DialectErrorCode, diagnostic, nearestName } from "./errors.ts";
-import { type BinOp, evalBin, evalUn } from "./ir.ts";
+import { BINARY_OPERATORS, evalBin, evalUn } from "./ir.ts";
 import type { ConstRef } from "./lowered.ts";
 import { moduleAt, namespaceAt } from "./modules.ts";
 import { placeOf, type SourceFile } from "./parse.ts";
-
-const FOLD: Readonly<Record<string, BinOp>> = {
-  "+": "add",
-  "-": "sub",
-  "*": "mul",
-  "/": "div",
-  "%": "mod",
-  "&": "and",
-  "|": "or",
-  "^": "xor",
-  "<<": "shl",
-  ">>": "shr",
-  ">>>": "ushr",
-  "===": "eq",
-  "!==": "ne",
-  "<": "lt",
-  "<=": "le",
-  ">": "gt",
-  ">=": "ge",
-};
 
 function fail(file: SourceFile, start: number, code: DialectErrorCode, detail: string, hint?: string): never {
   const place = placeOf(file, start);
@@ -148,7 +128,7 @@ function evaluate(file: SourceFile, expression: Expression, frozen: boolean): nu
       if (e.operator === "+") return sub(e.argument);
       break;
     case "BinaryExpression": {
-      const fn = FOLD[e.operator];
+      const fn = BINARY_OPERATORS[e.operator];
       if (fn !== undefined) return evalBin(fn, sub(e.left as Expression), sub(e.right));
       break;
     }

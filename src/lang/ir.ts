@@ -50,6 +50,27 @@ export type BinOp =
   | "ge"
   | "ult";
 
+/** The two-operand operators of the dialect; `ult` has none. */
+export const BINARY_OPERATORS: Readonly<Record<string, BinOp>> = {
+  "+": "add",
+  "-": "sub",
+  "*": "mul",
+  "/": "div",
+  "%": "mod",
+  "&": "and",
+  "|": "or",
+  "^": "xor",
+  "<<": "shl",
+  ">>": "shr",
+  ">>>": "ushr",
+  "===": "eq",
+  "!==": "ne",
+  "<": "lt",
+  "<=": "le",
+  ">": "gt",
+  ">=": "ge",
+};
+
 /** Bitwise not, arithmetic negation, logical not. */
 export type UnOp = "not" | "neg" | "lnot";
 

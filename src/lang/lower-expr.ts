@@ -15,30 +15,10 @@ import type {
 import { literalInt, stripCasts } from "./check.ts";
 import { nearestName } from "./errors.ts";
 import { INTRINSICS, type Intrinsic } from "./intrinsics.ts";
-import { type BinOp, type CallArg, constant, type Val, val } from "./ir.ts";
+import { BINARY_OPERATORS, type BinOp, type CallArg, constant, type Val, val } from "./ir.ts";
 import type { FnBuilder } from "./lower.ts";
 import type { ConstRef } from "./lowered.ts";
 import { type Global, resolveGlobal } from "./scope.ts";
-
-const BIN: Readonly<Record<string, BinOp>> = {
-  "+": "add",
-  "-": "sub",
-  "*": "mul",
-  "/": "div",
-  "%": "mod",
-  "&": "and",
-  "|": "or",
-  "^": "xor",
-  "<<": "shl",
-  ">>": "shr",
-  ">>>": "ushr",
-  "===": "eq",
-  "!==": "ne",
-  "<": "lt",
-  "<=": "le",
-  ">": "gt",
-  ">=": "ge",
-};
 
 const ZERO = constant(0);
 
@@ -74,7 +54,7 @@ export class ExprLowering {
         const left = old();
         const right = op === ">>>" ? this.shiftCount(e.right) : this.value(e.right);
         b.at(e);
-        return this.binary(BIN[op], left, right);
+        return this.binary(BINARY_OPERATORS[op], left, right);
       });
     } else if (e.type === "UpdateExpression")
       this.assign(e.argument, (old) => this.binary("add", old(), constant(e.operator === "++" ? 1 : -1)));
@@ -192,7 +172,7 @@ export class ExprLowering {
         const x = this.value(e.left);
         const y = e.operator === ">>>" ? this.shiftCount(e.right) : this.value(e.right);
         b.at(e);
-        return this.binary(BIN[e.operator], x, y);
+        return this.binary(BINARY_OPERATORS[e.operator], x, y);
       }
       case "LogicalExpression": {
         const dst = b.temp();

@@ -218,38 +218,21 @@ function build(): Map<string, Primitive> {
   test("dec", 1, 0, MINUS_ONE);
   test("inc", 1, 0, ONE);
   // atomic_add_unless(v, a, u): add a to *v unless it is u. inc_not_zero(v) is add_unless(v, 1, 0).
+  const unless = (name: string, order: Order, a: RmwOperand, b: RmwOperand, result: RmwResult) =>
+    m.set(`atomic_${name}`, {
+      k: "rmw",
+      arity: "arg" in a ? 3 : 1,
+      fn: "add_unless",
+      order,
+      addr: 0,
+      a,
+      b,
+      result,
+    });
+  unless("add_unless", "mb", { arg: 1 }, { arg: 2 }, "succeeded");
   for (const [suffix, order] of ORDERS) {
-    if (suffix === "")
-      m.set("atomic_add_unless", {
-        k: "rmw",
-        arity: 3,
-        fn: "add_unless",
-        order,
-        addr: 0,
-        a: { arg: 1 },
-        b: { arg: 2 },
-        result: "succeeded",
-      });
-    m.set(`atomic_inc_not_zero${suffix}`, {
-      k: "rmw",
-      arity: 1,
-      fn: "add_unless",
-      order,
-      addr: 0,
-      a: ONE,
-      b: ZERO,
-      result: "succeeded",
-    });
-    m.set(`atomic_fetch_add_unless${suffix}`, {
-      k: "rmw",
-      arity: 3,
-      fn: "add_unless",
-      order,
-      addr: 0,
-      a: { arg: 1 },
-      b: { arg: 2 },
-      result: "old",
-    });
+    unless(`inc_not_zero${suffix}`, order, ONE, ZERO, "succeeded");
+    unless(`fetch_add_unless${suffix}`, order, { arg: 1 }, { arg: 2 }, "old");
   }
   return m;
 }

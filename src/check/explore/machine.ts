@@ -249,6 +249,12 @@ export class Machine {
     return this.val(f, d.aReg[pc], d.aImm[pc]);
   }
 
+  /** The region that starts at `addr`, or -1. */
+  private objectAt(addr: number): number {
+    const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
+    return r >= 0 && this.program.memory.regions[r].base === addr ? r : -1;
+  }
+
   /** Whether `t`'s CPU can take its next step now. */
   enabled(t: number): boolean {
     const s = this.s;
@@ -538,10 +544,9 @@ export class Machine {
       }
       case K.free: {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
-        const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
+        const r = this.objectAt(addr);
+        if (r < 0) return this.fail("bad-free", "what is freed is not the start of an object", addr);
         const region = this.program.memory.regions[r];
-        if (r < 0 || region.base !== addr)
-          return this.fail("bad-free", "what is freed is not the start of an object", addr);
         if (s[this.n + r] === 0) return this.fail("double-free", `${region.name} is freed twice`, addr);
         s[this.n + r] = 0;
         // Of what cannot change, states keep no copy, and nobody can read it any more.
@@ -551,10 +556,9 @@ export class Machine {
       }
       case K.revive: {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
-        const r = addr > 0 && addr < this.n ? this.regionOf[addr] : -1;
+        const r = this.objectAt(addr);
+        if (r < 0) return this.fail("bad-free", "what is revived is not the start of an object", addr);
         const region = this.program.memory.regions[r];
-        if (r < 0 || region.base !== addr)
-          return this.fail("bad-free", "what is revived is not the start of an object", addr);
         s[this.n + r] = 1;
         s.fill(0, region.base, region.base + region.words);
         break;
