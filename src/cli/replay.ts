@@ -77,7 +77,7 @@ type Report = Awaited<ReturnType<typeof import("../replay/run.ts").replayFile>>;
 
 function printReport(
   r: Report,
-  departureOf: (kernel: string, sequence: string) => string | null,
+  departureOf: typeof import("../replay/departures.ts").departureOf,
   all: boolean,
 ): void {
   const differ = r.sequences - r.agree;
@@ -85,7 +85,7 @@ function printReport(
   console.log(differ === 0 ? line : paint.red(line));
   for (const d of r.differences.slice(0, all ? undefined : SHOWN)) {
     console.log(`  ${d.sequence}, step ${d.step}: ${d.command}`);
-    const reason = departureOf(r.kernel, d.sequence);
+    const reason = departureOf(r.kernel, d);
     if (reason !== null) console.log(`    known: ${reason}`);
     for (const l of d.expected) console.log(paint.green(`    kernel  ${l}`));
     for (const l of d.actual) console.log(paint.red(`    ours    ${l}`));

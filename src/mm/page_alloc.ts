@@ -129,6 +129,12 @@ export function __free_one_page(zone: Zone, block: Page, block_order: number): v
   add_to_free_list(zone, page, order, false);
 }
 
+/** __isolate_free_page(): a free block is no longer given out, and is not in use either. */
+export function __isolate_free_page(zone: Zone, page: Page, order: number): void {
+  del_page_from_free_list(zone, page, order);
+  WRITE_ONCE(zone + ZONE.nr_free, READ_ONCE(zone + ZONE.nr_free) - (1 << order));
+}
+
 /** expand(): splits a free block down to the order that is wanted; the lower half is kept. */
 function expand(zone: Zone, page: Page, low: number, high: number): void {
   for (let order = high - 1; order >= low; order--)

@@ -49,7 +49,12 @@ const NORMAL_END = 512 + 40960;
 const NODE1_END = NORMAL_END + 8192;
 const DAX0 = 65536;
 export const MOVABLE = DAX0;
-export const MOVABLE_FRAMES = 32768;
+/** Frames of a memory block (128 MiB), and how many of them the device gave. */
+export const BLOCK_FRAMES = 32768;
+export const MOVABLE_BLOCKS = 3;
+/** /sys/devices/system/memory/memoryN of the first. */
+export const FIRST_BLOCK = 9;
+const MOVABLE_FRAMES = BLOCK_FRAMES * MOVABLE_BLOCKS;
 const DAX_FRAMES = 130560;
 const DAX2 = 1 << 18;
 const DAX2_FRAMES = 1 << 18;

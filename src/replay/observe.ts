@@ -391,12 +391,12 @@ export class Observer {
   pages(): PageRuns {
     return this.last;
   }
-  /** The pages once more, after state that is not mm's was changed. */
-  again(): Pick<Observation, "pages"> {
-    return { pages: this.states(this.last, this.last) };
-  }
 
-  observe(): Observation {
+  /**
+   * In the recorder's order: pages, then counters; in between children that never sleep get the CPU. `adopt` is called once the
+   * pages are known and says whether it changed state that is not mm's.
+   */
+  observe(adopt: () => boolean = () => false): Observation {
     if (!this.world.nodrain) lru_add_drain();
     const seen = new PageRuns();
     const maps: ProcessMap[] = [];
@@ -406,11 +406,13 @@ export class Observer {
     const handles = this.handleStates(seen);
     seen.normalise();
     this.addHeads(seen);
-    const pages = this.states(seen, seen);
+    let pages = this.states(seen, seen);
     const gone = this.last.without(seen);
     const goneStates = this.states(gone, new PageRuns());
     for (const pfn of [...this.names.known()]) if (seen.find(pfn) === undefined) this.names.forget(pfn);
     this.last = seen;
+    if (adopt()) pages = this.states(seen, seen);
+    this.world.runBusyJobs();
     return { maps, handles, pages, gone: goneStates, vm: this.vmDeltas() };
   }
 

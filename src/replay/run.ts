@@ -256,8 +256,7 @@ class Session {
 
   private step(step: Step, where: string): { result: StepResult; seen: Observation } {
     const result = runStep(this.world, step, where, step.result, this.loadWord);
-    let seen = this.observer.observe();
-    if (this.adoption.adopt(step, this.observer)) seen = { ...seen, ...this.observer.again() };
+    const seen = this.observer.observe(() => this.adoption.adopt(step, this.observer));
     return { result, seen };
   }
 

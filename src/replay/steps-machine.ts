@@ -7,24 +7,50 @@ import { kernel } from "../machine/config.ts";
 import { runRcuCallbacks } from "../machine/host.ts";
 import { mem } from "../machine/memory.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { dup_mm } from "../mm/fork.ts";
 import { HSTATE } from "../mm/hugetlb.ts";
 import { memunmap_pages_begin, memunmap_pages_finish } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_FSDAX } from "../mm/mm_types.ts";
-import { pfn_to_page, vmemmap_frame } from "../mm/page.ts";
+import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
+import { page_to_pfn, vmemmap_frame } from "../mm/page.ts";
 import { page_zone_nr, ZONE_MOVABLE } from "../mm/page_alloc.ts";
 import { DEV_PAGEMAP } from "../mm/pgmap.ts";
 import { pgtable_lookup, pte_pfn } from "../mm/pgtable.ts";
 import { dax_layout_busy, file_truncate } from "../mm/truncate.ts";
 import { unmap_mapping_pages } from "../mm/zap.ts";
-import { offline_zone_range, online_zone_range } from "../mm/zone_offline.ts";
-import { MOVABLE, MOVABLE_FRAMES } from "./machine.ts";
+import {
+  isolate_movable_pages,
+  isolate_page_range,
+  migrate_movable_pages,
+  online_page_range,
+  putback_movable_pages,
+  undo_isolate_page_range,
+} from "../mm/zone_offline.ts";
+import { BLOCK_FRAMES, FIRST_BLOCK, MOVABLE } from "./machine.ts";
 import type { StepResult } from "./schema.ts";
 import type { StepContext } from "./steps.ts";
-import type { Job, World } from "./world.ts";
+import { mappedPage } from "./steps-users.ts";
+import type { Job } from "./world.ts";
 
-function startJob(world: World, name: string, wchan: string, retry: () => boolean): StepResult {
-  const job: Job = { state: "blocked", err: null, wchan, retry };
-  if (retry()) job.state = "done";
+/** Starts a child, a fork of the process, on what `retry` does. Only a `busy` one begins later than at once. */
+function startJob(
+  ctx: StepContext,
+  name: string,
+  wchan: string,
+  retry: () => boolean,
+  busy = false,
+  abort: () => void = () => {},
+): StepResult {
+  const { world, process } = ctx;
+  mmap_write_lock(process.mm);
+  const mm = dup_mm(process.mm);
+  mmap_write_unlock(process.mm);
+  if (mm === 0) return { ret: -1, err: "ENOMEM" };
+  const job: Job = { state: "blocked", err: null, wchan, retry, busy, mm, abort };
+  if (!busy && retry()) {
+    job.state = "done";
+    world.endJob(job);
+  }
   world.jobs.set(name, job);
   return { ret: 0 };
 }
@@ -38,7 +64,7 @@ function unbindJob(ctx: StepContext, name: string, device: string): StepResult {
   WRITE_ONCE(file + ADDRESS_SPACE.alive, 0);
   unmap_mapping_pages(file, 0, 0, true);
   memunmap_pages_begin(dax.device.pgmap);
-  return startJob(world, name, "0", () => {
+  return startJob(ctx, name, "0", () => {
     // percpu_ref_kill() needs a grace period; then the last reference completes the wait.
     runRcuCallbacks();
     if (READ_ONCE(dax.device.pgmap + DEV_PAGEMAP.done) === 0) return false;
@@ -63,9 +89,9 @@ function truncateJob(
   const count = nr === 0 ? size - first : nr;
   if (READ_ONCE(file + ADDRESS_SPACE.kind) !== AS_FSDAX) {
     file_truncate(file, first, count, shrink);
-    return startJob(world, name, "0", () => true);
+    return startJob(ctx, name, "0", () => true);
   }
-  return startJob(world, name, world.machine.profile.layoutWchan, () => {
+  return startJob(ctx, name, world.machine.profile.layoutWchan, () => {
     // ext4_break_layouts(): the whole file, whatever the range.
     unmap_mapping_pages(file, 0, 0, true);
     if (dax_layout_busy(file)) return false;
@@ -79,7 +105,8 @@ function joinStep(ctx: StepContext): StepResult {
   const job = world.jobs.get(args.text(0));
   if (job === undefined) return { ret: -1, err: "NORES" };
   if (job.state === "blocked" && job.retry()) job.state = "done";
-  if (job.state === "blocked") return { state: "blocked", wchan: job.wchan };
+  if (job.state === "blocked") return { state: "blocked", wchan: job.busy ? "0" : job.wchan };
+  world.endJob(job);
   world.jobs.delete(args.text(0));
   return { state: "done", err: job.err };
 }
@@ -87,23 +114,60 @@ function joinStep(ctx: StepContext): StepResult {
 /** What a child that waits in offline_pages() is marked with. */
 const OFFLINING = "offline_pages";
 
-/** Writing "offline" to a memory block: refused in a normal zone with pages that stay, else repeated until all have moved. */
+/** Writing "offline" to a page's memory block: refused in a normal zone, where pages stay, else repeated until all have moved. */
 function offlineJob(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = process.mappings.get(args.text(1));
   if (mapping === undefined) return { ret: -1, err: "NOMAP" };
-  const out = new Int32Array(1);
-  pgtable_lookup(process.mm, mapping.addr + args.int(2), out);
-  const page = pfn_to_page(pte_pfn(mem[out[0] as number] as number));
+  const page = mappedPage(process.mm, mapping.addr + args.int(2));
+  if (page === 0) return { ret: -1, err: "NOPAGE" };
   if (page_zone_nr(page) !== ZONE_MOVABLE) {
-    world.jobs.set(args.text(0), { state: "done", err: "EBUSY", wchan: "0", retry: () => true });
-    return { ret: 0 };
+    const started = startJob(ctx, args.text(0), OFFLINING, () => true, true);
+    const job = world.jobs.get(args.text(0));
+    if (job !== undefined) job.err = "EBUSY";
+    return started;
   }
-  return startJob(world, args.text(0), OFFLINING, () => {
-    if (!offline_zone_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES)) return false;
-    world.offlined = true;
-    return true;
+  const block = Math.floor((page_to_pfn(page) - MOVABLE) / BLOCK_FRAMES);
+  const start = MOVABLE + block * BLOCK_FRAMES;
+  const end = start + BLOCK_FRAMES;
+  const hand = new Int32Array(1 + BLOCK_FRAMES);
+  const round = (): boolean => {
+    for (;;) {
+      isolate_page_range(ZONE_MOVABLE, start, end);
+      const moved = migrate_movable_pages(hand);
+      isolate_page_range(ZONE_MOVABLE, start, end);
+      const clean = isolate_movable_pages(start, end, hand);
+      if (clean && hand[0] === 0) {
+        world.offlined.add(block);
+        return true;
+      }
+      if (moved === 0 && tried) return false;
+      tried = true;
+    }
+  };
+  // The first pages are in hand only after a scan.
+  let tried = false;
+  return startJob(ctx, args.text(0), OFFLINING, round, true, () => {
+    putback_movable_pages(hand);
+    undo_isolate_page_range(ZONE_MOVABLE, start, end);
   });
+}
+/** Writing to a memory block's state, or to a driver's file. */
+function syswStep(ctx: StepContext): StepResult {
+  const { args, world, recorded } = ctx;
+  const number = /^\/sys\/devices\/system\/memory\/memory(\d+)\/state$/.exec(args.text(0))?.[1];
+  // Unbinding the driver of memory that is online succeeds and does nothing (dev_dax_kmem_remove()).
+  if (number === undefined) return recorded ?? { ret: 0 };
+  let block = Number(number) - FIRST_BLOCK;
+  if (recorded !== null) {
+    // Which of the blocks the pages were in is the recorded allocator's choice.
+    if (recorded["ret"] !== 0) return recorded;
+    if (!world.offlined.has(block)) block = [...world.offlined][0] ?? -1;
+  }
+  if (!world.offlined.delete(block)) return { ret: -1, err: "EINVAL" };
+  const start = MOVABLE + block * BLOCK_FRAMES;
+  online_page_range(ZONE_MOVABLE, start, start + BLOCK_FRAMES);
+  return { ret: 0 };
 }
 
 function vmemmapStep(ctx: StepContext): StepResult {
@@ -146,6 +210,7 @@ export function machineStep(ctx: StepContext): StepResult | null {
     case "kill": {
       const job = world.jobs.get(args.text(0));
       if (job === undefined) return { ret: -1, err: "NORES" };
+      world.endJob(job);
       world.jobs.delete(args.text(0));
       return { state: "killed" };
     }
@@ -157,12 +222,7 @@ export function machineStep(ctx: StepContext): StepResult | null {
       return { ret: text.length, text };
     }
     case "sysw":
-      // Which blocks of the machine are offline is not recorded: the answer of its sysfs file is taken over.
-      if (world.offlined && ctx.recorded?.["ret"] === 0) {
-        online_zone_range(ZONE_MOVABLE, MOVABLE, MOVABLE + MOVABLE_FRAMES);
-        world.offlined = false;
-      }
-      return ctx.recorded ?? { ret: 0 };
+      return syswStep(ctx);
     case "vmemmap":
       return vmemmapStep(ctx);
     case "sysr":

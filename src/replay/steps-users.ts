@@ -199,7 +199,7 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
 }
 
 /** The page mapped at an address of a process, or 0. */
-function mappedPage(mm: number, addr: number): number {
+export function mappedPage(mm: number, addr: number): number {
   const out = localArray(1);
   const level = pgtable_lookup(mm, addr, out);
   const e = READ_ONCE(out[0] as number);

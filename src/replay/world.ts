@@ -32,13 +32,22 @@ export interface Resource {
   pages: number[];
 }
 
-/** A child process that does something that may block. */
+/** A child process, forked from the recording program, that does something that may block. */
 export interface Job {
   state: "blocked" | "done";
   err: string | null;
   wchan: string;
   /** Tries to go on; true if it has finished. */
   readonly retry: () => boolean;
+  /**
+   * It never sleeps but works whenever it gets the CPU: each time after the pages have been looked at, when the recorder waits
+   * for the counters.
+   */
+  readonly busy: boolean;
+  /** The child's address space; 0 if it has ended. */
+  mm: number;
+  /** A signal ends it: gives back what it holds. */
+  readonly abort: () => void;
 }
 
 export class World {
@@ -49,8 +58,8 @@ export class World {
   readonly jobs = new Map<string, Job>();
   /** Words of device contents that this recording has written or read. */
   readonly knownWords = new Set<number>();
-  /** The movable memory block is offline. */
-  offlined = false;
+  /** Blocks of the movable zone that are offline, by number. */
+  readonly offlined = new Set<number>();
   /** lru_add_drain_all() is not run before observations. */
   nodrain = false;
   /** Where the next mapping goes: mappings that are not placed beside others lie far apart. */
@@ -68,6 +77,7 @@ export class World {
   reset(): void {
     const main = this.processes.get("main");
     const hasPinned = main === undefined ? 0 : READ_ONCE(main.mm + MM.has_pinned);
+    for (const job of this.jobs.values()) this.endJob(job);
     for (const [name, p] of this.processes) if (name !== "main") exit_mmap(p.mm);
     if (main !== undefined) exit_mmap(main.mm);
     this.processes.clear();
@@ -79,6 +89,18 @@ export class World {
     const mm = mm_create();
     WRITE_ONCE(mm + MM.has_pinned, hasPinned);
     this.processes.set("main", { mm, mappings: new Map() });
+  }
+
+  /** Lets children that never sleep do what they can. */
+  runBusyJobs(): void {
+    for (const job of this.jobs.values())
+      if (job.busy && job.state === "blocked" && job.retry()) job.state = "done";
+  }
+  /** The child ends, of itself or by a signal. */
+  endJob(job: Job): void {
+    if (job.state === "blocked") job.abort();
+    if (job.mm !== 0) exit_mmap(job.mm);
+    job.mm = 0;
   }
 
   isDevice(pfn: number): boolean {

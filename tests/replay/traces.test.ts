@@ -4,11 +4,14 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { departureOf } from "../../src/replay/departures.ts";
+import { DEPARTURES, type Departure, departureOf } from "../../src/replay/departures.ts";
 import { findTraces } from "../../src/replay/reader.ts";
-import { replayFile } from "../../src/replay/run.ts";
+import { type FileReport, replayFile } from "../../src/replay/run.ts";
 
 const VECTORS = new URL("../vectors/traces", import.meta.url).pathname;
+/** The entry is of a difference of this file. */
+const departs = (d: Departure, report: FileReport): boolean =>
+  report.differences.some((x) => x.sequence === d.sequence && x.step === d.step);
 const files = await findTraces(VECTORS);
 
 describe("what real kernels did, step by step, is what our memory does", () => {
@@ -20,8 +23,11 @@ describe("what real kernels did, step by step, is what our memory does", () => {
 
   test.each(files.map((f) => [f.kernel, f.family, f] as const))("%s %s", async (kernel, _family, file) => {
     const report = await replayFile(file);
-    const unexplained = report.differences.filter((d) => departureOf(kernel, d.sequence) === null);
+    const unexplained = report.differences.filter((d) => departureOf(kernel, d) === null);
     expect(unexplained).toEqual([]);
+    expect(DEPARTURES.filter((d) => d.kernel === kernel && departs(d, report)).length).toBe(
+      report.differences.length,
+    );
     expect(report.sequences).toBeGreaterThan(0);
     expect(report.agree + report.differences.length).toBe(report.sequences);
   });
