@@ -13,6 +13,16 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "mremapFlushLocked",
+    title: "mremap() flushes the old addresses before it drops the locks of the page tables",
+    values: onOff("v4.19, eb66ae030829", "afterwards (to v4.18; CVE-2018-18281)"),
+  },
+  {
+    name: "hugetlbMremap",
+    title: "mremap() moves hugetlb mappings, and looks for the area first",
+    values: onOff("v5.16, 550a7d60bd5e", "-EINVAL (to v5.15)"),
+  },
+  {
     name: "rfcShiftAsSize",
     title: "the RFC's callers pass a leaf's logarithm for its size (with gup rfc)",
     values: onOff("as posted on 8 December 2020", "repaired alone: the offset counts twice"),

@@ -58,6 +58,7 @@ import {
   swp_entry,
   swp_offset,
   swp_type,
+  table_index,
 } from "./pgtable.ts";
 import { page_anon_address, page_anon_vma, wait_on_page_locked } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
@@ -67,7 +68,7 @@ import { flush_tlb_range } from "./tlb.ts";
 export function mm_find_pte(mm: Mm, addr: number): EntryPtr {
   let table = pgd_table(mm);
   for (let l = geom.levels - 1; l > 0; l--) {
-    const e = READ_ONCE(table + ((addr >> (l * geom.table_shift)) & (geom.ptrs_per_table - 1)));
+    const e = READ_ONCE(table + table_index(addr, l * geom.table_shift));
     if (e === 0 || !pte_present(e) || pmd_leaf(e)) return 0;
     table = pmd_page_table(e);
   }

@@ -162,7 +162,7 @@ export function vm_area_dup(vma: Vma): Vma {
 }
 
 /** vm_ops->may_split: devices and hugetlb areas can be cut between their huge pages only. */
-function vma_may_split(vma: Vma, addr: number): boolean {
+export function vma_may_split(vma: Vma, addr: number): boolean {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   if (is_vm_hugetlb_page(vma)) return (addr & 511) === 0;
   if (file === 0 || READ_ONCE(file + ADDRESS_SPACE.kind) !== AS_DEVDAX) return true;

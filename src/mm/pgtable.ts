@@ -308,7 +308,8 @@ export function pgd_pfn(pgd: number): number {
 // ---- Where the entry of an address lies ---------------------------------------------------------------------
 // Each lower table is found from the value that the walker has read, never by reading the upper entry again.
 
-function table_index(addr: number, shift: number): number {
+/** Which entry of a table leads to addr; `shift` is log2 of what one spans. No address has bits from 31 on. */
+export function table_index(addr: number, shift: number): number {
   return shift > 30 ? 0 : (addr >> shift) & (geom.ptrs_per_table - 1);
 }
 /** Top table of an address space, whatever level that is. */

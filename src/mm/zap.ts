@@ -72,6 +72,7 @@ import {
   swp_offset,
   swp_type,
   type TablePtr,
+  table_index,
 } from "./pgtable.ts";
 import { page_mapped, page_remove_rmap_pmd, page_remove_rmap_pte, page_remove_rmap_ptes } from "./rmap.ts";
 import { free_swap_and_cache, try_to_free_swap } from "./swap_state.ts";
@@ -320,7 +321,7 @@ export function free_pgtables(mm: Mm, start: number, end: number): void {
 function pmd_entry_of(mm: Mm, addr: number, table: TablePtr): EntryPtr {
   let t = pgd_table(mm);
   for (let l = geom.levels - 1; l > PMD_LEVEL; l--)
-    t = pmd_page_table(READ_ONCE(t + ((addr >> (l * geom.table_shift)) & (geom.ptrs_per_table - 1))));
+    t = pmd_page_table(READ_ONCE(t + table_index(addr, l * geom.table_shift)));
   const pmdp = t + ((addr >> geom.pmd_shift) & (geom.ptrs_per_table - 1));
   return READ_ONCE(pmdp) === mk_table_entry(table) ? pmdp : 0;
 }
