@@ -245,6 +245,12 @@ export const HMM_KNOBS: readonly Knob[] = [
   },
 ];
 
+/** hmm_range_fault() of v5.6, on top of the preset v5.10. */
+export const HMM_CONFIG_V5_6: Readonly<Partial<typeof HMM_CONFIG>> = {
+  hmm: HMM_V5_6,
+  hmmPgmapCheck: 1,
+  hmmUnlockHole: 0,
+};
 /** What changed by v6.1, and by v7.1, for the presets of config.ts. */
 export const HMM_CONFIG_V6_1: Readonly<Partial<typeof HMM_CONFIG>> = {
   notifierRemoveLocked: 1,

@@ -4,10 +4,11 @@
  * as the notifier's sequence stays the same (Documentation/mm/hmm.rst).
  *
  * Walks entries of PTE, PMD and PUD level; above these, present or none. Of v5.6 it has the pagemap look-up of device
- * entries and the fault under the PUD lock, not that version's tables of flags nor its other defects (zoo J60).
+ * entries, the fault under the PUD lock (zoo J49), requests that are overwritten before the walk begins again (J60), and
+ * what else v5.7 put right; not that version's tables of flags, nor its number of pages as result.
  * Custom: flags lie in the low bits of a 32-bit word; areas and tables are found again for every stretch of entries
- * instead of by one walk_page_range(). Not covered: hugetlb areas' own entry (their leaves are walked like any other),
- * userfaultfd markers, DMA mapping state.
+ * instead of by one walk_page_range(); every leaf of PUD level counts as a device's (to v6.16 another one was split).
+ * Not covered: hugetlb areas' own entry (their leaves are walked like any other), userfaultfd markers, DMA mapping state.
  */
 "use kernel";
 
@@ -47,11 +48,16 @@ import {
   pte_special,
   pte_write,
   ptep_get,
+  pud_leaf,
+  pud_none,
+  pud_page_table,
+  pud_present,
   SWP_DEVICE_WRITE,
   SWP_SWAP,
   swp_offset,
   swp_type,
   type TablePtr,
+  table_index,
 } from "./pgtable.ts";
 
 const EPERM = 1;
@@ -76,7 +82,7 @@ export const HMM_PFN_ORDER_SHIFT = 4;
 export const HMM_PFN_SHIFT = 10;
 
 /** struct hmm_range as a thread-private array; pages [START, END), hmm_pfns[i] is for START + i. */
-export const HMM_RANGE_SIZE = 11;
+export const HMM_RANGE_SIZE = 12;
 export const HMM_RANGE_NOTIFIER = 0;
 export const HMM_RANGE_SEQ = 1;
 export const HMM_RANGE_START = 2;
@@ -90,6 +96,8 @@ export const HMM_RANGE_LAST = 7;
 const STOP_VMA = 8;
 const STOP_END = 9;
 const STOP_ARG = 10;
+/** A lock that the fault handler runs under, 0 if none (v5.6). */
+const STOP_LOCK = 11;
 
 const NEED_FAULT = 1;
 const NEED_WRITE_FAULT = 2;
@@ -149,15 +157,20 @@ function stop_to_wait(range: LocalArray, vma: Vma, addr: number, ptep: EntryPtr)
 }
 
 /** hmm_vma_fault(): faults in what the walk stopped at; never 0: the walk begins again there. */
-function hmm_vma_fault(range: LocalArray): number {
+function hmm_vma_fault(range: LocalArray, pfns: LocalArray): number {
   const vma: Vma = range[STOP_VMA];
   const write = (range[STOP_ARG] & NEED_WRITE_FAULT) !== 0;
   if (write && (READ_ONCE(vma + VMA.vm_flags) & VM_WRITE) === 0) return -EPERM;
   for (let a = range[HMM_RANGE_LAST]; a < range[STOP_END]; a++) {
+    // v5.6 (zoo J60): the request is gone when the walk begins again.
+    if (config.hmm === HMM_V5_6) pfns[a - range[HMM_RANGE_START]] = 0;
     const ret = handle_mm_fault(vma, a, write);
     // Stub: a retried fault of v5.x sleeps in the handler; what comes of it when it does not is zoo J47.
     if (ret === VM_FAULT_RETRY) return -EBUSY;
-    if ((ret & VM_FAULT_ERROR) !== 0) return -EFAULT;
+    if ((ret & VM_FAULT_ERROR) !== 0) {
+      if (config.hmm === HMM_V5_6) pfns[a - range[HMM_RANGE_START]] = HMM_PFN_ERROR;
+      return -EFAULT;
+    }
   }
   return -EBUSY;
 }
@@ -167,7 +180,8 @@ function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
   const required = hmm_range_need_fault(range, pfns, addr, end, 0);
   if (vma === 0) {
     if (required !== 0) return -EFAULT;
-    hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+    // "return error for non-vma snapshots" (v5.7)
+    hmm_pfns_fill(range, pfns, addr, end, config.hmm === HMM_V5_6 ? 0 : HMM_PFN_ERROR);
     return 0;
   }
   if (required !== 0) return stop_to_fault(range, vma, addr, end, required);
@@ -180,7 +194,8 @@ function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
 /** pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good as absent. */
 function leaf_cpu_flags(e: number, level: number): number {
   if (!pte_present(e) || pte_protnone(e)) return 0;
-  const order = (level * geom.table_shift) << HMM_PFN_ORDER_SHIFT;
+  // The order is told since v5.9 (3b50a6e536d2).
+  const order = config.hmm === HMM_V5_6 ? 0 : (level * geom.table_shift) << HMM_PFN_ORDER_SHIFT;
   return (pte_write(e) ? HMM_PFN_VALID | HMM_PFN_WRITE : HMM_PFN_VALID) | order;
 }
 
@@ -229,7 +244,10 @@ function hmm_vma_handle_leaf(
  * the page-table lock: the only struct page that hmm_range_fault() ever looks at.
  */
 function hmm_is_device_private_entry(range: LocalArray, e: number): boolean {
-  if (!is_device_private_entry(e) || range[HMM_RANGE_OWNER] === 0) return false;
+  if (!is_device_private_entry(e)) return false;
+  // v5.6 took any driver's pages for the caller's.
+  if (config.hmm === HMM_V5_6) return true;
+  if (range[HMM_RANGE_OWNER] === 0) return false;
   const pgmap: Pgmap = page_pgmap(pfn_to_page(swp_offset(e)));
   return READ_ONCE(pgmap + DEV_PAGEMAP.owner) === range[HMM_RANGE_OWNER];
 }
@@ -248,11 +266,16 @@ function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: numbe
     pfns[i] = (swp_offset(e) << HMM_PFN_SHIFT) | flags;
     return PTE_FILLED;
   }
+  const type = swp_type(e);
+  if (config.hmm === HMM_V5_6 && type !== SWP_SWAP) {
+    // Whether a migration must be waited for is never computed; all else is an error even if nobody asks for the page.
+    pfns[i] = is_migration_entry(e) ? 0 : HMM_PFN_ERROR;
+    return is_migration_entry(e) ? PTE_FILLED : -EFAULT;
+  }
   if (hmm_pte_need_fault(range, pfns[i], 0) === 0) {
     pfns[i] = 0;
     return PTE_FILLED;
   }
-  const type = swp_type(e);
   if (type === SWP_SWAP) return PTE_FAULT;
   if (is_device_exclusive_entry(e)) return PTE_FAULT;
   // Of another device: brought home since v5.19 (8a295dbbaf72), an error before.
@@ -275,15 +298,19 @@ function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e
     return PTE_FILLED;
   }
   if (!pte_present(e)) return hmm_vma_handle_nonpresent(range, pfns, i, e);
-  const busy = pgmap_check(e);
-  if (busy !== 0) return busy;
   const cpu_flags = leaf_cpu_flags(e, 0);
   if (hmm_pte_need_fault(range, pfns[i], cpu_flags) !== 0) return PTE_FAULT;
+  const busy = pgmap_check(e);
+  if (busy !== 0) {
+    if (config.hmm === HMM_V5_6) pfns[i] = 0;
+    return busy;
+  }
   // "Bypass devmap pte such as DAX page when all pfn requested flags(pfn_req_flags) are fulfilled." (4b42fb213678, v5.15)
   if (pte_special(e) && !pte_devmap(e) && !is_zero_pfn(pte_pfn(e))) {
-    if (hmm_pte_need_fault(range, pfns[i], 0) !== 0) return -EFAULT;
+    const asked = hmm_pte_need_fault(range, pfns[i], 0) !== 0;
+    if (asked && config.hmm !== HMM_V5_6) return -EFAULT;
     pfns[i] = HMM_PFN_ERROR;
-    return PTE_FILLED;
+    return config.hmm === HMM_V5_6 ? -EFAULT : PTE_FILLED;
   }
   pfns[i] = (pte_pfn(e) << HMM_PFN_SHIFT) | cpu_flags;
   return PTE_FILLED;
@@ -311,10 +338,39 @@ function hmm_vma_walk_ptes(
     range[HMM_RANGE_LAST] = a;
     if (ret === PTE_WAIT) return stop_to_wait(range, vma, a, ptep);
     if (ret !== PTE_FAULT) return ret;
+    // "Fault any virtual address we were asked to fault": the rest of the table, asked for or not.
     const required = hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], leaf_cpu_flags(e, 0));
-    return stop_to_fault(range, vma, a, a + 1, required);
+    return stop_to_fault(range, vma, a, end, required);
   }
   if (config.hmm === HMM_V7_1) rcu_read_unlock();
+  return 0;
+}
+
+/** hmm_vma_handle_absent_pmd() (v6.19), and what stood in its place: neither none, nor present, nor a migration's. */
+function hmm_vma_handle_absent_pmd(
+  range: LocalArray,
+  pfns: LocalArray,
+  vma: Vma,
+  addr: number,
+  end: number,
+  pmd: number,
+): number {
+  if (config.hmm === HMM_V7_1 && hmm_is_device_private_entry(range, pmd)) {
+    const write = swp_type(pmd) === SWP_DEVICE_WRITE ? HMM_PFN_WRITE : 0;
+    const flags = HMM_PFN_VALID | write | (geom.table_shift << HMM_PFN_ORDER_SHIFT);
+    const first = swp_offset(pmd) + (addr & (geom.ptrs_per_table - 1));
+    for (let a = addr; a < end; a++)
+      pfns[a - range[HMM_RANGE_START]] = ((first + a - addr) << HMM_PFN_SHIFT) | flags;
+    return 0;
+  }
+  const required = hmm_range_need_fault(range, pfns, addr, end, 0);
+  // v5.6 fills errors also where a page was asked for.
+  if (required !== 0 && config.hmm !== HMM_V5_6) {
+    if (config.hmm === HMM_V7_1 && is_device_private_entry(pmd))
+      return stop_to_fault(range, vma, addr, end, required);
+    return -EFAULT;
+  }
+  hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
   return 0;
 }
 
@@ -331,14 +387,10 @@ function hmm_vma_walk_pmd(
     const pmd = READ_ONCE(pmdp);
     if (pmd === 0) return hmm_vma_walk_hole(range, pfns, vma, addr, end);
     if (!pte_present(pmd)) {
-      const required = hmm_range_need_fault(range, pfns, addr, end, 0);
-      if (is_migration_entry(pmd)) {
-        if (required !== 0) return stop_to_wait(range, vma, addr, pmdp);
-        hmm_pfns_fill(range, pfns, addr, end, 0);
-        return 0;
-      }
-      if (required !== 0) return -EFAULT;
-      hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+      if (!is_migration_entry(pmd)) return hmm_vma_handle_absent_pmd(range, pfns, vma, addr, end, pmd);
+      if (hmm_range_need_fault(range, pfns, addr, end, 0) !== 0) return stop_to_wait(range, vma, addr, pmdp);
+      // "add missing pfns set to hmm_vma_walk_pmd()" (v5.7): the requests stayed and passed for results.
+      if (config.hmm !== HMM_V5_6) hmm_pfns_fill(range, pfns, addr, end, 0);
       return 0;
     }
     if (!pmd_leaf(pmd)) return hmm_vma_walk_ptes(range, pfns, vma, pmd_page_table(pmd), addr, end);
@@ -349,7 +401,10 @@ function hmm_vma_walk_pmd(
   }
 }
 
-/** hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. */
+/**
+ * hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. The lock is taken only if
+ * the entry is a leaf, and looked at again under it.
+ */
 function hmm_vma_walk_pud(
   range: LocalArray,
   pfns: LocalArray,
@@ -359,38 +414,38 @@ function hmm_vma_walk_pud(
   end: number,
   out: LocalArray,
 ): number {
-  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const pud = READ_ONCE(pudp);
-  if (!pmd_leaf(pud) && pud !== 0 && pte_present(pud)) {
-    out[0] = pmd_page_table(pud);
+  // walk_pud_range() calls pte_hole() itself.
+  if (pud_none(pud)) return hmm_vma_walk_hole(range, pfns, vma, addr, end);
+  if (pud_present(pud) && !pud_leaf(pud)) {
+    out[0] = pud_page_table(pud);
     return WALK_BELOW;
   }
   // pud_trans_huge_lock()
-  spin_lock(mm + MM.page_table_lock);
+  const ptl = READ_ONCE(vma + VMA.vm_mm) + MM.page_table_lock;
+  spin_lock(ptl);
   const locked = READ_ONCE(pudp);
-  if (locked === 0 || !pte_present(locked)) {
-    if (config.hmmUnlockHole || config.hmm !== HMM_V5_6) {
-      spin_unlock(mm + MM.page_table_lock);
-      return hmm_vma_walk_hole(range, pfns, vma, addr, end);
-    }
-    // v5.6 (zoo J49): the fault handler runs with the lock held, which it wants itself.
-    const ret = hmm_vma_walk_hole(range, pfns, vma, addr, end);
-    if (ret !== WALK_FAULT) spin_unlock(mm + MM.page_table_lock);
-    return ret;
-  }
-  spin_unlock(mm + MM.page_table_lock);
-  if (!pmd_leaf(locked)) {
-    out[0] = pmd_page_table(locked);
+  if (pud_present(locked) && !pud_leaf(locked)) {
+    spin_unlock(ptl);
+    out[0] = pud_page_table(locked);
     return WALK_BELOW;
   }
-  return hmm_vma_handle_leaf(range, pfns, vma, addr, end, locked, PUD_LEVEL);
+  const ret = pud_present(locked)
+    ? hmm_vma_handle_leaf(range, pfns, vma, addr, end, locked, PUD_LEVEL)
+    : hmm_vma_walk_hole(range, pfns, vma, addr, end);
+  // v5.6 (zoo J49): the fault handler runs with the lock held, and wants it itself.
+  if (!config.hmmUnlockHole && ret === WALK_FAULT) range[STOP_LOCK] = ptl;
+  else spin_unlock(ptl);
+  return ret;
 }
 
 function table_entry(table: TablePtr, addr: number, level: number): EntryPtr {
-  return table + ((addr >> (level * geom.table_shift)) & (geom.ptrs_per_table - 1));
+  return table + table_index(addr, level * geom.table_shift);
 }
 function stretch_end(addr: number, end: number, level: number): number {
   const shift = level * geom.table_shift;
+  // An entry this large spans every address there is.
+  if (shift > 30) return end;
   const boundary = ((addr >> shift) + 1) << shift;
   return boundary < end ? boundary : end;
 }
@@ -431,8 +486,10 @@ function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
   const dax = READ_ONCE(vma + VMA.vm_file) !== 0;
   const bad = dax ? flags & (VM_IO | VM_PFNMAP) : flags & refused;
   if (bad === 0 && (flags & VM_READ) !== 0) return 0;
+  // "add missing call to hmm_range_need_fault() before returning EFAULT" (v5.7)
+  if (config.hmm === HMM_V5_6 && bad !== 0) return -EFAULT;
   if (hmm_range_need_fault(range, pfns, addr, end, 0) !== 0) return -EFAULT;
-  hmm_pfns_fill(range, pfns, addr, end, HMM_PFN_ERROR);
+  hmm_pfns_fill(range, pfns, addr, end, config.hmm === HMM_V5_6 ? 0 : HMM_PFN_ERROR);
   return WALK_SKIPPED;
 }
 
@@ -478,8 +535,13 @@ export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): nu
     if (config.hmmCheckRetry && mmu_interval_check_retry(range[HMM_RANGE_NOTIFIER], range[HMM_RANGE_SEQ]))
       return -EBUSY;
     let ret = hmm_walk_range(mm, range, pfns);
-    if (ret === WALK_FAULT) ret = hmm_vma_fault(range);
-    else if (ret === WALK_WAIT) {
+    if (ret === WALK_FAULT) {
+      ret = hmm_vma_fault(range, pfns);
+      if (!config.hmmUnlockHole && range[STOP_LOCK] !== 0) {
+        spin_unlock(range[STOP_LOCK]);
+        range[STOP_LOCK] = 0;
+      }
+    } else if (ret === WALK_WAIT) {
       migration_entry_wait(mm, range[STOP_ARG]);
       ret = -EBUSY;
     }

@@ -4,19 +4,26 @@
  * device-exclusive entries, and pages of a DAX device. do_swap_page() of a device-private entry comes in the forms of
  * config.devicePrivateFault (zoo J12, J46, J47).
  *
- * Not covered: swap, files of a page cache, huge faults, NUMA hints.
+ * Not covered: swap, files of a page cache, huge faults of other memory than a DAX device's, NUMA hints.
  */
 "use kernel";
 
-import { config, kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { FAULT_NO_REF, FAULT_TRYLOCK, FAULT_WAIT } from "../machine/config-hmm.ts";
-import { atomic_dec, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  atomic_dec,
+  localArray,
+  READ_ONCE,
+  spin_lock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { srcu_read_lock, srcu_read_unlock } from "../machine/srcu.ts";
 import { DEV_DAX } from "./dax.ts";
 import { pgmap_migrate_to_ram } from "./dmirror_devmem.ts";
 import { insert_pfn } from "./memory.ts";
 import { migration_entry_wait, mm_find_pte } from "./migrate_entry.ts";
-import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
+import { ADDRESS_SPACE, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
@@ -39,6 +46,8 @@ import {
   PAGE_SHARED,
   pfn_pte,
   pgtable_alloc,
+  pgtable_lookup,
+  pmd_leaf,
   pte_mkwrite,
   pte_none,
   pte_pfn,
@@ -129,7 +138,9 @@ function do_wp_page(vma: Vma, addr: number, e: number): number {
     return 0;
   }
   const page = pfn_to_page(pte_pfn(e));
-  if (!pte_special(e) && page_ref_count(page) === 1) {
+  // wp_page_shared(): nobody's copy is needed. (A device's area is the only shared one here.)
+  const shared = kernel.dax_srcu !== 0 && (READ_ONCE(vma + VMA.vm_flags) & VM_SHARED) !== 0;
+  if (shared || (!pte_special(e) && page_ref_count(page) === 1)) {
     set_pte_at(ptep, pte_mkwrite(e));
     spin_unlock(mm + MM.page_table_lock);
     return 0;
@@ -185,22 +196,38 @@ function remove_device_exclusive_entry(vma: Vma, addr: number, e: number): numbe
   return 0;
 }
 
-/** dev_dax_fault() of a PTE: the device's frame, or SIGBUS if the device is going away. */
-function dev_dax_fault(vma: Vma, addr: number): number {
+/** log2 of the pages that a leaf of the area's device maps; 0: its entries are PTEs. */
+function dax_align(vma: Vma): number {
+  if (geom.levels === 1) return 0;
+  const file = READ_ONCE(vma + VMA.vm_file);
+  return file === 0 ? 0 : READ_ONCE(file + ADDRESS_SPACE.align);
+}
+
+/** vmf_insert_pfn_pmd(), vmf_insert_pfn_pud() of what is mapped by now: a write makes it writable. */
+function dax_leaf_mkwrite(mm: Mm, addr: number): void {
+  const entryp = localArray(1);
+  spin_lock(mm + MM.page_table_lock);
+  pgtable_lookup(mm, addr, entryp);
+  const e = READ_ONCE(entryp[0]);
+  if (pmd_leaf(e)) set_pte_at(entryp[0], pte_mkwrite(e));
+  spin_unlock(mm + MM.page_table_lock);
+}
+
+/** dev_dax_huge_fault(): the device's frames in a leaf of its granularity, or SIGBUS if the device is going away. */
+function dev_dax_fault(vma: Vma, address: number, write: boolean): number {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const dev = READ_ONCE(vma + VMA.vm_private_data);
+  const shift = dax_align(vma);
+  const addr = address - (address & ((1 << shift) - 1));
   const id = srcu_read_lock(kernel.dax_srcu);
   let ret = VM_FAULT_SIGBUS;
   if (READ_ONCE(dev + DEV_DAX.alive) !== 0) {
     const pgmap: Pgmap = READ_ONCE(dev + DEV_DAX.pgmap);
     const pgoff = addr - READ_ONCE(vma + VMA.vm_start) + READ_ONCE(vma + VMA.vm_pgoff);
+    const pfn = READ_ONCE(pgmap + DEV_PAGEMAP.start) + pgoff;
     // vmf_insert_mixed() of something that is mapped by now is VM_FAULT_NOPAGE.
-    insert_pfn(
-      READ_ONCE(vma + VMA.vm_mm),
-      addr,
-      READ_ONCE(pgmap + DEV_PAGEMAP.start) + pgoff,
-      PAGE_SHARED,
-      0,
-    );
+    const inserted = insert_pfn(mm, addr, pfn, PAGE_SHARED, (shift / geom.table_shift) | 0);
+    if (shift !== 0 && write && !inserted) dax_leaf_mkwrite(mm, addr);
     ret = 0;
   }
   srcu_read_unlock(kernel.dax_srcu, id);
@@ -210,10 +237,11 @@ function dev_dax_fault(vma: Vma, addr: number): number {
 /** One fault at addr of the area: 0, or VM_FAULT_*. Caller holds mmap_lock for reading; the access is then tried again. */
 export function handle_mm_fault(vma: Vma, addr: number, write: boolean): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  // Behind a leaf there is no PTE: create_huge_pmd(), wp_huge_pmd() and their kin ask the device.
   const ptep = mm_find_pte(mm, addr);
   const e = ptep === 0 ? 0 : ptep_get(ptep);
   if (pte_none(e)) {
-    if (kernel.dax_srcu && READ_ONCE(vma + VMA.vm_private_data) !== 0) return dev_dax_fault(vma, addr);
+    if (kernel.dax_srcu && READ_ONCE(vma + VMA.vm_private_data) !== 0) return dev_dax_fault(vma, addr, write);
     return do_anonymous_page(vma, addr, write);
   }
   if (pte_present(e)) {
