@@ -10,6 +10,7 @@ import { type AnyCell, allCells, CLAIM_SETS, type ClaimSet, setOf } from "../cla
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
 import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
 import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
+import { UserError } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
@@ -202,6 +203,12 @@ function choose(
   const asked = words.filter(isFigureWord);
   const others = words.filter((w) => !isFigureWord(w));
   const narrowed = options.arch !== undefined || (options.model ?? "all") !== "all";
+  if (narrowed && asked.length > 0)
+    throw new UserError(
+      "HF003",
+      `${asked[0]} with an architecture or a model: a figure has neither`,
+      `holdfast claims ${asked[0]}`,
+    );
   return {
     cells: words.length > 0 && others.length === 0 ? [] : selectCells(others, options, allCells()),
     figures: words.length > 0 ? selectFigures(asked, ids) : narrowed ? [] : [...ids],

@@ -4,8 +4,10 @@
  */
 
 import type { Command } from "commander";
-import { EXIT_HOLDS, EXIT_USAGE, EXIT_VIOLATED } from "./exit.ts";
-import { paint } from "./output.ts";
+import { UserError } from "./errors.ts";
+import { EXIT_HOLDS, EXIT_VIOLATED } from "./exit.ts";
+import { paint, print, printJson } from "./output.ts";
+import { Status } from "./status.ts";
 
 interface Options {
   kernel?: string;
@@ -41,6 +43,7 @@ async function replay(dir: string, options: Options): Promise<number> {
   const { departureOf } = await import("../replay/departures.ts");
   const { recorder } = await import("../replay/record.ts");
   const families = options.family?.split(",");
+  const status = new Status();
   try {
     const found = (await findTraces(dir)).filter(
       (f) =>
@@ -50,6 +53,7 @@ async function replay(dir: string, options: Options): Promise<number> {
     if (found.length === 0) throw new ReplayInputError(`${dir}: no recording of that kernel and family`);
     const reports = [];
     for (const file of found) {
+      status.update(`${reports.length}/${found.length} files: ${file.kernel} ${file.family}`);
       const sink = options.record === undefined ? null : recorder(options.record, file);
       const report = await replayFile(file, {
         ...(sink === null ? {} : { record: sink.write }),
@@ -57,19 +61,26 @@ async function replay(dir: string, options: Options): Promise<number> {
       });
       await sink?.close();
       reports.push(report);
+      status.clear();
       if (options.json !== true) printReport(report, departureOf, options.all === true);
     }
     const total = reports.reduce((n, r) => n + r.sequences, 0);
     const agree = reports.reduce((n, r) => n + r.agree, 0);
     if (total === 0) throw new ReplayInputError(`${dir}: no sequence of that name`);
     if (options.json === true)
-      console.log(JSON.stringify({ sequences: total, agree, differ: total - agree, files: reports }));
-    else console.log(`${total} sequences, ${agree} agree, ${total - agree} differ`);
+      printJson({
+        schema: "holdfast.replay/1",
+        sequences: total,
+        agree,
+        differ: total - agree,
+        files: reports,
+      });
+    else print(`${total} sequences, ${agree} agree, ${total - agree} differ`);
     return agree === total ? EXIT_HOLDS : EXIT_VIOLATED;
   } catch (error) {
-    if (!(error instanceof ReplayInputError)) throw error;
-    console.error(`holdfast: ${error.message}`);
-    return EXIT_USAGE;
+    throw error instanceof ReplayInputError ? new UserError("HF024", error.message) : error;
+  } finally {
+    status.clear();
   }
 }
 
@@ -82,12 +93,12 @@ function printReport(
 ): void {
   const differ = r.sequences - r.agree;
   const line = `${r.kernel.padEnd(12)} ${r.family.padEnd(10)} ${String(r.sequences).padStart(4)} sequences ${String(r.steps).padStart(6)} steps ${String(r.agree).padStart(4)} agree ${String(differ).padStart(4)} differ`;
-  console.log(differ === 0 ? line : paint.red(line));
+  print(differ === 0 ? line : paint.red(line));
   for (const d of r.differences.slice(0, all ? undefined : SHOWN)) {
-    console.log(`  ${d.sequence}, step ${d.step}: ${d.command}`);
+    print(`  ${d.sequence}, step ${d.step}: ${d.command}`);
     const reason = departureOf(r.kernel, d);
-    if (reason !== null) console.log(`    known: ${reason}`);
-    for (const l of d.expected) console.log(paint.green(`    kernel  ${l}`));
-    for (const l of d.actual) console.log(paint.red(`    ours    ${l}`));
+    if (reason !== null) print(`    known: ${reason}`);
+    for (const l of d.expected) print(paint.green(`    kernel  ${l}`));
+    for (const l of d.actual) print(paint.red(`    ours    ${l}`));
   }
 }

@@ -27,6 +27,8 @@ describe("usage", () => {
     [["clams"], "HF001", "did you mean claims?"],
     [["run", "--sed", "1"], "HF001", "did you mean --seed?"],
     [["claims", "C55"], "HF002", "C55"],
+    [["claims", "C9", "--arch", "arm64"], "HF003", "holdfast claims C9"],
+    [["replay", "no-such-folder"], "HF024", "<family>.jsonl"],
     [["claims", "C9/pin-2mm"], "HF003", "did you mean C9/pin-2m?"],
     [["claims", "C5/arm/fsdax"], "HF003", "did you mean C5/arm64/fsdax?"],
     [["claims", "--arch", "amr64"], "HF004", "did you mean arm64?"],
