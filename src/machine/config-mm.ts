@@ -13,6 +13,11 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
 
 export const MM_KNOBS: readonly Knob[] = [
   {
+    name: "gupOverflow",
+    title: "get_user_pages_fast() of a range that reaches over the end of all addresses",
+    values: onOff("-EOVERFLOW (v6.5, 9883c7f84053)", "0 (to v6.4)"),
+  },
+  {
     name: "mremapFlushLocked",
     title: "mremap() flushes the old addresses before it drops the locks of the page tables",
     values: onOff("v4.19, eb66ae030829", "afterwards (to v4.18; CVE-2018-18281)"),

@@ -64,6 +64,7 @@ export const config = {
   unlockedLongterm: 0,
   gupZeroPages: 0,
   fsdaxCheckEarly: 0,
+  gupOverflow: 0,
   longtermFileCheck: 0,
   hugetlbForkClean: 0,
   hugetlbDontneed: 0,
@@ -387,6 +388,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   hugetlbNofault: 1,
   hugetlbForkClean: 1,
   longtermFileCheck: 1,
+  gupOverflow: 1,
   unlockedLongterm: 1,
 };
 

@@ -41,6 +41,7 @@ import {
   FOLL_PIN,
   FOLL_WRITE,
   lockless_pages_from_mm,
+  try_grab_compound_head,
   try_grab_page,
 } from "./gup.ts";
 import { gup_longterm_locked } from "./gup_longterm.ts";
@@ -104,6 +105,7 @@ export const FOLL_NOFAULT = 0x100000;
 /** A forced write has broken COW (to v5.19, internal). */
 const FOLL_COW = 0x4000;
 
+const EOVERFLOW = 75;
 /** The page must be unshared first (internal). */
 const EMLINK = 31;
 
@@ -184,6 +186,8 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
 
 /** faultin_page(): 0, or -EFAULT or -ENOMEM; flags[0] may gain FOLL_COW. */
 function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare: boolean): number {
+  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops the rest.
+  if (kernel.zones === 0) return -EFAULT;
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
   let fault_flags = (flags[0] & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
@@ -260,13 +264,16 @@ export function __get_user_pages(
     pages[first + i] = page;
     i++;
     // v6.5 (57edfcfd3419): the rest of a large leaf is taken in one step, without looking at the entry again.
-    if (config.gupSlowBatch)
-      for (let n = 1; n < out[1] && i < nr && start + i < READ_ONCE(vma + VMA.vm_end); n++) {
-        const next = nth_page(page, n);
-        if (!try_grab_page(next, gup_flags)) return i;
-        pages[first + i] = next;
-        i++;
-      }
+    if (config.gupSlowBatch) {
+      let more = out[1] - 1;
+      if (more > nr - i) more = nr - i;
+      const left = READ_ONCE(vma + VMA.vm_end) - (start + i);
+      if (more > left) more = left;
+      // "Since we already hold refcount on the large folio, this should never fail."
+      if (more > 0 && try_grab_compound_head(page, more, gup_flags) === 0) return i;
+      for (let n = 1; n <= more; n++) pages[first + i + n - 1] = nth_page(page, n);
+      if (more > 0) i += more;
+    }
   }
   return i;
 }
@@ -279,6 +286,9 @@ function check_gup_args(flags: number, pin: boolean): number {
   if ((flags & FOLL_LONGTERM) !== 0 && !pin) return -EINVAL;
   return 0;
 }
+/** What the fast functions take from a caller; anything else warns and is -EINVAL. */
+const FAST_FLAGS = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_FAST_ONLY | FOLL_NOFAULT;
+
 /** mm_set_has_pinned_flag(): before looking at any page; fork reads it. */
 function mm_set_has_pinned(mm: Mm): void {
   if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
@@ -336,6 +346,8 @@ function gup_fast_fallback(mm: Mm, start: number, nr: number, flags: number, pag
   const pin = (flags & FOLL_PIN) !== 0;
   if (pin) mm_set_has_pinned(mm);
   const end = (start + nr) | 0;
+  // Negative numbers are addresses of the kernel's half: from there a range may reach over the end of all addresses.
+  if (start < 0 && end >= 0) return (flags & FOLL_FAST_ONLY) === 0 && config.gupOverflow ? -EOVERFLOW : 0;
   if (start < 0 || end < start || ult(geom.task_size, end))
     return (flags & FOLL_FAST_ONLY) !== 0 ? 0 : -EFAULT;
   const got = lockless_pages_from_mm(mm, start, end, flags, pages);
@@ -360,6 +372,7 @@ export function gup_fast(
 ): number {
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
+  if ((flags & ~FAST_FLAGS) !== 0) return -EINVAL;
   return gup_fast_fallback(mm, start, nr, flags | (pin ? FOLL_PIN : FOLL_GET), pages);
 }
 /** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative but for arguments that are refused. */
@@ -373,5 +386,6 @@ export function gup_fast_only(
 ): number {
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
+  if ((flags & ~FAST_FLAGS) !== 0) return -EINVAL;
   return gup_fast_fallback(mm, start, nr, flags | FOLL_FAST_ONLY | (pin ? FOLL_PIN : FOLL_GET), pages);
 }
