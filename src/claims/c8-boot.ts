@@ -1,5 +1,5 @@
 /**
- * The machines of claim C8, one function per question of c8.ts: memory laid out, pages mapped, who runs. One page and one frame
+ * The machines of claim C8, one function per question of c8.ts (those of some known bugs: c8-boot-zoo.ts): memory laid out, pages mapped, who runs. One page and one frame
  * of each kind, as far as the question allows.
  */
 
@@ -76,7 +76,7 @@ export type Boot = (arch: string, preset: PresetName, knobs: KnobSettings, varia
 
 const ADDR = 0;
 
-function machine(
+export function machine(
   arch: string,
   preset: PresetName,
   knobs: KnobSettings,
@@ -95,7 +95,7 @@ function machine(
 }
 
 /** Sections of one frame each for frames 0 to n-1, online, and the hotplug lock. */
-function addSections(n: number, shift = 0): void {
+export function addSections(n: number, shift = 0): void {
   kernel.section_shift = shift;
   kernel.mem_section = memblock_alloc("mem_section", n * MEM_SECTION.SIZE, {
     count: n,
@@ -112,7 +112,7 @@ function addSections(n: number, shift = 0): void {
   }
 }
 /** The struct pages of a frame of System RAM can be freed, where the vmemmap is one array. */
-function memmapCanGo(pfn: number): void {
+export function memmapCanGo(pfn: number): void {
   declareRegion(`memmap of frame ${pfn}`, kernel.vmemmap + pfn * PAGE.SIZE, PAGE.SIZE);
 }
 

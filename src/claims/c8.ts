@@ -10,7 +10,8 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, type PresetName } from "../machine/config.ts";
+import { findArch, type KnobSettings, type PresetName, REF_ATOMIC, REF_EXTERNAL } from "../machine/config.ts";
+import { HMM_CONFIG_V5_6 } from "../machine/config-hmm.ts";
 import { defineScenario, type Scenario, siblingModule } from "../machine/scenario.ts";
 import {
   type Boot,
@@ -37,6 +38,15 @@ import {
   bootToDevice,
   bootTwoFaults,
 } from "./c8-boot.ts";
+import {
+  bootFinalPut,
+  bootLongtermPin,
+  bootPagemapGet,
+  bootPudFault,
+  bootQueue,
+  bootSplitVmemmap,
+  bootTwoPass,
+} from "./c8-boot-zoo.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
 
 interface Variant {
@@ -278,6 +288,82 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
       wait: v("v7.3", "it sleeps (2026, b570f37a2ce4)", { devicePrivateFault: 3 }),
     },
     knockouts: [],
+  },
+  "pud-fault": {
+    title: "hmm_range_fault() faults behind a leaf of PUD level, which is unmapped (zoo J49)",
+    boot: bootPudFault,
+    variants: {
+      "v5.6": v("v5.10", "the lock is held across the fault", HMM_CONFIG_V5_6),
+      "v5.7": v("v5.10", "the same walk, and the lock is dropped before", {
+        ...HMM_CONFIG_V5_6,
+        hmmUnlockHole: 1,
+      }),
+      "v7.3": v("v7.3", "v7.1 and later"),
+    },
+    knockouts: [],
+  },
+  "offline-longterm-pin": {
+    title: "memory goes offline while a page of it is pinned for long (zoo J20)",
+    boot: bootLongtermPin,
+    variants: {
+      "v5.10": v("v5.10", "the page is pinned where it is (to v5.12)"),
+      "v6.1": v("v6.1", "it is moved out of ZONE_MOVABLE first (d1e153fea2a8, v5.13)"),
+    },
+    knockouts: [],
+  },
+  "pagemap-get": {
+    title: "somebody looks up a pagemap, whose reference is atomic from the start, while it goes (zoo J10)",
+    boot: bootPagemapGet,
+    variants: {
+      "v5.18": v("v5.18", "the reference is freed before the pagemap leaves pgmap_array (to v5.19)", {
+        percpuRef: REF_ATOMIC,
+      }),
+      "v6.1": v("v6.1", "after (1e57ffb6e3fd, v6.0)", { percpuRef: REF_ATOMIC }),
+      "v5.18-percpu": v("v5.18", "before, but the reference is per-CPU: its grace period is enough"),
+    },
+    knockouts: [],
+  },
+  "pagemap-final-put": {
+    title: "the last pin of a device page is dropped while its pagemap goes (zoo J11)",
+    boot: bootFinalPut,
+    variants: {
+      "v5.1": v("v5.10", "struct pages go before the pins are waited for", { pgmapWaitLate: 1 }),
+      "v5.10": v("v5.10", "after (50f44ee7248a, v5.2)"),
+    },
+    knockouts: [],
+  },
+  "pagemap-queue": {
+    title: "a pmem device goes, whose pagemap may borrow its queue's reference (zoo J48)",
+    boot: bootQueue,
+    variants: {
+      "v5.10": v("v5.10", "borrowed; del_gendisk() waits for nobody", { percpuRef: REF_EXTERNAL }),
+      "v5.15": v("v5.10", "borrowed; del_gendisk() waits until the queue is not used", {
+        percpuRef: REF_EXTERNAL,
+        delGendiskWaits: 1,
+      }),
+      "v5.17": v("v5.10", "a reference of its own (3dd60fb9d95d); del_gendisk() waits", {
+        delGendiskWaits: 1,
+      }),
+    },
+    knockouts: [],
+  },
+  "vmemmap-split": {
+    title: "two CPUs split one huge mapping of the vmemmap (zoo J22)",
+    boot: bootSplitVmemmap,
+    variants: {
+      "v6.1": v("v6.1", "the PMD is read without the lock (d8d55f5616cf)"),
+      "v6.12": v("v6.12", "under the lock (3ce2c24cb68f)"),
+    },
+    knockouts: [],
+  },
+  "notifier-two-pass": {
+    title: "a page is unmapped that two devices use which only waiting stops",
+    boot: bootTwoPass,
+    variants: {
+      "v6.12": v("v6.12", "each callback waits in its turn"),
+      "v7.3": v("v7.3", "all have started before the first is waited for (v7.1)", { dmirrorTwoPass: 1 }),
+    },
+    knockouts: [BRACKET, RETRY, ["drain", "nobody waits for what the devices are at", { dmirrorDrain: 0 }]],
   },
   "notifier-remove": {
     title: "an interval notifier is removed while an invalidation runs (zoo J07)",

@@ -31,11 +31,15 @@ export const HMM_CONFIG = {
   dmirrorInvalidate: 1,
   dmirrorOwnSeq: 0,
   dmirrorMapMigrated: 1,
+  dmirrorAsync: 0,
+  dmirrorTwoPass: 0,
+  dmirrorDrain: 1,
   dmirrorMmapLock: 1,
   dmirrorMmget: 1,
   notifierBracket: 1,
   notifierRemoveLocked: 0,
   notifierPairing: 0,
+  notifierTwoPass: 0,
   daxSrcu: 1,
   devicePrivateFault: FAULT_NO_REF as number,
   migrateFaultPage: 1,
@@ -48,6 +52,9 @@ export const HMM_CONFIG = {
   sectionTaint: 0,
   vmemmapRcu: 0,
   hvoGracePeriod: 0,
+  vmemmapSplitLocked: 0,
+  pgmapWaitLate: 0,
+  delGendiskWaits: 0,
 };
 
 const onOff = (on: string, off: string): readonly KnobValue[] => [
@@ -135,6 +142,27 @@ export const HMM_KNOBS: readonly Knob[] = [
     ],
   },
   {
+    name: "dmirrorAsync",
+    title: "the device's accesses run on while its driver holds the lock",
+    values: [
+      { value: 0, name: "off", title: "whoever holds the lock has stopped the device (lib/test_hmm.c)" },
+      { value: 1, name: "on", title: "callbacks remove the entries and wait for what is under way (GPUs)" },
+    ],
+  },
+  {
+    name: "dmirrorTwoPass",
+    title: "the driver's callback is in two passes, where the core has these",
+    values: [
+      { value: 0, name: "off", title: "invalidate() (lib/test_hmm.c)" },
+      {
+        value: 1,
+        name: "on",
+        title: "invalidate_start() and, if the device is still at it, invalidate_finish() (v7.1)",
+      },
+    ],
+  },
+  step("dmirrorDrain", "the callback waits until the device has finished with the range", "returns at once"),
+  {
     name: "notifierBracket",
     title: "removing page-table entries is bracketed by notifier calls",
     knockout: true,
@@ -149,6 +177,11 @@ export const HMM_KNOBS: readonly Knob[] = [
     name: "notifierPairing",
     title: "a start that fails is undone for the notifiers that had started",
     values: onOff("v5.12, c2655835fd8c", "they keep waiting for the end (to v5.11)"),
+  },
+  {
+    name: "notifierTwoPass",
+    title: "interval notifiers can have two passes: all starts, then all finishes",
+    values: onOff("v7.1, invalidate_start and invalidate_finish", "each is waited for in its turn (to v7.0)"),
   },
   {
     name: "daxSrcu",
@@ -243,6 +276,30 @@ export const HMM_KNOBS: readonly Knob[] = [
     title: "vmemmap optimisation waits for frame walkers before it remaps",
     values: onOff("synchronize_rcu() (v6.11, bd225530a4c7)", "remaps at once (to v6.10)"),
   },
+  {
+    name: "vmemmapSplitLocked",
+    title: "vmemmap optimisation reads the PMD that it splits under the lock",
+    values: onOff(
+      "3ce2c24cb68f",
+      "before (d8d55f5616cf): the PMD may be a table by the time that it is read",
+    ),
+  },
+  {
+    name: "pgmapWaitLate",
+    title: "memunmap_pages() removes the struct pages before it waits for the last reference",
+    values: [
+      { value: 0, name: "off", title: "waits first (v5.2, 50f44ee7248a)" },
+      { value: 1, name: "on", title: "waits in a later action of the driver (41e94a851304, to v5.1)" },
+    ],
+  },
+  {
+    name: "delGendiskWaits",
+    title: "del_gendisk() waits until the request queue is not in use",
+    values: [
+      { value: 0, name: "off", title: "blk_cleanup_queue() does, after the pagemap has gone (v5.10)" },
+      { value: 1, name: "on", title: "it does (v5.15)" },
+    ],
+  },
 ];
 
 /** hmm_range_fault() of v5.6, on top of the preset v5.10. */
@@ -265,9 +322,11 @@ export const HMM_CONFIG_V6_12: Readonly<Partial<typeof HMM_CONFIG>> = {
   ...HMM_CONFIG_V6_1,
   sectionUsageRcu: 1,
   hvoGracePeriod: 1,
+  vmemmapSplitLocked: 1,
 };
 export const HMM_CONFIG_V7_1: Readonly<Partial<typeof HMM_CONFIG>> = {
   ...HMM_CONFIG_V6_12,
   hmm: HMM_V7_1,
+  notifierTwoPass: 1,
   devicePrivateFault: FAULT_TRYLOCK,
 };

@@ -4,13 +4,24 @@
  * drivers do to stop the hardware: whoever holds it knows that the device is between two accesses. The rest of the
  * device is in test_hmm.ts.
  *
+ * With config.dmirrorAsync it is a device whose accesses the mutex does not stop, as GPUs are: the callback removes the entries
+ * and then waits for what is under way, or leaves that to the second pass of v7.1 (struct mmu_interval_notifier_finish).
+ *
  * Custom: an array of words instead of an xarray of struct page pointers, and frames instead of pointers; the mutex is a
  * spinlock (nothing sleeps here).
  */
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { READ_ONCE, spin_lock, spin_trylock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  type LocalArray,
+  READ_ONCE,
+  smp_cond_load_acquire_eq,
+  spin_lock,
+  spin_trylock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
 import {
   INTERVAL_NOTIFIER,
@@ -27,8 +38,21 @@ export type DmirrorDevice = Ptr<"dmirror_device">;
  *  mm, mdevice  the address space that is mirrored and the device (also the owner of its memory)
  *  mutex        protects the table at `pt`, `nr_pt` words for the pages from pt_start on
  *  notifier     covers the whole table
+ *  in_flight    1 while the device is at an access that the mutex does not stop (config.dmirrorAsync)
+ *  finish       struct mmu_interval_notifier_finish
  */
-export const DMIRROR = struct("dmirror", ["mm", "mdevice", "mutex", "pt", "pt_start", "nr_pt", "notifier"]);
+export const DMIRROR = struct("dmirror", [
+  "mm",
+  "mdevice",
+  "mutex",
+  "pt",
+  "pt_start",
+  "nr_pt",
+  "notifier",
+  "in_flight",
+  "finish",
+  "finish_notifier",
+]);
 
 /**
  * pgmap of the device's memory and a stack of its free frames: free_list is the address of `nr_free` words. `lock`
@@ -69,7 +93,19 @@ export function dmirror_do_update(dmirror: Dmirror, start: number, end: number):
   for (let addr = from; addr < to; addr++) WRITE_ONCE(READ_ONCE(dmirror + DMIRROR.pt) + addr - first, 0);
 }
 
-/** The driver's callback. After it the device holds no translation of the range and has finished using those it held. */
+/** The device has finished what it began by entries that are gone now. */
+function dmirror_drain(dmirror: Dmirror): void {
+  if (config.dmirrorDrain) smp_cond_load_acquire_eq(dmirror + DMIRROR.in_flight, 0);
+}
+/** The driver's callback of the second pass: after it the device has finished using what it held. */
+export function dmirror_invalidate_finish(ni: IntervalNotifier): void {
+  dmirror_drain(READ_ONCE(ni + INTERVAL_NOTIFIER.priv));
+}
+
+/**
+ * The driver's callback. After it the device holds no translation of the range and has finished using those it held; or it
+ * will have after the second pass, if finish[0] says what that needs.
+ */
 export function dmirror_interval_invalidate(
   ni: IntervalNotifier,
   start: number,
@@ -78,6 +114,7 @@ export function dmirror_interval_invalidate(
   owner: number,
   blockable: boolean,
   cur_seq: number,
+  finish: LocalArray,
 ): boolean {
   const dmirror: Dmirror = READ_ONCE(ni + INTERVAL_NOTIFIER.priv);
   // "Ignore invalidation callbacks for device private pages since the invalidation is handled as part of the migration
@@ -99,8 +136,17 @@ export function dmirror_interval_invalidate(
     if (blockable) spin_lock(dmirror + DMIRROR.mutex);
     else if (!spin_trylock(dmirror + DMIRROR.mutex)) return false;
   }
+  const busy = config.dmirrorAsync !== 0 && READ_ONCE(dmirror + DMIRROR.in_flight) !== 0;
+  if (busy && !blockable) {
+    if (config.dmirrorCallbackLock) spin_unlock(dmirror + DMIRROR.mutex);
+    return false;
+  }
   if (config.dmirrorSetSeq) mmu_interval_set_seq(ni, cur_seq);
   if (config.dmirrorInvalidate) dmirror_do_update(dmirror, start, end);
   if (config.dmirrorCallbackLock) spin_unlock(dmirror + DMIRROR.mutex);
+  if (busy) {
+    if (config.notifierTwoPass && config.dmirrorTwoPass) finish[0] = dmirror + DMIRROR.finish;
+    else dmirror_drain(dmirror);
+  }
   return true;
 }

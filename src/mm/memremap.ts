@@ -143,8 +143,8 @@ export function memremap_pages(pgmap: Pgmap): boolean {
   return true;
 }
 
-/** blk_freeze_queue() of the queue whose reference the pagemap borrows: waits until the count is zero. */
-function wait_ref_is_zero(ref: number): void {
+/** blk_mq_freeze_queue_wait() of the queue whose reference the pagemap borrows: waits until the count is zero. */
+export function wait_ref_is_zero(ref: number): void {
   smp_cond_load_acquire_eq(READ_ONCE(ref + PERCPU_REF.data) + PERCPU_REF_DATA.count, 0);
 }
 
@@ -183,6 +183,12 @@ export function memunmap_pages_begin(pgmap: Pgmap): void {
 /** The rest: waits for the last reference, then the struct pages go. */
 export function memunmap_pages_finish(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
+  if (config.pgmapWaitLate) {
+    // To v5.1 (zoo J11) the driver waits in an action of its own, which comes after this.
+    pageunmap_range(pgmap);
+    dev_pagemap_cleanup(pgmap);
+    return;
+  }
   dev_pagemap_cleanup(pgmap);
   pageunmap_range(pgmap);
   if (config.pgmapExitLate && config.percpuRef !== REF_EXTERNAL) percpu_ref_exit(ref);

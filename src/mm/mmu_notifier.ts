@@ -4,14 +4,18 @@
  * mmu_interval_read_begin() and finds it unchanged under its own lock with mmu_interval_read_retry() knows that no
  * invalidation of its range began in between. Also the older kind that covers a whole address space.
  *
- * Not covered: the two-phase callbacks of v7.1 (invalidate_start and _finish), release() at exit, and the SRCU under which
- * the old kind's list is walked (nobody registers one of those while another CPU runs).
+ * From v7.1 on a callback can leave its waiting to a second pass, so that several devices are waited for at once.
+ *
+ * Not covered: release() at exit, and the SRCU under which the old kind's list is walked (nobody registers one of those
+ * while another CPU runs).
  */
 "use kernel";
 
 import { config } from "../machine/config.ts";
 import {
   assert,
+  type LocalArray,
+  localArray,
   READ_ONCE,
   smp_cond_load_acquire_ne,
   spin_lock,
@@ -19,11 +23,13 @@ import {
   WRITE_ONCE,
   wake_up_var,
 } from "../machine/primitives.ts";
-import { dmirror_interval_invalidate } from "./dmirror.ts";
+import { dmirror_interval_invalidate, dmirror_invalidate_finish } from "./dmirror.ts";
 import { MM, type Mm } from "./mm_types.ts";
 import {
+  INTERVAL_FINISH,
   INTERVAL_NOTIFIER,
   INTERVAL_OPS_DMIRROR,
+  type IntervalFinish,
   type IntervalNotifier,
   MMU_NOTIFIER,
   type MmuNotifier,
@@ -81,7 +87,10 @@ function deferred_del(subs: Subscriptions, ni: IntervalNotifier): void {
 
 // ---- Invalidation -------------------------------------------------------------------------------------------
 
-/** ops->invalidate() of an interval notifier; false only if it may not block and would have to. */
+/**
+ * ops->invalidate() of an interval notifier, or invalidate_start(), which leaves in finish[0] what the second pass is to finish;
+ * false only if it may not block and would have to.
+ */
 function call_invalidate(
   ni: IntervalNotifier,
   start: number,
@@ -90,9 +99,10 @@ function call_invalidate(
   owner: number,
   blockable: boolean,
   cur_seq: number,
+  finish: LocalArray,
 ): boolean {
   if (READ_ONCE(ni + INTERVAL_NOTIFIER.ops) === INTERVAL_OPS_DMIRROR)
-    return dmirror_interval_invalidate(ni, start, end, event, owner, blockable, cur_seq);
+    return dmirror_interval_invalidate(ni, start, end, event, owner, blockable, cur_seq, finish);
   mmu_interval_set_seq(ni, cur_seq);
   return true;
 }
@@ -120,7 +130,20 @@ function mn_itree_inv_end(subs: Subscriptions): void {
   wake_up_var(subs_seq(subs));
 }
 
-/** mn_itree_inv_start_range() and mn_itree_invalidate(): 0 or -EAGAIN, then with the start undone. */
+/** mn_itree_finish_pass(): the second passes, in the order of the first. Every ops that asks for one is the mirror device's. */
+function mn_itree_finish_pass(first: IntervalFinish): void {
+  let finish = first;
+  while (finish !== 0) {
+    const next: IntervalFinish = READ_ONCE(finish + INTERVAL_FINISH.link);
+    dmirror_invalidate_finish(READ_ONCE(finish + INTERVAL_FINISH.notifier));
+    finish = next;
+  }
+}
+
+/**
+ * mn_itree_inv_start_range() and mn_itree_invalidate(): 0 or -EAGAIN, then with the start undone. Those that have started and
+ * asked for a second pass get it in any case. Custom: the list of these is kept in order, not reversed afterwards.
+ */
 function mn_itree_invalidate(
   subs: Subscriptions,
   start: number,
@@ -135,16 +158,28 @@ function mn_itree_invalidate(
   if (ni !== 0) WRITE_ONCE(subs_seq(subs), READ_ONCE(subs_seq(subs)) | 1);
   const cur_seq = READ_ONCE(subs_seq(subs));
   spin_unlock(subs + SUBSCRIPTIONS.lock);
-  while (ni !== 0) {
-    if (!call_invalidate(ni, start, end, event, owner, blockable, cur_seq)) {
-      assert(!blockable, "an interval notifier refused an invalidation that may block");
-      // "On -EAGAIN the non-blocking caller is not allowed to call invalidate_range_end()"
-      mn_itree_inv_end(subs);
-      return -EAGAIN;
+  const finish = localArray(1);
+  let first: IntervalFinish = 0;
+  let last: IntervalFinish = 0;
+  let refused = false;
+  while (ni !== 0 && !refused) {
+    finish[0] = 0;
+    refused = !call_invalidate(ni, start, end, event, owner, blockable, cur_seq, finish);
+    assert(!refused || !blockable, "an interval notifier refused an invalidation that may block");
+    if (config.notifierTwoPass && finish[0] !== 0) {
+      WRITE_ONCE(finish[0] + INTERVAL_FINISH.link, 0);
+      WRITE_ONCE(finish[0] + INTERVAL_FINISH.notifier, ni);
+      if (last === 0) first = finish[0];
+      else WRITE_ONCE(last + INTERVAL_FINISH.link, finish[0]);
+      last = finish[0];
     }
-    ni = itree_overlap(READ_ONCE(ni + INTERVAL_NOTIFIER.itree_next), start, end);
+    if (!refused) ni = itree_overlap(READ_ONCE(ni + INTERVAL_NOTIFIER.itree_next), start, end);
   }
-  return 0;
+  if (config.notifierTwoPass) mn_itree_finish_pass(first);
+  if (!refused) return 0;
+  // "On -EAGAIN the non-blocking caller is not allowed to call invalidate_range_end()"
+  mn_itree_inv_end(subs);
+  return -EAGAIN;
 }
 
 /** mn_hlist_invalidate_range_start(): 0 or -EAGAIN. */

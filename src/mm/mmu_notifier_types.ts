@@ -13,6 +13,7 @@ import { type Ptr, struct } from "../machine/struct.ts";
 export type Subscriptions = Ptr<"mmu_notifier_subscriptions">;
 export type IntervalNotifier = Ptr<"mmu_interval_notifier">;
 export type MmuNotifier = Ptr<"mmu_notifier">;
+export type IntervalFinish = Ptr<"mmu_interval_notifier_finish">;
 
 /**
  * Per address space (mm->notifier_subscriptions). With `active` the number of running invalidations:
@@ -42,13 +43,16 @@ export const INTERVAL_NOTIFIER = struct("mmu_interval_notifier", [
   "deferred_next",
 ]);
 
+/** What invalidate_start() leaves for invalidate_finish() (v7.1); a driver has one per notifier. */
+export const INTERVAL_FINISH = struct("mmu_interval_notifier_finish", ["link", "notifier"]);
+
 /** The older, per-mm kind; `count` is the state of a user that must see each start ended (KVM's mmu_notifier_count). */
 export const MMU_NOTIFIER = struct("mmu_notifier", ["next", "ops", "count", "busy"]);
 
 // mmu_interval_notifier.ops
 /** Only notes the sequence. */
 export const INTERVAL_OPS_SEQ = 0;
-/** dmirror_interval_invalidate(). */
+/** dmirror_interval_invalidate(); in two passes if config.dmirrorTwoPass. */
 export const INTERVAL_OPS_DMIRROR = 1;
 
 // mmu_notifier.ops

@@ -25,6 +25,8 @@ import {
   PAGE_MAPPING_ANON,
   type Page,
   PG_locked,
+  PG_ZONE_MASK,
+  PG_ZONE_SHIFT,
   page_word,
   pfn_to_page,
   set_page_count,
@@ -33,6 +35,9 @@ import {
 
 export const POOL_RAM = 20;
 export const POOL_RAM_OFFLINE = 21;
+
+/** Zone number in page->flags (mm/page_alloc.ts). */
+export const ZONE_NR_MOVABLE = 3;
 
 /** alloc_page(): a frame with contents 0 and one reference, or 0. */
 export function alloc_ram_page(): Page {
@@ -44,6 +49,11 @@ export function alloc_ram_page(): Page {
   WRITE_ONCE(page_word(page, PAGE._mapcount), -1);
   set_page_count(page, 1);
   return page;
+}
+
+/** The page is in ZONE_MOVABLE, where nothing may be pinned for long. Frames that are allocated here never are. */
+export function is_movable_page(page: Page): boolean {
+  return ((READ_ONCE(page_word(page, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) === ZONE_NR_MOVABLE;
 }
 
 export function trylock_page(page: Page): boolean {

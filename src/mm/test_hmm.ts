@@ -13,9 +13,11 @@ import {
   type LocalArray,
   localArray,
   READ_ONCE,
+  smp_store_release,
   spin_lock,
   spin_unlock,
   WRITE_ONCE,
+  wake_up_var,
 } from "../machine/primitives.ts";
 import {
   DMIRROR,
@@ -175,6 +177,16 @@ export function dmirror_write(dmirror: Dmirror, addr: number, value: number): nu
 export function dmirror_access(dmirror: Dmirror, addr: number): number {
   spin_lock(dmirror + DMIRROR.mutex);
   const at = dmirror_translate(dmirror, addr, false);
+  if (config.dmirrorAsync) {
+    // From translation to access the device only says that it is at it.
+    if (at !== 0) WRITE_ONCE(dmirror + DMIRROR.in_flight, 1);
+    spin_unlock(dmirror + DMIRROR.mutex);
+    if (at === 0) return -ENOENT;
+    READ_ONCE(at);
+    smp_store_release(dmirror + DMIRROR.in_flight, 0);
+    wake_up_var(dmirror + DMIRROR.in_flight);
+    return 0;
+  }
   if (at !== 0) READ_ONCE(at);
   spin_unlock(dmirror + DMIRROR.mutex);
   return at !== 0 ? 0 : -ENOENT;

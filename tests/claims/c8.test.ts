@@ -112,7 +112,34 @@ describe("C8, the notifiers themselves", () => {
     ["notifier-insert/v6.1", "holds"],
     ["notifier-nonblock/v5.10", "violated: deadlock"],
     ["notifier-nonblock/v6.1", "holds"],
+    ["notifier-two-pass/v6.12", "holds"],
+    ["notifier-two-pass/v7.3", "holds"],
+    ["notifier-two-pass/v6.12/sc/without-drain", UAF],
+    ["notifier-two-pass/v7.3/sc/without-drain", UAF],
+    ["notifier-two-pass/v7.3/sc/without-bracket", "violated: assertion"],
   ])("%s: %s", async (id, verdict) => {
-    expect(await decide(`C8/x86-64/${id}/sc`)).toBe(verdict);
+    expect(await decide(`C8/x86-64/${id.includes("/sc") ? id : `${id}/sc`}`)).toBe(verdict);
+  });
+});
+
+describe("C8, known bugs before and after their fix", () => {
+  test.each([
+    ["pud-fault/v5.6", "violated: deadlock"],
+    ["pud-fault/v5.7", "holds"],
+    ["pud-fault/v7.3", "holds"],
+    ["offline-longterm-pin/v5.10", "violated: livelock"],
+    ["offline-longterm-pin/v6.1", "holds"],
+    ["pagemap-get/v5.18", UAF],
+    ["pagemap-get/v6.1", "holds"],
+    ["pagemap-get/v5.18-percpu", "holds"],
+    ["pagemap-final-put/v5.1", UAF],
+    ["pagemap-final-put/v5.10", "holds"],
+    ["pagemap-queue/v5.10", "holds"],
+    ["pagemap-queue/v5.15", "violated: deadlock"],
+    ["pagemap-queue/v5.17", "holds"],
+    ["vmemmap-split/v6.1", "violated: assertion"],
+    ["vmemmap-split/v6.12", "holds"],
+  ])("%s: %s", async (id, verdict) => {
+    for (const model of ["sc", "tso"]) expect(await decide(`C8/x86-64/${id}/${model}`), model).toBe(verdict);
   });
 });

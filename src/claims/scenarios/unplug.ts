@@ -18,13 +18,16 @@ import {
   rcu_read_unlock,
   smp_cond_load_acquire_eq,
   smp_cond_load_acquire_ne,
+  spin_lock,
+  spin_unlock,
   synchronize_rcu,
   WRITE_ONCE,
 } from "../../machine/primitives.ts";
-import { type DevDax, dev_dax_unbind } from "../../mm/dax.ts";
+import { type DevDax, dev_dax_unbind, kill_dev_dax } from "../../mm/dax.ts";
 import { DMIRROR_DEVICE, type Dmirror, type DmirrorDevice } from "../../mm/dmirror.ts";
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../mm/hmm_fault.ts";
+import { split_vmemmap_huge_pmd } from "../../mm/hugetlb_vmemmap.ts";
 import { zap_page_range } from "../../mm/memory.ts";
 import {
   get_online_mems,
@@ -35,8 +38,9 @@ import {
   remove_memory,
 } from "../../mm/memory_hotplug.ts";
 import { memunmap_pages } from "../../mm/memremap.ts";
-import { entry_page, mm_find_pte } from "../../mm/migrate_entry.ts";
-import type { Mm } from "../../mm/mm_types.ts";
+import { migrate_system_page } from "../../mm/migrate_device.ts";
+import { entry_page, migration_entry_wait, mm_find_pte } from "../../mm/migrate_entry.ts";
+import { MM, type Mm } from "../../mm/mm_types.ts";
 import { find_vma, mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
 import {
   mmu_interval_notifier_insert,
@@ -46,10 +50,19 @@ import {
   mmu_notifier_invalidate_range_start_nonblock,
 } from "../../mm/mmu_notifier.ts";
 import { INTERVAL_OPS_SEQ, MMU_NOTIFIER, MMU_NOTIFY_UNMAP } from "../../mm/mmu_notifier_types.ts";
-import { PAGE, type Page, PG_zone_device, page_ref_count, page_word, pfn_to_page } from "../../mm/page.ts";
-import { DEV_PAGEMAP, type Pgmap } from "../../mm/pgmap.ts";
-import { pte_present } from "../../mm/pgtable.ts";
-import { trylock_page, unlock_page } from "../../mm/ram_page.ts";
+import {
+  get_page,
+  PAGE,
+  type Page,
+  PG_zone_device,
+  page_ref_count,
+  page_word,
+  pfn_to_page,
+} from "../../mm/page.ts";
+import { DEV_PAGEMAP, get_dev_pagemap, type Pgmap, put_dev_pagemap } from "../../mm/pgmap.ts";
+import { is_migration_entry, pte_present } from "../../mm/pgtable.ts";
+import { pmem_remove, pmem_submit_bio } from "../../mm/pmem.ts";
+import { is_movable_page, trylock_page, unlock_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
 import { put_page } from "../../mm/swap.ts";
 import { dmirror_access, dmirror_fault, dmirror_read } from "../../mm/test_hmm.ts";
@@ -71,6 +84,11 @@ export function remove_section(start_pfn: number, nr: number): void {
 /** The DAX device is unbound: its mappings go, then its memory. */
 export function unbind_dax(dev: DevDax): void {
   dev_dax_unbind(dev);
+}
+
+/** The first half of that: no more faults, and the mappings go. */
+export function kill_dax(dev: DevDax): void {
+  kill_dev_dax(dev);
 }
 
 /**
@@ -124,6 +142,16 @@ export function mirror(dmirror: Dmirror, addr: number): void {
 /** A driver mirrors a page; its device does nothing with it. */
 export function mirror_walk(dmirror: Dmirror, addr: number): void {
   dmirror_fault(dmirror, addr, addr + 1, false);
+}
+
+/** The same for writing. */
+export function mirror_write(dmirror: Dmirror, addr: number): void {
+  if (dmirror_fault(dmirror, addr, addr + 1, true) === 0) dmirror_access(dmirror, addr);
+}
+/** The device uses what its table says, twice. */
+export function device_access(dmirror: Dmirror, addr: number): void {
+  dmirror_access(dmirror, addr);
+  dmirror_access(dmirror, addr);
 }
 
 /** A CPU touches addr: faults until something is mapped there. */
@@ -262,6 +290,59 @@ export function worker(done: number): void {
 export function mirror_walk_then_sleep(dmirror: Dmirror, addr: number): void {
   dmirror_fault(dmirror, addr, addr + 1, false);
   WRITE_ONCE(kernel.cpu_sleeps, 1);
+}
+
+// ---- Known bugs of pagemaps and pins ----------------------------------------------------------------------------
+
+/** Somebody asks which pagemap a frame is of (memory failure, GUP). */
+export function pagemap_getter(pfn: number): void {
+  put_dev_pagemap(get_dev_pagemap(pfn, 0));
+}
+/** The pagemap's driver leaves; its mappings have gone before. */
+export function pagemap_remover(pgmap: Pgmap): void {
+  memunmap_pages(pgmap);
+}
+/** An I/O through the block device. */
+export function queue_user(q_usage_count: number): void {
+  pmem_submit_bio(q_usage_count);
+}
+/** The pmem device is unbound. */
+export function queue_remover(pgmap: Pgmap, q_usage_count: number): void {
+  pmem_remove(pgmap, q_usage_count);
+}
+/** vmemmap optimisation of a hugetlb page begins with a split. */
+export function vmemmap_splitter(pmdp: number, ptl: number, first: number): void {
+  split_vmemmap_huge_pmd(pmdp, ptl, first);
+}
+
+/** The page of addr with a reference; 0 if there is none. Waits for a migration. */
+function follow_and_get(mm: Mm, addr: number): Page {
+  for (;;) {
+    spin_lock(mm + MM.page_table_lock);
+    const ptep = mm_find_pte(mm, addr);
+    const e = ptep === 0 ? 0 : READ_ONCE(ptep);
+    const page = pte_present(e) ? entry_page(e) : 0;
+    if (page !== 0) get_page(page);
+    spin_unlock(mm + MM.page_table_lock);
+    if (!is_migration_entry(e)) return page;
+    migration_entry_wait(mm, ptep);
+  }
+}
+/**
+ * pin_user_pages(FOLL_LONGTERM) of one page (check_and_migrate_movable_pages(), v5.13): a page of ZONE_MOVABLE is let go, moved,
+ * and looked up again; the call fails if it cannot be moved. The pin is kept until `word` is set.
+ */
+export function longterm_pin_until(mm: Mm, addr: number, word: number): void {
+  mmap_read_lock(mm);
+  let page = follow_and_get(mm, addr);
+  while (config.longtermMigrates && page !== 0 && is_movable_page(page)) {
+    put_page(page);
+    page = migrate_system_page(page) === 0 ? follow_and_get(mm, addr) : 0;
+  }
+  mmap_read_unlock(mm);
+  if (page === 0) return;
+  smp_cond_load_acquire_ne(word, 0);
+  put_page(page);
 }
 
 // ---- Notifiers ------------------------------------------------------------------------------------------------
