@@ -13,7 +13,11 @@ import type { Pages } from "./pages.ts";
 import {
   count_not_pinned,
   gup_get,
+  gup_lock,
   gup_pin,
+  gup_slow_get,
+  gup_slow_pin,
+  gup_unlock,
   put_pages,
   umem_get,
   umem_release_each,
@@ -30,6 +34,12 @@ export interface Engine {
   readonly name: EngineName;
   get(at: number, nr: number, flags: number): number;
   pin(at: number, nr: number, flags: number): number;
+  /** get_user_pages() and pin_user_pages(), under lock(). */
+  slowGet(at: number, nr: number, flags: number): number;
+  slowPin(at: number, nr: number, flags: number): number;
+  /** mmap_lock for reading. */
+  lock(): void;
+  unlock(): void;
   /** Releases pages[0 .. nr-1]. */
   put(nr: number): void;
   unpin(nr: number): void;
@@ -89,6 +99,10 @@ function startNode(boot: () => Pages, perCall: number): { engine: Engine; pages:
     name: "node",
     get: (at, nr, flags) => call(gup_get, at, nr, flags),
     pin: (at, nr, flags) => call(gup_pin, at, nr, flags),
+    slowGet: (at, nr, flags) => call(gup_slow_get, at, nr, flags),
+    slowPin: (at, nr, flags) => call(gup_slow_pin, at, nr, flags),
+    lock: () => gup_lock(mm as Mm),
+    unlock: () => gup_unlock(mm as Mm),
     put: (nr) => put_pages(array, nr),
     unpin: (nr) => unpin_pages(array, nr),
     unpinRange: (nr) => unpin_range(array[0], nr),
@@ -101,6 +115,9 @@ function startNode(boot: () => Pages, perCall: number): { engine: Engine; pages:
   return { engine, pages: p };
 }
 
+/** A function of the driver module. */
+type Driven = (...args: never[]) => unknown;
+
 function startWasm(boot: () => Pages, nrPages: number): { engine: Engine; pages: Pages } {
   const booted: Pages[] = [];
   const shared = bootForWasm(() => void booted.push(boot()), 3 * nrPages + ROOM_WORDS);
@@ -111,28 +128,31 @@ function startWasm(boot: () => Pages, nrPages: number): { engine: Engine; pages:
   const sg = room.take(2 * nr);
   const { base } = pages;
   const array = room.view(pages);
-  const compile = (run: (...args: never[]) => unknown): ((...args: number[]) => number) =>
-    compileForRun({ module: DRIVER, name: run.name }, shared, room);
-  const get = compile(gup_get);
-  const pin = compile(gup_pin);
-  const put = compile(put_pages);
-  const unpin = compile(unpin_pages);
-  const range = compile(unpin_range);
-  const notPinned = compile(count_not_pinned);
-  const umemGet = compile(umem_get);
-  const each = compile(umem_release_each);
-  const ranges = compile(umem_release_range);
+  // Compiled when first called: a row uses few of them.
+  const fns = new Map<Driven, (...args: number[]) => number>();
+  const fn = (run: Driven): ((...args: number[]) => number) => {
+    let f = fns.get(run);
+    if (f === undefined) {
+      f = compileForRun({ module: DRIVER, name: run.name }, shared, room);
+      fns.set(run, f);
+    }
+    return f;
+  };
   const engine: Engine = {
     name: "wasm",
-    get: (at, n, flags) => get(mm, start + at, n, flags, base + 4 * at, nr - at),
-    pin: (at, n, flags) => pin(mm, start + at, n, flags, base + 4 * at, nr - at),
-    put: (n) => void put(n, base, nr),
-    unpin: (n) => void unpin(n, base, nr),
-    unpinRange: (n) => void range(array[0], n),
-    notPinned: (n) => notPinned(n, base, nr),
-    umemGet: (n, batch, flags) => umemGet(mm, start, n, batch, flags, base, nr, sg.base, sg.length),
-    umemReleaseEach: (n) => void each(n, sg.base, sg.length),
-    umemReleaseRange: (n) => void ranges(n, sg.base, sg.length),
+    get: (at, n, flags) => fn(gup_get)(mm, start + at, n, flags, base + 4 * at, nr - at),
+    pin: (at, n, flags) => fn(gup_pin)(mm, start + at, n, flags, base + 4 * at, nr - at),
+    slowGet: (at, n, flags) => fn(gup_slow_get)(mm, start + at, n, flags, base + 4 * at, nr - at),
+    slowPin: (at, n, flags) => fn(gup_slow_pin)(mm, start + at, n, flags, base + 4 * at, nr - at),
+    lock: () => void fn(gup_lock)(mm),
+    unlock: () => void fn(gup_unlock)(mm),
+    put: (n) => void fn(put_pages)(n, base, nr),
+    unpin: (n) => void fn(unpin_pages)(n, base, nr),
+    unpinRange: (n) => void fn(unpin_range)(array[0], n),
+    notPinned: (n) => fn(count_not_pinned)(n, base, nr),
+    umemGet: (n, batch, flags) => fn(umem_get)(mm, start, n, batch, flags, base, nr, sg.base, sg.length),
+    umemReleaseEach: (n) => void fn(umem_release_each)(n, sg.base, sg.length),
+    umemReleaseRange: (n) => void fn(umem_release_range)(n, sg.base, sg.length),
     page: (i) => array[i],
   };
   return { engine, pages: p };

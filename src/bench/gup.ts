@@ -4,11 +4,14 @@
  * named as tools/testing/selftests/mm/gup_test.c names them (Linux v7.1). Every row is warmed up, repeated, and checked:
  * each page taken is pinned, and each reference is back at the end.
  *
- * Not covered: the slow modes (-U, -b, -L), whose cost is that of areas and locks; threads (-j), see smp-gup.ts.
+ * The slow modes (-U, -b, -L) walk the same tables under mmap_lock, an area lookup per area and the table's lock per page; every
+ * page is mapped, so what is measured faults nothing in.
+ *
+ * Not covered: threads (-j), see smp-gup.ts; dumping pages (-c).
  */
 
 import type { PresetName } from "../machine/config.ts";
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup.ts";
 import { type Engine, type EngineName, heapGrowth, prepareEngines, startEngine } from "./engine.ts";
 import { bootPages, KINDS, type Kind, leafPages, MAX_PAGES, sumOfRefs } from "./pages.ts";
 import { type Sample, sample } from "./stats.ts";
@@ -31,9 +34,20 @@ export const FORMS = {
 } as const satisfies Readonly<Record<string, { preset: PresetName; compound: boolean; title: string }>>;
 export type Form = keyof typeof FORMS;
 
+/** gup_test's commands. `label` is what tables show. */
 export const MODES = {
-  gup: { option: "-u", name: "GUP_FAST_BENCHMARK", api: "get_user_pages_fast" },
-  pin: { option: "-a", name: "PIN_FAST_BENCHMARK", api: "pin_user_pages_fast" },
+  gup: { option: "u", name: "GUP_FAST_BENCHMARK", label: "GUP_FAST", pins: false, slow: false, flags: 0 },
+  pin: { option: "a", name: "PIN_FAST_BENCHMARK", label: "PIN_FAST", pins: true, slow: false, flags: 0 },
+  "gup-slow": { option: "U", name: "GUP_BASIC_TEST", label: "GUP_BASIC", pins: false, slow: true, flags: 0 },
+  "pin-slow": { option: "b", name: "PIN_BASIC_TEST", label: "PIN_BASIC", pins: true, slow: true, flags: 0 },
+  longterm: {
+    option: "L",
+    name: "PIN_LONGTERM_BENCHMARK",
+    label: "PIN_LONGTERM",
+    pins: true,
+    slow: true,
+    flags: FOLL_LONGTERM,
+  },
 } as const;
 export type Mode = keyof typeof MODES;
 
@@ -84,6 +98,15 @@ export function defaultRows(mib: number): { kind: Kind; form: Form }[] {
   );
 }
 
+/** What `bench all` measures of the slow modes: a mapping of each kind of leaf, first and last form. */
+export function slowRows(mib: number): { kind: Kind; form: Form }[] {
+  return defaultRows(mib).filter(
+    (r) => ["4k", "thp", "dax2m"].includes(r.kind) && (r.form === "v5.10" || r.form === "v7.3"),
+  );
+}
+export const FAST_MODES: readonly Mode[] = ["gup", "pin"];
+export const SLOW_MODES: readonly Mode[] = ["gup-slow", "pin-slow", "longterm"];
+
 /** A phase shorter than this cannot be told from the timer and from the call around it, in microseconds. */
 export const LEAST_MICROS = 5;
 
@@ -120,6 +143,19 @@ interface Round {
   readonly put: number;
 }
 
+/** Takes the whole range in calls of perCall pages; how many were taken. */
+function take(e: Engine, mode: Mode, nr: number, perCall: number, flags: number): number {
+  const { slow, pins } = MODES[mode];
+  let got = 0;
+  if (slow && pins)
+    for (let at = 0; at < nr; at += perCall) got += e.slowPin(at, Math.min(perCall, nr - at), flags);
+  else if (slow)
+    for (let at = 0; at < nr; at += perCall) got += e.slowGet(at, Math.min(perCall, nr - at), flags);
+  else if (pins) for (let at = 0; at < nr; at += perCall) got += e.pin(at, Math.min(perCall, nr - at), flags);
+  else for (let at = 0; at < nr; at += perCall) got += e.get(at, Math.min(perCall, nr - at), flags);
+  return got;
+}
+
 function round(
   e: Engine,
   mode: Mode,
@@ -128,17 +164,18 @@ function round(
   flags: number,
   release: "put" | "range",
 ): Round {
+  const { slow, pins } = MODES[mode];
+  // gup_test holds mmap_lock for the whole command.
+  if (slow) e.lock();
   const t0 = performance.now();
-  let got = 0;
-  if (mode === "gup")
-    for (let at = 0; at < nr; at += perCall) got += e.get(at, Math.min(perCall, nr - at), flags);
-  else for (let at = 0; at < nr; at += perCall) got += e.pin(at, Math.min(perCall, nr - at), flags);
+  const got = take(e, mode, nr, perCall, flags);
   const t1 = performance.now();
   if (got !== nr) throw new Error(`took ${got} of ${nr} pages; the whole range is mapped`);
-  if (mode === "gup") e.put(nr);
+  if (!pins) e.put(nr);
   else if (release === "put") e.unpin(nr);
   else e.unpinRange(nr);
   const t2 = performance.now();
+  if (slow) e.unlock();
   return { get: (t1 - t0) * 1000, put: (t2 - t1) * 1000 };
 }
 
@@ -150,12 +187,15 @@ function warm(run: () => void): void {
 function measureRow(kind: Kind, form: Form, mode: Mode, engine: EngineName, o: GupOptions): GupRow {
   const nr = (o.mib * MIB) / 2 ** PAGE_SHIFT;
   const perCall = o.perCall < 0 ? nr : o.perCall;
-  const flags = o.write ? FOLL_WRITE : 0;
+  const flags = (o.write ? FOLL_WRITE : 0) | MODES[mode].flags;
+  const { pins, slow } = MODES[mode];
   const { preset, compound } = FORMS[form];
   const { engine: e } = startEngine(engine, () => bootPages({ preset, kind, nr, compound }), nr, perCall);
   const before = sumOfRefs();
-  if (mode === "pin") {
-    for (let at = 0; at < nr; at += perCall) e.pin(at, Math.min(perCall, nr - at), flags);
+  if (pins) {
+    if (slow) e.lock();
+    take(e, mode, nr, perCall, flags);
+    if (slow) e.unlock();
     const bad = e.notPinned(nr);
     if (bad > 0) throw new Error(`${bad} pages are NOT dma-pinned`);
     e.unpin(nr);
@@ -164,7 +204,7 @@ function measureRow(kind: Kind, form: Form, mode: Mode, engine: EngineName, o: G
   warm(() => void one("put"));
   const rounds = Array.from({ length: o.repeats }, () => one("put"));
   let ranges: Round[] | null = null;
-  if (mode === "pin") {
+  if (pins) {
     warm(() => void one("range"));
     ranges = Array.from({ length: o.repeats }, () => one("range"));
   }

@@ -10,8 +10,10 @@
 
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
-import { mem } from "../machine/memory.ts";
+import { mem, memblock_alloc } from "../machine/memory.ts";
+import { structFields } from "../machine/struct.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
+import { MM, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE, VMA } from "../mm/mm_types.ts";
 import { PAGE, PG_uptodate, prep_compound_page } from "../mm/page.ts";
 import { _PAGE_PSE, PAGE_SHARED, pfn_pte, pgtable_alloc, set_pte_at } from "../mm/pgtable.ts";
 
@@ -72,6 +74,8 @@ export function bootPages(spec: PagesSpec): Pages {
     cpus: spec.cpus ?? 1,
     tables: 8 + Math.ceil(nr / 2 ** 18) + (leaf === 1 ? nr / 512 : 0),
   });
+  // No frame of the range is the zero page.
+  kernel.zero_pfn = -1;
   const mm = newMm();
   if (kind === "4k" || kind === "thp") mapSystemRam(mm, START, nr, LEVEL[kind]);
   else {
@@ -98,6 +102,14 @@ function mapSystemRam(mm: number, start: number, nr: number, level: number): voi
     if (entryp === 0) throw new RangeError(`no page table for page ${start + i}`);
     set_pte_at(entryp, pfn_pte(i, PAGE_SHARED | (level > 0 ? _PAGE_PSE : 0)));
   }
+  // Private and anonymous, as gup_test's own mapping is; only the slow path looks at it.
+  const vma = memblock_alloc("vm_area_struct", VMA.SIZE, { fields: structFields(VMA), align: 2 });
+  mem[vma + VMA.vm_start] = start;
+  mem[vma + VMA.vm_end] = start + nr;
+  mem[vma + VMA.vm_mm] = mm;
+  mem[vma + VMA.vm_flags] = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
+  mem[vma + VMA.vm_pgoff] = start;
+  mem[mm + MM.mmap] = vma;
 }
 
 /** Sum of the references of all struct pages that the range starts at: to verify that what was taken was given back. */

@@ -30,7 +30,6 @@ interface GupCommandOptions extends CommonOptions {
   readonly r: number;
   readonly u?: boolean;
   readonly a?: boolean;
-  /** Options of gup_test that are known and not measured. */
   readonly U?: boolean;
   readonly b?: boolean;
   readonly L?: boolean;
@@ -62,7 +61,9 @@ export function registerBench(program: Command): void {
   common(
     bench
       .command("gup")
-      .description("get_user_pages_fast() and pin_user_pages_fast() by mapping and form (gup_test)"),
+      .description(
+        "get_user_pages(), pin_user_pages() and their _fast forms by mapping and kernel (gup_test)",
+      ),
   )
     .option(
       "-n <pages>",
@@ -71,11 +72,11 @@ export function registerBench(program: Command): void {
       512,
     )
     .option("-r <repeats>", "measured repeats; default 10", integer("-r", 1, 10_000), 10)
-    .option("-u", "get_user_pages_fast() only")
-    .option("-a", "pin_user_pages_fast() only")
-    .addOption(new Option("-U", "").hideHelp())
-    .addOption(new Option("-b", "").hideHelp())
-    .addOption(new Option("-L", "").hideHelp())
+    .option("-u", "get_user_pages_fast(); default: this and -a")
+    .option("-a", "pin_user_pages_fast()")
+    .option("-U", "get_user_pages(), the slow path under mmap_lock")
+    .option("-b", "pin_user_pages()")
+    .option("-L", "pin_user_pages() with FOLL_LONGTERM")
     .option("-w, --write", "FOLL_WRITE (default)", true)
     .option("-W, --no-write", "read-only")
     .option("-t", "2 MiB pages of System RAM only")
@@ -159,20 +160,9 @@ async function rowsOf(o: GupCommandOptions): Promise<{ kind: Kind; form: Form }[
 }
 
 async function gupCommand(o: GupCommandOptions): Promise<number> {
-  for (const [letter, on] of [
-    ["U", o.U],
-    ["b", o.b],
-    ["L", o.L],
-  ] as const)
-    if (on === true)
-      throw new UserError(
-        "HF022",
-        `-${letter} is gup_test's slow path, which is not measured here: its cost is that of areas and locks`,
-        "use -u or -a",
-      );
-  const { runGup, checkGupOptions } = await import("../bench/gup.ts");
-  const modes: Mode[] =
-    o.u === true && o.a !== true ? ["gup"] : o.a === true && o.u !== true ? ["pin"] : ["gup", "pin"];
+  const { runGup, checkGupOptions, FAST_MODES, MODES } = await import("../bench/gup.ts");
+  const asked = (Object.keys(MODES) as Mode[]).filter((m) => o[MODES[m].option] === true);
+  const modes = asked.length > 0 ? asked : FAST_MODES;
   const rows = await sized(async () => {
     const options = {
       mib: o.m,
@@ -193,14 +183,15 @@ async function gupCommand(o: GupCommandOptions): Promise<number> {
     }
   });
   if (o.json === true) printJson({ schema: "holdfast.bench/1", gup: rows });
-  else printGup(rows, o.m);
+  else await printGup(rows, o.m);
   return EXIT_HOLDS;
 }
 
 const micros = (us: number): string => (us >= 100 ? count(Math.round(us)) : us.toPrecision(3));
 const percent = (x: number): string => `${(x * 100).toFixed(0)}%`;
 
-function printGup(rows: readonly GupRow[], mib: number): void {
+async function printGup(rows: readonly GupRow[], mib: number): Promise<void> {
+  const { MODES } = await import("../bench/gup.ts");
   print(
     `${count(mib)} MiB, ${count(rows[0]?.pages ?? 0)} pages, in calls of ${count(rows[0]?.perCall ?? 0)}`,
     "",
@@ -226,7 +217,7 @@ function printGup(rows: readonly GupRow[], mib: number): void {
         const b = base(r);
         return [
           r.engine,
-          r.mode === "gup" ? "GUP_FAST" : "PIN_FAST",
+          MODES[r.mode].label,
           r.kind,
           r.form,
           micros(r.get.median),
@@ -275,6 +266,7 @@ function printMr(rows: readonly MrRow[], mib: number): void {
         { title: "register", align: "right" },
         { title: "release", align: "right" },
         { title: "entries", align: "right" },
+        { title: "heap B/page", align: "right" },
       ],
       rows.map((r) => [
         r.name,
@@ -284,6 +276,7 @@ function printMr(rows: readonly MrRow[], mib: number): void {
         micros(r.reg.median),
         micros(r.dereg.median),
         count(r.entries),
+        r.heapPerPage.toFixed(3),
       ]),
     ),
   );
@@ -297,7 +290,9 @@ interface AllOptions extends CommonOptions {
 }
 
 async function allCommand(o: AllOptions): Promise<number> {
-  const { runGup, checkGupOptions, defaultRows } = await import("../bench/gup.ts");
+  const { runGup, checkGupOptions, defaultRows, FAST_MODES, SLOW_MODES, slowRows } = await import(
+    "../bench/gup.ts"
+  );
   const { runMr } = await import("../bench/mr.ts");
   const { runSmp } = await import("../bench/smp-gup.ts");
   const { runCLoop } = await import("../bench/c-loop.ts");
@@ -309,7 +304,7 @@ async function allCommand(o: AllOptions): Promise<number> {
       mib: o.m,
       perCall: o.n,
       repeats: o.r,
-      modes: ["gup", "pin"] as const,
+      modes: FAST_MODES,
       rows: defaultRows(o.m),
       engines: engines(o.engine),
       write: true,
@@ -319,7 +314,11 @@ async function allCommand(o: AllOptions): Promise<number> {
     try {
       status.update("C loops");
       const c = runCLoop((o.m * 2 ** 20) / 4096, o.n, o.r);
-      const gup = await runGup(options, (r) => status.update(`${r.engine} ${r.mode} ${r.kind} ${r.form}`));
+      const progress = (r: GupRow): void => status.update(`${r.engine} ${r.mode} ${r.kind} ${r.form}`);
+      const gup = [
+        ...(await runGup(options, progress)),
+        ...(await runGup({ ...options, modes: SLOW_MODES, rows: slowRows(o.m) }, progress)),
+      ];
       const mr = await runMr(
         { mib: o.m, seconds: o.seconds, engine: o.engine === "node" ? "node" : "wasm" },
         (r) => status.update(r.name),
@@ -356,7 +355,7 @@ async function allCommand(o: AllOptions): Promise<number> {
   }
   if (o.json === true) printJson(report);
   else {
-    printGup(report.gup, o.m);
+    await printGup(report.gup, o.m);
     print("");
     printC(report.c);
     print("");

@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import { FOLL_LONGTERM, is_longterm_pinnable, unpin_user_page } from "./gup.ts";
@@ -83,6 +83,8 @@ function migrate_collected(pages: LocalArray, first: number, nr: number): number
 /** check_and_migrate_movable_pages(): 0 if all pages may stay pinned; -EAGAIN: moved, look up again; -ENOMEM. */
 function check_and_migrate(pages: LocalArray, first: number, nr: number): number {
   if (collect_unpinnable(pages, first, nr, 0) === 0) return 0;
+  // Without zones every page is pinnable; linking drops migration then.
+  if (kernel.zones === 0) return 0;
   collect_unpinnable(pages, first, nr, 1);
   unpin_from(pages, first, nr);
   return migrate_collected(pages, first, nr) === 0 ? -EAGAIN : -ENOMEM;

@@ -269,8 +269,8 @@ export function __get_user_pages(
       if (more > nr - i) more = nr - i;
       const left = READ_ONCE(vma + VMA.vm_end) - (start + i);
       if (more > left) more = left;
-      // "Since we already hold refcount on the large folio, this should never fail."
-      if (more > 0 && try_grab_compound_head(page, more, gup_flags) === 0) return i;
+      // "Since we already hold refcount on the large folio, this should never fail." Whether it may stay is asked later.
+      if (more > 0 && try_grab_compound_head(page, more, gup_flags & ~FOLL_LONGTERM) === 0) return i;
       for (let n = 1; n <= more; n++) pages[first + i + n - 1] = nth_page(page, n);
       if (more > 0) i += more;
     }

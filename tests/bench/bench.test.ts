@@ -3,7 +3,15 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { runCLoop } from "../../src/bench/c-loop.ts";
 import { claimRows, targets } from "../../src/bench/c9.ts";
 import { ENGINES, prepareEngines, startEngine } from "../../src/bench/engine.ts";
-import { checkGupOptions, defaultRows, findRow, type GupOptions, runGup } from "../../src/bench/gup.ts";
+import {
+  checkGupOptions,
+  defaultRows,
+  findRow,
+  type GupOptions,
+  runGup,
+  SLOW_MODES,
+  slowRows,
+} from "../../src/bench/gup.ts";
 import { runMr } from "../../src/bench/mr.ts";
 import { bootPages, KINDS, leafPages, MAX_PAGES, sumOfRefs } from "../../src/bench/pages.ts";
 import { escapeHtml, logBars, renderReport } from "../../src/bench/report.ts";
@@ -67,19 +75,27 @@ describe("bench gup", () => {
     expect(targets(rows, null).length).toBeGreaterThan(5);
   }, 120_000);
 
-  test("compiled, no page that is pinned and released costs heap", async () => {
+  test("compiled, no page that is pinned and released costs heap, in the slow modes neither", async () => {
     const rows = await runGup(
       options({
         engines: ["wasm"],
-        modes: ["pin"],
+        modes: ["pin", ...SLOW_MODES],
         rows: [
           { kind: "4k", form: "v5.10" },
           { kind: "dax2m", form: "v5.10" },
         ],
       }),
     );
+    expect(rows.length).toBe(8);
     for (const r of rows) expect(r.heapPerPage).toBeLessThan(1);
   }, 60_000);
+
+  test("the slow modes take and give back every page also run as they are", async () => {
+    const rows = await runGup(options({ mib: 8, modes: SLOW_MODES, rows: slowRows(8), repeats: 1 }));
+    expect(rows.length).toBe(3 * slowRows(8).length);
+    expect(rows.filter((r) => r.mode === "gup-slow").every((r) => r.putRange === null)).toBe(true);
+    expect(rows.filter((r) => r.mode === "longterm").every((r) => r.putRange !== null)).toBe(true);
+  }, 120_000);
 
   test.each([
     [{ mib: 1 }, /at least 2 MiB/],
@@ -108,6 +124,7 @@ describe("bench gup", () => {
 test("bench mr registers and releases: one entry for a range without gaps, nothing left over", async () => {
   const rows = await runMr({ mib: 8, seconds: 0.05, engine: "node" });
   expect(rows.map((r) => r.entries)).toEqual(rows.map(() => 1));
+  for (const r of rows) expect(r.heapPerPage).toBeLessThan(64);
   expect(rows.every((r) => r.rounds > 0)).toBe(true);
 }, 60_000);
 

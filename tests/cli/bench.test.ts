@@ -34,7 +34,9 @@ describe("bad input exits 2 with a hint and no stack trace", () => {
     [["bench", "gup", "-m", "64", "--form", "v4.0"], "v5.10"],
     [["bench", "gup", "-m", "2", "-t", "-a", "-r", "2"], "too little to measure"],
     [["bench", "gup", "-n", "0", "-m", "64"], "pages per call"],
-    [["bench", "gup", "-L", "-m", "64"], "slow path"],
+    [["bench", "gup", "-c", "-m", "64"], "-c"],
+    [["bench", "gup", "-L", "-m", "3"], "multiple of 2 MiB"],
+    [["bench", "gup", "-b", "-m", "64", "--dax", "1g"], "1 GiB"],
     [["bench", "mr", "-m", "1"], "2 MiB"],
     [["explain", "C6/v7.3/dax2m"], "bench work"],
     [["explain", "C9"], "bench all"],
@@ -64,4 +66,4 @@ test("bench work counts the same every time", async () => {
   ]);
   expect(a.exit).toBe(0);
   expect(a.out).toBe(b.out);
-}, 120_000);
+}, 180_000);

@@ -9,13 +9,16 @@
 
 import type { LocalArray } from "../../machine/primitives.ts";
 import {
+  FOLL_LONGTERM,
   get_user_pages_fast_only,
   pin_user_pages_fast_only,
   unpin_user_page,
   unpin_user_pages,
 } from "../../mm/gup.ts";
+import { gup_fast, gup_locked } from "../../mm/gup_slow.ts";
 import { unpin_user_page_range_dirty_lock } from "../../mm/gup_unpin.ts";
 import type { Mm } from "../../mm/mm_types.ts";
+import { mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
 import { nth_page, type Page, page_maybe_dma_pinned } from "../../mm/page.ts";
 import { put_page } from "../../mm/swap.ts";
 
@@ -24,6 +27,21 @@ export function gup_get(mm: Mm, start: number, nr: number, flags: number, pages:
 }
 export function gup_pin(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
   return pin_user_pages_fast_only(mm, start, nr, flags, pages);
+}
+
+/** GUP_BASIC_TEST, PIN_BASIC_TEST: get_user_pages() and pin_user_pages(); the caller holds mmap_lock, as gup_test does. */
+export function gup_slow_get(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
+  return gup_locked(mm, start, nr, flags, pages, false, false);
+}
+export function gup_slow_pin(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
+  return gup_locked(mm, start, nr, flags, pages, true, false);
+}
+/** gup_test takes mmap_lock for the whole ioctl of a command that is not fast. */
+export function gup_lock(mm: Mm): void {
+  mmap_read_lock(mm);
+}
+export function gup_unlock(mm: Mm): void {
+  mmap_read_unlock(mm);
 }
 
 /** put_back_pages() of gup_test for GET: a loop of put_page(). */
@@ -40,7 +58,7 @@ export function unpin_range(page: Page, npages: number): void {
 }
 
 /**
- * ib_umem_get() (FOLL_LONGTERM is implied there; the fast path is what is measured): pins nr pages from start in calls of
+ * ib_umem_get(): pin_user_pages_fast() with FOLL_LONGTERM, which leaves the fast path on device pages to v6.16: pins nr pages from start in calls of
  * `batch`, and appends them to the scatterlist, contiguous pages merged. The number of entries, or -1 if a call fell short.
  */
 export function umem_get(
@@ -57,7 +75,7 @@ export function umem_get(
   for (let done = 0; done < nr; ) {
     let want = batch;
     if (want > nr - done) want = nr - done;
-    const got = pin_user_pages_fast_only(mm, start + done, want, flags, pages);
+    const got = gup_fast(mm, start + done, want, flags | FOLL_LONGTERM, pages, true);
     if (got !== want) return -1;
     for (let i = 0; i < got; i++) {
       const page: Page = pages[i];
