@@ -337,11 +337,11 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     boot: bootQueue,
     variants: {
       "v5.10": v("v5.10", "borrowed; del_gendisk() waits for nobody", { percpuRef: REF_EXTERNAL }),
-      "v5.15": v("v5.10", "borrowed; del_gendisk() waits until the queue is not used", {
+      waits: v("v5.10", "borrowed; del_gendisk() waits until the queue is not used", {
         percpuRef: REF_EXTERNAL,
         delGendiskWaits: 1,
       }),
-      "v5.17": v("v5.10", "a reference of its own (3dd60fb9d95d); del_gendisk() waits", {
+      "waits-own": v("v5.10", "a reference of its own (3dd60fb9d95d); del_gendisk() waits", {
         delGendiskWaits: 1,
       }),
     },

@@ -297,7 +297,7 @@ export const HMM_KNOBS: readonly Knob[] = [
     title: "del_gendisk() waits until the request queue is not in use",
     values: [
       { value: 0, name: "off", title: "blk_cleanup_queue() does, after the pagemap has gone (v5.10)" },
-      { value: 1, name: "on", title: "it does (v5.15)" },
+      { value: 1, name: "on", title: "it does (as where zoo J48 was met, 3dd60fb9d95d)" },
     ],
   },
 ];

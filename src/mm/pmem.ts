@@ -1,6 +1,6 @@
 /**
- * How a pmem block device goes (drivers/nvdimm/pmem.c, block/genhd.c, block/blk-core.c; v5.10 to v5.17): its disk, then, as a
- * later action, its pagemap. To v5.16 the pagemap borrows the request queue's q_usage_count as its reference (config.percpuRef
+ * How a pmem block device goes (drivers/nvdimm/pmem.c, block/genhd.c, block/blk-core.c; v5.10 to 3dd60fb9d95d): its disk, then,
+ * as a later action, its pagemap. Before that commit the pagemap borrows the request queue's q_usage_count as its reference (config.percpuRef
  * external), so every page of the device counts as use of the queue (zoo J48).
  *
  * Custom: freezing is percpu_ref_kill() and a wait until the count is zero; nothing unfreezes. Not covered: the queue's own

@@ -135,8 +135,8 @@ describe("C8, known bugs before and after their fix", () => {
     ["pagemap-final-put/v5.1", UAF],
     ["pagemap-final-put/v5.10", "holds"],
     ["pagemap-queue/v5.10", "holds"],
-    ["pagemap-queue/v5.15", "violated: deadlock"],
-    ["pagemap-queue/v5.17", "holds"],
+    ["pagemap-queue/waits", "violated: deadlock"],
+    ["pagemap-queue/waits-own", "holds"],
     ["vmemmap-split/v6.1", "violated: assertion"],
     ["vmemmap-split/v6.12", "holds"],
   ])("%s: %s", async (id, verdict) => {

@@ -148,9 +148,8 @@ export function mirror_walk(dmirror: Dmirror, addr: number): void {
 export function mirror_write(dmirror: Dmirror, addr: number): void {
   if (dmirror_fault(dmirror, addr, addr + 1, true) === 0) dmirror_access(dmirror, addr);
 }
-/** The device uses what its table says, twice. */
+/** The device uses what its table says. */
 export function device_access(dmirror: Dmirror, addr: number): void {
-  dmirror_access(dmirror, addr);
   dmirror_access(dmirror, addr);
 }
 
