@@ -28,6 +28,7 @@ import { ADDRESS_SPACE, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
 import {
   ClearPageReferenced,
   compound_head,
+  folio_set_referenced,
   GUP_PIN_COUNTING_BIAS,
   hpage_pincount_add,
   hpage_pincount_available,
@@ -288,7 +289,7 @@ function __gup_device_compound_huge(
   if (config.rfcReferencedEarly) SetPageReferenced(p);
   const head = try_grab_compound_head(page, refs, flags);
   if (head === 0) return false;
-  if (!config.rfcReferencedEarly) SetPageReferenced(head);
+  if (!config.rfcReferencedEarly) folio_set_referenced(head);
   nr[0] = nr[0] + refs;
   return true;
 }
@@ -441,7 +442,8 @@ function gup_pte_range(
       put_compound_head(head, 1, flags);
       break;
     }
-    SetPageReferenced(config.gup === GUP_UNIFORM ? head : page);
+    if (config.gup === GUP_UNIFORM) folio_set_referenced(head);
+    else SetPageReferenced(page);
     pages[nr[0]] = page;
     nr[0] = nr[0] + 1;
     whole = true;
@@ -484,7 +486,7 @@ function gup_huge_leaf(
     return false;
   }
   nr[0] = nr[0] + refs;
-  SetPageReferenced(head);
+  folio_set_referenced(head);
   return true;
 }
 

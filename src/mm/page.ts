@@ -147,14 +147,19 @@ export function page_address(page: Page): number {
 
 // ---- Flags --------------------------------------------------------------------------------------------------
 
+/** PG_referenced is the head's (PF_HEAD): nothing is written to a tail, which may share its struct page with others. */
 export function SetPageReferenced(page: Page): void {
-  set_bit(PG_referenced, page_word(page, PAGE.flags));
+  folio_set_referenced(compound_head(page));
 }
 export function ClearPageReferenced(page: Page): void {
-  clear_bit(PG_referenced, page_word(page, PAGE.flags));
+  clear_bit(PG_referenced, page_word(compound_head(page), PAGE.flags));
 }
 export function PageReferenced(page: Page): boolean {
-  return test_bit(PG_referenced, page_word(page, PAGE.flags));
+  return test_bit(PG_referenced, page_word(compound_head(page), PAGE.flags));
+}
+/** The same of what is known to be a head. */
+export function folio_set_referenced(head: Page): void {
+  set_bit(PG_referenced, page_word(head, PAGE.flags));
 }
 export function PageDirty(page: Page): boolean {
   return test_bit(PG_dirty, page_word(page, PAGE.flags));

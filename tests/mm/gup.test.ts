@@ -21,6 +21,7 @@ import {
 import { MM } from "../../src/mm/mm_types.ts";
 import {
   compound_head,
+  PAGE,
   page_maybe_dma_pinned,
   page_ref_count,
   pfn_to_page,
@@ -149,6 +150,22 @@ describe.each(FORMS)("fast GUP, $name", ({ preset, knobs, batches = false }) => 
     );
   });
 });
+
+test.each(FORMS)(
+  "$name: a pin of a compound page's subpages writes to no tail's struct page",
+  ({ preset, knobs }) => {
+    const m = bootLayout({ ...HUGE, segments: [{ level: 1, writable: true, frame: 0 }] }, preset, knobs);
+    // page[1] and page[2] hold what the compound page counts.
+    const tail = pfn_to_page(DEVICE_START + 3);
+    const words = (): number[] => [...mem.subarray(tail, tail + PAGE.SIZE)];
+    const before = words();
+    const pages = new Int32Array(4);
+    expect(pin_user_pages_fast_only(m.mm, 0, 4, FOLL_WRITE, pages)).toBe(4);
+    expect(words()).toEqual(before);
+    unpin_user_pages(pages, 4);
+    expect(words()).toEqual(before);
+  },
+);
 
 test("every form of the fast path returns the same pages", () => {
   fc.assert(
