@@ -259,10 +259,9 @@ const PTE_WAIT = 2;
 
 function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: number, e: number): number {
   if (hmm_is_device_private_entry(range, e)) {
+    // "Don't fault in device private pages owned by the caller, just report the PFN", whatever is asked for.
     const write = swp_type(e) === SWP_DEVICE_WRITE ? HMM_PFN_WRITE : 0;
     const flags = HMM_PFN_VALID | write;
-    // v7.1 honours a request for write access to a read-only private page; v5.10 gives it as it is.
-    if (config.hmm === HMM_V7_1 && hmm_pte_need_fault(range, pfns[i], flags) !== 0) return PTE_FAULT;
     pfns[i] = (swp_offset(e) << HMM_PFN_SHIFT) | flags;
     return PTE_FILLED;
   }

@@ -310,6 +310,8 @@ describe.each(FORMS)("hmm_range_fault of $name", (form) => {
     put(m, 1, 0, pg.swp_entry(pg.SWP_DEVICE_READ, 16));
     put(m, 2, 1, pg.swp_entry(pg.SWP_DEVICE_WRITE, 16));
     expect(walk(m, 0, 2, { owner: 77 })).toEqual(ok(["17 W", "16 R"]));
+    // "Don't fault in device private pages owned by the caller, just report the PFN": also if writing is asked for.
+    expect(walk(m, 0, 2, { owner: 77, all: WRITE })).toEqual(ok(["17 W", "16 R"]));
     for (const owner of [0, 78])
       expect(walk(m, 0, 2, { owner })).toEqual(ok(v56(m) ? ["17 W", "16 R"] : ["none", "none"]));
     // Huge pages of device memory exist since v6.19.
