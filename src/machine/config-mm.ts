@@ -38,6 +38,14 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("as posted on 8 December 2020", "repaired alone: no offset is added at all"),
   },
   {
+    name: "rfcSlowBatch",
+    title: "slow GUP takes a device's large leaf with one grab, by a function of its own",
+    values: onOff(
+      "the RFC's patch 9 of 8 December 2020; never merged",
+      "page by page (gupSlowBatch: from v6.5)",
+    ),
+  },
+  {
     name: "rfcReferencedEarly",
     title: "the RFC marks the page referenced before it holds a reference (with gup rfc)",
     values: onOff("as posted on 8 December 2020, and v5.10's own loop", "the head, after the grab"),

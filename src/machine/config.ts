@@ -27,6 +27,7 @@ export const config = {
   rfcShiftAsSize: 1,
   rfcDoubleOffset: 1,
   rfcReferencedEarly: 1,
+  rfcSlowBatch: 0,
   pgmapRef: 1,
   pgmapRefcounting: REFCOUNT_ONE_BASED as number,
   pgmapExitLate: 0,
@@ -412,7 +413,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
 /** Whole configurations by kernel version. The knobs that no version has (knock-outs) are on in each. */
 export const PRESETS = {
   "v5.10": V5_10,
-  "rfc-2020-12": { ...V5_10, gup: GUP_RFC, unpinBatch: 1 },
+  "rfc-2020-12": { ...V5_10, gup: GUP_RFC, unpinBatch: 1, rfcSlowBatch: 1 },
   "v5.18": V5_18,
   "v6.1": V6_1,
   "v6.12": V6_12,

@@ -285,10 +285,13 @@ function __gup_device_compound_huge(
   const page = pfn_to_page(from);
   const p = nth_page(page, rfc_leaf_offset(addr, shift));
   const refs = record_subpages(p, addr, end, pages, nr[0]);
-  // Before the reference is held, as v5.10 does it; it stays if there is none to be had.
+  // Before a reference is held, as v5.10 does it, and taken back if there is none to be had: also what somebody else has set.
   if (config.rfcReferencedEarly) SetPageReferenced(p);
   const head = try_grab_compound_head(page, refs, flags);
-  if (head === 0) return false;
+  if (head === 0) {
+    if (config.rfcReferencedEarly) ClearPageReferenced(p);
+    return false;
+  }
   if (!config.rfcReferencedEarly) folio_set_referenced(head);
   nr[0] = nr[0] + refs;
   return true;

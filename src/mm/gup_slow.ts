@@ -46,6 +46,8 @@ import {
 } from "./gup.ts";
 import { gup_longterm_locked } from "./gup_longterm.ts";
 import {
+  ADDRESS_SPACE,
+  AS_DEVDAX,
   AS_REGULAR,
   MM,
   type Mm,
@@ -82,7 +84,7 @@ import {
   pfn_to_page,
 } from "./page.ts";
 import { set_page_dirty } from "./page_writeback.ts";
-import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
+import { DEV_PAGEMAP, get_dev_pagemap, PGMAP_COMPOUND, put_dev_pagemap } from "./pgmap.ts";
 import {
   level_span,
   PTE_LEVEL,
@@ -234,6 +236,64 @@ function gup_one(mm: Mm, vma: Vma, addr: number, flags: LocalArray, out: LocalAr
   return -EFAULT;
 }
 
+/** vma_kernel_pagesize() of a device's area in pages: what one of its leaves maps; 1 for other areas. */
+function vma_leaf_pages(vma: Vma): number {
+  if (vma_kind(vma) !== AS_DEVDAX) return 1;
+  const file = READ_ONCE(vma + VMA.vm_file);
+  return 1 << READ_ONCE(file + ADDRESS_SPACE.align);
+}
+
+/**
+ * follow_devmap_page() of the RFC's patch 9 (8 December 2020) as posted, a copy of follow_hugetlb_page() for device areas of large
+ * pages: pages[at ..] of up to nr pages from addr on, with one grab for each leaf of a compound pagemap. Their number, or the error
+ * if there is none. If a leaf's grab fails its pages are counted all the same: `i` has been raised by then.
+ */
+function follow_devmap_page(
+  mm: Mm,
+  vma: Vma,
+  addr: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  at: number,
+): number {
+  const out = localArray(1);
+  const mask = vma_leaf_pages(vma) - 1;
+  let i = 0;
+  while (i < nr && addr + i < READ_ONCE(vma + VMA.vm_end)) {
+    spin_lock(mm + MM.page_table_lock);
+    pgtable_lookup(mm, addr + i, out);
+    const e = READ_ONCE(out[0]);
+    if (!pte_present(e) || ((flags & FOLL_WRITE) !== 0 && !pte_write(e))) {
+      spin_unlock(mm + MM.page_table_lock);
+      const ret = handle_mm_fault(mm, vma, addr + i, (flags & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0);
+      if ((ret & VM_FAULT_ERROR) === 0) continue;
+      if (i > 0) return i;
+      return (ret & VM_FAULT_OOM) !== 0 ? -ENOMEM : -EFAULT;
+    }
+    const offset = (addr + i) & mask;
+    const pgmap = get_dev_pagemap(pte_pfn(e), 0);
+    let n = mask + 1 - offset;
+    if (n > nr - i) n = nr - i;
+    if (n > READ_ONCE(vma + VMA.vm_end) - (addr + i)) n = READ_ONCE(vma + VMA.vm_end) - (addr + i);
+    let error = pgmap === 0 ? -EFAULT : 0;
+    const compound = pgmap !== 0 && (READ_ONCE(pgmap + DEV_PAGEMAP.flags) & PGMAP_COMPOUND) !== 0;
+    const page = pfn_to_page(pte_pfn(e) + offset);
+    for (let k = 0; k < n && error === 0; k++) {
+      if (!compound && !try_grab_page(nth_page(page, k), flags)) error = -ENOMEM;
+      else {
+        pages[at + i] = nth_page(page, k);
+        i++;
+      }
+    }
+    if (compound && try_grab_compound_head(page, n, flags) === 0) error = -ENOMEM;
+    if (pgmap !== 0) put_dev_pagemap(pgmap);
+    spin_unlock(mm + MM.page_table_lock);
+    if (error !== 0) return i > 0 ? i : error;
+  }
+  return i;
+}
+
 /**
  * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
  * not be had. The caller holds mmap_lock.
@@ -257,6 +317,15 @@ export function __get_user_pages(
       if (vma === 0) return i > 0 ? i : -EFAULT;
       const error = check_vma_flags(vma, gup_flags);
       if (error !== 0) return i > 0 ? i : error;
+      if (config.rfcSlowBatch && vma_leaf_pages(vma) > 1) {
+        const left = READ_ONCE(vma + VMA.vm_end) - addr;
+        const want = left < nr - i ? left : nr - i;
+        const got = follow_devmap_page(mm, vma, addr, want, gup_flags, pages, first + i);
+        if (got < 0) return i > 0 ? i : got;
+        i += got;
+        if (got < want) return i;
+        continue;
+      }
     }
     flags[0] = gup_flags;
     const page = gup_one(mm, vma, addr, flags, out);
