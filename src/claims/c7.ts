@@ -9,8 +9,8 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, type PresetName } from "../machine/config.ts";
-import { mem } from "../machine/memory.ts";
+import { findArch, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
+import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,
   defineScenario,
@@ -18,18 +18,24 @@ import {
   type ScenarioThread,
   siblingModule,
 } from "../machine/scenario.ts";
-import { bindDaxDevice, mapDaxDevice, newDaxDevice } from "../mm/boot.ts";
+import { bindDaxDevice, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
 import { MM, VMA } from "../mm/mm_types.ts";
+import { PAGE, prep_compound_page } from "../mm/page.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
 import { addAnonVma, addSystemRam, bootHmmMachine, mapAnonPage, newDmirror } from "./hmm-machine.ts";
 import {
   check_mirror,
+  check_unwritten,
+  collapse,
   driver,
   exit,
+  fork,
   madvise_dontneed,
   migrate,
   munmap,
+  protect,
   unbind,
+  writing_driver,
 } from "./scenarios/hmm-teardown.ts";
 
 /** What takes the page away. */
@@ -43,6 +49,9 @@ export const EVENTS = {
   munmap: "System RAM: munmap(), page tables freed, mmap_lock held for writing",
   exit: "System RAM: the address space ends, no mmap_lock (exit_mmap() to v5.18)",
   migrate: "System RAM: the page moves to another frame",
+  collapse: "System RAM: the page and its neighbour move to a huge page",
+  mprotect: "System RAM: the right to write goes, and the device writes (PROT_READ)",
+  fork: "System RAM: the page is shared with a child, read-only, and the device writes",
 } as const;
 export type HmmEvent = keyof typeof EVENTS;
 
@@ -122,6 +131,8 @@ function knobsOf(c: HmmConfig): KnobSettings {
 /** Times that the device reads through the translation that it got. */
 const ACCESSES = 1;
 const ADDR = 0;
+/** What the device writes. */
+const WRITTEN = 7;
 
 function bootDevice(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   const { mm } = bootHmmMachine({
@@ -182,6 +193,68 @@ function bootRam(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   };
 }
 
+/** Frames 0 and 1 are mapped, 2 and 3 are the compound page that they are collapsed into. */
+function bootCollapse(cell: HmmCell, knobs: KnobSettings): BootedScenario {
+  const { mm } = bootHmmMachine({
+    preset: cell.config.version as PresetName,
+    knobs,
+    arch: cell.arch,
+    cpus: 2,
+    levels: 2,
+    max_pfn: 4,
+    vmemmap_shift: 1,
+    tables: 3,
+  });
+  addSystemRam(0, 4, 4);
+  const vma = addAnonVma(mm, ADDR, 2);
+  for (let i = 0; i < 2; i++) mapAnonPage(vma, ADDR + i, i);
+  const huge = kernel.vmemmap + 2 * PAGE.SIZE;
+  prep_compound_page(huge, 1);
+  const dmirror = newDmirror(mm, ADDR, 2);
+  return {
+    threads: [
+      { name: "driver", run: driver, args: [dmirror, ADDR, ACCESSES] },
+      { name: "khugepaged", run: collapse, args: [mm, ADDR, huge] },
+    ],
+    finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 2] },
+  };
+}
+
+/** Frame 0 is mapped writable; frame 1 is free, for a write fault that copies. */
+function bootProtected(cell: HmmCell, knobs: KnobSettings): BootedScenario {
+  const { event } = cell.config;
+  const { mm } = bootHmmMachine({
+    preset: cell.config.version as PresetName,
+    knobs,
+    arch: cell.arch,
+    cpus: 2,
+    levels: 1,
+    max_pfn: 2,
+    tables: 2,
+  });
+  addSystemRam(0, 2, 1);
+  const vma = addAnonVma(mm, ADDR, 1);
+  mapAnonPage(vma, ADDR, 0);
+  const seen = memblock_alloc("seen", 1);
+  const dmirror = newDmirror(mm, ADDR, 1);
+  const remover: ScenarioThread =
+    event === "fork"
+      ? { name: "fork", run: fork, args: [vma, addAnonVma(newMm("child_mm"), ADDR, 1), 0, seen] }
+      : { name: "mprotect", run: protect, args: [vma, 0, seen] };
+  return {
+    threads: [{ name: "driver", run: writing_driver, args: [dmirror, ADDR, WRITTEN] }, remover],
+    finally: { name: "check", run: check_unwritten, args: [dmirror, ADDR, 0, seen] },
+  };
+}
+
+function bootCell(cell: HmmCell, knobs: KnobSettings): BootedScenario {
+  const { event } = cell.config;
+  if (isDevice(event)) return bootDevice(cell, knobs);
+  if (event === "collapse") return bootCollapse(cell, knobs);
+  if (event === "mprotect" || event === "fork") return bootProtected(cell, knobs);
+  return bootRam(cell, knobs);
+}
+
 /**
  * The cell as a scenario, with a mechanism removed if asked.
  * @throws RangeError for a cell that is not applicable.
@@ -197,7 +270,7 @@ export function scenario(cell: HmmCell, knockout?: Knockout): Scenario {
     name: knockout === undefined ? cell.id : `${cell.id}/without-${knockout.removed}`,
     title: `a mirror device against ${cell.config.event} on ${findArch(cell.arch).title}`,
     module: siblingModule(import.meta.url, "./scenarios/hmm-teardown"),
-    boot: () => (isDevice(cell.config.event) ? bootDevice(cell, knobs) : bootRam(cell, knobs)),
+    boot: () => bootCell(cell, knobs),
   });
 }
 

@@ -45,6 +45,7 @@ export function resetHmmGlobals(): void {
   kernel.device_private = 0;
   kernel.dax_srcu = 0;
   kernel.zero_pfn = 0;
+  kernel.huge_zero = 0;
   kernel.mem_section = 0;
   kernel.mem_hotplug_lock = 0;
   kernel.section_shift = 0;

@@ -92,7 +92,7 @@ export function vm_normal_page(e: number): Page {
   if (pte_special(e)) return 0;
   if (pte_devmap(e) && !config.pteRef) return 0;
   const pfn = pte_pfn(e);
-  if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return 0;
+  if ((kernel.zero_pfn !== 0 && pfn === kernel.zero_pfn) || is_huge_zero_pfn(pfn)) return 0;
   return pfn_to_page(pfn);
 }
 

@@ -37,6 +37,11 @@ describe("C7: notifiers that are heeded are enough, with and without the pagemap
     "munmap/no-check/notifier/v5.10/sc",
     "exit/no-check/notifier/v5.10/sc",
     "migrate/no-check/notifier/v5.10/sc",
+    "collapse/no-check/notifier/v7.3/sc",
+    "mprotect/no-check/notifier/v5.10/sc",
+    "mprotect/no-check/notifier/v7.3/tso",
+    "fork/no-check/notifier/v5.10/sc",
+    "fork/no-check/notifier/v7.3/tso",
     "dax-unbind/no-check/notifier/v5.10/tso",
   ])("%s holds", async (id) => {
     expect(await decide(`${X86}/${id}`)).toBe("holds");
@@ -49,6 +54,9 @@ describe("C7: the check does not replace a notifier that is ignored", () => {
     "dax-unbind/no-check/ignored/v5.10/sc",
     "madvise/no-check/ignored/v5.10/sc",
     "exit/no-check/ignored/v5.10/sc",
+    "collapse/no-check/ignored/v5.10/sc",
+    "mprotect/no-check/ignored/v7.3/sc",
+    "fork/no-check/ignored/v7.3/sc",
   ])("%s is violated", async (id) => {
     expect(await decide(`${X86}/${id}`)).toBe("violated: assertion");
   });
@@ -76,6 +84,14 @@ describe("C7: the steps of the driver's loop", () => {
     ["munmap", "mmap-lock", "violated: use-after-free"],
     ["exit", "mmget", "violated: assertion"],
     ["dax-unbind-cold", "dax-srcu", "violated: use-after-free"],
+    ["collapse", "bracket", "violated: assertion"],
+    ["mprotect", "bracket", "violated: assertion"],
+    ["fork", "bracket", "violated: assertion"],
+    ["fork", "read-retry", "violated: assertion"],
+    ["mprotect", "callback-lock", "violated: assertion"],
+    ["collapse", "callback-lock", "violated: use-after-free"],
+    // mmap_lock, held for writing, keeps faults away until the invalidation has ended.
+    ["mprotect", "read-begin", "holds"],
     ["madvise", "check-retry", "holds"],
     ["madvise", "flush", "holds"],
     ["madvise", "mmap-lock", "holds"],
@@ -123,6 +139,8 @@ describe("C7: reductions", () => {
     "munmap/no-check/notifier/v5.10/sc",
     "dax-unbind-cold/no-check/notifier/v5.10/sc/without-dax-srcu",
     "madvise/no-check/notifier/v5.10/sc/without-read-begin",
+    "fork/no-check/notifier/v7.3/sc",
+    "mprotect/no-check/notifier/v7.3/sc/without-bracket",
   ])("%s: the same without partial order", async (id) => {
     const name = `${X86}/${id}`;
     expect(await decide(name, { partialOrder: false })).toBe(await decide(name));

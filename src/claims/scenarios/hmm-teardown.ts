@@ -1,12 +1,21 @@
 /**
- * The threads of claim C7: a driver that mirrors an address space and lets its device read through what it mirrored, against
- * whatever takes the memory away: unmapping, the end of the address space, the unbind of a DAX device, migration. What is
- * checked: the device never touches memory that was given back (a use after free), nor does the walk; and in the end
+ * The threads of claim C7: a driver that mirrors an address space and lets its device read or write through what it mirrored,
+ * against whatever takes the memory away: unmapping, the end of the address space, the unbind of a DAX device, migration, collapse;
+ * or the right to write to it: mprotect, fork. What is checked: the device never touches memory that was given back (a use after
+ * free), nor does the walk; it never writes to memory that was made read-only once that has returned; and in the end
  * the device's table agrees with the CPU's.
  */
 "use kernel";
 
-import { assert, localArray, READ_ONCE, WRITE_ONCE } from "../../machine/primitives.ts";
+import { geom } from "../../machine/config.ts";
+import {
+  assert,
+  localArray,
+  READ_ONCE,
+  spin_lock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../../machine/primitives.ts";
 import { type DevDax, dev_dax_unbind } from "../../mm/dax.ts";
 import {
   DMIRROR,
@@ -16,19 +25,59 @@ import {
   DPT_PFN_SHIFT,
   dmirror_pt_slot,
 } from "../../mm/dmirror.ts";
-import { zap_page_range } from "../../mm/memory.ts";
+import { copy_area } from "../../mm/fork.ts";
+import { mm_find_pmd, zap_page_range } from "../../mm/memory.ts";
 import { migrate_system_page } from "../../mm/migrate_device.ts";
 import { entry_page, entry_writable, mm_find_pte } from "../../mm/migrate_entry.ts";
-import { MM, type Mm } from "../../mm/mm_types.ts";
+import { MM, type Mm, VM_READ, VMA, type Vma } from "../../mm/mm_types.ts";
 import { free_pgtables, mmput } from "../../mm/mm_users.ts";
 import { mmap_read_lock, mmap_read_unlock, mmap_write_lock, mmap_write_unlock } from "../../mm/mmap.ts";
-import { pfn_to_page } from "../../mm/page.ts";
+import { change_protection } from "../../mm/mprotect.ts";
+import { type Page, page_address, pfn_to_page } from "../../mm/page.ts";
+import { PFN_SHIFT, pmd_leaf } from "../../mm/pgtable.ts";
 import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
+import { collapser } from "./uniform-race.ts";
 
 /** Mirrors one page and reads it through the device's table, `accesses` times. */
 export function driver(dmirror: Dmirror, addr: number, accesses: number): void {
   if (dmirror_fault(dmirror, addr, addr + 1, false) !== 0) return;
   for (let i = 0; i < accesses; i++) dmirror_access(dmirror, addr);
+}
+
+/** Mirrors one page for writing and writes to it through the device's table, as hardware does: without asking again. */
+export function writing_driver(dmirror: Dmirror, addr: number, value: number): void {
+  if (dmirror_fault(dmirror, addr, addr + 1, true) !== 0) return;
+  spin_lock(dmirror + DMIRROR.mutex);
+  const entry = READ_ONCE(dmirror_pt_slot(dmirror, addr));
+  if ((entry & DPT_ENTRY_VALID) !== 0 && (entry & DPT_ENTRY_WRITE) !== 0)
+    WRITE_ONCE(page_address(pfn_to_page(entry >>> DPT_PFN_SHIFT)), value);
+  spin_unlock(dmirror + DMIRROR.mutex);
+}
+
+/** mprotect(PROT_READ) of the area; then nobody writes to the page any more. `seen` is what it held: a word. */
+export function protect(vma: Vma, pfn: number, seen: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  mmap_write_lock(mm);
+  WRITE_ONCE(vma + VMA.vm_flags, VM_READ);
+  change_protection(vma, READ_ONCE(vma + VMA.vm_start), READ_ONCE(vma + VMA.vm_end));
+  mmap_write_unlock(mm);
+  WRITE_ONCE(seen, READ_ONCE(page_address(pfn_to_page(pfn))));
+}
+
+/** fork(): the area `dst` of the child gets what `src` has; what the child sees then is what it saw when fork returned. */
+export function fork(src: Vma, dst: Vma, pfn: number, seen: number): void {
+  const mm: Mm = READ_ONCE(src + VMA.vm_mm);
+  mmap_write_lock(mm);
+  copy_area(src, dst);
+  mmap_write_unlock(mm);
+  WRITE_ONCE(seen, READ_ONCE(page_address(pfn_to_page(pfn))));
+}
+
+/** khugepaged: two small pages become the compound page `huge`. */
+export function collapse(mm: Mm, addr: number, huge: Page): void {
+  mmap_write_lock(mm);
+  collapser(mm, addr, huge);
+  mmap_write_unlock(mm);
 }
 
 /** madvise(MADV_DONTNEED): mappings go under mmap_lock for reading, tables and areas stay. */
@@ -62,6 +111,24 @@ export function migrate(pfn: number): void {
   migrate_system_page(pfn_to_page(pfn));
 }
 
+/** The CPU's entry for a page, of a huge leaf the part that maps it; 0 if no table leads to it. */
+function entry_of(mm: Mm, addr: number): number {
+  const ptep = mm_find_pte(mm, addr);
+  if (ptep !== 0) return READ_ONCE(ptep);
+  const pmdp = geom.levels === 2 ? mm_find_pmd(mm, addr) : 0;
+  const pmd = pmdp === 0 ? 0 : READ_ONCE(pmdp);
+  return pmd_leaf(pmd) ? pmd + ((addr & ((1 << geom.pmd_shift) - 1)) << PFN_SHIFT) : 0;
+}
+
+/** What was made read-only has not been written to since. */
+export function check_unwritten(dmirror: Dmirror, addr: number, pfn: number, seen: number): void {
+  assert(
+    READ_ONCE(page_address(pfn_to_page(pfn))) === READ_ONCE(seen),
+    "the device has written to memory that was read-only by then",
+  );
+  check_mirror(dmirror, addr, 1);
+}
+
 /** What the device could still use leads where the CPU's entry leads. */
 export function check_mirror(dmirror: Dmirror, addr: number, nr: number): void {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
@@ -70,8 +137,7 @@ export function check_mirror(dmirror: Dmirror, addr: number, nr: number): void {
     const entry = READ_ONCE(dmirror_pt_slot(dmirror, a));
     if ((entry & DPT_ENTRY_VALID) === 0) continue;
     assert(READ_ONCE(mm + MM.pgd) !== none[0], "the device maps a page of an address space that is gone");
-    const ptep = mm_find_pte(mm, a);
-    const e = ptep === 0 ? 0 : READ_ONCE(ptep);
+    const e = entry_of(mm, a);
     assert(
       entry_page(e) === pfn_to_page(entry >>> DPT_PFN_SHIFT),
       "the device maps another frame than the CPU",

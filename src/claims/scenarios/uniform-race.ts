@@ -28,6 +28,11 @@ import { pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
 import { mm_find_pmd, zap_page_range } from "../../mm/memory.ts";
 import { MM, type Mm } from "../../mm/mm_types.ts";
 import {
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+} from "../../mm/mmu_notifier.ts";
+import { MMU_NOTIFY_CLEAR } from "../../mm/mmu_notifier_types.ts";
+import {
   ClearPageAnonExclusive,
   ClearPageFlag,
   compound_head,
@@ -211,11 +216,13 @@ export function splitter(mm: Mm, addr: number, head: Page, table: TablePtr): voi
 
 /** collapse_huge_page(): two pages become the compound page `huge`, unless somebody has one of them. */
 export function collapser(mm: Mm, addr: number, huge: Page): void {
+  if (config.mmuNotifier) mmu_notifier_invalidate_range_start(mm, addr, addr + NR, MMU_NOTIFY_CLEAR, 0);
   spin_lock(mm + MM.page_table_lock);
   const pmdp = mm_find_pmd(mm, addr);
   const old = ptep_get_and_clear(pmdp);
   flush_tlb_range();
   spin_unlock(mm + MM.page_table_lock);
+  if (config.mmuNotifier) mmu_notifier_invalidate_range_end(mm);
   tlb_remove_table_sync_one();
   const table = pmd_page_table(old);
   // __collapse_huge_page_isolate(): "Cannot collapse if there is a reference that is not a mapping's": GUP pins win.
