@@ -15,10 +15,12 @@ import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SHMEM } from "./mm_typ
 import {
   ClearPageFlag,
   compound_head,
+  compound_nr,
   PAGE,
   type Page,
   PageFlag,
   PG_dirty,
+  PG_hugetlb,
   PG_private,
   PG_swapbacked,
   PG_uptodate,
@@ -28,7 +30,7 @@ import {
   SetPageFlag,
 } from "./page.ts";
 import { alloc_pages } from "./page_alloc.ts";
-import { put_page } from "./swap.ts";
+import { put_page, put_page_refs } from "./swap.ts";
 import {
   delete_from_swap_cache,
   free_swap_and_cache,
@@ -42,7 +44,7 @@ import {
 export const POOL_ADDRESS_SPACE = 34;
 export const POOL_I_PAGES = 35;
 /** Pages of the largest file that has an array of its own from the pool. */
-export const I_PAGES_MAX = 2048;
+export const I_PAGES_MAX = 8192;
 
 /** Word of the file's array for a page. */
 export function i_pages_slot(mapping: AddressSpace, index: number): number {
@@ -142,6 +144,11 @@ export function delete_from_page_cache(mapping: AddressSpace, index: number, pag
   WRITE_ONCE(i_pages_slot(mapping, index), 0);
   ClearPageFlag(page, PG_dirty);
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  if (PageFlag(page, PG_hugetlb)) {
+    // As many as hugetlb_no_page() added.
+    put_page_refs(page, config.largeMapcount ? compound_nr(page) : 1);
+    return;
+  }
   if (PageFlag(page, PG_private)) {
     ClearPageFlag(page, PG_private);
     put_page(page);

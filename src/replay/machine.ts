@@ -136,9 +136,9 @@ export function bootReplayMachine(
       pgmap_shift: 9,
     },
     cpus: 1,
-    tables: 600,
+    tables: 2000,
     pgmaps: 5,
-    spare: 200_000,
+    spare: 400_000,
   });
   kernel.zones = memblock_alloc("zone", ZONE.SIZE * 6, { count: 6, fields: structFields(ZONE) });
   kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });
@@ -150,8 +150,8 @@ export function bootReplayMachine(
   kernel.nr_swap = SWAP_SLOTS;
   mem[kernel.swap_map + SWAP_HEADER.next] = SWAP_SLOTS_USED;
   mem[kernel.swap_map + SWAP_HEADER.readahead_hits] = READAHEAD_HITS_INIT;
-  objectPool("vm_area_struct", POOL_VMA, 200, VMA.SIZE);
-  objectPool("mm_struct", POOL_MM, 16, MM.SIZE);
+  objectPool("vm_area_struct", POOL_VMA, 1000, VMA.SIZE);
+  objectPool("mm_struct", POOL_MM, 64, MM.SIZE);
   objectPool("address_space", POOL_ADDRESS_SPACE, 24, ADDRESS_SPACE.SIZE);
   objectPool("i_pages", POOL_I_PAGES, 24, I_PAGES_MAX);
 

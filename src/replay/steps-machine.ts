@@ -42,6 +42,7 @@ function startJob(
   abort: () => void = () => {},
 ): StepResult {
   const { world, process } = ctx;
+  if (world.jobs.has(name)) return { ret: -1, err: "DUPRES" };
   mmap_write_lock(process.mm);
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);
@@ -152,6 +153,16 @@ function offlineJob(ctx: StepContext): StepResult {
     undo_isolate_page_range(ZONE_MOVABLE, start, end);
   });
 }
+/** Writing "online_movable" to the block that a child took offline; without one, to the first that is. */
+function onlineStep(ctx: StepContext): StepResult {
+  const { world } = ctx;
+  const block = [...world.offlined][0];
+  if (block === undefined) return { ret: -1, err: "EINVAL" };
+  world.offlined.delete(block);
+  const start = MOVABLE + block * BLOCK_FRAMES;
+  online_page_range(ZONE_MOVABLE, start, start + BLOCK_FRAMES);
+  return { ret: 0 };
+}
 /** Writing to a memory block's state, or to a driver's file. */
 function syswStep(ctx: StepContext): StepResult {
   const { args, world, recorded } = ctx;
@@ -189,7 +200,8 @@ function vmemmapStep(ctx: StepContext): StepResult {
 }
 
 function sysrStep(ctx: StepContext): StepResult {
-  if (!ctx.args.text(0).endsWith("/free_hugepages")) return ctx.args.fail("unknown sysfs file");
+  // Of sysfs there is the pool's file; any other is a difference, not bad input.
+  if (!ctx.args.text(0).endsWith("/free_hugepages")) return { ret: -1, err: "ENOENT" };
   const text = `${READ_ONCE(kernel.hugetlb + HSTATE.free_huge_pages)} `;
   return { ret: text.length, text };
 }
@@ -200,7 +212,7 @@ export function machineStep(ctx: StepContext): StepResult | null {
   switch (ctx.step.op) {
     case "bgw":
       if (args.text(1).endsWith("/unbind")) return unbindJob(ctx, args.text(0), args.text(2));
-      return args.fail("unknown sysfs file");
+      return { ret: -1, err: "ENOENT" };
     case "bgtrunc":
       return truncateJob(ctx, args.text(0), args.text(1), args.int(2), 0, true);
     case "bgpunch":
@@ -221,6 +233,8 @@ export function machineStep(ctx: StepContext): StepResult | null {
       const text = blocked ? "going-offline " : "online ";
       return { ret: text.length, text };
     }
+    case "online":
+      return onlineStep(ctx);
     case "sysw":
       return syswStep(ctx);
     case "vmemmap":

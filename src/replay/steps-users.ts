@@ -37,6 +37,8 @@ function mappingOf(ctx: StepContext, i: number): Mapping | null {
   return ctx.process.mappings.get(ctx.args.text(i)) ?? null;
 }
 const NOMAP: StepResult = { ret: -1, err: "NOMAP" };
+/** A name that is taken; what the recording program answers is not recorded. */
+const DUPRES: StepResult = { ret: -1, err: "DUPRES" };
 const NORES: StepResult = { ret: -1, err: "NORES" };
 
 /** vmsplice(2): the pipe holds a reference on each page. */
@@ -44,6 +46,7 @@ function vmspliceStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
+  if (world.resources.has(args.text(0))) return DUPRES;
   const n = args.int(3);
   const pages = new Int32Array(n);
   const got = gup_fast(process.mm, mapping.addr + args.int(2), n, 0, pages, false);
@@ -78,6 +81,7 @@ function aioStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
+  if (world.resources.has(args.text(0))) return DUPRES;
   const n = args.int(3);
   const read = args.text(4) === "r";
   const pinned = world.machine.profile.bioPins;
@@ -145,6 +149,7 @@ function uringStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
+  if (world.resources.has(args.text(0))) return DUPRES;
   const addr = mapping.addr + args.int(2);
   const n = args.int(3);
   const pages = new Int32Array(n);

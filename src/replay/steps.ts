@@ -32,10 +32,21 @@ import {
   VM_READ,
   VM_SHARED,
   VM_WRITE,
+  VMA,
 } from "../mm/mm_types.ts";
-import { do_mmap, mmap_read_lock, mmap_read_unlock, mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
+import {
+  do_mmap,
+  EINVAL,
+  ENOMEM,
+  find_vma,
+  mmap_read_lock,
+  mmap_read_unlock,
+  mmap_write_lock,
+  mmap_write_unlock,
+} from "../mm/mmap.ts";
 import { do_mprotect } from "../mm/mprotect.ts";
 import { compound_head, is_zone_device_page, page_address, page_to_pfn } from "../mm/page.ts";
+import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
 import { put_page } from "../mm/swap.ts";
 import { is_huge_zero_pfn } from "../mm/zap.ts";
 import { accessUser } from "./access.ts";
@@ -45,6 +56,7 @@ import { machineStep } from "./steps-machine.ts";
 import { userStep } from "./steps-users.ts";
 import type { Handle, Process, World } from "./world.ts";
 
+const EEXIST = 17;
 const ERRNO: Readonly<Record<number, string>> = {
   1: "EPERM",
   6: "ENXIO",
@@ -53,6 +65,7 @@ const ERRNO: Readonly<Record<number, string>> = {
   13: "EACCES",
   14: "EFAULT",
   16: "EBUSY",
+  17: "EEXIST",
   22: "EINVAL",
   95: "EOPNOTSUPP",
 };
@@ -108,6 +121,9 @@ const PROT: Readonly<Record<string, number>> = {
   n: 0,
   r: VM_READ,
   rw: VM_READ | VM_WRITE,
+  w: VM_WRITE,
+  x: VM_EXEC,
+  rwx: VM_READ | VM_WRITE | VM_EXEC,
   rx: VM_READ | VM_EXEC,
 };
 
@@ -130,7 +146,9 @@ function mapStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const name = args.text(0);
   const kind = args.text(1);
-  const pages = args.int(2);
+  // mmap(MAP_HUGETLB) rounds the length up.
+  const pages = kind === "hugetlb" ? Math.ceil(args.int(2) / HPAGE_PMD_NR) * HPAGE_PMD_NR : args.int(2);
+  if (pages < 1) return syscall(-EINVAL);
   const dev = args.option("dev", 3);
   const onFile = ["dax4k", "dax2m", "dax1g", "file"].includes(kind);
   const shared = onFile ? args.option("private", 3) !== "1" : args.option("shared", 3) === "1";
@@ -140,9 +158,17 @@ function mapStep(ctx: StepContext): StepResult {
   if (onFile) {
     file = world.machine.files.get(dev ?? "") ?? args.fail(`no device or file "${dev ?? ""}"`);
   } else if (kind === "memfd" || (kind === "anon" && shared)) file = shmem_file_setup(pages);
-  else if (kind === "hugetlb") flags |= VM_HUGETLB;
-  else if (kind !== "anon" && kind !== "thp") args.fail(`unknown kind "${kind}"`);
+  else if (kind === "hugetlb") {
+    flags |= VM_HUGETLB;
+    if (shared) file = shmem_file_setup(pages);
+  } else if (kind !== "anon" && kind !== "thp") args.fail(`unknown kind "${kind}"`);
+  // Shared memory that our page cache has no room for.
+  if (file === 0 && shared) return syscall(-ENOMEM);
   const addr = placeMapping(ctx, pages);
+  if (kind === "hugetlb" && addr % HPAGE_PMD_NR !== 0) return syscall(-EINVAL);
+  // The recording program places mappings with MAP_FIXED_NOREPLACE.
+  const beside = find_vma(process.mm, addr);
+  if (beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages) return syscall(-EEXIST);
   mmap_write_lock(process.mm);
   const ret = do_mmap(process.mm, addr, pages, flags, file, Number(args.option("off", 3) ?? 0));
   if (ret === 0 && kind === "thp") do_madvise(process.mm, addr, pages, MADV_HUGEPAGE);
@@ -182,6 +208,8 @@ const ADVICE: Readonly<Record<string, number>> = {
 
 function forkStep(ctx: StepContext): StepResult {
   const { world, process, args } = ctx;
+  // What the recording program answers is not recorded; nothing happens.
+  if (world.processes.has(args.text(0))) return { ret: -1, err: "DUPPROC" };
   mmap_write_lock(process.mm);
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);

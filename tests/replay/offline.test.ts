@@ -84,6 +84,17 @@ describe.each(RELEASES)("%s", (release) => {
     }
   });
 
+  test("the block comes back with `online`, and is allocated from again", () => {
+    const d = boot();
+    d.run("offline", "B", "M", "0");
+    d.observe();
+    d.run("join", "B", "100");
+    const before = d.freePages();
+    expect(d.run("online", "M", "0")).toEqual({ ret: 0 });
+    expect(d.freePages() - before).toBe(32768);
+    expect(d.run("online", "M", "0")).toEqual({ ret: -1, err: "EINVAL" });
+  });
+
   test("a kernel zone refuses", () => {
     const d = new Driver(release);
     d.run("map", "M", "anon", "1");

@@ -1,0 +1,41 @@
+/** Steps that no recording of ours has: shared hugetlb memory, mappings that meet, names that are taken, sizes that are rounded. */
+
+import { describe, expect, test } from "vitest";
+import { Driver, RELEASES } from "./driver.ts";
+
+describe.each(RELEASES)("%s", (release) => {
+  test("a shared hugetlb page has its page cache's references and its mapping's, and goes back to the pool", () => {
+    const d = new Driver(release);
+    const free = d.freePages();
+    d.run("map", "M", "hugetlb", "512", "shared=1");
+    d.run("touch", "M", "0", "2", "w");
+    const head = d.observe().pages.find((p) => p.kind === "head");
+    // Traces: page cache 1 up to 6.1, 512 from 6.12; a mapping is 1.
+    expect(head?.ref).toBe(["5.10.0", "6.1.0"].includes(release) ? 2 : 513);
+    d.run("fork", "c");
+    d.by("c", "store", "M", "1", "9");
+    expect(d.run("load", "M", "1")).toEqual({ val: 9 });
+    d.run("cleanup");
+    expect(d.freePages()).toBe(free);
+  });
+  test("a mapping over another is refused, and so is a hugetlb one off its boundary; hugetlb lengths are rounded up", () => {
+    const d = new Driver(release);
+    d.run("map", "A", "anon", "4");
+    expect(d.run("map", "B", "anon", "4", "after=A")).toMatchObject({ ret: 0 });
+    expect(d.run("map", "C", "anon", "4", "after=A")).toEqual({ ret: -1, err: "EEXIST" });
+    expect(d.run("map", "D", "hugetlb", "512", "after=B")).toEqual({ ret: -1, err: "EINVAL" });
+    d.run("map", "E", "hugetlb", "8");
+    expect(d.run("touch", "E", "0", "600", "w")).toEqual({ ok: 512, sig: "SIGSEGV" });
+  });
+  test("a name that is taken changes nothing", () => {
+    const d = new Driver(release);
+    d.run("map", "A", "anon", "4");
+    d.run("touch", "A", "0", "4", "w");
+    d.run("fork", "c");
+    d.run("vmsplice", "v", "A", "0", "2");
+    const before = d.observe().pages;
+    expect(d.run("fork", "c")["ret"]).toBe(-1);
+    expect(d.run("vmsplice", "v", "A", "0", "2")["ret"]).toBe(-1);
+    expect(d.observe().pages).toEqual(before);
+  });
+});

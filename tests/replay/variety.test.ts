@@ -1,0 +1,208 @@
+/**
+ * Recorded sequences, altered: sizes, offsets, flags, modes, kinds of mapping, steps dropped, doubled and exchanged. What the kernel
+ * would have answered is not known, but nothing may throw, no operation of the format may be unknown, and after every step what is
+ * counted is what is held (I2), pins are counted exactly (I12), no count is negative; after cleanup all memory is free (I3).
+ */
+
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { kernel } from "../../src/machine/config.ts";
+import { mem } from "../../src/machine/memory.ts";
+import { compound_head, hpage_pincount_available, page_to_pfn } from "../../src/mm/page.ts";
+import { ReplayInputError } from "../../src/replay/reader.ts";
+import { Driver } from "./driver.ts";
+
+interface Line {
+  readonly seq: string;
+  readonly proc: string;
+  readonly op: string;
+  readonly args: readonly string[];
+}
+const TRACES = new URL("../vectors/traces/", import.meta.url);
+/** Sequences of a family, without what was observed. */
+function sequences(kernelDir: string, family: string): Line[][] {
+  const text = gunzipSync(readFileSync(new URL(`${kernelDir}/${family}.jsonl.gz`, TRACES))).toString();
+  const out = new Map<string, Line[]>();
+  for (const line of text.split("\n").slice(1)) {
+    if (line === "") continue;
+    const { seq, proc, op, args } = JSON.parse(line) as Line;
+    out.set(seq, [...(out.get(seq) ?? []), { seq, proc, op, args }]);
+  }
+  return [...out.values()];
+}
+
+/** xorshift32 */
+class Random {
+  private x: number;
+  constructor(seed: number) {
+    this.x = seed | 1;
+  }
+  below(n: number): number {
+    this.x ^= this.x << 13;
+    this.x ^= this.x >>> 17;
+    this.x ^= this.x << 5;
+    return (this.x >>> 0) % n;
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+}
+
+const FLAGS = ["-", "W", "WF", "F", "L", "WL", "N", "WN"];
+const MODES = [
+  "pin_fast",
+  "get_fast",
+  "pin",
+  "get",
+  "pin_unlocked",
+  "get_unlocked",
+  "pin_remote",
+  "get_remote",
+  "pin_fast_only",
+  "get_fast_only",
+];
+const HOWS = ["unpin", "unpin_pages", "dirty0", "dirty1", "range0", "range1", "put"];
+const KINDS = ["anon", "thp", "hugetlb", "memfd"];
+
+function alteredNumber(r: Random, text: string, least: number): string {
+  const v = Number(text);
+  const choices = [v + 1, v - 1, v * 2, v >> 1, v + 512, 0, 1, v];
+  return String(Math.max(least, Math.min(2000, r.pick(choices))));
+}
+function alteredArgs(r: Random, s: Line): string[] {
+  const args = [...s.args];
+  const numbers = args.map((a, i) => (/^\d+$/.test(a) ? i : -1)).filter((i) => i >= 0);
+  if (s.op === "map" && KINDS.includes(args[1] ?? "") && r.below(3) === 0) args[1] = r.pick(KINDS);
+  else if (s.op === "pin" && r.below(2) === 0) {
+    if (r.below(2) === 0) args[4] = r.pick(FLAGS);
+    else args[5] = r.pick(MODES);
+  } else if (s.op === "unpin" && r.below(2) === 0) args[3] = r.pick(HOWS);
+  else if (numbers.length > 0) {
+    const i = r.pick(numbers);
+    // What a pin of no pages does is nobody's rule (the kernel runs off the array).
+    args[i] = alteredNumber(r, args[i] ?? "1", s.op === "pin" || s.op === "map" ? 1 : 0);
+    if (s.op === "map" && args[1] === "hugetlb") args[i] = String(Math.max(512, Number(args[i]) & ~511));
+  }
+  return args;
+}
+function altered(r: Random, steps: readonly Line[]): Line[] {
+  const out = steps.map((s) => (r.below(4) === 0 ? { ...s, args: alteredArgs(r, s) } : s));
+  for (let k = r.below(3); k > 0 && out.length > 3; k--) {
+    const i = r.below(out.length - 1);
+    const here = out[i] as Line;
+    switch (r.below(3)) {
+      case 0:
+        out.splice(i, 1);
+        break;
+      case 1:
+        out.splice(i, 0, here);
+        break;
+      default:
+        out[i] = out[i + 1] as Line;
+        out[i + 1] = here;
+    }
+  }
+  return out.filter((s) => s.op !== "cleanup");
+}
+
+/** Pins, and pages held otherwise, by page as the kernel counts them. */
+function held(d: Driver): { pins: Map<number, number>; gets: Map<number, number> } {
+  const pins = new Map<number, number>();
+  const gets = new Map<number, number>();
+  const add = (into: Map<number, number>, page: number): void => {
+    if (page !== 0) into.set(compound_head(page), (into.get(compound_head(page)) ?? 0) + 1);
+  };
+  for (const h of d.world.handles.values()) for (const p of h.pages) add(h.kind === "pin" ? pins : gets, p);
+  for (const x of d.world.resources.values()) for (const p of x.pages) add(x.pinned ? pins : gets, p);
+  return { pins, gets };
+}
+
+/** I2 and I12, from the observation and from who holds what. */
+function check(d: Driver, zeroPins: boolean): string | null {
+  const { pins, gets } = held(d);
+  let outstanding = 0;
+  for (const [p, n] of pins) if (zeroPins || page_to_pfn(p) !== kernel.zero_pfn) outstanding += n;
+  const counted = ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
+  const seen = d.observe();
+  for (const p of seen.pages) {
+    if (p.kind === "tail" || p.fl.includes("zero")) continue;
+    // Of a hugetlb page `map` is its type from v6.11.
+    const map = p.fl.includes("hugetlb") ? 0 : p.map;
+    if (p.ref < 0 || map < 0 || (p.pin ?? 0) < 0 || (p.entire ?? 0) < 0)
+      return `${p.id}: ref ${p.ref} map ${p.map} pin ${p.pin}`;
+    // Small anonymous pages of which every mapping is seen: a reference for each, for the swap cache, and for each holder.
+    const flags = p.fl.split(" ");
+    if (p.kind !== "single" || !flags.includes("anon") || d.world.jobs.size > 0 || !flags.includes("lru"))
+      continue;
+    const base = p.map + (flags.includes("swapcache") ? 1 : 0);
+    if ((p.n ?? 1) > 1) continue;
+    const run = d.observer
+      .pages()
+      .runs()
+      .find((r) => idOf(r, p.id) >= 0);
+    if (run === undefined) continue;
+    const page = kernel.vmemmap + ((run.pfn + idOf(run, p.id)) << 4);
+    if (hpage_pincount_available(page)) continue;
+    const want = base + (gets.get(page) ?? 0) + 1024 * (pins.get(page) ?? 0);
+    if (p.ref !== want) return `${p.id}: ref ${p.ref}, held ${want}`;
+  }
+  return counted === outstanding ? null : `${counted} pins counted, ${outstanding} held`;
+}
+function idOf(run: { n: number; id: { prefix: string; index: number; gen: number } }, id: string): number {
+  const m = /^(.*)\.(\d+)(?:~(\d+))?$/.exec(id);
+  if (m === null || m[1] !== run.id.prefix || Number(m[3] ?? 0) !== run.id.gen) return -1;
+  const i = Number(m[2]) - run.id.index;
+  return i < run.n ? i : -1;
+}
+
+const ROUNDS = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 1);
+const FAMILIES = ["anon", "thp", "hugetlb", "shm", "memfd", "random", "dax4k", "dax2m"];
+const ON_DEVICES = ["random", "dax4k", "dax2m"];
+
+describe.each([
+  ["5.10.0-32", "5.10.0"],
+  ["6.1.0-56", "6.1.0"],
+  ["6.12.117", "6.12.0"],
+  ["7.3.4", "7.3.0"],
+])("altered sequences of %s", (dir, release) => {
+  test.each(FAMILIES)(
+    "%s",
+    (family) => {
+      const d = new Driver(release, {
+        devices: new Set(ON_DEVICES.includes(family) ? (["dax0", "dax1"] as const) : []),
+      });
+      for (let round = 0; round < ROUNDS; round++)
+        sequences(dir, family).forEach((steps, i) => {
+          const r = new Random(1 + i * 7919 + round * 104_729 + family.length);
+          const done: string[] = [];
+          const free = d.freePages();
+          for (const s of altered(r, steps)) {
+            // A process whose fork was dropped does not exist.
+            if (d.world.process(s.proc) === undefined) continue;
+            if (s.op === "exit" && d.world.process(s.args[0] ?? "") === undefined) continue;
+            if (s.args.some((a) => /^pid=/.test(a) && d.world.process(a.slice(4)) === undefined)) continue;
+            done.push([s.proc, s.op, ...s.args].join(" "));
+            const where = `${steps[0]?.seq}: ${done.join("; ")}`;
+            let result: ReturnType<Driver["by"]>;
+            try {
+              result = d.by(s.proc, s.op, ...s.args);
+            } catch (e) {
+              throw new Error(
+                `${where}: ${e instanceof ReplayInputError ? "refused" : "thrown"}: ${String(e)}`,
+              );
+            }
+            if (s.op !== "mremap") expect(result["err"], where).not.toBe("BADSCRIPT");
+            const wrong = check(d, release === "5.10.0");
+            if (wrong !== null) throw new Error(`${where}: ${wrong}`);
+          }
+          d.run("cleanup");
+          const lost = free - d.freePages();
+          // A page that was taken offline for good stays away.
+          if (lost !== 0 && !done.some((x) => x.includes("softoff")))
+            throw new Error(`${steps[0]?.seq}: ${done.join("; ")}: ${lost} frames lost`);
+        });
+    },
+    120_000,
+  );
+});
