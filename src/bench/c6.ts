@@ -108,14 +108,20 @@ export async function countC6(
  * Whether the mappings come in the same order of cost, ours against the recorded kernel's, of those that were recorded; ties
  * within `slack` (relative) count as either order. The pairs that do not, as text.
  */
-export function disagreements(rows: readonly WorkRow[], form: Form, slack = 0.1): string[] {
-  const mine = rows.filter((r) => r.form === form && r.kernelPin !== null);
+export function disagreements(
+  rows: readonly WorkRow[],
+  form: Form,
+  slack = 0.1,
+  what: "pin" | "unpin" | "range" = "pin",
+): string[] {
+  const recorded = { pin: "kernelPin", unpin: "kernelUnpin", range: "kernelRange" } as const;
+  const mine = rows.filter((r) => r.form === form && r[recorded[what]] !== null);
   const out: string[] = [];
   for (let i = 0; i < mine.length; i++)
     for (let j = i + 1; j < mine.length; j++) {
       const [a, b] = [mine[i], mine[j]];
-      const ours = a.pin.instructions / b.pin.instructions;
-      const theirs = (a.kernelPin as number) / (b.kernelPin as number);
+      const ours = a[what].instructions / b[what].instructions;
+      const theirs = (a[recorded[what]] as number) / (b[recorded[what]] as number);
       if (Math.abs(Math.log(ours)) < Math.log(1 + slack) || Math.abs(Math.log(theirs)) < Math.log(1 + slack))
         continue;
       if (ours > 1 !== theirs > 1)

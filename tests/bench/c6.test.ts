@@ -24,6 +24,19 @@ describe("C6", () => {
       expect(disagreements(rows, form)).toEqual([]);
     },
   );
+  test.each([
+    ["v5.10", "unpin"],
+    ["v6.12", "unpin"],
+    ["v6.12", "range"],
+    ["v7.3", "unpin"],
+    ["v7.3", "range"],
+  ] as const)("%s orders them so in %s too", (form, what) => {
+    expect(disagreements(rows, form, 0.1, what)).toEqual([]);
+  });
+  test("a disagreement is found where there is one", () => {
+    const turned = rows.map((r) => (r.kind === "4k" ? { ...r, kernelPin: 1 } : r));
+    expect(disagreements(turned, "v7.3").length).toBeGreaterThan(0);
+  });
   test("in the uniform form a device leaf executes what a leaf of System RAM executes, and looks nothing up", () => {
     expect(deviceSurcharge(rows, "v7.3")).toBe(1);
     expect(of("dax4k", "v7.3").pin).toEqual(of("4k", "v7.3").pin);
