@@ -423,6 +423,8 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
 
 /** handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds mmap_lock. */
 export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
+  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops the rest.
+  if (kernel.zones === 0) return VM_FAULT_SIGBUS;
   if (is_vm_hugetlb_page(vma)) return hugetlb_fault(mm, vma, addr, flags);
   spin_lock(mm + MM.page_table_lock);
   const ret = handle_mm_fault_locked(mm, vma, addr, flags);

@@ -188,8 +188,6 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
 
 /** faultin_page(): 0, or -EFAULT or -ENOMEM; flags[0] may gain FOLL_COW. */
 function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare: boolean): number {
-  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops the rest.
-  if (kernel.zones === 0) return -EFAULT;
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
   let fault_flags = (flags[0] & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
