@@ -1,6 +1,6 @@
 /**
  * From the linked IR of a function to WebAssembly: the same lines that Node runs as they are and that the checker
- * explores, for runs at the speed of compiled code. A virtual register is a local, a marked access an atomic operation of
+ * explores, for runs at the speed of compiled code. Virtual registers are locals (locals.ts), a marked access an atomic operation of
  * the shared memory, a thread-private array a run of words behind the kernel's memory. Every check of the primitives
  * stays: addresses, poison, array bounds, assertions. Atomics of WebAssembly are sequentially consistent, like those
  * of JavaScript, so fences are nothing here either (machine/primitives.ts).
@@ -12,6 +12,7 @@
 import { NULL_GUARD, POISON } from "../../machine/image.ts";
 import type { Block, LocalInstr, ThreadIr, Val, VisibleInstr } from "../ir.ts";
 import { ATOMIC, Code, encodeModule, type ImportedFunction, OP, VOID } from "./encode.ts";
+import { allocateLocals } from "./locals.ts";
 import { type Structure, structureOf } from "./structure.ts";
 
 /** Host functions that compiled code calls, in the order of their function numbers. The failing ones do not return. */
@@ -79,7 +80,7 @@ class Compiler {
   private readonly ir: ThreadIr;
   private readonly options: CompileOptions;
   private readonly s: Structure;
-  private readonly local: number[] = [];
+  private readonly local: Int32Array;
   private readonly arrayAt: number[] = [];
   private readonly failures: Failure[] = [];
   /** Scratch locals: an address, two values. */
@@ -100,14 +101,16 @@ class Compiler {
     this.ir = ir;
     this.options = options;
     this.s = structureOf(ir.blocks);
-    let next = 0;
-    for (const r of ir.params) this.local[r] = next++;
+    let next = ir.params.length;
     for (let a = 0; a < boundArrays; a++) {
       this.bound.set(a, { base: next, length: next + 1 });
       next += 2;
     }
     this.params = next;
-    for (let r = 0; r < ir.nregs; r++) this.local[r] ??= next++;
+    // The arrays' locals stand between those of the parameters and the other registers'.
+    const { of, count } = allocateLocals(ir);
+    this.local = of.map((l) => (l < ir.params.length ? l : l + 2 * boundArrays));
+    next = count + 2 * boundArrays;
     this.t0 = next++;
     this.t1 = next++;
     this.t2 = next++;
