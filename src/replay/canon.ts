@@ -162,6 +162,11 @@ export class Canonicaliser {
     return { maps, handles, pages: pages.map(showState), gone: gone.map(showState) };
   }
 
+  /** Lines of pages that the last observation showed, in another state: names are those that they have. */
+  pagesAt(pages: readonly PageState[]): string[] {
+    return this.pageRuns(pages, ordinaryPrefixes(pages)).map(showState);
+  }
+
   private mapRuns(m: string, runs: readonly MapRun[], ordinary: ReadonlySet<string>): string {
     const out: { at: number; n: number; key: string; pg: PageId | null; same: boolean }[] = [];
     for (const r of [...runs].sort((a, b) => a.at - b.at)) {

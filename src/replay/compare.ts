@@ -11,7 +11,7 @@
  */
 
 import { Canonicaliser, type CanonicalObservation } from "./canon.ts";
-import type { Observation, Step, StepResult } from "./schema.ts";
+import type { Observation, PageState, Step, StepResult } from "./schema.ts";
 
 export interface Difference {
   readonly sequence: string;
@@ -40,9 +40,15 @@ export class Comparison {
     this.backgroundPins = backgroundPins;
   }
 
-  /** The first difference of a step, or null. */
-  compare(step: Step, result: StepResult, seen: Observation): Difference | null {
+  /** The first difference of a step, or null. `moments`: the pages that we showed before as they were while a child worked. */
+  compare(
+    step: Step,
+    result: StepResult,
+    seen: Observation,
+    moments: readonly (readonly PageState[])[] = [],
+  ): Difference | null {
     const a = this.theirs.canonicalise(step);
+    const during = moments.map((pages) => this.ours.pagesAt(pages));
     const b = this.ours.canonicalise(seen);
     const racing = isBackground(step.op);
     const before = this.before;
@@ -65,7 +71,13 @@ export class Comparison {
     diff("vm", vmLines(theirVm), vmLines(ourVm));
     diff("handle", a.handles, b.handles);
     // The child had not begun or not finished when the recording looked: what is left shows in a later step.
-    if (racing && before !== null && expected.length === 0 && actual.length === 0 && between(a, before, b))
+    if (
+      racing &&
+      before !== null &&
+      expected.length === 0 &&
+      actual.length === 0 &&
+      between(a, before, during, b)
+    )
       return null;
     diff("map", a.maps, b.maps);
     diff("page", a.pages, b.pages);
@@ -122,10 +134,14 @@ class OfflineCounters {
   }
 }
 
-/** Every mapping and every page of the recording is as we showed it before the step, or as we show it after it. */
+/**
+ * Every mapping of the recording is as we showed it before the step or as we show it after it, and every page is as it was here
+ * before, at some moment of the child's work, or after: the recorder reads one page after another while the child works.
+ */
 function between(
   a: CanonicalObservation,
   before: CanonicalObservation,
+  during: readonly (readonly string[])[],
   after: CanonicalObservation,
 ): boolean {
   if (!a.maps.every((line) => before.maps.includes(line) || after.maps.includes(line))) return false;
@@ -134,7 +150,8 @@ function between(
   const old = pageLines(before.pages);
   const shown = pageLines(after.pages);
   const known = pageLines([...after.gone, ...after.pages]);
-  for (const [id, state] of theirs) if (old.get(id) !== state && known.get(id) !== state) return false;
+  const moments = [old, ...during.map(pageLines), known];
+  for (const [id, state] of theirs) if (!moments.some((m) => m.get(id) === state)) return false;
   // What is shown before and after is shown in between.
   for (const id of old.keys()) if (shown.has(id) && !theirs.has(id)) return false;
   return true;

@@ -125,6 +125,11 @@ export class Observer {
   private readonly world: World;
   private names = new IdentityTable();
   private before: Record<string, number> = {};
+  /** The pages of the latest observation as they are now. */
+  glimpse(): PageState[] {
+    return this.states(this.last, this.last);
+  }
+
   /** Pages of the latest observation. */
   private last = new PageRuns();
   private readonly out = new Int32Array(1);

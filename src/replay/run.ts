@@ -217,6 +217,7 @@ class Session {
   constructor(profile: KernelProfile, needs: MachineNeeds, schema: number) {
     this.world = new World(bootReplayMachine(profile, needs));
     this.observer = new Observer(this.world);
+    this.world.glimpse = () => this.observer.glimpse();
     this.adoption = new DirtyAdoption(geom.max_pfn);
     this.hide = hiddenFlags(schema);
     this.loadWord = schema < 3 ? 0 : 1;
@@ -242,7 +243,7 @@ class Session {
           result,
           ...seen,
         });
-        if (first === null) first = comparison.compare(step, result, seen);
+        if (first === null) first = comparison.compare(step, result, seen, this.world.moments);
       } catch (error) {
         if (!(error instanceof KernelBug)) throw error;
         this.crashed = true;
@@ -255,6 +256,7 @@ class Session {
   }
 
   private step(step: Step, where: string): { result: StepResult; seen: Observation } {
+    this.world.moments = [];
     const result = runStep(this.world, step, where, step.result, this.loadWord);
     const seen = this.observer.observe(() => this.adoption.adopt(step, this.observer));
     return { result, seen };

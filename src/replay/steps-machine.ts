@@ -65,6 +65,7 @@ function unbindJob(ctx: StepContext, name: string, device: string): StepResult {
   WRITE_ONCE(file + ADDRESS_SPACE.alive, 0);
   unmap_mapping_pages(file, 0, 0, true);
   memunmap_pages_begin(dax.device.pgmap);
+  world.moment();
   return startJob(ctx, name, "0", () => {
     // percpu_ref_kill() needs a grace period; then the last reference completes the wait.
     runRcuCallbacks();
@@ -95,6 +96,7 @@ function truncateJob(
   return startJob(ctx, name, world.machine.profile.layoutWchan, () => {
     // ext4_break_layouts(): the whole file, whatever the range.
     unmap_mapping_pages(file, 0, 0, true);
+    world.moment();
     if (dax_layout_busy(file)) return false;
     file_truncate(file, first, count, shrink);
     return true;

@@ -7,6 +7,7 @@ import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { exit_mmap, mm_create } from "../mm/fork.ts";
 import { MM } from "../mm/mm_types.ts";
 import type { ReplayMachine } from "./machine.ts";
+import type { PageState } from "./schema.ts";
 
 export interface Mapping {
   /** First page number and number of pages. */
@@ -62,6 +63,10 @@ export class World {
   readonly offlined = new Set<number>();
   /** lru_add_drain_all() is not run before observations. */
   nodrain = false;
+  /** Shows the pages that were last observed as they are now; null where nobody observes. */
+  glimpse: (() => PageState[]) | null = null;
+  /** What glimpse() gave during the present step. */
+  moments: PageState[][] = [];
   /** Where the next mapping goes: mappings that are not placed beside others lie far apart. */
   nextArea = 1 << 19;
 
@@ -89,6 +94,14 @@ export class World {
     const mm = mm_create();
     WRITE_ONCE(mm + MM.has_pinned, hasPinned);
     this.processes.set("main", { mm, mappings: new Map() });
+  }
+
+  /**
+   * A child that works beside the recorder is between two parts of its work: what is seen now may be what the recorder saw of
+   * some pages.
+   */
+  moment(): void {
+    if (this.glimpse !== null) this.moments.push(this.glimpse());
   }
 
   /** Lets children that never sleep do what they can. */

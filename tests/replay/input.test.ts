@@ -103,3 +103,29 @@ describe("2,097,151 pins of a page", () => {
     expect((await replayFile(file)).differences).toEqual([]);
   });
 });
+
+describe("a recorder that looks while a child removes a device", () => {
+  const UNBIND = new URL("../vectors/traces/7.3.4/unbind1.jsonl.gz", import.meta.url).pathname;
+  const LOOK = 6;
+  type Pages = { id: string; n?: number; ref: number }[];
+  /** The recording, with the pages of the step that looks changed. */
+  const looked = (change: (pages: Pages) => void): Promise<Awaited<ReturnType<typeof replayFile>>> => {
+    const all = lines(UNBIND, 11);
+    all[LOOK] = edited(all[LOOK] ?? "", (s) => change(s["pages"] as Pages));
+    return replayLines(all);
+  };
+  test("may see each page before, between the parts of the removal, or after", async () => {
+    expect((await looked(() => {})).agree).toBe(1);
+    expect(
+      (await looked((p) => p.splice(0, p.length, { ...p[4], id: "dax1.0", n: 1024 } as Pages[0]))).agree,
+    ).toBe(1);
+  });
+  test("sees no page in a state that it never has", async () => {
+    for (const ref of [-1, 0, 2, 5]) {
+      const r = await looked((p) => {
+        (p[0] as Pages[0]).ref = ref;
+      });
+      expect(r.differences[0]?.step, `${ref}`).toBe(5);
+    }
+  });
+});
