@@ -135,6 +135,8 @@ export function machineBytes(mib: number): number {
   return pages * (64 + 4 + 4 + 12) + 16 * MIB;
 }
 
+/** Warm-up per repeat asked for, and at most: who asks for two repeats wants a sketch. */
+const WARM_MS_PER_REPEAT = 15;
 const WARM_MS = 150;
 const WARM_ROUNDS = 3;
 
@@ -179,8 +181,8 @@ function round(
   return { get: (t1 - t0) * 1000, put: (t2 - t1) * 1000 };
 }
 
-function warm(run: () => void): void {
-  const until = performance.now() + WARM_MS;
+function warm(repeats: number, run: () => void): void {
+  const until = performance.now() + Math.min(WARM_MS, repeats * WARM_MS_PER_REPEAT);
   for (let i = 0; i < WARM_ROUNDS || performance.now() < until; i++) run();
 }
 
@@ -201,11 +203,11 @@ function measureRow(kind: Kind, form: Form, mode: Mode, engine: EngineName, o: G
     e.unpin(nr);
   }
   const one = (release: "put" | "range"): Round => round(e, mode, nr, perCall, flags, release);
-  warm(() => void one("put"));
+  warm(o.repeats, () => void one("put"));
   const rounds = Array.from({ length: o.repeats }, () => one("put"));
   let ranges: Round[] | null = null;
   if (pins) {
-    warm(() => void one("range"));
+    warm(o.repeats, () => void one("range"));
     ranges = Array.from({ length: o.repeats }, () => one("range"));
   }
   // No more calls than the young generation has room for.
