@@ -5,7 +5,7 @@
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { FAULT_FLAG_WRITE, handle_mm_fault, VM_FAULT_ERROR } from "./fault.ts";
 import { file_put } from "./filemap.ts";
 import { split_huge_page } from "./huge_memory.ts";
@@ -35,7 +35,7 @@ import {
   vma_is_anonymous,
   vma_is_dax,
   vma_lookup,
-  vma_merge,
+  vma_modify_flags,
 } from "./mmap.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
@@ -214,22 +214,11 @@ function madvise_free(vma: Vma, start: number, end: number): number {
   return 0;
 }
 
-/** madvise_update_vma(): other flags for a part of an area. */
+/** madvise_update_vma(): other flags for a part of an area; 0 or the error. */
 function madvise_update_vma(mm: Mm, area: Vma, start: number, end: number, flags: number): number {
-  let vma = area;
-  if (flags === vma_flags(vma)) return 0;
-  if (start > READ_ONCE(vma + VMA.vm_start)) {
-    const error = split_vma(mm, vma, start);
-    if (error !== 0) return error;
-    vma = vma_lookup(mm, start);
-  }
-  if (end < READ_ONCE(vma + VMA.vm_end)) {
-    const error = split_vma(mm, vma, end);
-    if (error !== 0) return error;
-  }
-  WRITE_ONCE(vma + VMA.vm_flags, flags);
-  vma_merge(mm, vma);
-  return 0;
+  if (flags === vma_flags(area)) return 0;
+  const vma = vma_modify_flags(mm, area, start, end, flags);
+  return vma < 0 ? vma : 0;
 }
 
 function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: number): number {

@@ -214,6 +214,25 @@ export function vma_merge(mm: Mm, area: Vma): Vma {
   return vma;
 }
 
+/**
+ * vma_modify_flags() (v6.7, 94d7d9233951; mprotect and madvise had it each before): other flags for start <= address < end of the
+ * area, which is split where they begin and end. The area that now covers the range, or an error.
+ */
+export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, flags: number): Vma {
+  let vma = area;
+  if (start > READ_ONCE(vma + VMA.vm_start)) {
+    const error = split_vma(mm, vma, start);
+    if (error !== 0) return error;
+    vma = vma_lookup(mm, start);
+  }
+  if (end < READ_ONCE(vma + VMA.vm_end)) {
+    const error = split_vma(mm, vma, end);
+    if (error !== 0) return error;
+  }
+  WRITE_ONCE(vma + VMA.vm_flags, flags);
+  return vma_merge(mm, vma);
+}
+
 // ---- mmap ---------------------------------------------------------------------------------------------------
 
 /** A new address space: an empty one, or 0 if memory is out. */

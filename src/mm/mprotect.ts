@@ -5,7 +5,7 @@
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { vma_wants_writenotify } from "./fault.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
@@ -26,12 +26,11 @@ import {
   ENOMEM,
   find_vma,
   is_vm_hugetlb_page,
-  split_vma,
   vm_page_prot,
   vma_flags,
   vma_is_anonymous,
   vma_lookup,
-  vma_merge,
+  vma_modify_flags,
 } from "./mmap.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_PROTECTION_VMA } from "./mmu_notifier_types.ts";
@@ -105,21 +104,11 @@ export function change_protection(vma: Vma, start: number, end: number): void {
   mmu_notifier_invalidate_range_end(mm);
 }
 
-/** mprotect_fixup(): one area's part of the range. The area that now covers it, or an error. */
+/** mprotect_fixup(): one area's part of the range; 0 or the error. */
 function mprotect_fixup(mm: Mm, area: Vma, start: number, end: number, newflags: number): number {
-  let vma = area;
-  if (newflags === vma_flags(vma)) return 0;
-  if (start > READ_ONCE(vma + VMA.vm_start)) {
-    const error = split_vma(mm, vma, start);
-    if (error !== 0) return error;
-    vma = vma_lookup(mm, start);
-  }
-  if (end < READ_ONCE(vma + VMA.vm_end)) {
-    const error = split_vma(mm, vma, end);
-    if (error !== 0) return error;
-  }
-  WRITE_ONCE(vma + VMA.vm_flags, newflags);
-  vma = vma_merge(mm, vma);
+  if (newflags === vma_flags(area)) return 0;
+  const vma = vma_modify_flags(mm, area, start, end, newflags);
+  if (vma < 0) return vma;
   change_protection(vma, start, end);
   return 0;
 }
