@@ -43,6 +43,8 @@ interface Machine {
 }
 
 function setUp(version: "v6.12" | "v7.3", devices: readonly Device[]): Machine {
+  // Who watched the machine before would change words of this one.
+  host.preempt = null;
   useSequentialHost();
   const { mm } = bootHmmMachine({
     preset: version,
