@@ -593,6 +593,9 @@ export const kernel = {
   dmirror_tries: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
+  /** Frames of the CMA area: the first, and how many; 0: there is none. */
+  cma_start: 0,
+  cma_nr: 0,
   /** Event counters (mm/vmstat.ts). */
   vm_events: 0,
   /** Batch of pages on their way to the LRU (mm/swap.ts). */

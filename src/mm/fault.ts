@@ -61,7 +61,7 @@ import {
   pfn_to_page,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER } from "./page_alloc.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SPECIAL,
@@ -103,7 +103,7 @@ import { vm_normal_page } from "./zap.ts";
 
 export const FAULT_FLAG_WRITE = 0x1;
 export const FAULT_FLAG_UNSHARE = 0x2;
-/** PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13). */
+/** PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13); _NOCMA before. */
 export const FAULT_FLAG_PIN = 0x4;
 
 // vm_fault_t (include/linux/mm_types.h).
@@ -129,7 +129,8 @@ function page_prot(vma: Vma): number {
 
 /** What a fault may allocate. */
 export function fault_gfp(flags: number): number {
-  return (flags & FAULT_FLAG_PIN) !== 0 ? GFP_USER : GFP_HIGHUSER_MOVABLE;
+  if ((flags & FAULT_FLAG_PIN) === 0) return GFP_HIGHUSER_MOVABLE;
+  return config.longtermMigrates ? GFP_USER : GFP_HIGHUSER_MOVABLE | GFP_NOCMA;
 }
 /** A new page for the area, on its way to the LRU; 0 if memory is out. */
 function alloc_anon_page(flags: number): Page {

@@ -6,8 +6,7 @@
  * take a reference unless the count is zero, read the entry again; drop the reference if it changed.
  *
  * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10), s390's arch_make_page_accessible().
- * Stub: there is no CMA and no secretmem. Custom: the address space is an argument
- * instead of current->mm.
+ * Stub: there is no secretmem. Custom: the address space is an argument instead of current->mm.
  */
 "use kernel";
 
@@ -127,9 +126,16 @@ function pin_is_free(head: Page, flags: number): boolean {
   if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
   return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
 }
-/** folio_is_longterm_pinnable(): not in a movable zone. CMA and isolated blocks do not exist here. */
+/** is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must be moved away. */
+export function is_migrate_cma_page(page: Page): boolean {
+  if (kernel.cma_nr === 0) return false;
+  const pfn = page_to_pfn(page);
+  return pfn >= kernel.cma_start && pfn < kernel.cma_start + kernel.cma_nr;
+}
+/** folio_is_longterm_pinnable(): neither in a movable zone nor in CMA. Isolated blocks do not exist here. */
 export function is_longterm_pinnable(head: Page): boolean {
   if (kernel.zones === 0) return true;
+  if (is_migrate_cma_page(head)) return false;
   if (is_zone_device_page(head))
     return READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type) !== MEMORY_DEVICE_FS_DAX;
   return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
@@ -159,7 +165,8 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   if (pin_is_free(page, flags)) return page;
   let head: Page = 0;
   if (!config.headRecheck) {
-    // v5.10 looks at the head before it has a reference.
+    // v5.10 looks at the page and its head before it has a reference.
+    if ((flags & FOLL_LONGTERM) !== 0 && is_migrate_cma_page(page)) return 0;
     const separate = hpage_pincount_available(compound_head(page));
     head = try_get_compound_head(page, separate ? refs : refs * GUP_PIN_COUNTING_BIAS);
     if (head === 0) return 0;

@@ -1,7 +1,8 @@
 /**
  * FOLL_LONGTERM (mm/gup.c: __gup_longterm_locked(), check_and_migrate_movable_pages()): pages in ZONE_MOVABLE are released,
  * migrated out of it and looked up again, until every page of the range may be pinned for long. If one cannot be moved, because
- * somebody else holds it, the call fails with -ENOMEM; pages that were moved stay moved. fsdax is refused: a truncate
+ * somebody else holds it, the call fails with -ENOMEM; pages that were moved stay moved. So with pages of a CMA area; to v5.12 with
+ * these alone, and one that cannot be moved is pinned where it is (check_and_migrate_cma_pages()). fsdax is refused: a truncate
  * would have to wait for the pin.
  */
 "use kernel";
@@ -9,7 +10,7 @@
 import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
-import { FOLL_LONGTERM, is_longterm_pinnable, unpin_user_page } from "./gup.ts";
+import { FOLL_LONGTERM, is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
 import { __get_user_pages } from "./gup_slow.ts";
 import { lru_add_drain } from "./lru.ts";
 import { MIGRATE_OK, migrate_to_pinnable } from "./migrate.ts";
@@ -40,6 +41,11 @@ function unpin_from(pages: LocalArray, first: number, nr: number): void {
   for (let i = 0; i < nr; i++) unpin_user_page(pages[first + i]);
 }
 
+/** The page has to go before it may be pinned for long. */
+function must_move(head: Page): boolean {
+  return config.longtermMigrates ? !is_longterm_pinnable(head) : is_migrate_cma_page(head);
+}
+
 /**
  * collect_longterm_unpinnable_pages(): takes the pages that have to move off the LRU, with a reference each, and writes them
  * over pages[first ..]'s copy in `list`; their number. Consecutive subpages of one page count once.
@@ -51,7 +57,7 @@ function collect_unpinnable(pages: LocalArray, first: number, nr: number, mark: 
     const head = compound_head(pages[first + i]);
     if (head === prev) continue;
     prev = head;
-    if (is_longterm_pinnable(head)) continue;
+    if (!must_move(head)) continue;
     collected++;
     if (mark === 0) continue;
     if (!PageFlag(head, PG_lru)) lru_add_drain();
@@ -110,9 +116,12 @@ export function gup_longterm_locked(
       unpin_from(pages, first, got);
       return -EOPNOTSUPP;
     }
-    if (!config.longtermMigrates) return got;
+    if (!config.longtermMigrates && kernel.cma_nr === 0) return got;
     const error = check_and_migrate(pages, first, got);
     if (error === 0) return got;
+    // "some of the pages failed migration. Do get_user_pages without migration."
+    if (error === -ENOMEM && !config.longtermMigrates)
+      return __get_user_pages(mm, start, got, flags, pages, first);
     if (error !== -EAGAIN) return error;
   }
   return -ENOMEM;

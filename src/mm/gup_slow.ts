@@ -192,7 +192,8 @@ function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
   let fault_flags = (flags[0] & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
   if (unshare) fault_flags = FAULT_FLAG_UNSHARE;
-  if ((flags[0] & FOLL_LONGTERM) !== 0 && config.longtermMigrates) fault_flags |= FAULT_FLAG_PIN;
+  if ((flags[0] & FOLL_LONGTERM) !== 0 && (config.longtermMigrates !== 0 || kernel.cma_nr !== 0))
+    fault_flags |= FAULT_FLAG_PIN;
   const ret = handle_mm_fault(mm, vma, addr, fault_flags);
   if ((ret & VM_FAULT_ERROR) !== 0) return (ret & VM_FAULT_OOM) !== 0 ? -ENOMEM : -EFAULT;
   if ((ret & VM_FAULT_WRITE) !== 0 && (vma_flags(vma) & VM_WRITE) === 0) flags[0] = flags[0] | FOLL_COW;

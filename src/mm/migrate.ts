@@ -38,7 +38,7 @@ import {
   page_word,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_USER } from "./page_alloc.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
 import { page_mapped } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { count_vm_event, count_vm_events, VM_EVENT } from "./vmstat.ts";
@@ -116,9 +116,9 @@ export function migrate_page(page: Page, gfp: number, nid: number): number {
   return ret;
 }
 
-/** alloc_migration_target() for a long-term pin: out of ZONE_MOVABLE. */
+/** alloc_migration_target() for a long-term pin: out of ZONE_MOVABLE and CMA; out of CMA only to v5.12. */
 export function migrate_to_pinnable(page: Page): number {
-  return migrate_page(page, GFP_USER, -1);
+  return migrate_page(page, config.longtermMigrates ? GFP_USER : GFP_HIGHUSER_MOVABLE | GFP_NOCMA, -1);
 }
 /** Takes a page off the LRU for migration: false if it is not on it. The caller gets a reference. */
 export function isolate_lru_page(page: Page): boolean {

@@ -6,8 +6,8 @@
  *   zone->free_area[order]: first and last block. Blocks are taken in front and given back behind, so that a freed frame
  *   is reused as late as possible: a stray reference meets a free page, not somebody else's.
  *
- * Custom: no per-CPU lists, no migrate types (a zone is movable or it is not), no watermarks or reclaim: when memory is out,
- * allocation fails. Contents are cleared at allocation and poisoned at free if the machine has a region per page.
+ * Custom: no per-CPU lists, no migrate types (a zone is movable or it is not; a CMA area has free lists of its own, as if it were
+ * one more zone), no watermarks or reclaim: when memory is out, allocation fails. Contents are cleared at allocation and poisoned at free if the machine has a region per page.
  */
 "use kernel";
 
@@ -50,11 +50,16 @@ export const ZONE_NORMAL = 2;
 export const ZONE_MOVABLE = 3;
 export const ZONE_NORMAL_NODE1 = 4;
 export const ZONE_DEVICE = 5;
+/** Custom: the free lists of MIGRATE_CMA, of node 0's normal zone. */
+export const ZONE_CMA = 6;
+export const MAX_NR_ZONES = 7;
 
 // What an allocation may use (include/linux/gfp.h, in kind).
 export const GFP_USER = 0;
 /** __GFP_MOVABLE: ZONE_MOVABLE is tried first. */
 export const GFP_HIGHUSER_MOVABLE = 1;
+/** PF_MEMALLOC_NOCMA of the task: not out of a CMA area (to v5.12). */
+export const GFP_NOCMA = 2;
 
 export function zone_of(nr: number): Zone {
   return kernel.zones + nr * ZONE.SIZE;
@@ -179,12 +184,19 @@ function alloc_from(nr: number, order: number): Page {
 
 /**
  * __alloc_pages_node(): 2^order frames with one reference, compound if order > 0, or 0 if memory is out. Order of zones:
- * the movable zone if `gfp` allows, the node's normal zone, then the other node's; `nid` -1 is the local node, 0.
+ * the movable zone if `gfp` allows, the node's normal zone, then the other node's; `nid` -1 is the local node, 0. What may be
+ * moved comes out of the CMA area first, as it does while more than half of the zone's free memory lies there.
  */
 export function alloc_pages(gfp: number, order: number, nid: number): Page {
   let page: Page = 0;
   if (nid !== 1) {
     if ((gfp & GFP_HIGHUSER_MOVABLE) !== 0) page = alloc_from(ZONE_MOVABLE, order);
+    if (
+      kernel.cma_nr !== 0 &&
+      page === 0 &&
+      (gfp & (GFP_HIGHUSER_MOVABLE | GFP_NOCMA)) === GFP_HIGHUSER_MOVABLE
+    )
+      page = alloc_from(ZONE_CMA, order);
     if (page === 0) page = alloc_from(ZONE_NORMAL, order);
   }
   if (page === 0) page = alloc_from(ZONE_NORMAL_NODE1, order);

@@ -19,9 +19,11 @@ import {
   alloc_pages,
   GFP_USER,
   HPAGE_PMD_ORDER,
+  MAX_NR_ZONES,
   memblock_free_range,
   memmap_init_range,
   ZONE,
+  ZONE_CMA,
   ZONE_DMA32,
   ZONE_MOVABLE,
   ZONE_NORMAL,
@@ -75,6 +77,8 @@ export interface MachineNeeds {
   readonly devices: ReadonlySet<"dax0" | "dax1" | "dax2" | "fsdax">;
   /** Memory of a device was given to the kernel as a movable zone. */
   readonly movable: boolean;
+  /** Frames of node 0 that are a CMA area; absent: none. No recorded machine had one. */
+  readonly cma?: number;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -140,7 +144,12 @@ export function bootReplayMachine(
     pgmaps: 5,
     spare: 400_000,
   });
-  kernel.zones = memblock_alloc("zone", ZONE.SIZE * 6, { count: 6, fields: structFields(ZONE) });
+  kernel.zones = memblock_alloc("zone", ZONE.SIZE * MAX_NR_ZONES, {
+    count: MAX_NR_ZONES,
+    fields: structFields(ZONE),
+  });
+  kernel.cma_nr = needs.cma ?? 0;
+  kernel.cma_start = NORMAL_END - kernel.cma_nr;
   kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });
   kernel.lru_add = memblock_alloc("lru_add", LRU_BATCH.SIZE);
   kernel.mm_list = memblock_alloc("mm_list", 1);
@@ -158,13 +167,16 @@ export function bootReplayMachine(
   if (config.vmemmapMapped && !vmemmap_populate(0, NODE1_END, 0))
     throw new RangeError("no room for the vmemmap");
   setZone(ZONE_DMA32, 0, DMA32_END, 0);
-  setZone(ZONE_NORMAL, DMA32_END, NORMAL_END, 0);
+  setZone(ZONE_NORMAL, DMA32_END, kernel.cma_start, 0);
+  setZone(ZONE_CMA, kernel.cma_start, NORMAL_END, 0);
   setZone(ZONE_MOVABLE, 0, 0, 0);
   setZone(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END, 1);
   memmap_init_range(ZONE_DMA32, 0, DMA32_END);
-  memmap_init_range(ZONE_NORMAL, DMA32_END, NORMAL_END);
+  memmap_init_range(ZONE_NORMAL, DMA32_END, kernel.cma_start);
+  memmap_init_range(ZONE_CMA, kernel.cma_start, NORMAL_END);
   memmap_init_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
-  memblock_free_range(ZONE_NORMAL, DMA32_END, NORMAL_END);
+  memblock_free_range(ZONE_NORMAL, DMA32_END, kernel.cma_start);
+  memblock_free_range(ZONE_CMA, kernel.cma_start, NORMAL_END);
   memblock_free_range(ZONE_NORMAL_NODE1, NORMAL_END, NODE1_END);
 
   if (needs.movable) {

@@ -4,7 +4,7 @@
  * tested elsewhere: entries that change under the walk (claims C1), overflowing counts and zero counts of one page (gup.test.ts).
  *
  * No machine of ours has: fatal signals (-EINTR), mmap_lock dropped by a fault (-EAGAIN, -EBUSY), poisoned pages (-EHWPOISON),
- * peer-to-peer pages (-EREMOTEIO), secretmem, CMA, shadow stacks, requests without an array of pages.
+ * peer-to-peer pages (-EREMOTEIO), secretmem, shadow stacks, requests without an array of pages.
  */
 
 import { describe, expect, test } from "vitest";
@@ -17,6 +17,7 @@ import {
   FOLL_LONGTERM,
   FOLL_PIN,
   FOLL_WRITE,
+  is_migrate_cma_page,
   try_grab_compound_head,
   try_grab_page,
   unpin_user_page,
@@ -54,10 +55,11 @@ import {
   page_word,
   pfn_to_page,
 } from "../../src/mm/page.ts";
-import { page_zone_nr, ZONE_MOVABLE } from "../../src/mm/page_alloc.ts";
+import { alloc_pages, GFP_USER, page_zone_nr, ZONE_MOVABLE } from "../../src/mm/page_alloc.ts";
 import { percpu_ref_kill, percpu_ref_sum } from "../../src/mm/percpu-refcount.ts";
 import { DEV_PAGEMAP } from "../../src/mm/pgmap.ts";
 import { pte_alloc_one } from "../../src/mm/pgtable.ts";
+import { VM_EVENT } from "../../src/mm/vmstat.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
@@ -401,6 +403,72 @@ describe.each(KERNELS)("GUP of %s", (name) => {
       const { mm, pages } = boot(name, 8, movable);
       expect(gup_fast(mm, AT, 8, FOLL_WRITE, pages, true)).toBe(8);
       for (const p of pages.subarray(0, 8)) expect(page_zone_nr(p)).toBe(ZONE_MOVABLE);
+    });
+  });
+
+  describe("long-term pins in a CMA area", () => {
+    const cma = { cma: 4096 };
+    test("what may be moved is allocated there; the fast walk refuses it for long, and for nothing else", () => {
+      const { mm, pages } = boot(name, 8, cma);
+      expect(is_migrate_cma_page(pageAt(mm, AT))).toBe(true);
+      expect(gup_fast_only(mm, AT, 8, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(0);
+      expect(pinsCounted()).toBe(0);
+      expect(gup_fast_only(mm, AT, 8, FOLL_WRITE, pages, true)).toBe(8);
+      expect(gup_fast(mm, AT, 8, FOLL_WRITE, pages, true)).toBe(8);
+      for (const p of pages.subarray(0, 8)) expect(is_migrate_cma_page(p)).toBe(true);
+    });
+    test("the fast walk keeps what it has before a page of CMA (fast_only), and does not try what is behind it", () => {
+      const { mm, pages } = boot(name, 0, cma);
+      expect(gup_fast(mm, AT, 2, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(2);
+      unpin_user_pages(pages, 2);
+      touch(mm, AT + 2, 1);
+      expect(gup_fast(mm, AT + 3, 1, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(1);
+      unpin_user_pages(pages, 1);
+      expect(gup_fast_only(mm, AT, 4, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(2);
+    });
+    test("the slow path moves pages out of it and takes them where they are then (EAGAIN inside)", () => {
+      const { mm, pages } = boot(name, 8, cma);
+      expect(gup_fast(mm, AT, 8, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(8);
+      for (const p of pages.subarray(0, 8)) expect(is_migrate_cma_page(p)).toBe(false);
+      expect(pageAt(mm, AT)).toBe(pages[0]);
+      expect(pinsCounted()).toBe(8);
+    });
+    test("a huge page in it is moved whole", () => {
+      const { mm, pages } = boot(name, 0, cma);
+      expect(do_mmap(mm, OTHER, 512, RW, 0, 0)).toBe(0);
+      do_madvise(mm, OTHER, 512, MADV_HUGEPAGE);
+      touch(mm, OTHER, 1);
+      expect(is_migrate_cma_page(pageAt(mm, OTHER))).toBe(true);
+      expect(gup_fast_only(mm, OTHER, 4, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(0);
+      expect(gup_fast(mm, OTHER, 512, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(512);
+      for (const p of pages.subarray(0, 512)) expect(is_migrate_cma_page(p)).toBe(false);
+      expect(compound_head(pages[511] as number)).toBe(pages[0]);
+    });
+    test("memory that is faulted in for the pin is not of it (memalloc_nocma, memalloc_pin)", () => {
+      const { mm, pages } = boot(name, 0, cma);
+      const moved = mem[kernel.vm_events + VM_EVENT.pgmigrate_success];
+      expect(gup_fast(mm, AT, 2, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(2);
+      for (const p of pages.subarray(0, 2)) expect(is_migrate_cma_page(p)).toBe(false);
+      expect(mem[kernel.vm_events + VM_EVENT.pgmigrate_success]).toBe(moved);
+    });
+    test("a page that somebody else holds: ENOMEM and nothing pinned; v5.10 pins it there (to v5.12, the rest moves)", () => {
+      const { mm, pages } = boot(name, 8, cma);
+      const other = new Int32Array(1);
+      expect(gup_fast(mm, AT + 3, 1, 0, other, false)).toBe(1);
+      expect(pinForLong(mm, AT, 8, pages)).toBe(v510 ? 8 : ENOMEM);
+      expect(pinsCounted()).toBe(v510 ? 8 : 0);
+      for (let i = 0; i < 8; i++) {
+        // In every version those that could be moved stay moved.
+        expect(is_migrate_cma_page(pageAt(mm, AT + i))).toBe(i === 3);
+        if (!v510) expect(page_maybe_dma_pinned(pageAt(mm, AT + i))).toBe(false);
+      }
+      if (v510) expect(pages[3]).toBe(other[0]);
+    });
+    test("no memory to move them to: ENOMEM, v5.10 pins them where they are", () => {
+      const { mm, pages } = boot(name, 2, cma);
+      while (alloc_pages(GFP_USER, 0, -1) !== 0);
+      expect(pinForLong(mm, AT, 2, pages)).toBe(v510 ? 2 : ENOMEM);
+      expect(pinsCounted()).toBe(v510 ? 2 : 0);
     });
   });
 });

@@ -181,7 +181,7 @@ export class Fuzz {
       if (flags.includes("L")) this.mayBeHeldForLong(page);
     });
   }
-  /** I8: no long-term pin on fsdax, nor (from v5.18 on) in a movable zone. There is no CMA. */
+  /** I8: no long-term pin on fsdax, nor (from v5.13 on; v5.10 pins there what it cannot move) in a movable zone or in CMA. */
   private mayBeHeldForLong(page: number): void {
     const head = compound_head(page);
     if (is_zone_device_page(head))

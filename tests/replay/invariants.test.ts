@@ -4,10 +4,10 @@
  *   I2       what a page counts is what maps and holds it: private pages, compound ones, device pages
  *   I3       nobody holds a page whose struct page is gone; when everything is released all memory is free again
  *   I7       a pinned private page stays exclusive (from v5.19)
- *   I8       no long-term pin on fsdax, nor in a movable zone (from v5.18)
+ *   I8       no long-term pin on fsdax, nor (from v5.13 on) in a movable zone or a CMA area
  *   I12      acquired minus released is the number of pins outstanding
  *   I13      the shared struct pages of a compound device page are what they were when the device was bound
- * Two machines per kernel: one with devices, one with a movable zone. Seeds are fixed.
+ * Three machines per kernel: one with devices, one with a movable zone, one with a CMA area. Seeds are fixed.
  */
 
 import { describe, expect, test } from "vitest";
@@ -31,7 +31,14 @@ import {
   pfn_to_page,
   vmemmap_frame,
 } from "../../src/mm/page.ts";
-import { ZONE, ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL_NODE1, zone_of } from "../../src/mm/page_alloc.ts";
+import {
+  ZONE,
+  ZONE_CMA,
+  ZONE_MOVABLE,
+  ZONE_NORMAL,
+  ZONE_NORMAL_NODE1,
+  zone_of,
+} from "../../src/mm/page_alloc.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX } from "../../src/mm/pgmap.ts";
 import { total_mapcount } from "../../src/mm/rmap.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
@@ -40,7 +47,7 @@ import { Observer } from "../../src/replay/observe.ts";
 import { World } from "../../src/replay/world.ts";
 import { Fuzz, pinsCounted } from "./fuzz.ts";
 
-/** 100,000 steps over four kernels and two machines in a campaign (HOLDFAST_CAMPAIGN=10), a tenth of that in the suite. */
+/** 150,000 steps over four kernels and three machines in a campaign (HOLDFAST_CAMPAIGN=10), a tenth of that in the suite. */
 const STEPS = 1_250 * Number(process.env["HOLDFAST_CAMPAIGN"] ?? 1);
 const SEED = Number(process.env["HOLDFAST_SEED"] ?? 12345);
 const PER_ROUND = 40;
@@ -53,6 +60,7 @@ function freePages(): number {
     zone(ZONE_NORMAL) +
     zone(ZONE_NORMAL_NODE1) +
     zone(ZONE_MOVABLE) +
+    zone(ZONE_CMA) +
     hugeZero +
     (mem[kernel.hugetlb + HSTATE.free_huge_pages] as number) * 512
   );
@@ -63,17 +71,18 @@ const MUST = ["map anon", "map thp", "map hugetlb", "map memfd", "pin", "get", "
 const MUST_WITH_DEVICES = ["map dax4k", "map dax2m", "map file", "unbind", "bind"];
 
 const MACHINES = [
-  { name: "devices", devices: ["dax0", "dax1", "fsdax"], movable: false },
-  { name: "a movable zone", devices: [], movable: true },
+  { name: "devices", devices: ["dax0", "dax1", "fsdax"], movable: false, cma: 0 },
+  { name: "a movable zone", devices: [], movable: true, cma: 0 },
+  { name: "a CMA area", devices: [], movable: false, cma: 8192 },
 ] as const;
 
 describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("random operations on %s", (release) => {
   test.each(MACHINES)(
     `${STEPS} steps with $name keep the invariants`,
-    ({ devices, movable }) => {
+    ({ devices, movable, cma }) => {
       const profile = kernelProfile(release, "test");
       const world = new World(
-        bootReplayMachine(profile, { devices: new Set(devices), hugeZero: false, movable }),
+        bootReplayMachine(profile, { devices: new Set(devices), hugeZero: false, movable, cma }),
       );
       const observer = new Observer(world);
       const fuzz = new Fuzz(world, SEED, devices.length > 0);
