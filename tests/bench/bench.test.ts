@@ -115,7 +115,7 @@ describe("bench gup", () => {
       modes: ["pin"],
       rows: [{ kind: "thp", form: "v7.3" }],
       engines: ["wasm"],
-      repeats: 3,
+      repeats: 51,
     });
     await expect(runGup(small)).rejects.toThrow(/too little to measure; give -m \d+ or more/);
   }, 60_000);

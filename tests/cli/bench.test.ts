@@ -32,7 +32,7 @@ describe("bad input exits 2 with a hint and no stack trace", () => {
     [["bench", "gup", "-m", "64", "--dax", "1g"], "1 GiB"],
     [["bench", "gup", "-m", "64", "--dax", "5m"], "4k, 2m or 1g"],
     [["bench", "gup", "-m", "64", "--form", "v4.0"], "v5.10"],
-    [["bench", "gup", "-m", "2", "-t", "-a", "-r", "2"], "too little to measure"],
+    [["bench", "gup", "-m", "2", "-t", "-a", "-r", "51"], "too little to measure"],
     [["bench", "gup", "-n", "0", "-m", "64"], "pages per call"],
     [["bench", "gup", "-c", "-m", "64"], "-c"],
     [["bench", "gup", "-L", "-m", "3"], "multiple of 2 MiB"],
