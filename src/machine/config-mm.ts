@@ -223,6 +223,20 @@ export const MM_KNOBS: readonly Knob[] = [
     ],
   },
   {
+    name: "secretmem",
+    title: "how fast GUP knows pages of memfd_secret(), which it must not take",
+    values: [
+      { value: 0, name: "off", title: "there is no memfd_secret() (to v5.13)" },
+      {
+        value: 1,
+        name: "lru",
+        title:
+          "by their mapping, if they are on the LRU: not one in a batch on its way there (v5.14, 1507f51255c9)",
+      },
+      { value: 2, name: "mapping", title: "by their mapping (v6.9 and v6.1.85, 65291dcfcf89)" },
+    ],
+  },
+  {
     name: "deviceDirty",
     title: "set_page_dirty() marks device pages",
     values: onOff(

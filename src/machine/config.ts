@@ -20,6 +20,7 @@ export const REFCOUNT_ZERO_BASED = 1;
 export const REF_PERCPU = 0;
 export const REF_ATOMIC = 1;
 export const REF_EXTERNAL = 2;
+export const SECRETMEM_LRU = 1;
 
 /** The knobs in force. Change them only through `setConfig`. */
 export const config = {
@@ -89,6 +90,7 @@ export const config = {
   hugeZeroWrite: 0,
   hugeZeroSpecial: 0,
   gupSlowBatch: 0,
+  secretmem: 0,
   ...HMM_CONFIG,
 };
 
@@ -361,6 +363,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   pincountMinOrder: 1,
   anonExclusive: 1,
   zeroPagePins: 0,
+  secretmem: 1,
   mprotectUpgrade: 1,
   deviceDirty: 1,
   ...HMM_CONFIG_V6_1,
@@ -382,6 +385,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   doubleMap: 0,
   largeMapcount: 1,
   gupSlowBatch: 1,
+  secretmem: 2,
   lruBatch: 31,
   ...HMM_CONFIG_V6_12,
   swapinWritable: 1,
@@ -593,6 +597,8 @@ export const kernel = {
   dmirror_tries: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
+  /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
+  secretmem: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */
   cma_start: 0,
   cma_nr: 0,

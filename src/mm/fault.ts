@@ -21,6 +21,7 @@ import {
   type AddressSpace,
   AS_DEVDAX,
   AS_REGULAR,
+  AS_SECRETMEM,
   MM,
   type Mm,
   VM_SHARED,
@@ -241,7 +242,9 @@ function fault_error(page: Page): number {
 function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   const write = (flags & FAULT_FLAG_WRITE) !== 0;
-  if (!write && do_fault_around(vma, addr, ptep)) return 0;
+  // secretmem_vm_ops has no map_pages().
+  if (!write && READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SECRETMEM && do_fault_around(vma, addr, ptep))
+    return 0;
   const page = filemap_get_page(mapping, vma_pgoff(vma, addr), fault_gfp(flags));
   if (page <= 0) return fault_error(page);
   let pte = read_pte(vma, page);

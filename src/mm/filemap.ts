@@ -8,10 +8,10 @@
  */
 "use kernel";
 
-import { config, geom } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { lru_cache_add } from "./lru.ts";
-import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SHMEM } from "./mm_types.ts";
+import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SECRETMEM, AS_SHMEM } from "./mm_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -29,7 +29,7 @@ import {
   page_word,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages } from "./page_alloc.ts";
+import { alloc_pages, GFP_USER } from "./page_alloc.ts";
 import { put_page, put_page_refs } from "./swap.ts";
 import {
   delete_from_swap_cache,
@@ -132,8 +132,10 @@ export function filemap_get_page(mapping: AddressSpace, index: number, gfp: numb
     return entry;
   }
   if ((entry & 1) !== 0) return shmem_swapin_page(mapping, index, entry >> 1, gfp);
-  if (READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_REGULAR) mmap_readahead(mapping, index, gfp);
-  const page = alloc_pages(gfp, 0, -1);
+  const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
+  if (kind === AS_REGULAR) mmap_readahead(mapping, index, gfp);
+  // secretmem_file_create(): mapping_set_gfp_mask(GFP_HIGHUSER), since the pages cannot be moved.
+  const page = alloc_pages(kind === AS_SECRETMEM ? GFP_USER : gfp, 0, -1);
   if (page === 0) return -1;
   add_to_page_cache(mapping, index, page);
   return page;
@@ -168,8 +170,8 @@ export function truncate_inode_pages(mapping: AddressSpace, first: number, nr: n
   }
 }
 
-/** A new shmem file of `size` pages, or 0 (shmem_file_setup(), memfd_create()). */
-export function shmem_file_setup(size: number): AddressSpace {
+/** A new file without a name, of `size` pages, or 0. */
+function anon_file_setup(kind: number, size: number): AddressSpace {
   if (size > I_PAGES_MAX) return 0;
   const mapping: AddressSpace = kzalloc(POOL_ADDRESS_SPACE);
   if (mapping === 0) return 0;
@@ -178,17 +180,26 @@ export function shmem_file_setup(size: number): AddressSpace {
     kfree(mapping);
     return 0;
   }
-  WRITE_ONCE(mapping + ADDRESS_SPACE.kind, AS_SHMEM);
+  WRITE_ONCE(mapping + ADDRESS_SPACE.kind, kind);
   WRITE_ONCE(mapping + ADDRESS_SPACE.i_size, size);
   WRITE_ONCE(mapping + ADDRESS_SPACE.i_pages, pages);
   return mapping;
 }
+/** A new shmem file of `size` pages, or 0 (shmem_file_setup(), memfd_create()). */
+export function shmem_file_setup(size: number): AddressSpace {
+  return anon_file_setup(AS_SHMEM, size);
+}
+/**
+ * memfd_secret() (mm/secretmem.c, v5.14) with ftruncate(): a file of `size` pages that only its mappings show, or 0. Not covered: the
+ * kernel's own mapping of the pages, which is removed, and their refusal to migrate.
+ */
+export function secretmem_file_create(size: number): AddressSpace {
+  return config.secretmem === 0 || kernel.secretmem === 0 ? 0 : anon_file_setup(AS_SECRETMEM, size);
+}
 /** The last area of the file is gone: a file without a name goes with it (iput(), evict()). */
 export function file_put(mapping: AddressSpace): void {
-  if (
-    READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 ||
-    READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SHMEM
-  )
+  const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
+  if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 || (kind !== AS_SHMEM && kind !== AS_SECRETMEM))
     return;
   truncate_inode_pages(mapping, 0, READ_ONCE(mapping + ADDRESS_SPACE.i_size));
   kfree(READ_ONCE(mapping + ADDRESS_SPACE.i_pages));

@@ -6,11 +6,11 @@
  * take a reference unless the count is zero, read the entry again; drop the reference if it changed.
  *
  * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10), s390's arch_make_page_accessible().
- * Stub: there is no secretmem. Custom: the address space is an argument instead of current->mm.
+ * Custom: the address space is an argument instead of current->mm.
  */
 "use kernel";
 
-import { config, GUP_RFC, GUP_UNIFORM, geom, kernel } from "../machine/config.ts";
+import { config, GUP_RFC, GUP_UNIFORM, geom, kernel, SECRETMEM_LRU } from "../machine/config.ts";
 import {
   atomic_add,
   type LocalArray,
@@ -23,7 +23,7 @@ import {
   smp_rmb,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
-import { ADDRESS_SPACE, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
+import { ADDRESS_SPACE, AS_SECRETMEM, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
 import {
   ClearPageReferenced,
   compound_head,
@@ -37,8 +37,10 @@ import {
   PAGE,
   type Page,
   PageFlag,
+  PageHead,
   PG_anon_exclusive,
   PG_hugetlb,
+  PG_lru,
   PG_ZONE_MASK,
   PG_ZONE_SHIFT,
   page_pgmap,
@@ -394,8 +396,20 @@ function gup_must_unshare(page: Page, flags: number): boolean {
   return (READ_ONCE(page_word(of, PAGE.flags)) & (1 << PG_anon_exclusive)) === 0;
 }
 
-/** gup_fast_folio_allowed() (v6.5, a6e79df92e4a): long-term writes to file pages but shmem's are the slow path's. */
+/** page_is_secretmem(), folio_is_secretmem(); secretmem_mapping() of the page's mapping from v6.10 on. */
+function page_is_secretmem(head: Page): boolean {
+  if (kernel.secretmem === 0 || PageHead(head)) return false;
+  if (config.secretmem === SECRETMEM_LRU && !PageFlag(head, PG_lru)) return false;
+  const mapping = READ_ONCE(page_word(head, PAGE.mapping));
+  return mapping !== 0 && (mapping & 1) === 0 && READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SECRETMEM;
+}
+
+/**
+ * gup_fast_folio_allowed(): no secret memory (v5.14, 1507f51255c9), and long-term writes to file pages but shmem's are the slow
+ * path's (v6.5, a6e79df92e4a).
+ */
 function gup_fast_folio_allowed(head: Page, flags: number): boolean {
+  if (page_is_secretmem(head)) return false;
   const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
   if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
   if (PageFlag(head, PG_hugetlb)) return true;

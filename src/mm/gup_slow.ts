@@ -49,6 +49,7 @@ import {
   ADDRESS_SPACE,
   AS_DEVDAX,
   AS_REGULAR,
+  AS_SECRETMEM,
   MM,
   type Mm,
   VM_IO,
@@ -205,6 +206,8 @@ function check_vma_flags(vma: Vma, flags: number): number {
   const vm_flags = vma_flags(vma);
   if ((vm_flags & (VM_IO | VM_PFNMAP)) !== 0) return -EFAULT;
   if (config.fsdaxCheckEarly && (flags & FOLL_LONGTERM) !== 0 && vma_is_fsdax(vma)) return -EOPNOTSUPP;
+  // vma_is_secretmem() (v5.14)
+  if (kernel.secretmem !== 0 && vma_kind(vma) === AS_SECRETMEM) return -EFAULT;
   if ((flags & FOLL_WRITE) !== 0) {
     // writable_file_mapping_allowed(): the file system wants to see every write.
     if (config.longtermFileCheck && (flags & (FOLL_PIN | FOLL_LONGTERM)) === (FOLL_PIN | FOLL_LONGTERM))

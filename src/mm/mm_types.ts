@@ -98,3 +98,4 @@ export const AS_REGULAR = 2;
 export const AS_HUGETLB = 3;
 export const AS_DEVDAX = 4;
 export const AS_FSDAX = 5;
+export const AS_SECRETMEM = 6;

@@ -17,11 +17,13 @@ import {
   AS_DEVDAX,
   AS_FSDAX,
   AS_HUGETLB,
+  AS_SECRETMEM,
   MM,
   type Mm,
   VM_HUGEPAGE,
   VM_HUGETLB,
   VM_LOCKED,
+  VM_MAYSHARE,
   VM_NOHUGEPAGE,
   VM_READ,
   VM_SHARED,
@@ -261,6 +263,8 @@ function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number
     if (((start | (start + len)) & mask) !== 0) return -EINVAL;
     if (READ_ONCE(file + ADDRESS_SPACE.alive) === 0) return -6;
   }
+  // secretmem_mmap(); the flags that it adds (VM_LOCKED, VM_DONTDUMP) are the caller's to give.
+  if (kind === AS_SECRETMEM && (flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
   if (kind === AS_HUGETLB && ((start | len | pgoff) & 511) !== 0) return -EINVAL;
   return 0;
 }

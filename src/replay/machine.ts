@@ -79,6 +79,8 @@ export interface MachineNeeds {
   readonly movable: boolean;
   /** Frames of node 0 that are a CMA area; absent: none. No recorded machine had one. */
   readonly cma?: number;
+  /** memfd_secret() is enabled (secretmem_enable); absent: no. */
+  readonly secretmem?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -148,6 +150,7 @@ export function bootReplayMachine(
     count: MAX_NR_ZONES,
     fields: structFields(ZONE),
   });
+  kernel.secretmem = needs.secretmem === true ? 1 : 0;
   kernel.cma_nr = needs.cma ?? 0;
   kernel.cma_start = NORMAL_END - kernel.cma_nr;
   kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });

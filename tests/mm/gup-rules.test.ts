@@ -4,13 +4,13 @@
  * tested elsewhere: entries that change under the walk (claims C1), overflowing counts and zero counts of one page (gup.test.ts).
  *
  * No machine of ours has: fatal signals (-EINTR), mmap_lock dropped by a fault (-EAGAIN, -EBUSY), poisoned pages (-EHWPOISON),
- * peer-to-peer pages (-EREMOTEIO), secretmem, shadow stacks, requests without an array of pages.
+ * peer-to-peer pages (-EREMOTEIO), shadow stacks, requests without an array of pages.
  */
 
 import { describe, expect, test } from "vitest";
-import { config, kernel } from "../../src/machine/config.ts";
+import { config, type KnobSettings, kernel, knobValue } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
-import { shmem_file_setup } from "../../src/mm/filemap.ts";
+import { find_page, secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import {
   FOLL_FORCE,
@@ -36,6 +36,7 @@ import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
   MM,
   VM_HUGETLB,
+  VM_LOCKED,
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
@@ -82,13 +83,17 @@ interface Booted {
   readonly pgmap: (path: string) => number;
 }
 /** An address space with 8 private pages at AT, of which `touched` are present. */
-function boot(name: string, touched = 8, needs: Partial<MachineNeeds> = {}): Booted {
-  const machine = bootReplayMachine(kernelProfile(name, "test"), {
-    devices: new Set(),
-    hugeZero: false,
-    movable: false,
-    ...needs,
-  });
+function boot(
+  name: string,
+  touched = 8,
+  needs: Partial<MachineNeeds> = {},
+  knobs: KnobSettings = {},
+): Booted {
+  const machine = bootReplayMachine(
+    kernelProfile(name, "test"),
+    { devices: new Set(), hugeZero: false, movable: false, ...needs },
+    knobs,
+  );
   const mm = mm_create();
   expect(do_mmap(mm, AT, 8, RW, 0, 0)).toBe(0);
   touch(mm, AT, touched);
@@ -370,6 +375,73 @@ describe.each(KERNELS)("GUP of %s", (name) => {
       expect(do_mmap(mm, OTHER, 2, SHARED, shmem_file_setup(2), 0)).toBe(0);
       touch(mm, OTHER, 2);
       expect(gup_fast_only(mm, OTHER, 2, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(2);
+    });
+  });
+
+  describe("secret memory", () => {
+    const secretmem = { secretmem: true };
+    test("EFAULT from both paths, for every kind of reference; there is none in v5.10", () => {
+      const { mm, pages } = boot(name, 8, secretmem);
+      const file = secretmem_file_create(4);
+      expect(file === 0).toBe(v510);
+      if (v510) return;
+      expect(do_mmap(mm, AT + 8, 4, SHARED | VM_LOCKED, file, 0)).toBe(0);
+      touch(mm, AT + 8, 4);
+      lru_add_drain();
+      const before = Array.from({ length: 4 }, (_, i) => refs(find_page(file, i)));
+      for (const pin of [false, true])
+        for (const flags of [0, FOLL_WRITE, FOLL_WRITE | FOLL_FORCE]) {
+          expect(gup_fast_only(mm, AT + 8, 4, flags, pages, pin)).toBe(0);
+          expect(gup_fast(mm, AT + 8, 4, flags, pages, pin)).toBe(EFAULT);
+          expect(gup_locked(mm, AT + 8, 4, flags, pages, pin, false)).toBe(EFAULT);
+          expect(gup_unlocked(mm, AT + 8, 4, flags, pages, pin)).toBe(EFAULT);
+        }
+      expect(gup_fast(mm, AT + 8, 1, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(EFAULT);
+      // What the fast walk took before it refused was given back.
+      expect(Array.from({ length: 4 }, (_, i) => refs(find_page(file, i)))).toEqual(before);
+      expect(pinsCounted()).toBe(0);
+    });
+    test("pages before it are kept, by both paths", () => {
+      const { mm, pages } = boot(name, 8, secretmem);
+      if (v510) return;
+      expect(do_mmap(mm, AT + 8, 4, SHARED | VM_LOCKED, secretmem_file_create(4), 0)).toBe(0);
+      touch(mm, AT + 8, 4);
+      lru_add_drain();
+      expect(gup_fast_only(mm, AT + 6, 4, FOLL_WRITE, pages, true)).toBe(2);
+      expect(gup_fast(mm, AT + 6, 4, FOLL_WRITE, pages, true)).toBe(2);
+      expect(gup_locked(mm, AT + 6, 4, FOLL_WRITE, pages, true, false)).toBe(2);
+      expect(pinsCounted()).toBe(6);
+    });
+    test("not faulted in yet: the slow path refuses the area before it looks for a page", () => {
+      const { mm, pages } = boot(name, 8, secretmem);
+      if (v510) return;
+      const file = secretmem_file_create(4);
+      expect(do_mmap(mm, OTHER, 4, SHARED | VM_LOCKED, file, 0)).toBe(0);
+      expect(gup_fast(mm, OTHER, 4, FOLL_WRITE, pages, true)).toBe(EFAULT);
+      expect(find_page(file, 0)).toBe(0);
+    });
+    test("the fast walk took a page in a batch on its way to the LRU (J25), until 65291dcfcf89 (v6.9)", () => {
+      for (const fixed of [undefined, "lru", "mapping"] as const) {
+        if (v510) return;
+        const knob = fixed === undefined ? {} : { secretmem: knobValue("secretmem", fixed) };
+        const { mm, pages } = boot(name, 8, secretmem, knob);
+        expect(do_mmap(mm, OTHER, 4, SHARED | VM_LOCKED, secretmem_file_create(4), 0)).toBe(0);
+        touch(mm, OTHER, 1);
+        const hole = fixed === undefined ? name === "6.1.0" : fixed === "lru";
+        expect(gup_fast(mm, OTHER, 1, 0, pages, false)).toBe(hole ? 1 : EFAULT);
+        lru_add_drain();
+        expect(gup_fast(mm, OTHER, 1, 0, pages, false)).toBe(EFAULT);
+      }
+    });
+    test("a mapping of its own is refused: EINVAL", () => {
+      const { mm } = boot(name, 8, secretmem);
+      if (!v510) expect(do_mmap(mm, OTHER, 4, RW, secretmem_file_create(4), 0)).toBe(EINVAL);
+    });
+    test("other files and private memory are taken where it exists", () => {
+      const { mm, pages } = boot(name, 8, secretmem);
+      expect(do_mmap(mm, AT + 8, 2, SHARED, shmem_file_setup(2), 0)).toBe(0);
+      touch(mm, AT + 8, 2);
+      expect(gup_fast_only(mm, AT, 10, FOLL_WRITE, pages, true)).toBe(10);
     });
   });
 
