@@ -597,6 +597,8 @@ export const kernel = {
   dmirror_tries: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
+  /** Word: SIGKILL is pending for who looks pages up; 0: none can come. */
+  fatal_signal: 0,
   /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
   secretmem: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */

@@ -8,7 +8,7 @@
  *   _fast           itself, if the walk without locks does not get everything; pin only
  *
  * What happens to long-term pins in movable memory is in gup_longterm.ts. Custom: the address space is an argument also of what
- * acts on current->mm; no fatal signals, so no -EINTR; a fault never drops mmap_lock, so nothing is retried. Not covered: hwpoison,
+ * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: hwpoison,
  * vsyscall page, FOLL_NUMA.
  */
 "use kernel";
@@ -108,6 +108,7 @@ export const FOLL_NOFAULT = 0x100000;
 /** A forced write has broken COW (to v5.19, internal). */
 const FOLL_COW = 0x4000;
 
+const EINTR = 4;
 const EOVERFLOW = 75;
 /** The page must be unshared first (internal). */
 const EMLINK = 31;
@@ -224,10 +225,24 @@ function check_vma_flags(vma: Vma, flags: number): number {
   return 0;
 }
 
-/** One page at addr: with its reference in pages[i], or the error. out[1]: pages that the same entry maps from there. */
-function gup_one(mm: Mm, vma: Vma, addr: number, flags: LocalArray, out: LocalArray): Page {
+/**
+ * fatal_signal_pending(): "If we have a pending SIGKILL, don't keep faulting pages": 0, or the error. follow_hugetlb_page() (to
+ * v6.4, when 4849807114b8 retired it) asks once for each huge page, and then has nothing but its own error to give.
+ */
+function killed(vma: Vma, addr: number, start: number): number {
+  if (kernel.fatal_signal === 0) return 0;
+  const hugetlb = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
+  if (hugetlb && addr !== start && (addr & ((1 << geom.pmd_shift) - 1)) !== 0) return 0;
+  if (READ_ONCE(kernel.fatal_signal) === 0) return 0;
+  return hugetlb ? -EFAULT : -EINTR;
+}
+
+/** One page at addr of a request from `start` on: with its reference, or the error. out[1]: pages that the same entry maps from there. */
+function gup_one(mm: Mm, vma: Vma, addr: number, start: number, flags: LocalArray, out: LocalArray): Page {
   // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot be had.
   for (let round = 0; round < 4; round++) {
+    const signal = killed(vma, addr, start);
+    if (signal !== 0) return signal;
     spin_lock(mm + MM.page_table_lock);
     const page = follow_page(mm, vma, addr, flags[0], out);
     spin_unlock(mm + MM.page_table_lock);
@@ -330,7 +345,7 @@ export function __get_user_pages(
       }
     }
     flags[0] = gup_flags;
-    const page = gup_one(mm, vma, addr, flags, out);
+    const page = gup_one(mm, vma, addr, start, flags, out);
     if (page < 0) return i > 0 ? i : page;
     pages[first + i] = page;
     i++;

@@ -81,6 +81,8 @@ export interface MachineNeeds {
   readonly cma?: number;
   /** memfd_secret() is enabled (secretmem_enable); absent: no. */
   readonly secretmem?: boolean;
+  /** A fatal signal can come (kernel.fatal_signal); absent: none. */
+  readonly signals?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -151,6 +153,7 @@ export function bootReplayMachine(
     fields: structFields(ZONE),
   });
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
+  kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;
   kernel.cma_start = NORMAL_END - kernel.cma_nr;
   kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });

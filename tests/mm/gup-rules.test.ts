@@ -3,12 +3,13 @@
  * it keeps, undoing, the slow path's errors and partial results, unsharing, long-term pins. Each kernel's own answer. Explored or
  * tested elsewhere: entries that change under the walk (claims C1), overflowing counts and zero counts of one page (gup.test.ts).
  *
- * No machine of ours has: fatal signals (-EINTR), mmap_lock dropped by a fault (-EAGAIN, -EBUSY), poisoned pages (-EHWPOISON),
+ * No machine of ours has: mmap_lock dropped by a fault (-EAGAIN, -EBUSY), poisoned pages (-EHWPOISON),
  * peer-to-peer pages (-EREMOTEIO), shadow stacks, requests without an array of pages.
  */
 
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { config, type KnobSettings, kernel, knobValue } from "../../src/machine/config.ts";
+import { host } from "../../src/machine/host.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { find_page, secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
@@ -59,7 +60,7 @@ import {
 import { alloc_pages, GFP_USER, page_zone_nr, ZONE_MOVABLE } from "../../src/mm/page_alloc.ts";
 import { percpu_ref_kill, percpu_ref_sum } from "../../src/mm/percpu-refcount.ts";
 import { DEV_PAGEMAP } from "../../src/mm/pgmap.ts";
-import { pte_alloc_one } from "../../src/mm/pgtable.ts";
+import { pgtable_lookup, pte_alloc_one, pte_present, swp_type } from "../../src/mm/pgtable.ts";
 import { VM_EVENT } from "../../src/mm/vmstat.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
@@ -344,6 +345,90 @@ describe.each(KERNELS)("GUP of %s", (name) => {
       expect(pageAt(child, AT)).toBe(shared);
       // The entry stays read-only: without FOLL_FORCE nothing has changed.
       expect(gup_locked(mm, AT, 1, FOLL_WRITE, pages, true, false)).toBe(EFAULT);
+    });
+  });
+
+  describe("a fatal signal", () => {
+    const signals = { signals: true };
+    const EINTR = -4;
+    /** SIGKILL comes when the word is touched for the nth time. */
+    function killAt(word: number, nth: number): void {
+      let seen = 0;
+      host.preempt = (addr) => {
+        if (addr === word && ++seen === nth) mem[kernel.fatal_signal] = 1;
+      };
+    }
+    afterEach(() => {
+      host.preempt = null;
+    });
+    function pte(mm: number, addr: number): number {
+      const out = new Int32Array(1);
+      pgtable_lookup(mm, addr, out);
+      return out[0] as number;
+    }
+    test("EINTR, before anything is faulted in, but after the area was found to be wrong (EFAULT)", () => {
+      const { mm, pages } = boot(name, 0, signals);
+      mem[kernel.fatal_signal] = 1;
+      for (const pin of [false, true]) {
+        expect(gup_locked(mm, AT, 4, FOLL_WRITE, pages, pin, false)).toBe(EINTR);
+        expect(gup_unlocked(mm, AT, 4, FOLL_WRITE, pages, pin)).toBe(EINTR);
+        expect(gup_fast(mm, AT, 4, FOLL_WRITE, pages, pin)).toBe(EINTR);
+        expect(gup_locked(mm, OTHER, 4, FOLL_WRITE, pages, pin, false)).toBe(EFAULT);
+      }
+      expect(gup_fast(mm, AT, 4, FOLL_WRITE | FOLL_LONGTERM, pages, true)).toBe(EINTR);
+      expect(gup_fast_only(mm, AT, 1, 0, pages, true)).toBe(0);
+      expect(pinsCounted()).toBe(0);
+    });
+    test("the fast walk does not ask: it gives what it has, and hides the slow path's EINTR", () => {
+      const { mm, pages } = boot(name, 3, signals);
+      mem[kernel.fatal_signal] = 1;
+      expect(gup_fast(mm, AT, 3, FOLL_WRITE, pages, true)).toBe(3);
+      expect(gup_fast(mm, AT, 8, FOLL_WRITE, pages, true)).toBe(3);
+      expect(gup_fast(mm, AT + 3, 5, FOLL_WRITE, pages, true)).toBe(EINTR);
+    });
+    test("one that comes while pages are taken: those before it, page by page", () => {
+      const { mm, pages } = boot(name, 8, signals);
+      killAt(pte(mm, AT + 2), 1);
+      // The page that is being looked up is finished.
+      expect(gup_locked(mm, AT, 8, FOLL_WRITE, pages, true, false)).toBe(3);
+      expect(pinsCounted()).toBe(3);
+    });
+    test("one that comes during a fault: the page is not looked up again", () => {
+      const { mm, pages } = boot(name, 2, signals);
+      killAt(pte(mm, AT + 2), 1);
+      expect(gup_locked(mm, AT, 8, FOLL_WRITE, pages, true, false)).toBe(2);
+      expect(pinsCounted()).toBe(2);
+      expect(pte_present(mem[pte(mm, AT + 2)] as number)).toBe(true);
+      expect(mem[pte(mm, AT + 3)]).toBe(0);
+    });
+    test("hugetlb areas had EFAULT for it to v6.4, EINTR from v6.5 on", () => {
+      const { mm, pages } = boot(name, 0, signals);
+      expect(do_mmap(mm, 1 << 20, 1024, RW | VM_HUGETLB, 0, 0)).toBe(0);
+      touch(mm, 1 << 20, 1);
+      mem[kernel.fatal_signal] = 1;
+      const want = v510 || name === "6.1.0" ? EFAULT : EINTR;
+      expect(gup_locked(mm, 1 << 20, 4, FOLL_WRITE, pages, true, false)).toBe(want);
+    });
+    test("in hugetlb areas what is left of the huge page is still taken", () => {
+      const { mm, pages } = boot(name, 0, signals);
+      expect(do_mmap(mm, 1 << 20, 1024, RW | VM_HUGETLB, 0, 0)).toBe(0);
+      touch(mm, 1 << 20, 1);
+      touch(mm, (1 << 20) + 512, 1);
+      killAt(pte(mm, 1 << 20), 1);
+      expect(gup_locked(mm, 1 << 20, 1024, FOLL_WRITE, pages, true, false)).toBe(512);
+      expect(pinsCounted()).toBe(512);
+    });
+    test("during a long-term pin's second look-up: EINTR, and nothing is pinned", () => {
+      const { mm, pages } = boot(name, 4, { ...signals, cma: 4096 });
+      const word = pte(mm, AT);
+      // The migration entry is written between the two look-ups.
+      host.preempt = (addr) => {
+        if (addr === word && swp_type(mem[word] as number) !== 0 && !pte_present(mem[word] as number))
+          mem[kernel.fatal_signal] = 1;
+      };
+      expect(gup_locked(mm, AT, 4, FOLL_WRITE | FOLL_LONGTERM, pages, true, false)).toBe(EINTR);
+      expect(pinsCounted()).toBe(0);
+      for (let i = 0; i < 4; i++) expect(is_migrate_cma_page(pageAt(mm, AT + i))).toBe(false);
     });
   });
 
