@@ -57,6 +57,7 @@ import {
   pte_write,
   pte_wrprotect,
   ptep_set_wrprotect,
+  SWP_HWPOISON,
   SWP_SWAP,
   set_pte_at,
   swp_offset,
@@ -85,9 +86,10 @@ function copy_present_page(dst: Vma, addr: number, dst_ptep: EntryPtr, page: Pag
   return true;
 }
 
-/** copy_nonpresent_pte(): swap entries. */
+/** copy_nonpresent_pte(): swap entries, and those of poisoned pages. */
 function copy_nonpresent_pte(ptep: EntryPtr, dst_ptep: EntryPtr): void {
   const pte = READ_ONCE(ptep);
+  if (swp_type(pte) === SWP_HWPOISON) set_pte_at(dst_ptep, pte);
   if (swp_type(pte) !== SWP_SWAP) return;
   swap_duplicate(swp_offset(pte));
   // Both processes have it now: no longer exclusive.

@@ -8,8 +8,8 @@
  *   _fast           itself, if the walk without locks does not get everything; pin only
  *
  * What happens to long-term pins in movable memory is in gup_longterm.ts. Custom: the address space is an argument also of what
- * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: hwpoison,
- * vsyscall page, FOLL_NUMA.
+ * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: vsyscall page,
+ * FOLL_NUMA.
  */
 "use kernel";
 
@@ -30,6 +30,7 @@ import {
   FAULT_FLAG_WRITE,
   handle_mm_fault,
   VM_FAULT_ERROR,
+  VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
   VM_FAULT_WRITE,
 } from "./fault.ts";
@@ -105,10 +106,13 @@ import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 export const FOLL_TOUCH = 0x02;
 /** Fail instead of faulting (v5.16). */
 export const FOLL_NOFAULT = 0x100000;
+/** A poisoned page is -EHWPOISON rather than -EFAULT. */
+export const FOLL_HWPOISON = 0x100;
 /** A forced write has broken COW (to v5.19, internal). */
 const FOLL_COW = 0x4000;
 
 const EINTR = 4;
+const EHWPOISON = 133;
 const EOVERFLOW = 75;
 /** The page must be unshared first (internal). */
 const EMLINK = 31;
@@ -188,7 +192,13 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
 
 // ---- Faulting in --------------------------------------------------------------------------------------------
 
-/** faultin_page(): 0, or -EFAULT or -ENOMEM; flags[0] may gain FOLL_COW. */
+/** vm_fault_to_errno(). */
+function vm_fault_to_errno(ret: number, flags: number): number {
+  if ((ret & VM_FAULT_OOM) !== 0) return -ENOMEM;
+  return (ret & VM_FAULT_HWPOISON) !== 0 && (flags & FOLL_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT;
+}
+
+/** faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; flags[0] may gain FOLL_COW. */
 function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare: boolean): number {
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
@@ -197,7 +207,7 @@ function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare
   if ((flags[0] & FOLL_LONGTERM) !== 0 && (config.longtermMigrates !== 0 || kernel.cma_nr !== 0))
     fault_flags |= FAULT_FLAG_PIN;
   const ret = handle_mm_fault(mm, vma, addr, fault_flags);
-  if ((ret & VM_FAULT_ERROR) !== 0) return (ret & VM_FAULT_OOM) !== 0 ? -ENOMEM : -EFAULT;
+  if ((ret & VM_FAULT_ERROR) !== 0) return vm_fault_to_errno(ret, flags[0]);
   if ((ret & VM_FAULT_WRITE) !== 0 && (vma_flags(vma) & VM_WRITE) === 0) flags[0] = flags[0] | FOLL_COW;
   return 0;
 }

@@ -1,9 +1,9 @@
 /**
- * The rules of GUP's results that gup-errors.test.ts does not have, in the order of mm/gup.c: arguments, the fast walk's stops and what
- * it keeps, undoing, the slow path's errors and partial results, unsharing, long-term pins. Each kernel's own answer. Explored or
+ * The rules of GUP's results that gup-errors.test.ts and gup-poison.test.ts do not have, in the order of mm/gup.c: arguments, the fast walk's
+ * stops and what it keeps, undoing, the slow path's errors and partial results, unsharing, long-term pins. Each kernel's own answer. Explored or
  * tested elsewhere: entries that change under the walk (claims C1), overflowing counts and zero counts of one page (gup.test.ts).
  *
- * No machine of ours has: mmap_lock dropped by a fault (-EAGAIN, -EBUSY), poisoned pages (-EHWPOISON),
+ * No machine of ours has: mmap_lock dropped by a fault (-EAGAIN, -EBUSY),
  * peer-to-peer pages (-EREMOTEIO), shadow stacks, requests without an array of pages.
  */
 
