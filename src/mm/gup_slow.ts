@@ -8,8 +8,7 @@
  *   _fast           itself, if the walk without locks does not get everything; pin only
  *
  * What happens to long-term pins in movable memory is in gup_longterm.ts. Custom: the address space is an argument also of what
- * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: vsyscall page,
- * FOLL_NUMA.
+ * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: vsyscall page, FOLL_NUMA.
  */
 "use kernel";
 
@@ -53,6 +52,7 @@ import {
   AS_SECRETMEM,
   MM,
   type Mm,
+  VM_EXEC,
   VM_IO,
   VM_MAYREAD,
   VM_MAYWRITE,
@@ -323,7 +323,8 @@ function follow_devmap_page(
 
 /**
  * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
- * not be had. The caller holds mmap_lock.
+ * not be had. The caller holds mmap_lock. Without FOLL_GET and FOLL_PIN (in the kernel: pages == NULL) pages are faulted in and
+ * counted, and nothing is held or written to `pages`.
  */
 export function __get_user_pages(
   mm: Mm,
@@ -357,6 +358,12 @@ export function __get_user_pages(
     flags[0] = gup_flags;
     const page = gup_one(mm, vma, addr, start, flags, out);
     if (page < 0) return i > 0 ? i : page;
+    if ((gup_flags & (FOLL_GET | FOLL_PIN)) === 0) {
+      // page_mask: what else the entry maps needs no look.
+      const more = out[1] < nr - i ? out[1] : nr - i;
+      i += more;
+      continue;
+    }
     pages[first + i] = page;
     i++;
     // v6.5 (57edfcfd3419): the rest of a large leaf is taken in one step, without looking at the entry again.
@@ -372,6 +379,28 @@ export function __get_user_pages(
     }
   }
   return i;
+}
+
+/**
+ * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write unless it is shared; their
+ * number, or the error if there is none. mmap_lock is held. Not covered: VM_LOCKONFAULT.
+ */
+export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
+  const none = localArray(1);
+  const vm_flags = vma_flags(vma);
+  let flags = FOLL_TOUCH;
+  // "We want to touch writable mappings with a write fault in order to break COW, except for shared mappings."
+  if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
+  // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
+  if ((vm_flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0) flags |= FOLL_FORCE;
+  return __get_user_pages(mm, start, end - start, flags, none, 0);
+}
+/** faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the area does not allow is -EINVAL. */
+export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: number, write: boolean): number {
+  const none = localArray(1);
+  const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
+  if (check_vma_flags(vma, flags) !== 0) return -EINVAL;
+  return __get_user_pages(mm, start, end - start, flags, none, 0);
 }
 
 // ---- Entry points -------------------------------------------------------------------------------------------
