@@ -18,6 +18,16 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("-EOVERFLOW (v6.5, 9883c7f84053)", "0 (to v6.4)"),
   },
   {
+    name: "gupLockKillable",
+    title: "slow GUP that takes mmap_lock itself gives up if its caller is killed",
+    values: onOff("-EAGAIN (v6.3, b2cac248191b)", "waits, and finds the signal afterwards (to v6.2)"),
+  },
+  {
+    name: "faultCompleted",
+    title: "a fault that is finished but has dropped mmap_lock",
+    values: onOff("VM_FAULT_COMPLETED (v6.0, d92725256b4e)", "VM_FAULT_RETRY (to v5.19)"),
+  },
+  {
     name: "mremapFlushLocked",
     title: "mremap() flushes the old addresses before it drops the locks of the page tables",
     values: onOff("v4.19, eb66ae030829", "afterwards (to v4.18; CVE-2018-18281)"),

@@ -67,6 +67,8 @@ export const config = {
   gupZeroPages: 0,
   fsdaxCheckEarly: 0,
   gupOverflow: 0,
+  gupLockKillable: 0,
+  faultCompleted: 0,
   longtermFileCheck: 0,
   hugetlbForkClean: 0,
   hugetlbDontneed: 0,
@@ -364,6 +366,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   anonExclusive: 1,
   zeroPagePins: 0,
   secretmem: 1,
+  faultCompleted: 1,
   mprotectUpgrade: 1,
   deviceDirty: 1,
   ...HMM_CONFIG_V6_1,
@@ -394,6 +397,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   hugetlbForkClean: 1,
   longtermFileCheck: 1,
   gupOverflow: 1,
+  gupLockKillable: 1,
   unlockedLongterm: 1,
 };
 

@@ -3,8 +3,9 @@
  * v5.10 (the reference count decides), of PageAnonExclusive (v5.19), and of v6.15 (large folios can be reused).
  * Huge pages are in huge_memory.ts, hugetlb.ts and dax_fault.ts.
  *
- * Custom: page locks are not taken (nobody sleeps between a lookup and its use); accounting, userfaultfd, NUMA hinting, KSM
- * and memory cgroups are left out. A fault never has to be retried.
+ * A fault that may (FAULT_FLAG_ALLOW_RETRY) drops mmap_lock where the kernel waits for I/O: reading a file's page, and dirtying a
+ * shared one. Custom: it is dropped when the fault is over, since one lock covers all of it; page locks are not taken (nobody sleeps
+ * between a lookup and its use); accounting, userfaultfd, NUMA hinting, KSM and memory cgroups are left out.
  */
 "use kernel";
 
@@ -32,6 +33,7 @@ import {
 import {
   anon_vma_prepare,
   is_vm_hugetlb_page,
+  mmap_read_unlock,
   vm_page_prot,
   vma_flags,
   vma_is_anonymous,
@@ -107,6 +109,11 @@ export const FAULT_FLAG_UNSHARE = 0x2;
 /** PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13); _NOCMA before. */
 export const FAULT_FLAG_PIN = 0x4;
 
+/** The fault may drop mmap_lock and be asked for again; not a second time (_TRIED); not if it must not wait (_RETRY_NOWAIT). */
+export const FAULT_FLAG_ALLOW_RETRY = 0x8;
+export const FAULT_FLAG_RETRY_NOWAIT = 0x10;
+export const FAULT_FLAG_TRIED = 0x20;
+
 // vm_fault_t (include/linux/mm_types.h).
 export const VM_FAULT_OOM = 0x1;
 export const VM_FAULT_SIGBUS = 0x2;
@@ -115,6 +122,10 @@ export const VM_FAULT_HWPOISON = 0x10;
 /** A write fault ended with a page that may be written (to v5.19; FOLL_COW of slow GUP). */
 export const VM_FAULT_WRITE = 0x8;
 export const VM_FAULT_FALLBACK = 0x800;
+/** mmap_lock was dropped, unless FAULT_FLAG_RETRY_NOWAIT: the fault has to be asked for again. */
+export const VM_FAULT_RETRY = 0x400;
+/** mmap_lock was dropped, and the fault is done (v6.0). */
+export const VM_FAULT_COMPLETED = 0x4000;
 export const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON;
 
 /** Pages that a read fault maps around the address if they are in the page cache (fault_around_bytes, 64 KiB). */
@@ -234,6 +245,26 @@ function do_fault_around(vma: Vma, addr: number, ptep: EntryPtr): boolean {
   return READ_ONCE(ptep) !== 0;
 }
 
+/** fault_flag_allow_retry_first(). */
+function allow_retry_first(flags: number): boolean {
+  return (flags & (FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_TRIED)) === FAULT_FLAG_ALLOW_RETRY;
+}
+/**
+ * fault_dirty_shared_page(): throttling who dirties pages may take long, so mmap_lock is dropped for it, if the page was clean or the
+ * file system wants to know of every write (page_mkwrite()).
+ */
+function fault_dirty_shared_page(vma: Vma, page: Page, flags: number): number {
+  const dirtied = set_page_dirty(page);
+  if (!dirtied && vma_kind(vma) !== AS_REGULAR) return 0;
+  if (!allow_retry_first(flags) || (flags & FAULT_FLAG_RETRY_NOWAIT) !== 0) return 0;
+  return config.faultCompleted ? VM_FAULT_COMPLETED : VM_FAULT_RETRY;
+}
+/** do_sync_mmap_readahead() of filemap_fault(): a page that is not in the cache is read, which nobody waits for under mmap_lock. */
+function waits_for_read(mapping: AddressSpace, index: number, flags: number): boolean {
+  if (READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_REGULAR || !allow_retry_first(flags)) return false;
+  return index < READ_ONCE(mapping + ADDRESS_SPACE.i_size) && find_page(mapping, index) === 0;
+}
+
 function fault_error(page: Page): number {
   return page === 0 ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
 }
@@ -245,8 +276,13 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   // secretmem_vm_ops has no map_pages().
   if (!write && READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SECRETMEM && do_fault_around(vma, addr, ptep))
     return 0;
+  const must_wait = waits_for_read(mapping, vma_pgoff(vma, addr), flags);
   const page = filemap_get_page(mapping, vma_pgoff(vma, addr), fault_gfp(flags));
   if (page <= 0) return fault_error(page);
+  if (must_wait) {
+    put_page(page);
+    return VM_FAULT_RETRY;
+  }
   let pte = read_pte(vma, page);
   if (write && (vma_flags(vma) & VM_SHARED) === 0) {
     anon_vma_prepare(vma);
@@ -266,8 +302,7 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
   page_add_rmap_pte(page, vma);
   set_pte_at(ptep, pte);
-  if (write) set_page_dirty(page);
-  return 0;
+  return write ? fault_dirty_shared_page(vma, page, flags) : 0;
 }
 
 // ---- Copy on write ------------------------------------------------------------------------------------------
@@ -349,8 +384,7 @@ function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: 
   if ((vma_flags(vma) & VM_SHARED) !== 0) {
     // wp_page_shared(), wp_pfn_shared()
     const done = wp_page_reuse(vma, ptep, pte);
-    if (page !== 0) set_page_dirty(page);
-    return done;
+    return page === 0 ? done : done | fault_dirty_shared_page(vma, page, flags);
   }
   if (page !== 0 && PageAnon(page)) {
     if (wp_anon_reusable(page)) return unshare ? 0 : wp_page_reuse(vma, ptep, pte);
@@ -425,7 +459,10 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
   return handle_pte_fault(vma, addr, out[0], flags);
 }
 
-/** handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds mmap_lock. */
+/**
+ * handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds mmap_lock, and does no longer if
+ * the answer is VM_FAULT_COMPLETED or, without FAULT_FLAG_RETRY_NOWAIT, VM_FAULT_RETRY.
+ */
 export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
   // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops the rest.
   if (kernel.zones === 0) return VM_FAULT_SIGBUS;
@@ -433,5 +470,8 @@ export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): 
   spin_lock(mm + MM.page_table_lock);
   const ret = handle_mm_fault_locked(mm, vma, addr, flags);
   spin_unlock(mm + MM.page_table_lock);
+  // maybe_unlock_mmap_for_io()
+  if ((ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)) !== 0 && (flags & FAULT_FLAG_RETRY_NOWAIT) === 0)
+    mmap_read_unlock(mm);
   return ret;
 }

@@ -11,7 +11,7 @@ import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import { FOLL_LONGTERM, is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
-import { __get_user_pages } from "./gup_slow.ts";
+import { __get_user_pages_locked } from "./gup_locked.ts";
 import { lru_add_drain } from "./lru.ts";
 import { MIGRATE_OK, migrate_to_pinnable } from "./migrate.ts";
 import { type Mm, VMA, type Vma } from "./mm_types.ts";
@@ -99,7 +99,7 @@ function check_and_migrate(pages: LocalArray, first: number, nr: number): number
 /** How often pages may have to be moved before the call gives up: the kernel has no bound. */
 const LONGTERM_ROUNDS = 16;
 
-/** __gup_longterm_locked(), and __get_user_pages_locked() without FOLL_LONGTERM. mmap_lock is held. */
+/** __gup_longterm_locked(), and __get_user_pages_locked() without FOLL_LONGTERM. `locked`: as there; each round takes mmap_lock anew. */
 export function gup_longterm_locked(
   mm: Mm,
   start: number,
@@ -107,10 +107,12 @@ export function gup_longterm_locked(
   flags: number,
   pages: LocalArray,
   first: number,
+  locked: LocalArray,
 ): number {
-  if ((flags & FOLL_LONGTERM) === 0) return __get_user_pages(mm, start, nr, flags, pages, first);
+  if ((flags & FOLL_LONGTERM) === 0)
+    return __get_user_pages_locked(mm, start, nr, flags, pages, first, locked);
   for (let round = 0; round < LONGTERM_ROUNDS; round++) {
-    const got = __get_user_pages(mm, start, nr, flags, pages, first);
+    const got = __get_user_pages_locked(mm, start, nr, flags, pages, first, locked);
     if (got <= 0) return got;
     if (!config.fsdaxCheckEarly && range_has_fsdax(mm, start, got)) {
       unpin_from(pages, first, got);
@@ -121,7 +123,7 @@ export function gup_longterm_locked(
     if (error === 0) return got;
     // "some of the pages failed migration. Do get_user_pages without migration."
     if (error === -ENOMEM && !config.longtermMigrates)
-      return __get_user_pages(mm, start, got, flags, pages, first);
+      return __get_user_pages_locked(mm, start, got, flags, pages, first, locked);
     if (error !== -EAGAIN) return error;
   }
   return -ENOMEM;

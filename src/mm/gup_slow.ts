@@ -7,8 +7,9 @@
  *   _unlocked       itself            -EINVAL
  *   _fast           itself, if the walk without locks does not get everything; pin only
  *
- * What happens to long-term pins in movable memory is in gup_longterm.ts. Custom: the address space is an argument also of what
- * acts on current->mm; a fault never drops mmap_lock, so nothing is retried. Not covered: vsyscall page, FOLL_NUMA.
+ * What happens if a fault drops mmap_lock is in gup_locked.ts, and to long-term pins in movable memory in gup_longterm.ts. Custom: the
+ * address space is an argument also of what acts on current->mm; where the kernel to v6.2 passes locked == NULL, faults may not drop
+ * mmap_lock, FOLL_UNLOCKABLE (v6.3) is not set in any version here. Not covered: vsyscall page, FOLL_NUMA.
  */
 "use kernel";
 
@@ -24,13 +25,18 @@ import {
 } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import {
+  FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_PIN,
+  FAULT_FLAG_RETRY_NOWAIT,
+  FAULT_FLAG_TRIED,
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
   handle_mm_fault,
+  VM_FAULT_COMPLETED,
   VM_FAULT_ERROR,
   VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
+  VM_FAULT_RETRY,
   VM_FAULT_WRITE,
 } from "./fault.ts";
 import {
@@ -64,6 +70,8 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import {
+  EAGAIN,
+  EBUSY,
   EFAULT,
   EINVAL,
   ENOMEM,
@@ -104,6 +112,12 @@ import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
 /** The page was touched: accessed, and dirty if written (internal). */
 export const FOLL_TOUCH = 0x02;
+/** Start what a fault has to wait for, but do not wait: a short count, or 0. */
+export const FOLL_NOWAIT = 0x20;
+/** A fault has dropped mmap_lock for this page once already (internal). */
+export const FOLL_TRIED = 0x800;
+/** Faults may drop mmap_lock (internal; v6.3, in all versions here). */
+export const FOLL_UNLOCKABLE = 0x200000;
 /** Fail instead of faulting (v5.16). */
 export const FOLL_NOFAULT = 0x100000;
 /** A poisoned page is -EHWPOISON rather than -EFAULT. */
@@ -111,7 +125,7 @@ export const FOLL_HWPOISON = 0x100;
 /** A forced write has broken COW (to v5.19, internal). */
 const FOLL_COW = 0x4000;
 
-const EINTR = 4;
+export const EINTR = 4;
 const EHWPOISON = 133;
 const EOVERFLOW = 75;
 /** The page must be unshared first (internal). */
@@ -198,16 +212,42 @@ function vm_fault_to_errno(ret: number, flags: number): number {
   return (ret & VM_FAULT_HWPOISON) !== 0 && (flags & FOLL_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT;
 }
 
-/** faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; flags[0] may gain FOLL_COW. */
-function faultin_page(mm: Mm, vma: Vma, addr: number, flags: LocalArray, unshare: boolean): number {
+/** FAULT_FLAG_* of a look-up's flags. */
+function fault_flags_of(flags: number, unshare: boolean): number {
+  let fault_flags = (flags & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
+  if (unshare) fault_flags = FAULT_FLAG_UNSHARE;
+  if ((flags & FOLL_UNLOCKABLE) !== 0) fault_flags |= FAULT_FLAG_ALLOW_RETRY;
+  if ((flags & FOLL_NOWAIT) !== 0) fault_flags |= FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT;
+  if ((flags & FOLL_TRIED) !== 0) fault_flags |= FAULT_FLAG_TRIED;
+  if ((flags & FOLL_LONGTERM) !== 0 && (config.longtermMigrates !== 0 || kernel.cma_nr !== 0))
+    fault_flags |= FAULT_FLAG_PIN;
+  return fault_flags;
+}
+
+/**
+ * faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; -EBUSY: the fault has to be asked for again, -EAGAIN: it is done; both drop
+ * mmap_lock (locked[0] = 0), but not -EBUSY with FOLL_NOWAIT. flags[0] may gain FOLL_COW.
+ */
+function faultin_page(
+  mm: Mm,
+  vma: Vma,
+  addr: number,
+  flags: LocalArray,
+  unshare: boolean,
+  locked: LocalArray,
+): number {
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
-  let fault_flags = (flags[0] & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0;
-  if (unshare) fault_flags = FAULT_FLAG_UNSHARE;
-  if ((flags[0] & FOLL_LONGTERM) !== 0 && (config.longtermMigrates !== 0 || kernel.cma_nr !== 0))
-    fault_flags |= FAULT_FLAG_PIN;
-  const ret = handle_mm_fault(mm, vma, addr, fault_flags);
+  const ret = handle_mm_fault(mm, vma, addr, fault_flags_of(flags[0], unshare));
+  if ((ret & VM_FAULT_COMPLETED) !== 0) {
+    locked[0] = 0;
+    return -EAGAIN;
+  }
   if ((ret & VM_FAULT_ERROR) !== 0) return vm_fault_to_errno(ret, flags[0]);
+  if ((ret & VM_FAULT_RETRY) !== 0) {
+    if ((flags[0] & FOLL_NOWAIT) === 0) locked[0] = 0;
+    return -EBUSY;
+  }
   if ((ret & VM_FAULT_WRITE) !== 0 && (vma_flags(vma) & VM_WRITE) === 0) flags[0] = flags[0] | FOLL_COW;
   return 0;
 }
@@ -248,7 +288,15 @@ function killed(vma: Vma, addr: number, start: number): number {
 }
 
 /** One page at addr of a request from `start` on: with its reference, or the error. out[1]: pages that the same entry maps from there. */
-function gup_one(mm: Mm, vma: Vma, addr: number, start: number, flags: LocalArray, out: LocalArray): Page {
+function gup_one(
+  mm: Mm,
+  vma: Vma,
+  addr: number,
+  start: number,
+  flags: LocalArray,
+  out: LocalArray,
+  locked: LocalArray,
+): Page {
   // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot be had.
   for (let round = 0; round < 4; round++) {
     const signal = killed(vma, addr, start);
@@ -257,7 +305,7 @@ function gup_one(mm: Mm, vma: Vma, addr: number, start: number, flags: LocalArra
     const page = follow_page(mm, vma, addr, flags[0], out);
     spin_unlock(mm + MM.page_table_lock);
     if (page !== 0 && page !== -EMLINK) return page;
-    const error = faultin_page(mm, vma, addr, flags, page === -EMLINK);
+    const error = faultin_page(mm, vma, addr, flags, page === -EMLINK, locked);
     if (error !== 0) return error;
   }
   return -EFAULT;
@@ -324,7 +372,8 @@ function follow_devmap_page(
 /**
  * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
  * not be had. The caller holds mmap_lock. Without FOLL_GET and FOLL_PIN (in the kernel: pages == NULL) pages are faulted in and
- * counted, and nothing is held or written to `pages`.
+ * counted, and nothing is held or written to `pages`. 0: the first page's fault has to be asked for again; locked[0] is 0 if mmap_lock
+ * is not held any more, which FOLL_UNLOCKABLE permits.
  */
 export function __get_user_pages(
   mm: Mm,
@@ -333,6 +382,7 @@ export function __get_user_pages(
   gup_flags: number,
   pages: LocalArray,
   first: number,
+  locked: LocalArray,
 ): number {
   const flags = localArray(1);
   const out = localArray(2);
@@ -356,7 +406,8 @@ export function __get_user_pages(
       }
     }
     flags[0] = gup_flags;
-    const page = gup_one(mm, vma, addr, start, flags, out);
+    const page = gup_one(mm, vma, addr, start, flags, out, locked);
+    if (page === -EBUSY || page === -EAGAIN) return i;
     if (page < 0) return i > 0 ? i : page;
     if ((gup_flags & (FOLL_GET | FOLL_PIN)) === 0) {
       // page_mask: what else the entry maps needs no look.
@@ -383,24 +434,28 @@ export function __get_user_pages(
 
 /**
  * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write unless it is shared; their
- * number, or the error if there is none. mmap_lock is held. Not covered: VM_LOCKONFAULT.
+ * number, or the error if there is none. mmap_lock is held, and kept. Not covered: VM_LOCKONFAULT.
  */
 export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
   const none = localArray(1);
+  const locked = localArray(1);
+  locked[0] = 1;
   const vm_flags = vma_flags(vma);
   let flags = FOLL_TOUCH;
   // "We want to touch writable mappings with a write fault in order to break COW, except for shared mappings."
   if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
   // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
   if ((vm_flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0) flags |= FOLL_FORCE;
-  return __get_user_pages(mm, start, end - start, flags, none, 0);
+  return __get_user_pages(mm, start, end - start, flags, none, 0, locked);
 }
 /** faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the area does not allow is -EINVAL. */
 export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: number, write: boolean): number {
   const none = localArray(1);
+  const locked = localArray(1);
+  locked[0] = 1;
   const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
   if (check_vma_flags(vma, flags) !== 0) return -EINVAL;
-  return __get_user_pages(mm, start, end - start, flags, none, 0);
+  return __get_user_pages(mm, start, end - start, flags, none, 0, locked);
 }
 
 // ---- Entry points -------------------------------------------------------------------------------------------
@@ -423,8 +478,8 @@ function family(flags: number, pin: boolean, touch: boolean): number {
 }
 
 /**
- * get_user_pages(), pin_user_pages() and their _remote forms. The caller holds mmap_lock for reading. Of them only
- * pin_user_pages() does not touch what it takes.
+ * get_user_pages(), pin_user_pages() and their _remote forms with locked == NULL. The caller holds mmap_lock for reading, and keeps
+ * it. Of them only pin_user_pages() does not touch what it takes.
  */
 export function gup_locked(
   mm: Mm,
@@ -435,11 +490,54 @@ export function gup_locked(
   pin: boolean,
   remote: boolean,
 ): number {
+  const locked = localArray(1);
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
-  return gup_longterm_locked(mm, start, nr, family(flags, pin, !pin || remote), pages, 0);
+  locked[0] = 1;
+  return gup_longterm_locked(mm, start, nr, family(flags, pin, !pin || remote), pages, 0, locked);
+}
+/**
+ * get_user_pages_remote(), pin_user_pages_remote() with `locked`: the caller holds mmap_lock for reading (locked[0] = 1) and may find
+ * it dropped afterwards (0), in which case what it knew of the areas is void.
+ */
+export function gup_remote(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  pin: boolean,
+  locked: LocalArray,
+): number {
+  const error = check_gup_args(flags, pin);
+  if (error !== 0) return error;
+  if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
+  if (locked[0] !== 1) return -EINVAL;
+  if (nr === 0) return 0;
+  if (pin) mm_set_has_pinned(mm);
+  const all = family(flags, pin, true) | FOLL_UNLOCKABLE;
+  return gup_longterm_locked(mm, start, nr, all, pages, 0, locked);
+}
+
+/** Slow GUP for who does not hold mmap_lock: to v6.2 it is taken here, killed or not, and then by __get_user_pages_locked(). */
+function gup_takes_lock(
+  mm: Mm,
+  start: number,
+  nr: number,
+  flags: number,
+  pages: LocalArray,
+  first: number,
+): number {
+  const locked = localArray(1);
+  if (!config.gupLockKillable) {
+    mmap_read_lock(mm);
+    locked[0] = 1;
+  }
+  const ret = gup_longterm_locked(mm, start, nr, flags, pages, first, locked);
+  if (locked[0] !== 0) mmap_read_unlock(mm);
+  return ret;
 }
 /** get_user_pages_unlocked(), pin_user_pages_unlocked(). */
 export function gup_unlocked(
@@ -453,11 +551,9 @@ export function gup_unlocked(
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
+  if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
-  mmap_read_lock(mm);
-  const ret = nr === 0 ? 0 : gup_longterm_locked(mm, start, nr, family(flags, pin, true), pages, 0);
-  mmap_read_unlock(mm);
-  return ret;
+  return gup_takes_lock(mm, start, nr, family(flags, pin, true) | FOLL_UNLOCKABLE, pages, 0);
 }
 
 /** What no array holds: a request for as many pages as there are. */
@@ -479,9 +575,10 @@ function gup_fast_fallback(mm: Mm, start: number, nr: number, flags: number, pag
   if (got === nr || (flags & FOLL_FAST_ONLY) !== 0) return got;
   // A request of no pages that got some (config.gupZeroPages) goes on with nr - got, which is huge as an unsigned number.
   const rest = got > nr ? UNBOUNDED : nr - got;
-  mmap_read_lock(mm);
-  const ret = gup_longterm_locked(mm, start + got, rest, flags | FOLL_TOUCH, pages, got);
-  mmap_read_unlock(mm);
+  // To v6.2 __gup_longterm_locked() kept mmap_lock.
+  const keeps = (flags & FOLL_LONGTERM) !== 0 && !config.gupLockKillable;
+  const all = flags | FOLL_TOUCH | (keeps ? 0 : FOLL_UNLOCKABLE);
+  const ret = gup_takes_lock(mm, start + got, rest, all, pages, got);
   if (ret < 0) return got > 0 ? got : ret;
   return got + ret;
 }

@@ -32,7 +32,7 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import { PAGE_NONE, PAGE_READONLY, PAGE_SHARED } from "./pgtable.ts";
-import { down_read, down_write, up_read, up_write } from "./rwsem.ts";
+import { down_read, down_read_killable, down_write, up_read, up_write } from "./rwsem.ts";
 
 /** Pools of kzalloc(). */
 export const POOL_VMA = 32;
@@ -53,6 +53,10 @@ export const EOPNOTSUPP = 95;
 
 export function mmap_read_lock(mm: Mm): void {
   down_read(mm + MM.mmap_lock);
+}
+/** mmap_read_lock_killable(): 0, or -EINTR without the lock. */
+export function mmap_read_lock_killable(mm: Mm): number {
+  return down_read_killable(mm + MM.mmap_lock);
 }
 export function mmap_read_unlock(mm: Mm): void {
   up_read(mm + MM.mmap_lock);

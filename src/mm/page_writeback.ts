@@ -8,10 +8,13 @@
 import { config } from "../machine/config.ts";
 import { compound_head, is_zone_device_page, type Page, PageDirty, SetPageDirty } from "./page.ts";
 
-export function set_page_dirty(page: Page): void {
+/** True if the page was clean before. */
+export function set_page_dirty(page: Page): boolean {
   const head = compound_head(page);
-  if (is_zone_device_page(head) && !config.deviceDirty) return;
-  if (!PageDirty(head)) SetPageDirty(head);
+  if (is_zone_device_page(head) && !config.deviceDirty) return false;
+  if (PageDirty(head)) return false;
+  SetPageDirty(head);
+  return true;
 }
 /** Custom: the page lock is not taken; nobody else dirties or cleans the page meanwhile. */
 export function set_page_dirty_lock(page: Page): void {

@@ -4,6 +4,7 @@
  */
 "use kernel";
 
+import { kernel } from "../machine/config.ts";
 import {
   assert,
   atomic_dec,
@@ -16,12 +17,28 @@ import {
 } from "../machine/primitives.ts";
 
 const WRITER = -1;
+const EINTR = 4;
 
 export function down_read(sem: number): void {
   for (;;) {
     const count = READ_ONCE(sem);
     if (count === WRITER) smp_cond_load_acquire_ne(sem, WRITER);
     else if (cmpxchg(sem, count, count + 1) === count) return;
+  }
+}
+/**
+ * down_read_killable(): 0, or -EINTR for who would have to wait and is to be killed (kernel.fatal_signal). Custom: a signal that
+ * comes during the wait is seen when the word changes.
+ */
+export function down_read_killable(sem: number): number {
+  for (;;) {
+    const count = READ_ONCE(sem);
+    if (count !== WRITER) {
+      if (cmpxchg(sem, count, count + 1) === count) return 0;
+    } else {
+      if (kernel.fatal_signal !== 0 && READ_ONCE(kernel.fatal_signal) !== 0) return -EINTR;
+      smp_cond_load_acquire_ne(sem, WRITER);
+    }
   }
 }
 export function up_read(sem: number): void {
