@@ -247,6 +247,20 @@ export const MM_KNOBS: readonly Knob[] = [
     ],
   },
   {
+    name: "pciP2pdma",
+    title: "FOLL_PCI_P2PDMA, and mappings of peer-to-peer memory, which GUP takes with it only",
+    values: [
+      { value: 0, name: "off", title: "there is neither (to v6.1)" },
+      { value: 1, name: "v6.2", title: "4003f107fa2e; with FOLL_LONGTERM an area is refused, -EOPNOTSUPP" },
+      { value: 2, name: "v6.3", title: "with FOLL_LONGTERM the arguments are, -EINVAL (d64e2dbc33a1)" },
+    ],
+  },
+  {
+    name: "fastNeedsMapping",
+    title: "fast GUP leaves small pages without a mapping, as a driver's are, to the slow path",
+    values: onOff("v6.10, f002882ca369 (with CONFIG_SECRETMEM)", "takes them (to v6.9)"),
+  },
+  {
     name: "deviceDirty",
     title: "set_page_dirty() marks device pages",
     values: onOff(

@@ -21,6 +21,7 @@ export const REF_PERCPU = 0;
 export const REF_ATOMIC = 1;
 export const REF_EXTERNAL = 2;
 export const SECRETMEM_LRU = 1;
+export const P2PDMA_V6_2 = 1;
 
 /** The knobs in force. Change them only through `setConfig`. */
 export const config = {
@@ -93,6 +94,8 @@ export const config = {
   hugeZeroSpecial: 0,
   gupSlowBatch: 0,
   secretmem: 0,
+  pciP2pdma: 0,
+  fastNeedsMapping: 0,
   ...HMM_CONFIG,
 };
 
@@ -399,6 +402,8 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   gupOverflow: 1,
   gupLockKillable: 1,
   unlockedLongterm: 1,
+  pciP2pdma: 2,
+  fastNeedsMapping: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {
@@ -605,6 +610,8 @@ export const kernel = {
   fatal_signal: 0,
   /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
   secretmem: 0,
+  /** Some PCI device has published peer-to-peer memory (mm/p2pdma.ts). */
+  p2pdma: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */
   cma_start: 0,
   cma_nr: 0,

@@ -12,7 +12,7 @@ import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child } from "./hugetlb.ts";
-import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
+import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
 import {
   is_cow_mapping,
   is_vm_hugetlb_page,
@@ -200,8 +200,9 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
   return true;
 }
 
-/** vma_needs_copy(): entries of a file's shared mapping are not copied, the child faults them in. */
+/** vma_needs_copy(): entries of a file's shared mapping are not copied, the child faults them in; but a driver's cannot be. */
 function vma_needs_copy(src: Vma): boolean {
+  if ((vma_flags(src) & VM_MIXEDMAP) !== 0) return true;
   if ((vma_flags(src) & VM_SHARED) === 0)
     return READ_ONCE(src + VMA.anon_vma) !== 0 || is_vm_hugetlb_page(src);
   return is_vm_hugetlb_page(src);

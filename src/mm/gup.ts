@@ -24,6 +24,7 @@ import {
   WRITE_ONCE,
 } from "../machine/primitives.ts";
 import { ADDRESS_SPACE, AS_SECRETMEM, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
+import { is_pci_p2pdma_page, p2pdma_refused } from "./p2pdma_page.ts";
 import {
   ClearPageReferenced,
   compound_head,
@@ -108,6 +109,8 @@ export const FOLL_FORCE = 0x10;
 export const FOLL_LONGTERM = 0x10000;
 export const FOLL_PIN = 0x40000;
 export const FOLL_FAST_ONLY = 0x80000;
+/** Peer-to-peer pages may be taken (v6.2; the number is ours). */
+export const FOLL_PCI_P2PDMA = 0x200000;
 
 /** ZONE_MOVABLE of page_alloc.ts, which imports this file's users. */
 const ZONE_NR_MOVABLE = 3;
@@ -162,6 +165,7 @@ function try_get_compound_head(page: Page, refs: number): Page {
  * with the order of c24d37322548 if config.headRecheck; try_grab_folio_fast() in the uniform form.
  */
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
+  if (p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0)) return 0;
   if ((flags & FOLL_GET) !== 0) return try_get_compound_head(page, refs);
   if ((flags & FOLL_PIN) === 0) return 0;
   if (pin_is_free(page, flags)) return page;
@@ -410,6 +414,9 @@ function page_is_secretmem(head: Page): boolean {
  */
 function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   if (page_is_secretmem(head)) return false;
+  // "The mapping may have been truncated, in any case we cannot determine if this mapping is safe." Of what is mapped where no file
+  // is truncated only a driver's pages have none.
+  if (kernel.p2pdma !== 0 && config.fastNeedsMapping && is_pci_p2pdma_page(head)) return false;
   const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
   if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
   if (PageFlag(head, PG_hugetlb)) return true;

@@ -13,7 +13,7 @@
  */
 "use kernel";
 
-import { config, geom, kernel } from "../machine/config.ts";
+import { config, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
 import {
   type LocalArray,
   localArray,
@@ -44,6 +44,7 @@ import {
   FOLL_FORCE,
   FOLL_GET,
   FOLL_LONGTERM,
+  FOLL_PCI_P2PDMA,
   FOLL_PIN,
   FOLL_WRITE,
   lockless_pages_from_mm,
@@ -84,6 +85,7 @@ import {
   vma_kind,
   vma_lookup,
 } from "./mmap.ts";
+import { p2pdma_refused } from "./p2pdma_page.ts";
 import {
   compound_head,
   nth_page,
@@ -91,6 +93,7 @@ import {
   PageAnon,
   PageAnonExclusive,
   PageDirty,
+  page_ref_count,
   pfn_to_page,
 } from "./page.ts";
 import { set_page_dirty } from "./page_writeback.ts";
@@ -128,6 +131,7 @@ const FOLL_COW = 0x4000;
 export const EINTR = 4;
 const EHWPOISON = 133;
 const EOVERFLOW = 75;
+const EREMOTEIO = 121;
 /** The page must be unshared first (internal). */
 const EMLINK = 31;
 
@@ -176,7 +180,7 @@ function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void 
 
 /**
  * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error: -EFAULT,
- * -ENOMEM (count overflow), -EMLINK (unshare). out[1] is how many pages from addr on the entry maps.
+ * -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare). out[1] is how many pages from addr on the entry maps.
  */
 function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalArray): Page {
   const level = pgtable_lookup(mm, addr, out);
@@ -196,9 +200,11 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
     pgmap = get_dev_pagemap(pte_pfn(e), 0);
     if (pgmap === 0) return -EFAULT;
   }
-  const grabbed = try_grab_page(page, flags);
+  const refused = p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0);
+  const grabbed = refused ? page_ref_count(compound_head(page)) > 0 : try_grab_page(page, flags);
   if (pgmap !== 0) put_dev_pagemap(pgmap);
   if (!grabbed) return -ENOMEM;
+  if (refused) return -EREMOTEIO;
   if ((flags & (FOLL_TOUCH | FOLL_WRITE)) === (FOLL_TOUCH | FOLL_WRITE))
     touch_entry(vma, out[0], level, page);
   return page;
@@ -252,11 +258,15 @@ function faultin_page(
   return 0;
 }
 
+/** "We want to allow the pgmap to be hot-unplugged at all times." */
+const P2P_LONGTERM = FOLL_LONGTERM | FOLL_PCI_P2PDMA;
+
 /** check_vma_flags(): 0 or the error. */
 function check_vma_flags(vma: Vma, flags: number): number {
   const vm_flags = vma_flags(vma);
   if ((vm_flags & (VM_IO | VM_PFNMAP)) !== 0) return -EFAULT;
   if (config.fsdaxCheckEarly && (flags & FOLL_LONGTERM) !== 0 && vma_is_fsdax(vma)) return -EOPNOTSUPP;
+  if (config.pciP2pdma === P2PDMA_V6_2 && (flags & P2P_LONGTERM) === P2P_LONGTERM) return -EOPNOTSUPP;
   // vma_is_secretmem() (v5.14)
   if (kernel.secretmem !== 0 && vma_kind(vma) === AS_SECRETMEM) return -EFAULT;
   if ((flags & FOLL_WRITE) !== 0) {
@@ -464,10 +474,14 @@ export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: num
 function check_gup_args(flags: number, pin: boolean): number {
   if ((flags & (FOLL_PIN | FOLL_GET)) !== 0) return -EINVAL;
   if ((flags & FOLL_LONGTERM) !== 0 && !pin) return -EINVAL;
+  if (config.pciP2pdma > P2PDMA_V6_2 && (flags & P2P_LONGTERM) === P2P_LONGTERM) return -EINVAL;
   return 0;
 }
 /** What the fast functions take from a caller; anything else warns and is -EINVAL. */
 const FAST_FLAGS = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_FAST_ONLY | FOLL_NOFAULT;
+function fast_flags_known(flags: number): boolean {
+  return (flags & ~(config.pciP2pdma ? FAST_FLAGS | FOLL_PCI_P2PDMA : FAST_FLAGS)) === 0;
+}
 
 /** mm_set_has_pinned_flag(): before looking at any page; fork reads it. */
 function mm_set_has_pinned(mm: Mm): void {
@@ -594,7 +608,7 @@ export function gup_fast(
 ): number {
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
-  if ((flags & ~FAST_FLAGS) !== 0) return -EINVAL;
+  if (!fast_flags_known(flags)) return -EINVAL;
   return gup_fast_fallback(mm, start, nr, flags | (pin ? FOLL_PIN : FOLL_GET), pages);
 }
 /** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative but for arguments that are refused. */
@@ -608,6 +622,6 @@ export function gup_fast_only(
 ): number {
   const error = check_gup_args(flags, pin);
   if (error !== 0) return error;
-  if ((flags & ~FAST_FLAGS) !== 0) return -EINVAL;
+  if (!fast_flags_known(flags)) return -EINVAL;
   return gup_fast_fallback(mm, start, nr, flags | FOLL_FAST_ONLY | (pin ? FOLL_PIN : FOLL_GET), pages);
 }

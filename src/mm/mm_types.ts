@@ -99,3 +99,5 @@ export const AS_HUGETLB = 3;
 export const AS_DEVDAX = 4;
 export const AS_FSDAX = 5;
 export const AS_SECRETMEM = 6;
+/** A file of sysfs, whose pages are all mapped at mmap() time: no faults. */
+export const AS_SYSFS = 7;

@@ -11,6 +11,7 @@
 import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
 import { assert, kfree, READ_ONCE, WRITE_ONCE, wake_up_var } from "../machine/primitives.ts";
 import { put_device_page } from "./device_page.ts";
+import { is_pci_p2pdma_page, p2pdma_page_free } from "./p2pdma_page.ts";
 import {
   compound_head,
   compound_nr,
@@ -53,6 +54,10 @@ function free_the_page(head: Page): void {
 
 /** From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. */
 function free_zone_device_page(page: Page): void {
+  if (kernel.p2pdma !== 0 && is_pci_p2pdma_page(page)) {
+    p2pdma_page_free(page);
+    return;
+  }
   // From v6.15 an idle fsdax page counts 0: whoever waits for it to be idle is told.
   if (config.pteRef && READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type) === MEMORY_DEVICE_FS_DAX) {
     wake_up_var(page_idle_word(page));

@@ -34,6 +34,7 @@ import { prep_compound_mapcounts } from "../mm/rmap.ts";
 import { vmemmap_populate } from "../mm/sparse-vmemmap.ts";
 import { READAHEAD_HITS_INIT, SWAP_HEADER, SWAP_SLOT } from "../mm/swap_state.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
+import { addP2pmem, DRIVER_MEMORY_END } from "./driver-memory.ts";
 import type { KernelProfile } from "./kernels.ts";
 
 const HUGETLB_PAGES = 24;
@@ -83,6 +84,8 @@ export interface MachineNeeds {
   readonly secretmem?: boolean;
   /** A fatal signal can come (kernel.fatal_signal); absent: none. */
   readonly signals?: boolean;
+  /** A PCI device has published peer-to-peer memory (mm/p2pdma.ts); absent: none has. */
+  readonly p2pmem?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -92,11 +95,17 @@ export interface ReplayMachine {
   /** By path: /dev/dax0.0, /mnt/ext4/f, ... : the address_space. */
   readonly files: Map<string, number>;
   readonly dax: Map<string, DaxFile>;
+  /** struct pci_p2pdma; 0: none. */
+  readonly p2pmem: number;
   /** Devices whose memory has been removed. */
   readonly gone: Set<DaxDevice>;
 }
 
 function maxPfn(needs: MachineNeeds): number {
+  const drivers = needs.p2pmem === true ? DRIVER_MEMORY_END : 0;
+  return Math.max(drivers, recordedMaxPfn(needs));
+}
+function recordedMaxPfn(needs: MachineNeeds): number {
   if (needs.movable) return MOVABLE + MOVABLE_FRAMES;
   if (needs.devices.has("fsdax")) return FSDAX + FSDAX_FRAMES;
   if (needs.devices.has("dax1")) return DAX1 + 131072;
@@ -206,7 +215,8 @@ export function bootReplayMachine(
     mem[kernel.huge_zero] = (head - kernel.vmemmap) >> 4;
   }
 
-  const machine: ReplayMachine = { profile, files: new Map(), dax: new Map(), gone: new Set() };
+  const p2pmem = needs.p2pmem === true ? addP2pmem() : 0;
+  const machine: ReplayMachine = { profile, files: new Map(), dax: new Map(), p2pmem, gone: new Set() };
   addDevices(machine, needs);
   addFiles(machine, needs);
   return machine;

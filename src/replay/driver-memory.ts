@@ -1,0 +1,44 @@
+/**
+ * Memory of drivers on the replay machine, which no recorded machine had: peer-to-peer memory of a PCI device
+ * (pci_p2pdma_add_resource()). Boot code, ordinary TypeScript.
+ */
+
+import { config, kernel } from "../machine/config.ts";
+import { mem, memblock_alloc } from "../machine/memory.ts";
+import { allocStruct, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
+import { memremap_pages } from "../mm/memremap.ts";
+import { ADDRESS_SPACE, AS_SYSFS } from "../mm/mm_types.ts";
+import { P2PDMA } from "../mm/p2pdma_page.ts";
+import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
+import { DEV_PAGEMAP, MEMORY_DEVICE_PCI_P2PDMA } from "../mm/pgmap.ts";
+
+/** Frames of the driver's range; behind those of the first DAX device (replay/machine.ts). */
+const START = 65536 + 131072;
+const FRAMES = 512;
+export const DRIVER_MEMORY_END = START + FRAMES;
+
+function driverRange(name: string, type: number): DaxDevice {
+  const device = newDaxDevice(name, { start: START, nr: FRAMES });
+  mem[device.pgmap + DEV_PAGEMAP.type] = type;
+  return device;
+}
+function bind(device: DaxDevice): void {
+  if (!memremap_pages(device.pgmap)) throw new RangeError("the driver's memory could not be bound");
+}
+
+/** struct pci_p2pdma of a device that has published its memory. */
+export function addP2pmem(): number {
+  kernel.p2pdma = 1;
+  const device = driverRange("p2pmem", MEMORY_DEVICE_PCI_P2PDMA);
+  const p2pdma = allocStruct("pci_p2pdma", P2PDMA);
+  mem[device.pgmap + DEV_PAGEMAP.owner] = p2pdma;
+  mem[p2pdma + P2PDMA.pgmap] = device.pgmap;
+  mem[p2pdma + P2PDMA.mapping] = device.mapping;
+  mem[p2pdma + P2PDMA.pool] = memblock_alloc("p2pmem.pool", FRAMES, { count: FRAMES });
+  mem[device.mapping + ADDRESS_SPACE.kind] = AS_SYSFS;
+  bind(device);
+  // From v6.15 an unused page counts nothing (b7e282378773).
+  if (config.pteRef)
+    for (let i = 0; i < FRAMES; i++) mem[page_word(pfn_to_page(START + i), PAGE._refcount)] = 0;
+  return p2pdma;
+}
