@@ -96,14 +96,14 @@ export function c9Figures(rows: readonly ClaimRow[]): Figure[] {
   );
 }
 
-/** Told what is under way; gives false to end the work, whose figures are then left out. */
+/** Told what is under way; gives false to end the work: no figure of that claim is then given, not even those taken. */
 export type OnStep = (what: string) => boolean;
 
 async function takeC6(ids: readonly string[], onStep: OnStep): Promise<Figure[]> {
   const out: Figure[] = [];
   for (const form of forms) {
     if (!PAIRS.some(([device]) => ids.includes(c6Id(form, device)))) continue;
-    if (!onStep(`C6: counting ${form}`)) break;
+    if (!onStep(`C6: counting ${form}`)) return [];
     out.push(...c6Figures(await countC6([form])));
   }
   return out;

@@ -101,4 +101,7 @@ test("what was not measured is no figure", () => {
 test("a step that says stop leaves its claim out whole, never half a table", async () => {
   let steps = 0;
   expect(await takeFigures(["C9/pin-2m", "C9/memmap-2m"], () => ++steps < 1)).toEqual([]);
+  steps = 0;
+  expect(await takeFigures(["C6/v5.10/dax4k", "C6/v7.3/dax4k"], () => ++steps < 2)).toEqual([]);
+  expect(steps).toBe(2);
 });
