@@ -58,6 +58,13 @@ describe("layers", () => {
     );
     expect(upward).toEqual([]);
   });
+  test("the command line loads the benchmarks only when it measures: never by a static import", () => {
+    const eager = sources
+      .filter((path) => layerOf(path) === "cli")
+      .filter((path) => /^import (?!type )[^;]*?\bfrom "\.\.\/bench\//m.test(readFileSync(path, "utf8")))
+      .map((path) => relative(ROOT, path));
+    expect(eager).toEqual([]);
+  });
   test("kernel code imports no package and no Node module", () => {
     const foreign = sources
       .filter((path) => layerOf(path) === "mm" || /^"use kernel";$/m.test(readFileSync(path, "utf8")))

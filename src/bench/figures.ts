@@ -1,5 +1,5 @@
 /**
- * The claims that are figures, C6 and C9, as rows with a verdict, for the matrix of all claims. C6 is counted: a device mapping is no
+ * The claims that are figures, C6 and C9 (claims/claims.ts), as rows with a verdict, for the matrix of all claims. C6 is counted: a device mapping is no
  * longer special if pinning through it executes exactly what pinning through a mapping of System RAM of the same size does. C9
  * is timed on a smaller range than `bench all` takes, before and after in one run, and its struct-page rows are computed; it pays
  * if after is less than before beyond the noise. How much it pays is the ratio, beside the one that was reported.
@@ -12,19 +12,6 @@ import { type ClaimRow, claimRows } from "./c9.ts";
 import { FORMS, type Form, type GupRow, runGup } from "./gup.ts";
 import { runMr } from "./mr.ts";
 import type { Kind } from "./pages.ts";
-
-/** What these claims say. */
-export const FIGURE_CLAIMS = [
-  {
-    claim: "C6",
-    title:
-      "without a pagemap reference, device entries stop being special: pinning executes what it executes on System RAM",
-  },
-  {
-    claim: "C9",
-    title: "grabbing the head once pays (before over after, in one run; holdfast bench all measures more)",
-  },
-] as const;
 
 /** A device mapping and the mapping of System RAM whose leaves are of the same size. */
 const PAIRS: readonly (readonly [Kind, Kind])[] = [

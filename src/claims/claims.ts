@@ -1,6 +1,6 @@
 /**
- * Every claim that can be decided: the modules that list cells, behind one shape, and how their matrices are laid out. A new
- * claim is one entry here. What is asked and why is in docs/claims.md.
+ * Every claim that can be decided: the modules that list cells, behind one shape, and how their matrices are laid out; and the
+ * claims that are figures. A new claim is one entry here. What is asked and why is in docs/claims.md.
  */
 
 import type { Scenario } from "../machine/scenario.ts";
@@ -99,6 +99,34 @@ export const CLAIM_SETS: readonly ClaimSet[] = [
     knockoutsUnasked: [],
   }),
 ];
+
+/** A claim that is counted or timed, not explored: it has figures (bench/figures.ts), no cells. */
+export interface FigureClaim {
+  readonly claim: string;
+  readonly title: string;
+  /** The command of `holdfast` that shows more of it. */
+  readonly more: string;
+}
+
+export const FIGURE_CLAIMS: readonly FigureClaim[] = [
+  {
+    claim: "C6",
+    title:
+      "without a pagemap reference, device entries stop being special: pinning executes what it executes on System RAM",
+    more: "bench work",
+  },
+  {
+    claim: "C9",
+    title: "grabbing the head once pays (before over after, in one run; holdfast bench all measures more)",
+    more: "bench all",
+  },
+];
+
+/** The claim whose figures the word (C6, C9/pin-2m) means; undefined if it means cells or nothing. */
+export function figureClaimOf(word: string): FigureClaim | undefined {
+  const claim = word.split("/")[0].toUpperCase();
+  return FIGURE_CLAIMS.find((f) => f.claim === claim);
+}
 
 let listed: readonly AnyCell[] | undefined;
 let byId: ReadonlyMap<string, AnyCell> | undefined;

@@ -5,8 +5,15 @@
  */
 
 import { availableParallelism } from "node:os";
-import { FIGURE_CLAIMS, figureIds, takeFigures } from "../bench/figures.ts";
-import { type AnyCell, allCells, CLAIM_SETS, type ClaimSet, setOf } from "../claims/claims.ts";
+import {
+  type AnyCell,
+  allCells,
+  CLAIM_SETS,
+  type ClaimSet,
+  FIGURE_CLAIMS,
+  figureClaimOf,
+  setOf,
+} from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
 import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
 import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
@@ -14,7 +21,7 @@ import { UserError } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
-import { isFigureWord, type Selection, selectCells, selectFigures } from "./select.ts";
+import { type Selection, selectCells, selectFigures } from "./select.ts";
 import { Status } from "./status.ts";
 import { count, seconds, table } from "./table.ts";
 
@@ -194,14 +201,16 @@ function summary(m: MatrixResult, wall: number, workers: number): string {
   );
 }
 
-/** What is asked for: cells to explore, and ids of figures, which have no architecture and no model. */
-function choose(
+/**
+ * What is asked for: cells to explore, and ids of figures, which have no architecture and no model. The modules that measure
+ * are loaded only if a figure is: they cost tens of milliseconds.
+ */
+async function choose(
   words: readonly string[],
   options: ClaimsOptions,
-  ids: readonly string[],
-): { cells: AnyCell[]; figures: string[] } {
-  const asked = words.filter(isFigureWord);
-  const others = words.filter((w) => !isFigureWord(w));
+): Promise<{ cells: AnyCell[]; figures: string[] }> {
+  const asked = words.filter((w) => figureClaimOf(w) !== undefined);
+  const others = words.filter((w) => figureClaimOf(w) === undefined);
   const narrowed = options.arch !== undefined || (options.model ?? "all") !== "all";
   if (narrowed && asked.length > 0)
     throw new UserError(
@@ -209,14 +218,15 @@ function choose(
       `${asked[0]} with an architecture or a model: a figure has neither`,
       `holdfast claims ${asked[0]}`,
     );
-  return {
-    cells: words.length > 0 && others.length === 0 ? [] : selectCells(others, options, allCells()),
-    figures: words.length > 0 ? selectFigures(asked, ids) : narrowed ? [] : [...ids],
-  };
+  const cells = words.length > 0 && others.length === 0 ? [] : selectCells(others, options, allCells());
+  const wanted = words.length > 0 ? asked.length > 0 : !narrowed;
+  if (!wanted) return { cells, figures: [] };
+  const ids = (await import("../bench/figures.ts")).figureIds();
+  return { cells, figures: words.length > 0 ? selectFigures(asked, ids) : ids };
 }
 
 export async function claimsCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {
-  const { cells: chosen, figures: wanted } = choose(words, options, figureIds());
+  const { cells: chosen, figures: wanted } = await choose(words, options);
   if (options.list === true) {
     if (options.json === true) printJson({ schema: "holdfast.cells/1", cells: chosen, figures: wanted });
     else
@@ -250,7 +260,10 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
       status.update(`${what}, ${seconds(elapsed())} s`);
       return !signal.aborted;
     };
-    if (!signal.aborted) m.output.figures.push(...(await takeFigures(wanted, onStep)));
+    if (!signal.aborted && wanted.length > 0) {
+      const { takeFigures } = await import("../bench/figures.ts");
+      m.output.figures.push(...(await takeFigures(wanted, onStep)));
+    }
   } catch (e) {
     throw asUserError(e);
   } finally {

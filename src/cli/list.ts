@@ -1,7 +1,6 @@
 /** `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their presets. */
 
-import { FIGURE_CLAIMS, figureIds } from "../bench/figures.ts";
-import { CLAIM_SETS } from "../claims/claims.ts";
+import { CLAIM_SETS, FIGURE_CLAIMS } from "../claims/claims.ts";
 import { scenarioEntries } from "../claims/registry.ts";
 import {
   ARCHITECTURES,
@@ -65,7 +64,11 @@ function listKnobs(): string[] {
   return lines;
 }
 
-function listClaims(): string[] {
+/** Ids of every figure, from the modules that measure: what needs none does without loading them. */
+const figureIds = async (): Promise<string[]> => (await import("../bench/figures.ts")).figureIds();
+
+async function listClaims(): Promise<string[]> {
+  const ids = await figureIds();
   return table(
     [
       { title: "claim" },
@@ -81,14 +84,14 @@ function listClaims(): string[] {
         }),
       ),
       ...FIGURE_CLAIMS.map(({ claim, title }) => {
-        const of = count(figureIds().filter((id) => id.startsWith(`${claim}/`)).length);
+        const of = count(ids.filter((id) => id.startsWith(`${claim}/`)).length);
         return [claim, of, of, title];
       }),
     ].sort(([a], [b]) => a.localeCompare(b)),
   );
 }
 
-const LISTS: Readonly<Record<string, () => string[]>> = {
+const LISTS: Readonly<Record<string, () => string[] | Promise<string[]>>> = {
   claims: listClaims,
   scenarios: listScenarios,
   architectures: listArchitectures,
@@ -110,7 +113,7 @@ export async function listCommand(
   if (options.json === true) {
     const all: Record<string, unknown> = {
       claims: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),
-      figures: figureIds(),
+      figures: await figureIds(),
       scenarios: scenarioEntries(),
       architectures: ARCHITECTURES,
       knobs: KNOBS,
@@ -119,9 +122,9 @@ export async function listCommand(
     return EXIT_HOLDS;
   }
   const wanted = what === undefined ? Object.keys(LISTS) : [what];
-  wanted.forEach((name, i) => {
+  for (const [i, name] of wanted.entries()) {
     if (wanted.length > 1) print(...(i > 0 ? [""] : []), paint.bold(name.toUpperCase()));
-    print(...LISTS[name]());
-  });
+    print(...(await LISTS[name]()));
+  }
   return EXIT_HOLDS;
 }

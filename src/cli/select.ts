@@ -3,7 +3,7 @@
  * error that names the nearest.
  */
 
-import type { AnyCell } from "../claims/claims.ts";
+import { type AnyCell, figureClaimOf } from "../claims/claims.ts";
 import { ARCHITECTURES } from "../machine/arch.ts";
 import { nearestName } from "../machine/nearest.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -29,14 +29,6 @@ function nearestPath(word: string, cells: readonly AnyCell[]): string | undefine
   return path.join("/");
 }
 
-/** Claims that are figures, and the command that shows more of them. */
-const FIGURES: Readonly<Record<string, string>> = { C6: "bench work", C9: "bench all" };
-
-/** Whether the word means figures (C6, C9/pin-2m) and not cells. */
-export function isFigureWord(word: string): boolean {
-  return Object.hasOwn(FIGURES, word.split("/")[0].toUpperCase());
-}
-
 /** The ids that the words mean, in the order of the list. Throws UserError. */
 export function selectFigures(words: readonly string[], ids: readonly string[]): string[] {
   const wanted = words.map((w) => w.replace(/\/+$/, "").replace(/^c/, "C"));
@@ -50,11 +42,12 @@ function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCel
   if (exact.length > 0) return exact;
   const below = cells.filter((c) => c.id.startsWith(`${word}/`));
   if (below.length === 0) {
-    if (isFigureWord(word))
+    const figure = figureClaimOf(word);
+    if (figure !== undefined)
       throw new UserError(
         "HF002",
         `${word} is a figure, not an exploration`,
-        `holdfast claims ${word}, or holdfast ${FIGURES[word.split("/")[0].toUpperCase()]}`,
+        `holdfast claims ${word}, or holdfast ${figure.more}`,
       );
     if (/^C\d+$/i.test(word)) throw unknownName("HF002", word, new Set(cells.map((c) => c.claim)));
     const near = nearestPath(word, cells);
