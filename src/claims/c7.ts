@@ -9,7 +9,7 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
+import { findArch, type KnobSettings, kernel } from "../machine/config.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,
@@ -22,7 +22,14 @@ import { bindDaxDevice, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts"
 import { MM, VMA } from "../mm/mm_types.ts";
 import { PAGE, prep_compound_page } from "../mm/page.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
-import { addAnonVma, addSystemRam, bootHmmMachine, mapAnonPage, newDmirror } from "./hmm-machine.ts";
+import {
+  addAnonVma,
+  addSystemRam,
+  bootHmmMachine,
+  type HmmMachineSpec,
+  mapAnonPage,
+  newDmirror,
+} from "./hmm-machine.ts";
 import {
   check_mirror,
   check_unwritten,
@@ -134,17 +141,17 @@ const ADDR = 0;
 /** What the device writes. */
 const WRITTEN = 7;
 
+/** A machine of the cell's kernel and architecture: a CPU for the driver, one for what takes the page away. */
+function bootFor(
+  cell: HmmCell,
+  knobs: KnobSettings,
+  size: Omit<HmmMachineSpec, "preset" | "knobs" | "arch" | "cpus">,
+): { mm: number } {
+  return bootHmmMachine({ preset: cell.config.version, knobs, arch: cell.arch, cpus: 2, ...size });
+}
+
 function bootDevice(cell: HmmCell, knobs: KnobSettings): BootedScenario {
-  const { mm } = bootHmmMachine({
-    preset: cell.config.version as PresetName,
-    knobs,
-    arch: cell.arch,
-    cpus: 2,
-    levels: 1,
-    max_pfn: 2,
-    tables: 1,
-    dax: true,
-  });
+  const { mm } = bootFor(cell, knobs, { levels: 1, max_pfn: 2, tables: 1, dax: true });
   const device = newDaxDevice("dax0.0", { start: 1, nr: 1, fsdax: isFsdax(cell.config.event) });
   bindDaxDevice(device);
   const vma = mapDaxDevice(mm, device, { addr: ADDR, nr: 1, level: 0 });
@@ -168,15 +175,7 @@ function bootRam(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   const { event } = cell.config;
   // Tables that can be freed lie below the top one.
   const levels = event === "munmap" || event === "exit" ? 2 : 1;
-  const { mm } = bootHmmMachine({
-    preset: cell.config.version as PresetName,
-    knobs,
-    arch: cell.arch,
-    cpus: 2,
-    levels,
-    max_pfn: 2,
-    tables: levels,
-  });
+  const { mm } = bootFor(cell, knobs, { levels, max_pfn: 2, tables: levels });
   addSystemRam(0, 2, 1);
   const vma = addAnonVma(mm, ADDR, 1);
   mapAnonPage(vma, ADDR, 0);
@@ -195,16 +194,7 @@ function bootRam(cell: HmmCell, knobs: KnobSettings): BootedScenario {
 
 /** Frames 0 and 1 are mapped, 2 and 3 are the compound page that they are collapsed into. */
 function bootCollapse(cell: HmmCell, knobs: KnobSettings): BootedScenario {
-  const { mm } = bootHmmMachine({
-    preset: cell.config.version as PresetName,
-    knobs,
-    arch: cell.arch,
-    cpus: 2,
-    levels: 2,
-    max_pfn: 4,
-    vmemmap_shift: 1,
-    tables: 3,
-  });
+  const { mm } = bootFor(cell, knobs, { levels: 2, max_pfn: 4, vmemmap_shift: 1, tables: 3 });
   addSystemRam(0, 4, 4);
   const vma = addAnonVma(mm, ADDR, 2);
   for (let i = 0; i < 2; i++) mapAnonPage(vma, ADDR + i, i);
@@ -223,15 +213,7 @@ function bootCollapse(cell: HmmCell, knobs: KnobSettings): BootedScenario {
 /** Frame 0 is mapped writable; frame 1 is free, for a write fault that copies. */
 function bootProtected(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   const { event } = cell.config;
-  const { mm } = bootHmmMachine({
-    preset: cell.config.version as PresetName,
-    knobs,
-    arch: cell.arch,
-    cpus: 2,
-    levels: 1,
-    max_pfn: 2,
-    tables: 2,
-  });
+  const { mm } = bootFor(cell, knobs, { levels: 1, max_pfn: 2, tables: 2 });
   addSystemRam(0, 2, 1);
   const vma = addAnonVma(mm, ADDR, 1);
   mapAnonPage(vma, ADDR, 0);
