@@ -1,10 +1,5 @@
 /** Steps of the trace format done one by one on a replay machine, without a recording: for tests of the steps themselves. */
 
-import { kernel } from "../../src/machine/config.ts";
-import { mem } from "../../src/machine/memory.ts";
-import { HSTATE } from "../../src/mm/hugetlb.ts";
-import { lru_add_drain } from "../../src/mm/lru.ts";
-import { ZONE, ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL_NODE1, zone_of } from "../../src/mm/page_alloc.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
 import { Observer } from "../../src/replay/observe.ts";
@@ -40,18 +35,5 @@ export class Driver {
   }
   observe(): Observation {
     return this.observer.observe();
-  }
-  /** Frames that nobody has, the pools' included. */
-  freePages(): number {
-    lru_add_drain();
-    const zone = (nr: number): number => mem[zone_of(nr) + ZONE.nr_free] as number;
-    const hugeZero = (mem[kernel.huge_zero] as number) !== 0 ? 512 : 0;
-    return (
-      zone(ZONE_NORMAL) +
-      zone(ZONE_NORMAL_NODE1) +
-      zone(ZONE_MOVABLE) +
-      hugeZero +
-      (mem[kernel.hugetlb + HSTATE.free_huge_pages] as number) * 512
-    );
   }
 }

@@ -5,7 +5,6 @@
  */
 
 import { expect } from "vitest";
-import { kernel } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { bindDaxDevice } from "../../src/mm/boot.ts";
 import { is_longterm_pinnable } from "../../src/mm/gup.ts";
@@ -18,25 +17,7 @@ import { level_span, pgtable_lookup, pte_pfn, pte_present, pte_write } from "../
 import type { Step, StepResult } from "../../src/replay/schema.ts";
 import { runStep } from "../../src/replay/steps.ts";
 import type { Job, Process, World } from "../../src/replay/world.ts";
-
-/** xorshift32: reproducible choices. */
-export class Random {
-  private state: number;
-  constructor(seed: number) {
-    this.state = seed;
-  }
-  below(n: number): number {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x;
-    return (x >>> 0) % n;
-  }
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)] as T;
-  }
-}
+import { Random } from "./random.ts";
 
 const MEMORY = ["anon 8", "anon 16 shared=1", "thp 1024", "hugetlb 512", "memfd 8"];
 const DEVICES = [
@@ -305,7 +286,3 @@ export class Fuzz {
     this.handles = this.children = this.maps = this.moves = 0;
   }
 }
-
-/** Pins that the kernel counts as outstanding. */
-export const pinsCounted = (): number =>
-  ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;

@@ -13,8 +13,6 @@
 import { describe, expect, test } from "vitest";
 import { config, geom, kernel } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
-import { HSTATE } from "../../src/mm/hugetlb.ts";
-import { lru_add_drain } from "../../src/mm/lru.ts";
 import {
   compound_head,
   hpage_pincount_available,
@@ -31,40 +29,19 @@ import {
   pfn_to_page,
   vmemmap_frame,
 } from "../../src/mm/page.ts";
-import {
-  ZONE,
-  ZONE_CMA,
-  ZONE_MOVABLE,
-  ZONE_NORMAL,
-  ZONE_NORMAL_NODE1,
-  zone_of,
-} from "../../src/mm/page_alloc.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX } from "../../src/mm/pgmap.ts";
 import { total_mapcount } from "../../src/mm/rmap.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine } from "../../src/replay/machine.ts";
 import { Observer } from "../../src/replay/observe.ts";
 import { World } from "../../src/replay/world.ts";
-import { Fuzz, pinsCounted } from "./fuzz.ts";
+import { freePages, pinsCounted } from "./counts.ts";
+import { Fuzz } from "./fuzz.ts";
 
 /** 150,000 steps over four kernels and three machines in a campaign (HOLDFAST_CAMPAIGN=10), a tenth of that in the suite. */
 const STEPS = 1_250 * Number(process.env["HOLDFAST_CAMPAIGN"] ?? 1);
 const SEED = Number(process.env["HOLDFAST_SEED"] ?? 12345);
 const PER_ROUND = 40;
-
-function freePages(): number {
-  lru_add_drain();
-  const zone = (nr: number): number => mem[zone_of(nr) + ZONE.nr_free] as number;
-  const hugeZero = (mem[kernel.huge_zero] as number) !== 0 ? 512 : 0;
-  return (
-    zone(ZONE_NORMAL) +
-    zone(ZONE_NORMAL_NODE1) +
-    zone(ZONE_MOVABLE) +
-    zone(ZONE_CMA) +
-    hugeZero +
-    (mem[kernel.hugetlb + HSTATE.free_huge_pages] as number) * 512
-  );
-}
 
 /** Operations that each campaign must have done, so that a machine that refuses everything does not pass. */
 const MUST = ["map anon", "map thp", "map hugetlb", "map memfd", "pin", "get", "long-term pin", "mremap"];

@@ -6,6 +6,7 @@
 import { describe, expect, test } from "vitest";
 import { Comparison } from "../../src/replay/compare.ts";
 import type { Observation, Step } from "../../src/replay/schema.ts";
+import { freePages } from "./counts.ts";
 import { Driver } from "./driver.ts";
 
 const RELEASES = ["6.1.0", "6.12.0"] as const;
@@ -72,7 +73,7 @@ describe.each(RELEASES)("%s", (release) => {
 
   test("cleanup ends a child that is still at it; no frame is lost", () => {
     const d = new Driver(release, { movable: true });
-    const free = d.freePages();
+    const free = freePages();
     for (const kind of ["anon 8", "thp 512"]) {
       d.run("map", "M", ...kind.split(" "));
       d.run("touch", "M", "0", "8", "w");
@@ -80,7 +81,7 @@ describe.each(RELEASES)("%s", (release) => {
       d.run("offline", "B", "M", "0");
       d.observe();
       d.run("cleanup");
-      expect(d.freePages()).toBe(free);
+      expect(freePages()).toBe(free);
     }
   });
 
@@ -89,9 +90,9 @@ describe.each(RELEASES)("%s", (release) => {
     d.run("offline", "B", "M", "0");
     d.observe();
     d.run("join", "B", "100");
-    const before = d.freePages();
+    const before = freePages();
     expect(d.run("online", "M", "0")).toEqual({ ret: 0 });
-    expect(d.freePages() - before).toBe(32768);
+    expect(freePages() - before).toBe(32768);
     expect(d.run("online", "M", "0")).toEqual({ ret: -1, err: "EINVAL" });
   });
 

@@ -8,10 +8,11 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { kernel } from "../../src/machine/config.ts";
-import { mem } from "../../src/machine/memory.ts";
 import { compound_head, hpage_pincount_available, page_to_pfn } from "../../src/mm/page.ts";
 import { ReplayInputError } from "../../src/replay/reader.ts";
+import { freePages, pinsCounted } from "./counts.ts";
 import { Driver } from "./driver.ts";
+import { Random } from "./random.ts";
 
 interface Line {
   readonly seq: string;
@@ -30,23 +31,6 @@ function sequences(kernelDir: string, family: string): Line[][] {
     out.set(seq, [...(out.get(seq) ?? []), { seq, proc, op, args }]);
   }
   return [...out.values()];
-}
-
-/** xorshift32 */
-class Random {
-  private x: number;
-  constructor(seed: number) {
-    this.x = seed | 1;
-  }
-  below(n: number): number {
-    this.x ^= this.x << 13;
-    this.x ^= this.x >>> 17;
-    this.x ^= this.x << 5;
-    return (this.x >>> 0) % n;
-  }
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)] as T;
-  }
 }
 
 const FLAGS = ["-", "W", "WF", "F", "L", "WL", "N", "WN"];
@@ -123,7 +107,7 @@ function check(d: Driver, zeroPins: boolean): string | null {
   const { pins, gets } = held(d);
   let outstanding = 0;
   for (const [p, n] of pins) if (zeroPins || page_to_pfn(p) !== kernel.zero_pfn) outstanding += n;
-  const counted = ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
+  const counted = pinsCounted();
   const seen = d.observe();
   for (const p of seen.pages) {
     if (p.kind === "tail" || p.fl.includes("zero")) continue;
@@ -174,9 +158,9 @@ describe.each([
       });
       for (let round = 0; round < ROUNDS; round++)
         sequences(dir, family).forEach((steps, i) => {
-          const r = new Random(1 + i * 7919 + round * 104_729 + family.length);
+          const r = new Random((1 + i * 7919 + round * 104_729 + family.length) | 1);
           const done: string[] = [];
-          const free = d.freePages();
+          const free = freePages();
           for (const s of altered(r, steps)) {
             // A process whose fork was dropped does not exist.
             if (d.world.process(s.proc) === undefined) continue;
@@ -197,7 +181,7 @@ describe.each([
             if (wrong !== null) throw new Error(`${where}: ${wrong}`);
           }
           d.run("cleanup");
-          const lost = free - d.freePages();
+          const lost = free - freePages();
           // A page that was taken offline for good stays away.
           if (lost !== 0 && !done.some((x) => x.includes("softoff")))
             throw new Error(`${steps[0]?.seq}: ${done.join("; ")}: ${lost} frames lost`);
