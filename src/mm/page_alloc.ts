@@ -7,7 +7,8 @@
  *   is reused as late as possible: a stray reference meets a free page, not somebody else's.
  *
  * Custom: no per-CPU lists, no migrate types (a zone is movable or it is not; a CMA area has free lists of its own, as if it were
- * one more zone), no watermarks or reclaim: when memory is out, allocation fails. Contents are cleared at allocation and poisoned at free if the machine has a region per page.
+ * one more zone), no watermarks or reclaim: when memory is out, allocation fails. Contents are cleared at allocation and
+ * poisoned at free if the machine has a region per page.
  */
 "use kernel";
 
