@@ -109,8 +109,8 @@ export const FOLL_FORCE = 0x10;
 export const FOLL_LONGTERM = 0x10000;
 export const FOLL_PIN = 0x40000;
 export const FOLL_FAST_ONLY = 0x80000;
-/** Peer-to-peer pages may be taken (v6.2; the number is ours). */
-export const FOLL_PCI_P2PDMA = 0x200000;
+/** Peer-to-peer pages may be taken (v6.2; the number is v7.1's). */
+export const FOLL_PCI_P2PDMA = 0x400;
 
 /** ZONE_MOVABLE of page_alloc.ts, which imports this file's users. */
 const ZONE_NR_MOVABLE = 3;
