@@ -261,6 +261,12 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("v6.10, f002882ca369 (with CONFIG_SECRETMEM)", "takes them (to v6.9)"),
   },
   {
+    name: "shadowStack",
+    title:
+      "user shadow stacks: areas that only calls and returns write (VM_SHADOW_STACK), and GUP only with FOLL_FORCE",
+    values: onOff("x86, v6.6, with map_shadow_stack() (arch/x86/kernel/shstk.c)", "there are none (to v6.5)"),
+  },
+  {
     name: "deviceDirty",
     title: "set_page_dirty() marks device pages",
     values: onOff(

@@ -96,6 +96,7 @@ export const config = {
   secretmem: 0,
   pciP2pdma: 0,
   fastNeedsMapping: 0,
+  shadowStack: 0,
   ...HMM_CONFIG,
 };
 
@@ -404,6 +405,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   unlockedLongterm: 1,
   pciP2pdma: 2,
   fastNeedsMapping: 1,
+  shadowStack: 1,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {
@@ -610,6 +612,8 @@ export const kernel = {
   fatal_signal: 0,
   /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
   secretmem: 0,
+  /** X86_FEATURE_USER_SHSTK: the CPU has shadow stacks and the kernel knows them (mm/shstk.ts). */
+  shadow_stack: 0,
   /** Some PCI device has published peer-to-peer memory (mm/p2pdma.ts). */
   p2pdma: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */

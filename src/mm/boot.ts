@@ -109,6 +109,7 @@ export function bootMachine(spec: BootSpec): void {
   kernel.cma_nr = 0;
   kernel.secretmem = 0;
   kernel.p2pdma = 0;
+  kernel.shadow_stack = 0;
   kernel.fatal_signal = 0;
 
   // Tables lie in frames of their own size, so that a frame number leads to one.

@@ -79,7 +79,7 @@ import {
   pte_devmap,
   pte_dirty,
   pte_mkdirty,
-  pte_mkwrite,
+  pte_mkwrite_vma,
   pte_mkyoung,
   pte_pfn,
   pte_present,
@@ -168,7 +168,7 @@ function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number
   const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
-  if ((vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite(pte_mkdirty(pte));
+  if ((vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte_mkdirty(pte), vma);
   page_add_new_anon_rmap(page, vma, addr);
   lru_cache_add_vma(page, vma);
   set_pte_at(ptep, pte);
@@ -200,7 +200,7 @@ function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flag
     if (!exclusive && !cached && page_ref_count(page) === 1) exclusive = true;
     if (exclusive || (!cached && swap_count(slot) === 0)) {
       exclusive = true;
-      if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite(pte);
+      if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte, vma);
       if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
     }
   } else if (write && reuse_swap_page(page)) pte = maybe_mkwrite(pte_mkdirty(pte), vma);

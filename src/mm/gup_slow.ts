@@ -65,6 +65,7 @@ import {
   VM_MAYWRITE,
   VM_PFNMAP,
   VM_READ,
+  VM_SHADOW_STACK,
   VM_SHARED,
   VM_WRITE,
   VMA,
@@ -105,7 +106,6 @@ import {
   pte_devmap,
   pte_dirty,
   pte_mkdirty,
-  pte_mkwrite,
   pte_pfn,
   pte_present,
   pte_protnone,
@@ -174,7 +174,7 @@ function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void 
   if (level === PTE_LEVEL) {
     if (!pte_dirty(e) && !PageDirty(page)) set_page_dirty(page);
   } else if (!is_vm_hugetlb_page(vma) || config.hugetlbNofault) {
-    if (pte_write(e)) WRITE_ONCE(entryp, pte_mkdirty(pte_mkwrite(e)));
+    if (pte_write(e)) WRITE_ONCE(entryp, pte_mkdirty(e));
   }
 }
 
@@ -274,7 +274,9 @@ function check_vma_flags(vma: Vma, flags: number): number {
     if (config.longtermFileCheck && (flags & (FOLL_PIN | FOLL_LONGTERM)) === (FOLL_PIN | FOLL_LONGTERM))
       if (!vma_is_anonymous(vma) && vma_kind(vma) === AS_REGULAR && (vm_flags & VM_SHARED) !== 0)
         return -EFAULT;
-    if ((vm_flags & VM_WRITE) === 0) {
+    // A shadow stack: debuggers may write to it, the data of a system call must not (v6.6).
+    const shadow_stack = kernel.shadow_stack !== 0 && (vm_flags & VM_SHADOW_STACK) !== 0;
+    if ((vm_flags & VM_WRITE) === 0 || shadow_stack) {
       if ((flags & FOLL_FORCE) === 0) return -EFAULT;
       if (is_vm_hugetlb_page(vma) && !config.hugetlbForce) return -EFAULT;
       if ((vm_flags & (VM_SHARED | VM_MAYWRITE)) !== VM_MAYWRITE) return -EFAULT;

@@ -59,7 +59,7 @@ import {
   type EntryPtr,
   pfn_pmd,
   pte_mkdirty,
-  pte_mkwrite,
+  pte_mkwrite_vma,
   pte_mkyoung,
   pte_pfn,
   set_pmd_at,
@@ -165,7 +165,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
   } else if (huge_pmd_reusable(pfn_to_page(pte_pfn(pmd)))) {
     if ((flags & FAULT_FLAG_UNSHARE) !== 0) return 0;
     const entry = pte_mkdirty(pte_mkyoung(pmd));
-    set_pmd_at(pmdp, (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkwrite(entry) : entry);
+    set_pmd_at(pmdp, (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkwrite_vma(entry, vma) : entry);
     return VM_FAULT_WRITE;
   }
   split_huge_pmd_entry(vma, pmdp, addr);

@@ -29,7 +29,7 @@ import {
   pte_dirty,
   pte_mkdirty,
   pte_mkold,
-  pte_mkwrite,
+  pte_mkwrite_vma,
   pte_pfn,
   pte_present,
   pte_write,
@@ -46,7 +46,7 @@ import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
 /** maybe_mkwrite(): writable only if the area is. */
 export function maybe_mkwrite(pte: number, vma: Vma): number {
-  return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkwrite(pte) : pte;
+  return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkwrite_vma(pte, vma) : pte;
 }
 
 /** The PTEs of an anonymous huge page, in a table that nothing leads to yet. */

@@ -205,8 +205,8 @@ function remove_migration_entry(
   get_page(page);
   const pfn = page_to_pfn(page);
   let e = level === PTE_LEVEL ? pfn_pte(pfn, prot) : pfn_pmd(pfn, prot);
-  if (type === SWP_MIGRATION_WRITE) e = maybe_mkwrite(e, vma);
   if ((entry & MIGRATION_DIRTY) !== 0 && PageDirty(compound_head(page))) e = pte_mkdirty(e);
+  if (type === SWP_MIGRATION_WRITE) e = maybe_mkwrite(e, vma);
   const exclusive = type !== SWP_MIGRATION_READ;
   if (level === PTE_LEVEL) {
     if (PageAnon(page)) page_add_anon_rmap(page, vma, addr, exclusive);

@@ -63,6 +63,8 @@ export const VM_IO = 0x4000;
 export const VM_HUGETLB = 0x400000;
 export const VM_MIXEDMAP = 0x10000000;
 export const VM_MAYSHARE = 0x80;
+/** x86: a user's shadow stack. VM_HIGH_ARCH_5, bit 37, in the kernel. */
+export const VM_SHADOW_STACK = 0x1000000;
 export const VM_LOCKED = 0x2000;
 export const VM_DONTCOPY = 0x20000;
 export const VM_HUGEPAGE = 0x20000000;

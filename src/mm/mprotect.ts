@@ -42,7 +42,7 @@ import {
   PTE_LEVEL,
   pgtable_lookup,
   pte_dirty,
-  pte_mkwrite,
+  pte_mkwrite_vma,
   pte_modify,
   pte_present,
   pte_protnone,
@@ -66,7 +66,8 @@ function can_change_writable(vma: Vma, e: number, level: number): boolean {
 function change_entry(vma: Vma, entryp: EntryPtr, level: number): void {
   const old = ptep_get_and_clear(entryp);
   let e = pte_modify(old, vm_page_prot(vma, vma_wants_writenotify(vma)));
-  if (!pte_write(e) && !is_vm_hugetlb_page(vma) && can_change_writable(vma, e, level)) e = pte_mkwrite(e);
+  if (!pte_write(e) && !is_vm_hugetlb_page(vma) && can_change_writable(vma, e, level))
+    e = pte_mkwrite_vma(e, vma);
   set_pte_at(entryp, e);
 }
 

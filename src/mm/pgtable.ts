@@ -39,7 +39,7 @@ import {
   xchg,
 } from "../machine/primitives.ts";
 import type { Ptr } from "../machine/struct.ts";
-import { MM, type Mm } from "./mm_types.ts";
+import { MM, type Mm, VM_SHADOW_STACK, VMA, type Vma } from "./mm_types.ts";
 
 /** Address of a word that holds an entry. */
 export type EntryPtr = Ptr<"pgtable_entry">;
@@ -153,8 +153,13 @@ export function pte_devmap(pte: number): boolean {
 export function pte_special(pte: number): boolean {
   return entry_special(pte);
 }
+/** pte_shstk(): the hardware takes what is not writable but dirty for a page of a shadow stack (x86, v6.6). */
+export function pte_shstk(pte: number): boolean {
+  return kernel.shadow_stack !== 0 && (pte & (_PAGE_RW | _PAGE_DIRTY)) === _PAGE_DIRTY;
+}
+/** Also of a shadow stack's entry, which may be written, though not by ordinary stores (v6.6). */
 export function pte_write(pte: number): boolean {
-  return (pte & _PAGE_RW) !== 0;
+  return (pte & _PAGE_RW) !== 0 || pte_shstk(pte);
 }
 export function pte_dirty(pte: number): boolean {
   return (pte & (_PAGE_DIRTY | _PAGE_SAVED_DIRTY)) !== 0;
@@ -173,6 +178,12 @@ export function pte_wrprotect(pte: number): number {
 }
 export function pte_mkwrite(pte: number): number {
   return pte_place_dirty(pte | _PAGE_RW);
+}
+/** pte_mkwrite() with an area (v6.6): a shadow stack's becomes pte_mkwrite_shstk()'s. */
+export function pte_mkwrite_vma(pte: number, vma: Vma): number {
+  if (kernel.shadow_stack !== 0 && (READ_ONCE(vma + VMA.vm_flags) & VM_SHADOW_STACK) !== 0)
+    return (pte & ~(_PAGE_RW | _PAGE_SAVED_DIRTY)) | _PAGE_DIRTY;
+  return pte_mkwrite(pte);
 }
 export function pte_mkdirty(pte: number): number {
   return pte_place_dirty(pte | _PAGE_DIRTY);
@@ -193,7 +204,9 @@ export function pte_modify(pte: number, prot: number): number {
     _PAGE_DEVMAP |
     _PAGE_SPECIAL |
     (-1 << PFN_SHIFT);
-  return pte_place_dirty((pte & keep) | (prot & ~_PAGE_ACCESSED));
+  const modified = (pte & keep) | (prot & ~_PAGE_ACCESSED);
+  // "Only do this if the old value was Write=1 to avoid doing this on Shadow Stack PTEs."
+  return pte_shstk(pte) ? modified : pte_place_dirty(modified);
 }
 export function pte_mkold(pte: number): number {
   return pte & ~_PAGE_ACCESSED;

@@ -11,7 +11,7 @@ import {
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
 } from "../mm/fault.ts";
-import { VM_READ, VM_WRITE } from "../mm/mm_types.ts";
+import { VM_READ, VM_SHADOW_STACK, VM_WRITE } from "../mm/mm_types.ts";
 import { mmap_read_lock, mmap_read_unlock, vma_flags, vma_lookup } from "../mm/mmap.ts";
 import { page_address, pfn_to_page } from "../mm/page.ts";
 import {
@@ -51,6 +51,7 @@ function fault(mm: number, addr: number, write: boolean): Signal | null {
   const vma = vma_lookup(mm, addr);
   if (vma === 0) return "SIGSEGV";
   const flags = vma_flags(vma);
+  if (write && (flags & VM_SHADOW_STACK) !== 0) return "SIGSEGV";
   if (write ? (flags & VM_WRITE) === 0 : (flags & (VM_READ | VM_WRITE)) === 0) return "SIGSEGV";
   const ret = handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0);
   if ((ret & VM_FAULT_ERROR) === 0) return null;

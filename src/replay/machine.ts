@@ -84,6 +84,8 @@ export interface MachineNeeds {
   readonly secretmem?: boolean;
   /** A fatal signal can come (kernel.fatal_signal); absent: none. */
   readonly signals?: boolean;
+  /** The CPU has shadow stacks (kernel.shadow_stack); absent: it has not. */
+  readonly shadowStacks?: boolean;
   /** A PCI device has published peer-to-peer memory (mm/p2pdma.ts); absent: none has. */
   readonly p2pmem?: boolean;
   /** The huge zero page existed before the recording began. */
@@ -161,6 +163,7 @@ export function bootReplayMachine(
     count: MAX_NR_ZONES,
     fields: structFields(ZONE),
   });
+  kernel.shadow_stack = needs.shadowStacks === true && config.shadowStack ? 1 : 0;
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
   kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;
