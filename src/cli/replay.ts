@@ -41,7 +41,7 @@ async function replay(dir: string, options: Options): Promise<number> {
   const { findTraces, ReplayInputError } = await import("../replay/reader.ts");
   const { replayFile } = await import("../replay/run.ts");
   const { departureOf } = await import("../replay/departures.ts");
-  const { recorder } = await import("../replay/record.ts");
+  const { recorder, RecordError } = await import("../replay/record.ts");
   const families = options.family?.split(",");
   const status = new Status();
   try {
@@ -59,7 +59,7 @@ async function replay(dir: string, options: Options): Promise<number> {
         ...(sink === null ? {} : { record: sink.write }),
         ...(options.sequence === undefined ? {} : { sequence: options.sequence }),
       });
-      await sink?.close();
+      sink?.close();
       reports.push(report);
       status.clear();
       if (options.json !== true) printReport(report, departureOf, options.all === true);
@@ -78,6 +78,7 @@ async function replay(dir: string, options: Options): Promise<number> {
     else print(`${total} sequences, ${agree} agree, ${total - agree} differ`);
     return agree === total ? EXIT_HOLDS : EXIT_VIOLATED;
   } catch (error) {
+    if (error instanceof RecordError) throw new UserError("HF023", error.message);
     throw error instanceof ReplayInputError ? new UserError("HF024", error.message) : error;
   } finally {
     status.clear();

@@ -8,6 +8,7 @@ import { ClaimsSchema } from "../../src/claims/schema.ts";
 import { expectRefusal, holdfast, project, ROOT, scenarioModule } from "./helpers.ts";
 
 const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
+const VECTOR = "tests/vectors/traces/6.1.0-56/overflow.jsonl.gz";
 const VIOLATED = "C5/arm64/fsdax/ref-not-taken/external/v5.10/no-pin/1x1/sc";
 
 describe("usage", () => {
@@ -29,6 +30,8 @@ describe("usage", () => {
     [["claims", "C55"], "HF002", "C55"],
     [["claims", "C9", "--arch", "arm64"], "HF003", "holdfast claims C9"],
     [["replay", "no-such-folder"], "HF024", "<family>.jsonl"],
+    [["replay", VECTOR, "--record", "package.json"], "HF023", "package.json"],
+    [["replay", VECTOR, "--record", "/proc/none"], "HF023", "/proc/none"],
     [["claims", "C9/pin-2mm"], "HF003", "did you mean C9/pin-2m?"],
     [["claims", "C5/arm/fsdax"], "HF003", "did you mean C5/arm64/fsdax?"],
     [["claims", "--arch", "amr64"], "HF004", "did you mean arm64?"],

@@ -1,11 +1,12 @@
 /** Input that is no recording is refused with file and line, and a difference is found where there is one. */
 
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { findTraces, ReplayInputError } from "../../src/replay/reader.ts";
+import { RecordError, recorder } from "../../src/replay/record.ts";
 import { replayFile } from "../../src/replay/run.ts";
 
 const VECTOR = new URL("../vectors/traces/6.1.0-56/overflow.jsonl.gz", import.meta.url).pathname;
@@ -59,6 +60,35 @@ describe("bad input is refused", () => {
     const [head = "", first = ""] = lines(ANON, 2);
     const bad = edited(first, (s) => void (s["op"] = "frobnicate"));
     await expect(replayLines([head, bad])).rejects.toThrow(/frobnicate.*unknown operation/);
+  });
+});
+
+describe("our own recording", () => {
+  const dir = mkdtempSync(join(tmpdir(), "replay-"));
+  const source = { path: join(dir, "k", "anon.jsonl"), kernel: "k", family: "anon" };
+  test("of a recording agrees with ours", async () => {
+    const [file] = await findTraces(VECTOR);
+    if (file === undefined) throw new Error("the vector is there");
+    const { write, close } = recorder(join(dir, "new", "folders"), file);
+    await replayFile(file, { record: write });
+    close();
+    const [ours] = await findTraces(join(dir, "new", "folders"));
+    if (ours === undefined) throw new Error("it was just written");
+    const report = await replayFile(ours);
+    expect(report.steps).toBeGreaterThan(0);
+    expect(report.differences).toEqual([]);
+  });
+  test("never goes over the recording that is replayed", () => {
+    mkdirSync(join(dir, "k"));
+    writeFileSync(source.path, "recorded");
+    expect(() => recorder(dir, source)).toThrow(RecordError);
+    expect(readFileSync(source.path, "utf8")).toBe("recorded");
+  });
+  test("that cannot be written is refused at once: below a file, over a folder, where no folder can be", () => {
+    const taken = join(dir, "taken");
+    mkdirSync(join(taken, "k", "anon.jsonl"), { recursive: true });
+    for (const where of [source.path, taken, "/proc/none/such"])
+      expect(() => recorder(where, source)).toThrow(RecordError);
   });
 });
 
