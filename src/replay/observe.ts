@@ -58,7 +58,7 @@ import { compareIds, follows, formatId, IdentityTable, type PageId, shiftId } fr
 import { zoneName } from "./machine.ts";
 import { PageRuns } from "./page-runs.ts";
 import type { HandleState, MapRun, Observation, PageState, ProcessMap } from "./schema.ts";
-import type { World } from "./world.ts";
+import { isHidden, type World } from "./world.ts";
 
 const LEVEL_NAME: readonly MapRun["lvl"][] = ["4K", "2M", "1G"];
 const EVENTS = Object.keys(VM_EVENT).filter((k) => k !== "SIZE") as (keyof typeof VM_EVENT)[];
@@ -125,11 +125,6 @@ export class Observer {
   private readonly world: World;
   private names = new IdentityTable();
   private before: Record<string, number> = {};
-  /** The pages of the latest observation as they are now. */
-  glimpse(): PageState[] {
-    return this.states(this.last, this.last);
-  }
-
   /** Pages of the latest observation. */
   private last = new PageRuns();
   private readonly out = new Int32Array(1);
@@ -246,7 +241,7 @@ export class Observer {
         });
       }
       for (const r of runs) seen.add(r.pfn, r.same ? 1 : r.n, r.id);
-      if (!name.startsWith("\0")) states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
+      if (!isHidden(name)) states[name] = { kind: h.kind, runs: joinHandleRuns(runs) };
     }
     return states;
   }
@@ -395,6 +390,10 @@ export class Observer {
   /** Pages of the latest observation. */
   pages(): PageRuns {
     return this.last;
+  }
+  /** The pages of the latest observation as they are now. */
+  glimpse(): PageState[] {
+    return this.states(this.last, this.last);
   }
 
   /**

@@ -340,9 +340,6 @@ export function gupCall(
   return null;
 }
 
-/** Begins the names of handles that are not shown. */
-export const HIDDEN_HANDLE = "\0";
-
 /** Pages that a request for none may still write, see config.gupZeroPages. */
 const SLACK = 1024;
 
@@ -357,12 +354,10 @@ function pinStep(ctx: StepContext): StepResult {
     target === undefined ? ctx.process : (world.processes.get(target) ?? args.fail(`no process "${target}"`));
   const mapping = process.mappings.get(args.text(1));
   if (mapping === undefined) return NOMAP;
-  const old = world.handles.get(name);
-  if (old !== undefined) {
+  if (world.handles.has(name)) {
     if (ctx.loadWord !== 0) return { ret: -1, err: "DUPHANDLE" };
     // Recordings of schema 2: the module keeps the old handle's pins till the end, under no name.
-    world.handles.delete(name);
-    world.handles.set(`${HIDDEN_HANDLE}${world.handles.size}`, old);
+    world.hideHandle(name);
   }
   if (
     (mode === "pin_fast_only" && !profile.pinFastOnly) ||

@@ -51,10 +51,16 @@ export interface Job {
   readonly abort: () => void;
 }
 
+/** Begins the names of handles that have lost theirs; no step can name them. */
+const HIDDEN = "\0";
+/** The handle is not shown. */
+export const isHidden = (name: string): boolean => name.startsWith(HIDDEN);
+
 export class World {
   readonly machine: ReplayMachine;
   readonly processes = new Map<string, Process>();
   readonly handles = new Map<string, Handle>();
+  private hidden = 0;
   readonly resources = new Map<string, Resource>();
   readonly jobs = new Map<string, Job>();
   /** Words of device contents that this recording has written or read. */
@@ -87,6 +93,7 @@ export class World {
     if (main !== undefined) exit_mmap(main.mm);
     this.processes.clear();
     this.handles.clear();
+    this.hidden = 0;
     this.resources.clear();
     this.jobs.clear();
     this.nodrain = false;
@@ -120,6 +127,13 @@ export class World {
     for (const { device } of this.machine.dax.values())
       if (pfn >= device.start && pfn < device.start + device.nr) return true;
     return false;
+  }
+  /** The name is free for another handle; this one keeps its pages till the end. */
+  hideHandle(name: string): void {
+    const handle = this.handles.get(name);
+    if (handle === undefined) return;
+    this.handles.delete(name);
+    this.handles.set(`${HIDDEN}${this.hidden++}`, handle);
   }
   process(name: string): Process | undefined {
     return this.processes.get(name);

@@ -12,8 +12,11 @@ export const RELEASES = ["5.10.0", "6.1.0", "6.12.0", "7.3.0"] as const;
 export class Driver {
   readonly world: World;
   readonly observer: Observer;
+  private readonly loadWord: number;
 
-  constructor(release: string, needs: Partial<MachineNeeds> = {}) {
+  /** `schema`: version of the trace format whose rules hold. */
+  constructor(release: string, needs: Partial<MachineNeeds> = {}, schema: 2 | 3 = 3) {
+    this.loadWord = schema < 3 ? 0 : 1;
     const profile = kernelProfile(release, "test");
     const all = { devices: new Set<never>(), hugeZero: false, movable: false, ...needs };
     this.world = new World(bootReplayMachine(profile, all));
@@ -30,7 +33,7 @@ export class Driver {
       { ...step, maps: [], handles: {}, pages: [], gone: [], vm: {} },
       "test",
       null,
-      1,
+      this.loadWord,
     );
   }
   observe(): Observation {

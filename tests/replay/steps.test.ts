@@ -1,7 +1,7 @@
 /** Steps that no recording of ours has: shared hugetlb memory, mappings that meet, names that are taken, sizes that are rounded. */
 
 import { describe, expect, test } from "vitest";
-import { freePages } from "./counts.ts";
+import { freePages, pinsCounted } from "./counts.ts";
 import { Driver, RELEASES } from "./driver.ts";
 
 describe.each(RELEASES)("%s", (release) => {
@@ -38,5 +38,19 @@ describe.each(RELEASES)("%s", (release) => {
     expect(d.run("fork", "c")["ret"]).toBe(-1);
     expect(d.run("vmsplice", "v", "A", "0", "2")["ret"]).toBe(-1);
     expect(d.observe().pages).toEqual(before);
+  });
+  test("of handles whose names went to others (schema 2) each keeps its pins till the end, and none longer", () => {
+    const d = new Driver(release, {}, 2);
+    const free = freePages();
+    d.run("map", "A", "anon", "8");
+    const pin = (name: string, page: number): unknown =>
+      d.run("pin", name, "A", String(page), "1", "W", "pin_fast");
+    for (const [i, name] of ["a", "b", "h", "h"].entries()) expect(pin(name, i)).toEqual({ ret: 1 });
+    for (const name of ["a", "b"]) d.run("unpin", name, "0", "1", "unpin");
+    for (const page of [4, 5]) expect(pin("h", page)).toEqual({ ret: 1 });
+    expect(pinsCounted()).toBe(4);
+    expect(d.run("cleanup")).toEqual({ released: 4 });
+    expect(pinsCounted()).toBe(0);
+    expect(freePages()).toBe(free);
   });
 });
