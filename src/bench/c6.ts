@@ -1,8 +1,8 @@
 /**
  * Claim C6: once fast GUP takes no pagemap reference, device entries stop being special. The work of pinning and
  * releasing 512 pages (2 MiB), counted by running the linked code of each form on each kind of mapping (lang/count.ts), beside
- * the instructions that four real kernels retired for the same calls (recorded with -icount, exact and repeatable; traces
- * of Debian's 5.10.223, 6.1.192, 6.12.117 and 7.3.4).
+ * the instructions that three real kernels retired for the same calls (recorded with -icount, exact and repeatable; traces
+ * of Debian's 5.10.223, 6.12.117 and 7.3.4).
  *
  * The two are not of one kind: an IR instruction is an operation on 32-bit registers, a retired one is x86's, and the kernel's
  * calls contain what the model leaves out (entry and exit of the call, preemption counts, vmstat, debug checks). What is
@@ -15,7 +15,7 @@ import { loadModules } from "../lang/modules.ts";
 import { geom, kernel } from "../machine/config.ts";
 import { siblingModule } from "../machine/scenario.ts";
 import { FOLL_WRITE } from "../mm/gup.ts";
-import { FORMS, type Form } from "./gup.ts";
+import { FORM_NAMES, FORMS, type Form } from "./gup.ts";
 import { bootPages, KINDS, type Kind, leafPages } from "./pages.ts";
 
 /** Pages of one call. */
@@ -63,9 +63,7 @@ const RETIRED: Readonly<Record<Form, Partial<Record<Kind, readonly [number, numb
 const DRIVER = siblingModule(import.meta.url, "./scenarios/gup-test");
 
 /** Counts every kind of mapping in every form. */
-export async function countC6(
-  forms: readonly Form[] = ["v5.10", "rfc", "v6.12", "v7.3"],
-): Promise<WorkRow[]> {
+export async function countC6(forms: readonly Form[] = FORM_NAMES): Promise<WorkRow[]> {
   await loadModules([DRIVER]);
   const out: WorkRow[] = [];
   for (const form of forms)

@@ -1,15 +1,16 @@
 /**
- * The claims that are figures, C6 and C9 (claims/claims.ts), as rows with a verdict, for the matrix of all claims. C6 is counted: a device mapping is no
- * longer special if pinning through it executes exactly what pinning through a mapping of System RAM of the same size does. C9
- * is timed on a smaller range than `bench all` takes, before and after in one run, and its struct-page rows are computed; it pays
- * if after is less than before beyond the noise. How much it pays is the ratio, beside the one that was reported.
+ * The claims that are figures, C6 and C9 (claims/claims.ts), as rows with a verdict, for the matrix of all claims. C6 is counted:
+ * a device mapping is no longer special if pinning through it executes exactly what pinning through a mapping of System RAM of
+ * the same size does. C9 is timed on a smaller range than `bench all` takes, before and after in one run, and its struct-page
+ * rows are computed; it pays if after is less than before beyond the noise. How much it pays is the ratio, beside the one that
+ * was reported.
  */
 
 import type { Figure } from "../claims/schema.ts";
 import type { Work } from "../lang/count.ts";
 import { countC6, type WorkRow } from "./c6.ts";
 import { type ClaimRow, claimRows } from "./c9.ts";
-import { FORMS, type Form, type GupRow, runGup } from "./gup.ts";
+import { FORM_NAMES, type Form, type GupRow, runGup } from "./gup.ts";
 import { runMr } from "./mr.ts";
 import type { Kind } from "./pages.ts";
 
@@ -25,11 +26,13 @@ const QUICK = { mib: 256, perCall: 512, repeats: 10, seconds: 0.3 } as const;
 
 const c6Id = (form: Form, device: Kind): string => `C6/${form}/${device}`;
 const c9Id = (row: ClaimRow): string => `C9/${row.id}`;
-const forms = Object.keys(FORMS) as Form[];
 
 /** Ids of every figure, in order. */
 export function figureIds(): string[] {
-  return [...forms.flatMap((f) => PAIRS.map(([device]) => c6Id(f, device))), ...claimRows([], []).map(c9Id)];
+  return [
+    ...FORM_NAMES.flatMap((f) => PAIRS.map(([device]) => c6Id(f, device))),
+    ...claimRows([], []).map(c9Id),
+  ];
 }
 
 function sameWork(a: Work, b: Work): boolean {
@@ -40,7 +43,7 @@ function sameWork(a: Work, b: Work): boolean {
 export function c6Figures(rows: readonly WorkRow[]): Figure[] {
   const find = (form: Form, kind: Kind): WorkRow | undefined =>
     rows.find((r) => r.form === form && r.kind === kind);
-  return forms.flatMap((form) =>
+  return FORM_NAMES.flatMap((form) =>
     PAIRS.flatMap(([device, ram]): Figure[] => {
       const d = find(form, device);
       const r = find(form, ram);
@@ -88,7 +91,7 @@ export type OnStep = (what: string) => boolean;
 
 async function takeC6(ids: readonly string[], onStep: OnStep): Promise<Figure[]> {
   const out: Figure[] = [];
-  for (const form of forms) {
+  for (const form of FORM_NAMES) {
     if (!PAIRS.some(([device]) => ids.includes(c6Id(form, device)))) continue;
     if (!onStep(`C6: counting ${form}`)) return [];
     out.push(...c6Figures(await countC6([form])));

@@ -15,7 +15,7 @@ import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup.ts";
 import { type Engine, type EngineName, heapGrowth, prepareEngines, startEngine } from "./engine.ts";
 import { bootPages, KINDS, type Kind, leafPages, MAX_PAGES, sumOfRefs } from "./pages.ts";
 import { type Sample, sample } from "./stats.ts";
-import { formatBytes, GIB, MIB, PAGE_SHIFT, SizeError } from "./units.ts";
+import { formatBytes, MIB, PAGE_SHIFT, SizeError } from "./units.ts";
 
 /** Forms of the fast path, by the kernel that has it. */
 export const FORMS = {
@@ -33,6 +33,7 @@ export const FORMS = {
   "v7.3": { preset: "v7.3", compound: true, title: "a leaf is a leaf: one grab for its subpages" },
 } as const satisfies Readonly<Record<string, { preset: PresetName; compound: boolean; title: string }>>;
 export type Form = keyof typeof FORMS;
+export const FORM_NAMES = Object.keys(FORMS) as Form[];
 
 /** gup_test's commands. `label` is what tables show. */
 export const MODES = {
@@ -253,16 +254,9 @@ export async function runGup(o: GupOptions, onRow: (row: GupRow) => void = () =>
   return out;
 }
 
-/** How many times faster `row` is than `base`, by the median of get. */
-export function speedup(base: GupRow, row: GupRow): number {
-  return base.get.median / row.get.median;
-}
-
 export function findRow(
   rows: readonly GupRow[],
   want: Partial<Pick<GupRow, "kind" | "form" | "mode" | "engine">>,
 ): GupRow | undefined {
   return rows.find((r) => Object.entries(want).every(([k, v]) => r[k as keyof GupRow] === v));
 }
-
-export const GIB_IN_MIB = GIB / MIB;

@@ -457,10 +457,9 @@ function printTargets(rows: readonly Target[]): void {
 
 async function workCommand(json: boolean): Promise<number> {
   const { countC6, deviceSurcharge, disagreements, WORK_PAGES } = await import("../bench/c6.ts");
-  const { FORMS } = await import("../bench/gup.ts");
+  const { FORM_NAMES } = await import("../bench/gup.ts");
   const rows = await countC6();
-  const forms = Object.keys(FORMS) as Form[];
-  const verdicts = forms.map((form) => ({
+  const verdicts = FORM_NAMES.map((form) => ({
     form,
     deviceSurcharge: deviceSurcharge(rows, form),
     recorded: rows.some((r) => r.form === form && r.kernelPin !== null),

@@ -3,8 +3,10 @@
  * (canon.ts) and compared line by line; counters and results are compared as they are. What is not compared, and why:
  *
  *   - `gone` pages: only that a page that was freed there is free here, and the state of device pages (a page may be reused at once);
- *   - `dirty` of persistent pages (devices, the hugetlb pool) when they are first seen in a file: what they were used for
- *     before the recording is not recorded, so it is taken over (see adoptDirty());
+ *   - `dirty` of persistent pages (devices, the hugetlb pool, the zero pages) when they are first seen in a sequence: what they
+ *     were used for before it need not be recorded, so it is taken over (DirtyAdoption in run.ts);
+ *   - how far a child that works in the background has come when its start is recorded: each page and mapping may be as it was
+ *     before, during or after that work here (see between()); what is left shows in a later step;
  *   - pgmigrate_success and pgmigrate_fail while a child takes a memory block offline, step by step: other pages of the block move
  *     too, and failures are counted as often as the child got the CPU. When it ends, they must be no fewer than ours;
  *   - equal surpluses of 3 in both pin counters: the recording program's own direct I/O, which pins from v6.3.
@@ -167,7 +169,7 @@ function pageLines(lines: readonly string[]): Map<string, string> {
 }
 
 /** Steps that start a child which works in the background: the recording may look before it has begun. */
-export function isBackground(op: string): boolean {
+function isBackground(op: string): boolean {
   return op === "bgw" || op === "bgtrunc" || op === "bgpunch";
 }
 

@@ -75,12 +75,11 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
 }
 
 /**
- * Takes over the dirty flag of persistent pages that are seen for the first time in this file: true where the recording has it
+ * Takes over the dirty flag of persistent pages that are seen for the first time in a sequence: true where the recording has it
  * and we do not know better. Pages that are dirty here and clean there stay a difference.
  */
 class DirtyAdoption {
   private readonly known: Uint8Array;
-
   private persistentPages: number[] = [];
 
   constructor(frames: number) {

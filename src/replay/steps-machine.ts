@@ -30,7 +30,7 @@ import { BLOCK_FRAMES, FIRST_BLOCK, MOVABLE } from "./machine.ts";
 import type { StepResult } from "./schema.ts";
 import type { StepContext } from "./steps.ts";
 import { mappedPage } from "./steps-users.ts";
-import type { Job } from "./world.ts";
+import type { Job, World } from "./world.ts";
 
 /** Starts a child, a fork of the process, on what `retry` does. Only a `busy` one begins later than at once. */
 function startJob(
@@ -155,16 +155,15 @@ function offlineJob(ctx: StepContext): StepResult {
     undo_isolate_page_range(ZONE_MOVABLE, start, end);
   });
 }
-/** Writing "online_movable" to the block that a child took offline; without one, to the first that is. */
-function onlineStep(ctx: StepContext): StepResult {
-  const { world } = ctx;
-  const block = [...world.offlined][0];
-  if (block === undefined) return { ret: -1, err: "EINVAL" };
-  world.offlined.delete(block);
+/** Writing "online_movable" to a block's state: refused unless it is offline. */
+function onlineBlock(world: World, block: number): StepResult {
+  if (!world.offlined.delete(block)) return { ret: -1, err: "EINVAL" };
   const start = MOVABLE + block * BLOCK_FRAMES;
   online_page_range(ZONE_MOVABLE, start, start + BLOCK_FRAMES);
   return { ret: 0 };
 }
+/** The number of the block that was taken offline first; -1 if none is. */
+const firstOffline = (world: World): number => [...world.offlined][0] ?? -1;
 /** Writing to a memory block's state, or to a driver's file. */
 function syswStep(ctx: StepContext): StepResult {
   const { args, world, recorded } = ctx;
@@ -175,12 +174,9 @@ function syswStep(ctx: StepContext): StepResult {
   if (recorded !== null) {
     // Which of the blocks the pages were in is the recorded allocator's choice.
     if (recorded["ret"] !== 0) return recorded;
-    if (!world.offlined.has(block)) block = [...world.offlined][0] ?? -1;
+    if (!world.offlined.has(block)) block = firstOffline(world);
   }
-  if (!world.offlined.delete(block)) return { ret: -1, err: "EINVAL" };
-  const start = MOVABLE + block * BLOCK_FRAMES;
-  online_page_range(ZONE_MOVABLE, start, start + BLOCK_FRAMES);
-  return { ret: 0 };
+  return onlineBlock(world, block);
 }
 
 function vmemmapStep(ctx: StepContext): StepResult {
@@ -236,7 +232,7 @@ export function machineStep(ctx: StepContext): StepResult | null {
       return { ret: text.length, text };
     }
     case "online":
-      return onlineStep(ctx);
+      return onlineBlock(world, firstOffline(world));
     case "sysw":
       return syswStep(ctx);
     case "vmemmap":
