@@ -267,6 +267,12 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("x86, v6.6, with map_shadow_stack() (arch/x86/kernel/shstk.c)", "there are none (to v6.5)"),
   },
   {
+    name: "deviceCoherent",
+    title:
+      "drivers can have memory that the CPU reaches (MEMORY_DEVICE_COHERENT), which FOLL_LONGTERM moves out of the device",
+    values: onOff("v6.0, f25cbb7a95a2 and 4af12d04b244", "there is no such memory (to v5.19)"),
+  },
+  {
     name: "deviceDirty",
     title: "set_page_dirty() marks device pages",
     values: onOff(

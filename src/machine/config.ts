@@ -97,6 +97,7 @@ export const config = {
   pciP2pdma: 0,
   fastNeedsMapping: 0,
   shadowStack: 0,
+  deviceCoherent: 0,
   ...HMM_CONFIG,
 };
 
@@ -382,6 +383,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   longtermMigrates: 1,
   hugetlbForkCopy: 1,
   migrateFailPages: 1,
+  deviceCoherent: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,

@@ -12,13 +12,15 @@
  */
 "use kernel";
 
-import { config, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
 import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { DMIRROR_DEVICE, type DmirrorDevice } from "./dmirror.ts";
 import {
+  ClearPageFlag,
   get_page,
   PAGE,
   type Page,
+  PG_anon_exclusive,
   page_pgmap,
   page_ref_sub_return,
   page_to_pfn,
@@ -60,6 +62,12 @@ function dmirror_devmem_free(page: Page, pgmap: Pgmap): void {
   spin_unlock(mdevice + DMIRROR_DEVICE.lock);
 }
 
+/** free_zone_device_page() before the driver has the page again: "ClearPageAnonExclusive" where that exists (v5.19). */
+function forget_user(page: Page): void {
+  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  if (kernel.zones !== 0) ClearPageFlag(page, PG_anon_exclusive);
+}
+
 /** Drops a reference on a device-private or -coherent page; the last user's gives it back to the driver. */
 export function put_device_page(page: Page): void {
   // page->pgmap may be read only under a reference, so before this one goes.
@@ -67,13 +75,13 @@ export function put_device_page(page: Page): void {
   const count = page_ref_sub_return(page, 1);
   if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) {
     if (count === 1) {
-      WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+      forget_user(page);
       dmirror_devmem_free(page, pgmap);
     } else if (count === 0) put_dev_pagemap(pgmap);
     return;
   }
   if (count !== 0) return;
-  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  forget_user(page);
   dmirror_devmem_free(page, pgmap);
   if (config.devicePrivateRef) put_dev_pagemap(pgmap);
   else set_page_count(page, 1);

@@ -12,6 +12,7 @@
 import { config, geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { create_huge_dax, dax_pte_fault } from "./dax_fault.ts";
+import { do_device_private_page } from "./device_memory.ts";
 import { copy_highpage, filemap_get_page, find_page } from "./filemap.ts";
 import { do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, transhuge_vma_suitable } from "./huge_memory.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
@@ -70,6 +71,7 @@ import {
   _PAGE_SPECIAL,
   _PAGE_SWP_EXCLUSIVE,
   type EntryPtr,
+  is_device_private_entry,
   PMD_LEVEL,
   PTE_LEVEL,
   pfn_pte,
@@ -408,6 +410,8 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
   }
   if (!pte_present(pte)) {
     if (swp_type(pte) === SWP_SWAP) return do_swap_page(vma, addr, ptep, pte, flags);
+    if (kernel.device_private !== 0 && is_device_private_entry(pte))
+      return do_device_private_page(vma, pfn_to_page(swp_offset(pte)), flags);
     return VM_FAULT_HWPOISON;
   }
   if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {

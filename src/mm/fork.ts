@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { config, geom } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
@@ -43,6 +43,7 @@ import { alloc_pages, GFP_HIGHUSER_MOVABLE, HPAGE_PMD_NR } from "./page_alloc.ts
 import {
   _PAGE_SWP_EXCLUSIVE,
   type EntryPtr,
+  is_device_private_entry,
   level_span,
   PMD_LEVEL,
   PTE_LEVEL,
@@ -57,9 +58,11 @@ import {
   pte_write,
   pte_wrprotect,
   ptep_set_wrprotect,
+  SWP_DEVICE_READ,
   SWP_HWPOISON,
   SWP_SWAP,
   set_pte_at,
+  swp_entry,
   swp_offset,
   swp_type,
 } from "./pgtable.ts";
@@ -87,8 +90,17 @@ function copy_present_page(dst: Vma, addr: number, dst_ptep: EntryPtr, page: Pag
 }
 
 /** copy_nonpresent_pte(): swap entries, and those of poisoned pages. */
-function copy_nonpresent_pte(ptep: EntryPtr, dst_ptep: EntryPtr): void {
+function copy_nonpresent_pte(dst: Vma, ptep: EntryPtr, dst_ptep: EntryPtr): void {
   const pte = READ_ONCE(ptep);
+  if (kernel.device_private !== 0 && is_device_private_entry(pte)) {
+    const page = pfn_to_page(swp_offset(pte));
+    get_page(page);
+    page_add_rmap_pte(page, dst);
+    ClearPageAnonExclusive(page);
+    set_pte_at(ptep, swp_entry(SWP_DEVICE_READ, swp_offset(pte)));
+    set_pte_at(dst_ptep, swp_entry(SWP_DEVICE_READ, swp_offset(pte)));
+    return;
+  }
   if (swp_type(pte) === SWP_HWPOISON) set_pte_at(dst_ptep, pte);
   if (swp_type(pte) !== SWP_SWAP) return;
   swap_duplicate(swp_offset(pte));
@@ -163,7 +175,7 @@ function copy_page_range(src: Vma, dst: Vma): boolean {
     if (e !== 0) {
       const dst_ptep = pgtable_alloc(child, addr, PTE_LEVEL);
       if (dst_ptep === 0) return false;
-      if (!pte_present(e)) copy_nonpresent_pte(out[0], dst_ptep);
+      if (!pte_present(e)) copy_nonpresent_pte(dst, out[0], dst_ptep);
       else if (!copy_present_pte(src, dst, addr, out[0], dst_ptep)) return false;
     }
     addr++;

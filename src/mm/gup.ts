@@ -57,6 +57,7 @@ import {
 import {
   DEV_PAGEMAP,
   get_dev_pagemap,
+  MEMORY_DEVICE_COHERENT,
   MEMORY_DEVICE_FS_DAX,
   PGMAP_COMPOUND,
   type Pgmap,
@@ -137,12 +138,15 @@ export function is_migrate_cma_page(page: Page): boolean {
   const pfn = page_to_pfn(page);
   return pfn >= kernel.cma_start && pfn < kernel.cma_start + kernel.cma_nr;
 }
-/** folio_is_longterm_pinnable(): neither in a movable zone nor in CMA. Isolated blocks do not exist here. */
+/** folio_is_longterm_pinnable(): neither in a movable zone nor in CMA, nor a driver's or a file's on a DAX device. Isolated blocks do not exist here. */
 export function is_longterm_pinnable(head: Page): boolean {
   if (kernel.zones === 0) return true;
   if (is_migrate_cma_page(head)) return false;
-  if (is_zone_device_page(head))
-    return READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type) !== MEMORY_DEVICE_FS_DAX;
+  if (is_zone_device_page(head)) {
+    const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
+    // "Coherent device memory must always allow eviction." (v6.0)
+    return type !== MEMORY_DEVICE_FS_DAX && type !== MEMORY_DEVICE_COHERENT;
+  }
   return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
 }
 

@@ -2,20 +2,23 @@
  * FOLL_LONGTERM (mm/gup.c: __gup_longterm_locked(), check_and_migrate_movable_pages()): pages in ZONE_MOVABLE are released,
  * migrated out of it and looked up again, until every page of the range may be pinned for long. If one cannot be moved, because
  * somebody else holds it, the call fails with -ENOMEM; pages that were moved stay moved. So with pages of a CMA area; to v5.12 with
- * these alone, and one that cannot be moved is pinned where it is (check_and_migrate_cma_pages()). fsdax is refused: a truncate
- * would have to wait for the pin.
+ * these alone, and one that cannot be moved is pinned where it is (check_and_migrate_cma_pages()). A driver's coherent memory is moved
+ * to System RAM page by page (v6.0), and if one page stays the call fails with -EBUSY. fsdax is refused: a truncate would have to
+ * wait for the pin.
  */
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
+import { migrate_device_coherent_folio } from "./device_memory.ts";
 import { FOLL_LONGTERM, is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
 import { __get_user_pages_locked } from "./gup_locked.ts";
 import { lru_add_drain } from "./lru.ts";
 import { MIGRATE_OK, migrate_to_pinnable } from "./migrate.ts";
+import { is_device_coherent_page } from "./migrate_entry.ts";
 import { type Mm, VMA, type Vma } from "./mm_types.ts";
-import { EAGAIN, ENOMEM, EOPNOTSUPP, find_vma } from "./mmap.ts";
+import { EAGAIN, EBUSY, ENOMEM, EOPNOTSUPP, find_vma } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -41,6 +44,9 @@ function unpin_from(pages: LocalArray, first: number, nr: number): void {
   for (let i = 0; i < nr; i++) unpin_user_page(pages[first + i]);
 }
 
+function is_coherent(head: Page): boolean {
+  return kernel.device_private !== 0 && is_device_coherent_page(head);
+}
 /** The page has to go before it may be pinned for long. */
 function must_move(head: Page): boolean {
   return config.longtermMigrates ? !is_longterm_pinnable(head) : is_migrate_cma_page(head);
@@ -59,7 +65,8 @@ function collect_unpinnable(pages: LocalArray, first: number, nr: number, mark: 
     prev = head;
     if (!must_move(head)) continue;
     collected++;
-    if (mark === 0) continue;
+    // ZONE_DEVICE pages are on no list.
+    if (mark === 0 || is_coherent(head)) continue;
     if (!PageFlag(head, PG_lru)) lru_add_drain();
     if (PageFlag(head, PG_isolated)) continue;
     // folio_isolate_lru()
@@ -86,13 +93,46 @@ function migrate_collected(pages: LocalArray, first: number, nr: number): number
   return failed;
 }
 
-/** check_and_migrate_movable_pages(): 0 if all pages may stay pinned; -EAGAIN: moved, look up again; -ENOMEM. */
+/** putback_movable_pages(): the isolated pages among pages[first ..] stay where they are. */
+function putback_collected(pages: LocalArray, first: number, nr: number): void {
+  for (let i = 0; i < nr; i++) {
+    const head = compound_head(pages[first + i]);
+    if (!PageFlag(head, PG_isolated)) continue;
+    ClearPageFlag(head, PG_isolated);
+    SetPageFlag(head, PG_lru);
+    put_page(head);
+  }
+}
+/**
+ * The first half of migrate_longterm_unpinnable_pages(): every pin goes, and with it, where a driver's coherent memory was pinned, that
+ * page to System RAM. -EBUSY if one of them stays; then too every pin is gone.
+ */
+function unpin_and_move_coherent(pages: LocalArray, first: number, nr: number): number {
+  for (let i = 0; i < nr; i++) {
+    const head = compound_head(pages[first + i]);
+    const coherent = is_coherent(head);
+    // "Migration will fail if the page is pinned, so convert the pin on the source page to a normal reference."
+    if (coherent) get_page(head);
+    unpin_user_page(pages[first + i]);
+    if (coherent && migrate_device_coherent_folio(head) !== 0) {
+      unpin_from(pages, first + i + 1, nr - i - 1);
+      return -EBUSY;
+    }
+  }
+  return 0;
+}
+
+/** check_and_migrate_movable_pages(): 0 if all pages may stay pinned; -EAGAIN: moved, look up again; -ENOMEM, -EBUSY. */
 function check_and_migrate(pages: LocalArray, first: number, nr: number): number {
   if (collect_unpinnable(pages, first, nr, 0) === 0) return 0;
   // Without zones every page is pinnable; linking drops migration then.
   if (kernel.zones === 0) return 0;
   collect_unpinnable(pages, first, nr, 1);
-  unpin_from(pages, first, nr);
+  if (kernel.device_private === 0) unpin_from(pages, first, nr);
+  else if (unpin_and_move_coherent(pages, first, nr) !== 0) {
+    putback_collected(pages, first, nr);
+    return -EBUSY;
+  }
   return migrate_collected(pages, first, nr) === 0 ? -EAGAIN : -ENOMEM;
 }
 

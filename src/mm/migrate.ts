@@ -59,7 +59,7 @@ function copy_flag(to: Page, from: Page, nr: number): void {
   if (PageFlag(from, nr)) SetPageFlag(to, nr);
 }
 /** folio_migrate_mapping(), folio_migrate_flags(), folio_copy(): the new page takes the old one's place. */
-function move_to_new_page(fresh: Page, page: Page): void {
+export function move_to_new_page(fresh: Page, page: Page): void {
   const nr = compound_nr(page);
   for (let i = 0; i < nr; i++) copy_highpage(nth_page(fresh, i), nth_page(page, i));
   const mapping: AddressSpace = READ_ONCE(page_word(page, PAGE.mapping));

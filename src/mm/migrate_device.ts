@@ -95,7 +95,7 @@ export function migrate_pfn(pfn: number): number {
  * migrate_vma_check_page(): nobody but the mapping, the migration (one reference) and the fault that started it refers to the
  * page, whose entry is a migration entry already.
  */
-function migrate_vma_check_page(page: Page, fault_page: Page): boolean {
+export function migrate_vma_check_page(page: Page, fault_page: Page): boolean {
   let expected = 1;
   if (page === fault_page && config.migrateFaultPage) expected++;
   if (is_zone_device_page(page)) {

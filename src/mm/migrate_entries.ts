@@ -7,7 +7,7 @@
  *   A migration entry is a swap entry of type SWP_MIGRATION_*, offset the frame; bit 9 says that the entry was dirty
  *   (v6.1, 0d206b5d2e0d).
  *
- * Custom: device-private pages and zone locks are left out.
+ * Device-private pages have entries of their own kind, which are not present before and after either. Custom: zone locks are left out.
  */
 "use kernel";
 
@@ -15,6 +15,7 @@ import { config, geom, kernel } from "../machine/config.ts";
 import { assert, localArray, READ_ONCE, smp_mb, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { vma_wants_writenotify } from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
+import { is_device_private_page } from "./migrate_entry.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
 import { vm_page_prot } from "./mmap.ts";
 import {
@@ -40,6 +41,7 @@ import {
   _PAGE_SAVED_DIRTY,
   _PAGE_SPECIAL,
   type EntryPtr,
+  is_device_private_entry,
   mk_table_entry,
   PMD_LEVEL,
   PTE_LEVEL,
@@ -52,6 +54,8 @@ import {
   pte_pfn,
   pte_write,
   ptep_get_and_clear,
+  SWP_DEVICE_READ,
+  SWP_DEVICE_WRITE,
   SWP_MIGRATION_READ,
   SWP_MIGRATION_READ_EXCLUSIVE,
   SWP_MIGRATION_WRITE,
@@ -95,8 +99,25 @@ export function page_try_share_anon_rmap(page: Page): boolean {
   return true;
 }
 
+/** The same for an entry of a device-private page (v5.10: try_to_unmap_one() with TTU_MIGRATION): always possible. */
+function try_to_migrate_private(vma: Vma, ptep: EntryPtr): boolean {
+  const e = ptep_get_and_clear(ptep);
+  const page = pfn_to_page(swp_offset(e));
+  const exclusive = config.anonExclusive !== 0 && PageAnonExclusive(page);
+  if (exclusive) ClearPageAnonExclusive(page);
+  let type = SWP_MIGRATION_READ;
+  if (swp_type(e) === SWP_DEVICE_WRITE) type = SWP_MIGRATION_WRITE;
+  else if (exclusive) type = SWP_MIGRATION_READ_EXCLUSIVE;
+  set_pte_at(ptep, swp_entry(type, page_to_pfn(page)));
+  page_remove_rmap_pte(page, vma);
+  put_page(page);
+  return true;
+}
+
 /** try_to_migrate_one() for one leaf; false if the entry had to be restored. */
 function try_to_migrate_one(vma: Vma, entryp: EntryPtr, level: number): boolean {
+  if (kernel.device_private !== 0 && is_device_private_entry(READ_ONCE(entryp)))
+    return try_to_migrate_private(vma, entryp);
   const e = ptep_get_and_clear(entryp);
   flush_tlb_range();
   const page = pfn_to_page(pte_pfn(e));
@@ -215,6 +236,9 @@ function remove_migration_entry(
     page_add_rmap_pmd(page, vma);
     if (PageAnon(page) && exclusive) page_move_anon_rmap(page);
   }
+  // make_writable_device_private_entry(), make_readable_...: the CPU cannot reach the page.
+  if (kernel.device_private !== 0 && is_device_private_page(page))
+    e = swp_entry(type === SWP_MIGRATION_WRITE ? SWP_DEVICE_WRITE : SWP_DEVICE_READ, pfn);
   set_pte_at(entryp, e);
 }
 

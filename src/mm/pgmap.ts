@@ -40,7 +40,7 @@ export const MEMORY_DEVICE_PRIVATE = 1;
 export const MEMORY_DEVICE_FS_DAX = 2;
 export const MEMORY_DEVICE_GENERIC = 3;
 export const MEMORY_DEVICE_PCI_P2PDMA = 4;
-/** v5.19, f25cbb7a95a2. */
+/** v6.0, f25cbb7a95a2. */
 export const MEMORY_DEVICE_COHERENT = 5;
 
 /** pgmap->flags of the RFC of December 2020: the range consists of compound pages. */

@@ -12,6 +12,7 @@ import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start 
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import { compound_head, compound_nr, PAGE, type Page, PageAnon, page_to_pfn, page_word } from "./page.ts";
 import {
+  is_device_private_entry,
   is_migration_entry,
   PMD_LEVEL,
   PTE_LEVEL,
@@ -60,6 +61,7 @@ function entry_maps(walk: LocalArray, mm: Mm, addr: number, pfn: number): boolea
   walk[RW_LEVEL] = level;
   walk[RW_ADDR] = addr;
   if (walk[RW_MIGRATION] !== 0) return is_migration_entry(e) && swp_offset(e) === pfn;
+  if (kernel.device_private !== 0 && is_device_private_entry(e)) return swp_offset(e) === pfn;
   return pte_present(e) && pte_pfn(e) === pfn;
 }
 

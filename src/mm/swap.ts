@@ -116,6 +116,9 @@ export function put_page_refs(head: Page, refs: number): void {
     // "Calling put_page() for each ref is unnecessarily slow. Only the last ref needs a put_page()."
     if (refs > 1) page_ref_sub(head, refs - 1);
     put_page(head);
+  } else if (kernel.zones !== 0 && kernel.device_private !== 0 && is_driver_page(head)) {
+    if (refs > 1) page_ref_sub(head, refs - 1);
+    put_device_page(head);
   } else if (page_is_devmap_managed(head)) put_devmap_managed_page(head, refs);
   else if (page_ref_sub_return(head, refs) === 0) __put_page(head);
 }

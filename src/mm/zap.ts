@@ -54,6 +54,7 @@ import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   type EntryPtr,
+  is_device_private_entry,
   level_span,
   mk_table_entry,
   PMD_LEVEL,
@@ -75,6 +76,7 @@ import {
   table_index,
 } from "./pgtable.ts";
 import { page_mapped, page_remove_rmap_pmd, page_remove_rmap_pte, page_remove_rmap_ptes } from "./rmap.ts";
+import { put_page } from "./swap.ts";
 import { free_swap_and_cache, try_to_free_swap } from "./swap_state.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 
@@ -103,6 +105,10 @@ function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
   const pte = ptep_get_and_clear(ptep);
   if (!pte_present(pte)) {
     if (swp_type(pte) === SWP_SWAP) free_swap_and_cache(swp_offset(pte));
+    if (kernel.device_private !== 0 && is_device_private_entry(pte)) {
+      page_remove_rmap_pte(pfn_to_page(swp_offset(pte)), vma);
+      put_page(pfn_to_page(swp_offset(pte)));
+    }
     return false;
   }
   tlb_remove_tlb_entry(tlb);

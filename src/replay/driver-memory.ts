@@ -1,24 +1,32 @@
 /**
  * Memory of drivers on the replay machine, which no recorded machine had: peer-to-peer memory of a PCI device
- * (pci_p2pdma_add_resource()). Boot code, ordinary TypeScript.
+ * (pci_p2pdma_add_resource()), device-private and device-coherent memory (dmirror_allocate_chunk()). Boot code, ordinary
+ * TypeScript.
  */
 
 import { config, kernel } from "../machine/config.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import { allocStruct, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
+import { DMIRROR_DEVICE } from "../mm/dmirror.ts";
 import { memremap_pages } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_SYSFS } from "../mm/mm_types.ts";
 import { P2PDMA } from "../mm/p2pdma_page.ts";
 import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
-import { DEV_PAGEMAP, MEMORY_DEVICE_PCI_P2PDMA } from "../mm/pgmap.ts";
+import {
+  DEV_PAGEMAP,
+  MEMORY_DEVICE_COHERENT,
+  MEMORY_DEVICE_PCI_P2PDMA,
+  MEMORY_DEVICE_PRIVATE,
+} from "../mm/pgmap.ts";
 
-/** Frames of the driver's range; behind those of the first DAX device (replay/machine.ts). */
-const START = 65536 + 131072;
+/** Frames of the drivers' ranges; behind those of the first DAX device (replay/machine.ts). */
+const P2PMEM = 65536 + 131072;
 const FRAMES = 512;
-export const DRIVER_MEMORY_END = START + FRAMES;
+const DEVMEM = P2PMEM + FRAMES;
+export const DRIVER_MEMORY_END = DEVMEM + FRAMES;
 
-function driverRange(name: string, type: number): DaxDevice {
-  const device = newDaxDevice(name, { start: START, nr: FRAMES });
+function driverRange(name: string, start: number, type: number): DaxDevice {
+  const device = newDaxDevice(name, { start, nr: FRAMES });
   mem[device.pgmap + DEV_PAGEMAP.type] = type;
   return device;
 }
@@ -29,7 +37,7 @@ function bind(device: DaxDevice): void {
 /** struct pci_p2pdma of a device that has published its memory. */
 export function addP2pmem(): number {
   kernel.p2pdma = 1;
-  const device = driverRange("p2pmem", MEMORY_DEVICE_PCI_P2PDMA);
+  const device = driverRange("p2pmem", P2PMEM, MEMORY_DEVICE_PCI_P2PDMA);
   const p2pdma = allocStruct("pci_p2pdma", P2PDMA);
   mem[device.pgmap + DEV_PAGEMAP.owner] = p2pdma;
   mem[p2pdma + P2PDMA.pgmap] = device.pgmap;
@@ -39,6 +47,27 @@ export function addP2pmem(): number {
   bind(device);
   // From v6.15 an unused page counts nothing (b7e282378773).
   if (config.pteRef)
-    for (let i = 0; i < FRAMES; i++) mem[page_word(pfn_to_page(START + i), PAGE._refcount)] = 0;
+    for (let i = 0; i < FRAMES; i++) mem[page_word(pfn_to_page(P2PMEM + i), PAGE._refcount)] = 0;
   return p2pdma;
+}
+
+/**
+ * struct dmirror_device with memory of that kind, `free` pages of which it can give out.
+ * @throws RangeError for a kind that the kernel does not know (memremap_pages(): "Invalid pgmap type", -EINVAL).
+ */
+export function addDeviceMemory(kind: "private" | "coherent", free: number): number {
+  if (kind === "coherent" && !config.deviceCoherent)
+    throw new RangeError("this kernel has no device-coherent memory (v6.0)");
+  kernel.device_private = 1;
+  const type = kind === "coherent" ? MEMORY_DEVICE_COHERENT : MEMORY_DEVICE_PRIVATE;
+  const device = driverRange("devmem", DEVMEM, type);
+  const mdevice = allocStruct("mdevice", DMIRROR_DEVICE);
+  mem[device.pgmap + DEV_PAGEMAP.owner] = mdevice;
+  mem[mdevice + DMIRROR_DEVICE.pgmap] = device.pgmap;
+  const list = memblock_alloc("mdevice.free_list", FRAMES, { count: FRAMES });
+  mem[mdevice + DMIRROR_DEVICE.free_list] = list;
+  mem[mdevice + DMIRROR_DEVICE.nr_free] = free;
+  for (let i = 0; i < free; i++) mem[list + i] = DEVMEM + i;
+  bind(device);
+  return mdevice;
 }

@@ -34,7 +34,7 @@ import { prep_compound_mapcounts } from "../mm/rmap.ts";
 import { vmemmap_populate } from "../mm/sparse-vmemmap.ts";
 import { READAHEAD_HITS_INIT, SWAP_HEADER, SWAP_SLOT } from "../mm/swap_state.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
-import { addP2pmem, DRIVER_MEMORY_END } from "./driver-memory.ts";
+import { addDeviceMemory, addP2pmem, DRIVER_MEMORY_END } from "./driver-memory.ts";
 import type { KernelProfile } from "./kernels.ts";
 
 const HUGETLB_PAGES = 24;
@@ -65,6 +65,8 @@ const DAX1 = 1 << 19;
 const FSDAX = DAX1 + 131072;
 const FSDAX_FRAMES = 8192;
 
+/** Pages that a driver with memory of its own can give out. */
+export const DEVICE_PAGES = 16;
 /** Files of the recorded machine, with their size in pages. */
 export const FILE_PAGES = 2048;
 
@@ -88,6 +90,8 @@ export interface MachineNeeds {
   readonly shadowStacks?: boolean;
   /** A PCI device has published peer-to-peer memory (mm/p2pdma.ts); absent: none has. */
   readonly p2pmem?: boolean;
+  /** A driver has memory of its own (mm/device_memory.ts); absent: none has. */
+  readonly deviceMemory?: "private" | "coherent";
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -99,12 +103,14 @@ export interface ReplayMachine {
   readonly dax: Map<string, DaxFile>;
   /** struct pci_p2pdma; 0: none. */
   readonly p2pmem: number;
+  /** struct dmirror_device, with DEVICE_PAGES pages; 0: none. */
+  readonly mdevice: number;
   /** Devices whose memory has been removed. */
   readonly gone: Set<DaxDevice>;
 }
 
 function maxPfn(needs: MachineNeeds): number {
-  const drivers = needs.p2pmem === true ? DRIVER_MEMORY_END : 0;
+  const drivers = needs.p2pmem === true || needs.deviceMemory !== undefined ? DRIVER_MEMORY_END : 0;
   return Math.max(drivers, recordedMaxPfn(needs));
 }
 function recordedMaxPfn(needs: MachineNeeds): number {
@@ -219,7 +225,16 @@ export function bootReplayMachine(
   }
 
   const p2pmem = needs.p2pmem === true ? addP2pmem() : 0;
-  const machine: ReplayMachine = { profile, files: new Map(), dax: new Map(), p2pmem, gone: new Set() };
+  kernel.device_private = 0;
+  const mdevice = needs.deviceMemory === undefined ? 0 : addDeviceMemory(needs.deviceMemory, DEVICE_PAGES);
+  const machine: ReplayMachine = {
+    profile,
+    files: new Map(),
+    dax: new Map(),
+    p2pmem,
+    mdevice,
+    gone: new Set(),
+  };
   addDevices(machine, needs);
   addFiles(machine, needs);
   return machine;
