@@ -20,7 +20,34 @@ export const MM_KNOBS: readonly Knob[] = [
   {
     name: "gupLockKillable",
     title: "slow GUP that takes mmap_lock itself gives up if its caller is killed",
-    values: onOff("-EAGAIN (v6.3, b2cac248191b)", "waits, and finds the signal afterwards (to v6.2)"),
+    values: onOff("-EAGAIN (v6.3)", "waits, and finds the signal afterwards (to v6.2)"),
+  },
+  {
+    name: "gupValidArgs",
+    title:
+      "GUP refuses its internal flags; pin_user_pages(), _remote() and _unlocked() then say that they took 0 pages",
+    values: onOff(
+      "is_valid_gup_args() (v6.3; FOLL_TOUCH from v6.7)",
+      "it refuses FOLL_PIN, and FOLL_GET where pins are asked for, with -EINVAL (to v6.2)",
+    ),
+  },
+  {
+    name: "pfnEexist",
+    title: "slow GUP of an entry that has no struct page",
+    values: onOff(
+      "-EEXIST (v5.18, 65462462ffb2)",
+      "-EFAULT for FOLL_GET; FOLL_PIN counts it and leaves its place in pages[] as it was (to v5.17)",
+    ),
+  },
+  {
+    name: "follMlock",
+    title: "mlock2(MLOCK_ONFAULT) looks up what is present",
+    values: onOff("FOLL_MLOCK (to v5.17)", "nothing is looked up (v5.18, b67bf49ce7aa)"),
+  },
+  {
+    name: "hugetlbSplitPmd",
+    title: "FOLL_SPLIT_PMD in a hugetlb area",
+    values: onOff("-EOPNOTSUPP (v6.15)", "ignored (to v6.9; undefined from then on)"),
   },
   {
     name: "faultCompleted",

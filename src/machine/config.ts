@@ -69,6 +69,10 @@ export const config = {
   fsdaxCheckEarly: 0,
   gupOverflow: 0,
   gupLockKillable: 0,
+  gupValidArgs: 0,
+  pfnEexist: 0,
+  follMlock: 1,
+  hugetlbSplitPmd: 0,
   faultCompleted: 0,
   longtermFileCheck: 0,
   hugetlbForkClean: 0,
@@ -372,6 +376,8 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   zeroPagePins: 0,
   secretmem: 1,
   faultCompleted: 1,
+  pfnEexist: 1,
+  follMlock: 0,
   mprotectUpgrade: 1,
   deviceDirty: 1,
   ...HMM_CONFIG_V6_1,
@@ -404,6 +410,7 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   longtermFileCheck: 1,
   gupOverflow: 1,
   gupLockKillable: 1,
+  gupValidArgs: 1,
   unlockedLongterm: 1,
   pciP2pdma: 2,
   fastNeedsMapping: 1,
@@ -424,6 +431,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   shmemSwapReadahead: 0,
   hugetlbForce: 1,
   lazyfreeStays: 1,
+  hugetlbSplitPmd: 1,
   dirtyFileMaps: 1,
 };
 
@@ -612,6 +620,8 @@ export const kernel = {
   zones: 0,
   /** Word: SIGKILL is pending for who looks pages up; 0: none can come. */
   fatal_signal: 0,
+  /** Word: the ultravisor does not give pages of a protected guest (mm/uv.ts); 0: there is none. */
+  ultravisor: 0,
   /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
   secretmem: 0,
   /** X86_FEATURE_USER_SHSTK: the CPU has shadow stacks and the kernel knows them (mm/shstk.ts). */

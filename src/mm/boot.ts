@@ -108,6 +108,7 @@ export function bootMachine(spec: BootSpec): void {
   kernel.devmap_managed_key = 0;
   kernel.cma_nr = 0;
   kernel.secretmem = 0;
+  kernel.ultravisor = 0;
   kernel.p2pdma = 0;
   kernel.shadow_stack = 0;
   kernel.fatal_signal = 0;

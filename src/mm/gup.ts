@@ -5,7 +5,7 @@
  * of v6.17 and later, in which a leaf is a leaf. The walker's part of the contract: interrupts off, read the entry,
  * take a reference unless the count is zero, read the entry again; drop the reference if it changed.
  *
- * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10), s390's arch_make_page_accessible().
+ * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10).
  * Custom: the address space is an argument instead of current->mm.
  */
 "use kernel";
@@ -102,6 +102,7 @@ import {
   type TablePtr,
 } from "./pgtable.ts";
 import { put_page, put_page_refs } from "./swap.ts";
+import { arch_make_page_accessible } from "./uv.ts";
 
 // include/linux/mm.h, v5.10.
 export const FOLL_WRITE = 0x01;
@@ -474,6 +475,10 @@ function gup_pte_range(
       break;
     }
     if (!gup_fast_folio_allowed(head, flags) || (!pte_write(pte) && gup_must_unshare(page, flags))) {
+      put_compound_head(head, 1, flags);
+      break;
+    }
+    if (kernel.ultravisor !== 0 && (flags & FOLL_PIN) !== 0 && arch_make_page_accessible(page) !== 0) {
       put_compound_head(head, 1, flags);
       break;
     }

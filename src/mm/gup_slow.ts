@@ -50,8 +50,10 @@ import {
   lockless_pages_from_mm,
   try_grab_compound_head,
   try_grab_page,
+  unpin_user_page,
 } from "./gup.ts";
 import { gup_longterm_locked } from "./gup_longterm.ts";
+import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
   ADDRESS_SPACE,
   AS_DEVDAX,
@@ -61,6 +63,7 @@ import {
   type Mm,
   VM_EXEC,
   VM_IO,
+  VM_LOCKONFAULT,
   VM_MAYREAD,
   VM_MAYWRITE,
   VM_PFNMAP,
@@ -111,10 +114,17 @@ import {
   pte_protnone,
   pte_write,
 } from "./pgtable.ts";
+import { arch_make_page_accessible } from "./uv.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
 /** The page was touched: accessed, and dirty if written (internal). */
 export const FOLL_TOUCH = 0x02;
+/** For a core dump: -EFAULT for what has no contents of its own. */
+export const FOLL_DUMP = 0x08;
+/** A huge entry of transparent huge pages is split first (uprobes). */
+export const FOLL_SPLIT_PMD = 0x20000;
+/** What is present is locked, nothing is faulted in (to v5.17, without FOLL_POPULATE; internal). */
+const FOLL_MLOCK = 0x1000;
 /** Start what a fault has to wait for, but do not wait: a short count, or 0. */
 export const FOLL_NOWAIT = 0x20;
 /** A fault has dropped mmap_lock for this page once already (internal). */
@@ -132,6 +142,9 @@ export const EINTR = 4;
 const EHWPOISON = 133;
 const EOVERFLOW = 75;
 const EREMOTEIO = 121;
+/** Nothing is to be faulted in (internal). */
+const ENOENT = 2;
+const EEXIST = 17;
 /** The page must be unshared first (internal). */
 const EMLINK = 31;
 
@@ -178,22 +191,41 @@ function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void 
   }
 }
 
+/** no_page_table(): a core dump does not fault in what nobody has touched. */
+function no_page_table(vma: Vma, flags: number): boolean {
+  return (flags & FOLL_DUMP) !== 0 && vma_is_anonymous(vma);
+}
+/** An entry without a struct page: there is nothing to take, nor to dump (follow_pfn_pte()). */
+function no_struct_page(flags: number): number {
+  if ((flags & FOLL_DUMP) !== 0) return -EFAULT;
+  return (flags & FOLL_GET) !== 0 && !config.pfnEexist ? -EFAULT : -EEXIST;
+}
+
+/** follow_pmd_mask() with FOLL_SPLIT_PMD: what maps addr is no huge entry of transparent huge pages afterwards. */
+function split_for_follow(mm: Mm, vma: Vma, addr: number, out: LocalArray): void {
+  if (is_vm_hugetlb_page(vma) || pgtable_lookup(mm, addr, out) !== PTE_LEVEL + 1) return;
+  const pmd = READ_ONCE(out[0]);
+  if (pte_present(pmd) && !pte_devmap(pmd)) split_huge_pmd_entry(vma, out[0], addr);
+}
+
 /**
  * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error: -EFAULT,
- * -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare). out[1] is how many pages from addr on the entry maps.
+ * -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare), -EEXIST (no struct page), -EINVAL (a guest's). out[1] is how many pages from addr on the entry maps.
  */
 function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalArray): Page {
   const level = pgtable_lookup(mm, addr, out);
   const e = READ_ONCE(out[0]);
   out[1] = level_span(level) - (addr & (level_span(level) - 1));
-  if (!pte_present(e)) return 0;
+  if (!pte_present(e)) return e === 0 && no_page_table(vma, flags) ? -EFAULT : 0;
   if (pte_protnone(e) && (flags & FOLL_FORCE) === 0) return 0;
   const page = gup_page_of(e, level, addr);
   // A huge leaf's page is exclusive as a whole, which its head says.
   const of = level > PTE_LEVEL && page !== 0 ? compound_head(page) : page;
   if ((flags & FOLL_WRITE) !== 0 && !can_follow_write(vma, e, vm_normal_page(e) === 0 ? 0 : of, flags))
     return 0;
-  if (page === 0) return -EFAULT;
+  if (page === 0) return no_struct_page(flags);
+  // "Avoid special (like zero) pages in core dumps."
+  if ((flags & FOLL_DUMP) !== 0 && vm_normal_page(e) === 0 && !pte_devmap(e)) return -EFAULT;
   if (!pte_write(e) && must_unshare(vma, flags, of)) return -EMLINK;
   let pgmap = 0;
   if (pte_devmap(e)) {
@@ -205,6 +237,11 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   if (pgmap !== 0) put_dev_pagemap(pgmap);
   if (!grabbed) return -ENOMEM;
   if (refused) return -EREMOTEIO;
+  const inaccessible = (flags & FOLL_PIN) !== 0 ? arch_make_page_accessible(page) : 0;
+  if (inaccessible !== 0) {
+    unpin_user_page(page);
+    return inaccessible;
+  }
   if ((flags & (FOLL_TOUCH | FOLL_WRITE)) === (FOLL_TOUCH | FOLL_WRITE))
     touch_entry(vma, out[0], level, page);
   return page;
@@ -231,7 +268,7 @@ function fault_flags_of(flags: number, unshare: boolean): number {
 }
 
 /**
- * faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; -EBUSY: the fault has to be asked for again, -EAGAIN: it is done; both drop
+ * faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; -ENOENT: not with FOLL_MLOCK; -EBUSY: the fault has to be asked for again, -EAGAIN: it is done; both drop
  * mmap_lock (locked[0] = 0), but not -EBUSY with FOLL_NOWAIT. flags[0] may gain FOLL_COW.
  */
 function faultin_page(
@@ -242,6 +279,7 @@ function faultin_page(
   unshare: boolean,
   locked: LocalArray,
 ): number {
+  if ((flags[0] & FOLL_MLOCK) !== 0) return -ENOENT;
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
   const ret = handle_mm_fault(mm, vma, addr, fault_flags_of(flags[0], unshare));
@@ -267,6 +305,7 @@ function check_vma_flags(vma: Vma, flags: number): number {
   if ((vm_flags & (VM_IO | VM_PFNMAP)) !== 0) return -EFAULT;
   if (config.fsdaxCheckEarly && (flags & FOLL_LONGTERM) !== 0 && vma_is_fsdax(vma)) return -EOPNOTSUPP;
   if (config.pciP2pdma === P2PDMA_V6_2 && (flags & P2P_LONGTERM) === P2P_LONGTERM) return -EOPNOTSUPP;
+  if (config.hugetlbSplitPmd && (flags & FOLL_SPLIT_PMD) !== 0 && is_vm_hugetlb_page(vma)) return -EOPNOTSUPP;
   // vma_is_secretmem() (v5.14)
   if (kernel.secretmem !== 0 && vma_kind(vma) === AS_SECRETMEM) return -EFAULT;
   if ((flags & FOLL_WRITE) !== 0) {
@@ -314,6 +353,7 @@ function gup_one(
     const signal = killed(vma, addr, start);
     if (signal !== 0) return signal;
     spin_lock(mm + MM.page_table_lock);
+    if ((flags[0] & FOLL_SPLIT_PMD) !== 0) split_for_follow(mm, vma, addr, out);
     const page = follow_page(mm, vma, addr, flags[0], out);
     spin_unlock(mm + MM.page_table_lock);
     if (page !== 0 && page !== -EMLINK) return page;
@@ -420,8 +460,13 @@ export function __get_user_pages(
     flags[0] = gup_flags;
     const page = gup_one(mm, vma, addr, start, flags, out, locked);
     if (page === -EBUSY || page === -EAGAIN) return i;
+    const holds = (gup_flags & (FOLL_GET | FOLL_PIN)) !== 0;
+    if (page === -ENOENT || (page === -EEXIST && (!holds || !config.pfnEexist))) {
+      i++;
+      continue;
+    }
     if (page < 0) return i > 0 ? i : page;
-    if ((gup_flags & (FOLL_GET | FOLL_PIN)) === 0) {
+    if (!holds) {
       // page_mask: what else the entry maps needs no look.
       const more = out[1] < nr - i ? out[1] : nr - i;
       i += more;
@@ -446,7 +491,7 @@ export function __get_user_pages(
 
 /**
  * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write unless it is shared; their
- * number, or the error if there is none. mmap_lock is held, and kept. Not covered: VM_LOCKONFAULT.
+ * number, or the error if there is none; with VM_LOCKONFAULT all are counted and none is faulted in. mmap_lock is held, and kept.
  */
 export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
   const none = localArray(1);
@@ -454,6 +499,10 @@ export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: nu
   locked[0] = 1;
   const vm_flags = vma_flags(vma);
   let flags = FOLL_TOUCH;
+  if ((vm_flags & VM_LOCKONFAULT) !== 0) {
+    if (!config.follMlock) return end - start;
+    flags |= FOLL_MLOCK;
+  }
   // "We want to touch writable mappings with a write fault in order to break COW, except for shared mappings."
   if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
   // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
@@ -472,15 +521,21 @@ export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: num
 
 // ---- Entry points -------------------------------------------------------------------------------------------
 
+const INTERNAL_FLAGS = FOLL_PIN | FOLL_TRIED | FOLL_TOUCH | FOLL_FAST_ONLY | FOLL_UNLOCKABLE;
 /** is_valid_gup_args(): the error or 0. `pin`: the caller is of the pin family. */
 function check_gup_args(flags: number, pin: boolean): number {
-  if ((flags & (FOLL_PIN | FOLL_GET)) !== 0) return -EINVAL;
+  if ((flags & (config.gupValidArgs ? INTERNAL_FLAGS : FOLL_PIN)) !== 0) return -EINVAL;
+  if (pin && (flags & FOLL_GET) !== 0) return -EINVAL;
   if ((flags & FOLL_LONGTERM) !== 0 && !pin) return -EINVAL;
   if (config.pciP2pdma > P2PDMA_V6_2 && (flags & P2P_LONGTERM) === P2P_LONGTERM) return -EINVAL;
   return 0;
 }
+/** What pin_user_pages(), _remote() and _unlocked() say to arguments that are refused; the others say -EINVAL. */
+function bad_args(error: number, pin: boolean): number {
+  return pin && config.gupValidArgs ? 0 : error;
+}
 /** What the fast functions take from a caller; anything else warns and is -EINVAL. */
-const FAST_FLAGS = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_FAST_ONLY | FOLL_NOFAULT;
+const FAST_FLAGS = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
 function fast_flags_known(flags: number): boolean {
   return (flags & ~(config.pciP2pdma ? FAST_FLAGS | FOLL_PCI_P2PDMA : FAST_FLAGS)) === 0;
 }
@@ -508,7 +563,7 @@ export function gup_locked(
 ): number {
   const locked = localArray(1);
   const error = check_gup_args(flags, pin);
-  if (error !== 0) return error;
+  if (error !== 0) return bad_args(error, pin);
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
   locked[0] = 1;
@@ -528,9 +583,9 @@ export function gup_remote(
   locked: LocalArray,
 ): number {
   const error = check_gup_args(flags, pin);
-  if (error !== 0) return error;
+  if (error !== 0) return bad_args(error, pin);
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
-  if (locked[0] !== 1) return -EINVAL;
+  if (locked[0] !== 1) return bad_args(-EINVAL, pin);
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
   const all = family(flags, pin, true) | FOLL_UNLOCKABLE;
@@ -565,7 +620,7 @@ export function gup_unlocked(
   pin: boolean,
 ): number {
   const error = check_gup_args(flags, pin);
-  if (error !== 0) return error;
+  if (error !== 0) return bad_args(error, pin);
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);

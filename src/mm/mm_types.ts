@@ -66,6 +66,7 @@ export const VM_MAYSHARE = 0x80;
 /** x86: a user's shadow stack. VM_HIGH_ARCH_5, bit 37, in the kernel. */
 export const VM_SHADOW_STACK = 0x1000000;
 export const VM_LOCKED = 0x2000;
+export const VM_LOCKONFAULT = 0x80000;
 export const VM_DONTCOPY = 0x20000;
 export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;

@@ -107,6 +107,8 @@ export const PG_private = 19;
 export const PG_isolated = 20;
 /** Read into the swap cache ahead of any need (PG_reclaim's bit in the kernel). */
 export const PG_readahead = 21;
+/** s390: the page may belong to a protected guest (mm/uv.ts). */
+export const PG_arch_1 = 22;
 /** Bits 24 to 27: number of the zone, see page_alloc.ts. */
 export const PG_ZONE_SHIFT = 24;
 export const PG_ZONE_MASK = 0xf;

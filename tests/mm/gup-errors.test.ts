@@ -50,8 +50,13 @@ function boot(
 describe.each(KERNELS)("GUP of %s", (kernel) => {
   test("EINVAL: FOLL_PIN and FOLL_GET are the functions' own, not the caller's", () => {
     const { mm, pages } = boot(kernel);
-    for (const call of [gup_fast, gup_fast_only, gup_unlocked])
+    for (const call of [gup_fast, gup_fast_only]) {
       for (const flag of [FOLL_PIN, FOLL_GET]) expect(call(mm, AT, 1, flag, pages, true)).toBe(EINVAL);
+      expect(call(mm, AT, 1, FOLL_PIN, pages, false)).toBe(EINVAL);
+      // "The caller may or may not have explicitly set FOLL_GET; either way is OK."
+      expect(call(mm, AT, 1, FOLL_GET, pages, false)).toBe(1);
+    }
+    expect(gup_unlocked(mm, AT, 1, FOLL_PIN, pages, false)).toBe(EINVAL);
   });
   test("EINVAL: FOLL_LONGTERM is for the pin functions", () => {
     const { mm, pages } = boot(kernel);

@@ -170,7 +170,7 @@ describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("slow GUP and mmap_lock in
       expect(gup_remote(mm, ANON, 16, FOLL_WRITE, pages, true, locked)).toBe(16);
       expect([locked[0], lockWord(mm)]).toEqual([0, 0]);
       expect(pinsCounted()).toBe(24);
-      expect(gup_remote(mm, ANON, 1, FOLL_WRITE, pages, true, locked)).toBe(EINVAL);
+      expect(gup_remote(mm, ANON, 1, FOLL_WRITE, pages, false, locked)).toBe(EINVAL);
     });
     test("where locked is passed FOLL_LONGTERM is EINVAL to v6.2", () => {
       const { mm, pages } = boot(name);
