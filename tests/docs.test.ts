@@ -64,3 +64,20 @@ describe("every document", () => {
     expect(bad).toEqual([]);
   });
 });
+
+describe("docs/gup-rules.md", () => {
+  const rules = [...read("docs/gup-rules.md").matchAll(/`(gup[a-z0-9-]*)`: ((?:[^;|`]|`[^`]*`(?!:))+)/g)];
+  test("has every answer with a test", () => {
+    expect(rules.length).toBeGreaterThan(60);
+  });
+  test("names tests that exist", () => {
+    const titles = new Map<string, string>();
+    const bad = rules.filter(([, file, name]) => {
+      const path = `tests/mm/${file}.test.ts`;
+      if (!titles.has(path))
+        titles.set(path, [...read(path).matchAll(/\btest\(\s*["`](.*)/g)].map((m) => m[1]).join("\n"));
+      return !(titles.get(path) ?? "").split("\n").some((title) => title.startsWith(name.trim()));
+    });
+    expect(bad.map(([all]) => all)).toEqual([]);
+  });
+});
