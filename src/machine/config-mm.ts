@@ -23,15 +23,6 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("-EAGAIN (v6.3)", "waits, and finds the signal afterwards (to v6.2)"),
   },
   {
-    name: "gupValidArgs",
-    title:
-      "GUP refuses its internal flags; pin_user_pages(), _remote() and _unlocked() then say that they took 0 pages",
-    values: onOff(
-      "is_valid_gup_args() (v6.3; FOLL_TOUCH from v6.7)",
-      "it refuses FOLL_PIN, and FOLL_GET where pins are asked for, with -EINVAL (to v6.2)",
-    ),
-  },
-  {
     name: "pfnEexist",
     title: "slow GUP of an entry that has no struct page",
     values: onOff(
@@ -298,6 +289,19 @@ export const MM_KNOBS: readonly Knob[] = [
     title:
       "drivers can have memory that the CPU reaches (MEMORY_DEVICE_COHERENT), which FOLL_LONGTERM moves out of the device",
     values: onOff("v6.0, f25cbb7a95a2 and 4af12d04b244", "there is no such memory (to v5.19)"),
+  },
+  {
+    name: "gupArgs",
+    title: "the arguments that the functions of the get and pin families refuse (mm/gup_args.ts)",
+    values: [
+      { value: 0, name: "v5.10", title: "each function has its own checks (to v5.18)" },
+      { value: 1, name: "v5.19", title: "and no pin without an array of pages (0768c8de1b74)" },
+      {
+        value: 2,
+        name: "v6.3",
+        title: "is_valid_gup_args(), whose refusal is 0 from pin_user_pages() (d64e2dbc33a1)",
+      },
+    ],
   },
   {
     name: "deviceDirty",

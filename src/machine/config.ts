@@ -22,6 +22,7 @@ export const REF_ATOMIC = 1;
 export const REF_EXTERNAL = 2;
 export const SECRETMEM_LRU = 1;
 export const P2PDMA_V6_2 = 1;
+export const GUP_ARGS_COMMON = 2;
 
 /** The knobs in force. Change them only through `setConfig`. */
 export const config = {
@@ -69,7 +70,6 @@ export const config = {
   fsdaxCheckEarly: 0,
   gupOverflow: 0,
   gupLockKillable: 0,
-  gupValidArgs: 0,
   pfnEexist: 0,
   follMlock: 1,
   hugetlbSplitPmd: 0,
@@ -102,6 +102,7 @@ export const config = {
   fastNeedsMapping: 0,
   shadowStack: 0,
   deviceCoherent: 0,
+  gupArgs: 0,
   ...HMM_CONFIG,
 };
 
@@ -390,6 +391,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   hugetlbForkCopy: 1,
   migrateFailPages: 1,
   deviceCoherent: 1,
+  gupArgs: 1,
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
@@ -410,11 +412,11 @@ const V6_12: Readonly<Record<KnobName, number>> = {
   longtermFileCheck: 1,
   gupOverflow: 1,
   gupLockKillable: 1,
-  gupValidArgs: 1,
   unlockedLongterm: 1,
   pciP2pdma: 2,
   fastNeedsMapping: 1,
   shadowStack: 1,
+  gupArgs: GUP_ARGS_COMMON,
 };
 
 const V7_3: Readonly<Record<KnobName, number>> = {

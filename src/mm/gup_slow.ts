@@ -13,7 +13,7 @@
  */
 "use kernel";
 
-import { config, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
+import { config, GUP_ARGS_COMMON, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
 import {
   type LocalArray,
   localArray,
@@ -52,6 +52,17 @@ import {
   try_grab_page,
   unpin_user_page,
 } from "./gup.ts";
+import {
+  check_gup_args,
+  GUP_ARGS_VALID,
+  GUP_FAST,
+  GUP_FAST_ONLY,
+  GUP_LOCKED,
+  GUP_UNLOCKED,
+  gup_args_refused,
+  gup_needs_pages,
+} from "./gup_args.ts";
+import { __get_user_pages_locked } from "./gup_locked.ts";
 import { gup_longterm_locked } from "./gup_longterm.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
@@ -521,31 +532,13 @@ export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: num
 
 // ---- Entry points -------------------------------------------------------------------------------------------
 
-const INTERNAL_FLAGS = FOLL_PIN | FOLL_TRIED | FOLL_TOUCH | FOLL_FAST_ONLY | FOLL_UNLOCKABLE;
-/** is_valid_gup_args(): the error or 0. `pin`: the caller is of the pin family. */
-function check_gup_args(flags: number, pin: boolean): number {
-  if ((flags & (config.gupValidArgs ? INTERNAL_FLAGS : FOLL_PIN)) !== 0) return -EINVAL;
-  if (pin && (flags & FOLL_GET) !== 0) return -EINVAL;
-  if ((flags & FOLL_LONGTERM) !== 0 && !pin) return -EINVAL;
-  if (config.pciP2pdma > P2PDMA_V6_2 && (flags & P2P_LONGTERM) === P2P_LONGTERM) return -EINVAL;
-  return 0;
-}
-/** What pin_user_pages(), _remote() and _unlocked() say to arguments that are refused; the others say -EINVAL. */
-function bad_args(error: number, pin: boolean): number {
-  return pin && config.gupValidArgs ? 0 : error;
-}
-/** What the fast functions take from a caller; anything else warns and is -EINVAL. */
-const FAST_FLAGS = FOLL_WRITE | FOLL_LONGTERM | FOLL_FORCE | FOLL_GET | FOLL_FAST_ONLY | FOLL_NOFAULT;
-function fast_flags_known(flags: number): boolean {
-  return (flags & ~(config.pciP2pdma ? FAST_FLAGS | FOLL_PCI_P2PDMA : FAST_FLAGS)) === 0;
-}
-
 /** mm_set_has_pinned_flag(): before looking at any page; fork reads it. */
 function mm_set_has_pinned(mm: Mm): void {
   if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
 }
 function family(flags: number, pin: boolean, touch: boolean): number {
-  return flags | (touch ? FOLL_TOUCH : 0) | (pin ? FOLL_PIN : FOLL_GET);
+  // FOLL_UNLOCKABLE from outside means nothing to v6.2, and is refused after.
+  return (flags & ~FOLL_UNLOCKABLE) | (touch ? FOLL_TOUCH : 0) | (pin ? FOLL_PIN : FOLL_GET);
 }
 
 /**
@@ -562,8 +555,8 @@ export function gup_locked(
   remote: boolean,
 ): number {
   const locked = localArray(1);
-  const error = check_gup_args(flags, pin);
-  if (error !== 0) return bad_args(error, pin);
+  const valid = check_gup_args(GUP_LOCKED, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
   locked[0] = 1;
@@ -582,10 +575,11 @@ export function gup_remote(
   pin: boolean,
   locked: LocalArray,
 ): number {
-  const error = check_gup_args(flags, pin);
-  if (error !== 0) return bad_args(error, pin);
+  const valid = check_gup_args(GUP_LOCKED, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
-  if (locked[0] !== 1) return bad_args(-EINVAL, pin);
+  // "At the external interface locked must be set" (to v6.2: BUG_ON()).
+  if (locked[0] !== 1) return gup_args_refused(GUP_LOCKED, pin);
   if (nr === 0) return 0;
   if (pin) mm_set_has_pinned(mm);
   const all = family(flags, pin, true) | FOLL_UNLOCKABLE;
@@ -619,12 +613,27 @@ export function gup_unlocked(
   pages: LocalArray,
   pin: boolean,
 ): number {
-  const error = check_gup_args(flags, pin);
-  if (error !== 0) return bad_args(error, pin);
+  const valid = check_gup_args(GUP_UNLOCKED, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
   if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
   if (nr === 0) return 0;
-  if (pin) mm_set_has_pinned(mm);
-  return gup_takes_lock(mm, start, nr, family(flags, pin, true) | FOLL_UNLOCKABLE, pages, 0);
+  // get_user_pages_unlocked() to v6.2 is pin_user_pages_unlocked() for who passes it FOLL_PIN.
+  const pins = pin || (flags & FOLL_PIN) !== 0;
+  if (pins) mm_set_has_pinned(mm);
+  return gup_takes_lock(mm, start, nr, family(flags, pins, true) | FOLL_UNLOCKABLE, pages, 0);
+}
+/**
+ * get_user_pages() and pin_user_pages() with pages == NULL: pages are faulted in and counted, none is held. The caller holds mmap_lock for
+ * reading. Custom: a function of its own, since an array is not NULL here.
+ */
+export function gup_without_pages(mm: Mm, start: number, nr: number, flags: number, pin: boolean): number {
+  const none = localArray(1);
+  const locked = localArray(1);
+  const valid = check_gup_args(GUP_LOCKED, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
+  if (gup_needs_pages(flags, pin)) return gup_args_refused(GUP_LOCKED, pin);
+  locked[0] = 1;
+  return __get_user_pages_locked(mm, start, nr, (flags & ~FOLL_UNLOCKABLE) | FOLL_TOUCH, none, 0, locked);
 }
 
 /** What no array holds: a request for as many pages as there are. */
@@ -639,9 +648,10 @@ function gup_fast_fallback(mm: Mm, start: number, nr: number, flags: number, pag
   if (pin) mm_set_has_pinned(mm);
   const end = (start + nr) | 0;
   // Negative numbers are addresses of the kernel's half: from there a range may reach over the end of all addresses.
-  if (start < 0 && end >= 0) return (flags & FOLL_FAST_ONLY) === 0 && config.gupOverflow ? -EOVERFLOW : 0;
-  if (start < 0 || end < start || ult(geom.task_size, end))
-    return (flags & FOLL_FAST_ONLY) !== 0 ? 0 : -EFAULT;
+  // "This routine is not allowed to return negative values", which it was from v6.3 on.
+  const silent = (flags & FOLL_FAST_ONLY) !== 0 && config.gupArgs !== GUP_ARGS_COMMON;
+  if (start < 0 && end >= 0) return !silent && config.gupOverflow ? -EOVERFLOW : 0;
+  if (start < 0 || end < start || ult(geom.task_size, end)) return silent ? 0 : -EFAULT;
   const got = lockless_pages_from_mm(mm, start, end, flags, pages);
   if (got === nr || (flags & FOLL_FAST_ONLY) !== 0) return got;
   // A request of no pages that got some (config.gupZeroPages) goes on with nr - got, which is huge as an unsigned number.
@@ -663,12 +673,11 @@ export function gup_fast(
   pages: LocalArray,
   pin: boolean,
 ): number {
-  const error = check_gup_args(flags, pin);
-  if (error !== 0) return error;
-  if (!fast_flags_known(flags)) return -EINVAL;
+  const valid = check_gup_args(GUP_FAST, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
   return gup_fast_fallback(mm, start, nr, flags | (pin ? FOLL_PIN : FOLL_GET), pages);
 }
-/** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative but for arguments that are refused. */
+/** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative to v6.2; from v6.3 for arguments and ranges that are refused. */
 export function gup_fast_only(
   mm: Mm,
   start: number,
@@ -677,8 +686,7 @@ export function gup_fast_only(
   pages: LocalArray,
   pin: boolean,
 ): number {
-  const error = check_gup_args(flags, pin);
-  if (error !== 0) return error;
-  if (!fast_flags_known(flags)) return -EINVAL;
+  const valid = check_gup_args(GUP_FAST_ONLY, flags, pin);
+  if (valid !== GUP_ARGS_VALID) return valid;
   return gup_fast_fallback(mm, start, nr, flags | FOLL_FAST_ONLY | (pin ? FOLL_PIN : FOLL_GET), pages);
 }

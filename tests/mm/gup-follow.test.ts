@@ -10,25 +10,13 @@ import { host } from "../../src/machine/host.ts";
 import { mem, memblock_alloc } from "../../src/machine/memory.ts";
 import { shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import {
-  FOLL_FAST_ONLY,
-  FOLL_FORCE,
-  FOLL_GET,
-  FOLL_PIN,
-  FOLL_WRITE,
-  unpin_user_page,
-} from "../../src/mm/gup.ts";
+import { FOLL_FORCE, FOLL_WRITE, unpin_user_page } from "../../src/mm/gup.ts";
 import {
   FOLL_DUMP,
   FOLL_SPLIT_PMD,
-  FOLL_TOUCH,
-  FOLL_TRIED,
-  FOLL_UNLOCKABLE,
   gup_fast,
   gup_fast_only,
   gup_locked,
-  gup_remote,
-  gup_unlocked,
   populate_vma_page_range,
 } from "../../src/mm/gup_slow.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
@@ -103,7 +91,6 @@ const populate = (mm: number, addr: number, n: number): number =>
 
 describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("GUP of %s", (name) => {
   const v510 = name === "5.10.0";
-  const v63 = name === "6.12.0" || name === "7.3.0";
   afterEach(() => {
     host.preempt = null;
   });
@@ -267,35 +254,6 @@ describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("GUP of %s", (name) => {
       const { mm, pages, page } = guest(false);
       expect(gup_fast_only(mm, AT, 8, FOLL_WRITE, pages, true)).toBe(8);
       expect(PageFlag(page, PG_arch_1)).toBe(false);
-    });
-  });
-
-  describe("arguments", () => {
-    const refused = v63 ? 0 : EINVAL;
-    test("the pin family says EINVAL to v6.2; then it took 0 pages, but pin_user_pages_fast() says EINVAL still", () => {
-      const { mm, pages } = boot(name);
-      for (const flag of [FOLL_PIN, FOLL_GET]) {
-        expect(gup_locked(mm, AT, 1, flag, pages, true, false)).toBe(refused);
-        expect(gup_locked(mm, AT, 1, flag, pages, true, true)).toBe(refused);
-        expect(gup_unlocked(mm, AT, 1, flag, pages, true)).toBe(refused);
-        expect(gup_fast(mm, AT, 1, flag, pages, true)).toBe(EINVAL);
-      }
-      expect(gup_remote(mm, AT, 1, 0, pages, true, new Int32Array(1))).toBe(refused);
-      expect(pinsCounted()).toBe(0);
-    });
-    test("the get family says EINVAL", () => {
-      const { mm, pages } = boot(name);
-      for (const call of [gup_fast, gup_fast_only, gup_unlocked])
-        expect(call(mm, AT, 1, FOLL_PIN, pages, false)).toBe(EINVAL);
-      expect(gup_locked(mm, AT, 1, FOLL_PIN, pages, false, false)).toBe(EINVAL);
-    });
-    test("internal flags are refused from v6.3 on", () => {
-      const { mm, pages } = boot(name);
-      for (const flag of [FOLL_TOUCH, FOLL_TRIED, FOLL_UNLOCKABLE, FOLL_FAST_ONLY]) {
-        expect(gup_locked(mm, AT, 1, flag, pages, false, false)).toBe(v63 ? EINVAL : 1);
-        expect(gup_unlocked(mm, AT, 1, flag, pages, true)).toBe(v63 ? 0 : 1);
-      }
-      expect(gup_fast(mm, AT, 1, FOLL_FAST_ONLY, pages, true)).toBe(v63 ? EINVAL : 1);
     });
   });
 

@@ -202,6 +202,9 @@ describe.each(["6.12.0", "7.3.0"])("peer-to-peer memory in %s", (name) => {
     for (const addr of [AT, DEV]) {
       expect(gup_fast(mm, addr, 2, flags, pages, true)).toBe(EINVAL);
       expect(gup_fast_only(mm, addr, 2, flags, pages, true)).toBe(EINVAL);
+      // A refusal by these is 0 (gup-args.test.ts).
+      expect(gup_locked(mm, addr, 2, flags, pages, true, false)).toBe(0);
+      expect(gup_unlocked(mm, addr, 2, flags, pages, true)).toBe(0);
     }
     expect(pinsCounted()).toBe(0);
   });
