@@ -159,6 +159,7 @@ export function pte_shstk(pte: number): boolean {
 }
 /** Also of a shadow stack's entry, which may be written, though not by ordinary stores (v6.6). */
 export function pte_write(pte: number): boolean {
+  if (kernel.shadow_stack === 0) return (pte & _PAGE_RW) !== 0;
   return (pte & _PAGE_RW) !== 0 || pte_shstk(pte);
 }
 export function pte_dirty(pte: number): boolean {
