@@ -1,6 +1,6 @@
 /**
  * What slow GUP says to entries and flags that are rare: no struct page behind an entry (EEXIST), core dumps (FOLL_DUMP), huge entries
- * that must be split (FOLL_SPLIT_PMD), MLOCK_ONFAULT, pages of protected guests (s390), arguments since is_valid_gup_args(); and the
+ * that must be split (FOLL_SPLIT_PMD), MLOCK_ONFAULT, pages of protected guests (s390); and the
  * fast walk that a fork overtakes. No recording shows these: they follow the source.
  */
 
