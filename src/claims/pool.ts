@@ -4,9 +4,8 @@
  * the number of workers. Not covered: splitting one exploration over workers.
  */
 
-import type { Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import type { ExploreResult } from "../check/explore/explore.ts";
-import { startWorker } from "../smp/start.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
 
 export interface Job {
@@ -172,7 +171,8 @@ export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<
       options.onResult === undefined ? Math.min(options.workers, jobs.length) : options.workers,
     );
     for (let i = 0; i < count; i++) {
-      const worker = startWorker(new URL("./explorer-worker", import.meta.url), data, {
+      const worker = new Worker(new URL("./explorer-worker.js", import.meta.url), {
+        workerData: data,
         name: `explorer${i}`,
       });
       const slot: Slot = { worker, job: null, distinct: null, states: 0 };

@@ -1,7 +1,6 @@
 /**
  * Imports a person's own TypeScript module (a scenario file) on any supported Node, also those that cannot strip types.
- * What is wrong with the file is reported with file, line and column as a DialectError, never as a stack trace. Under a
- * tool that imports TypeScript by itself (the tests), it does nothing but import.
+ * What is wrong with the file is reported with file, line and column as a DialectError, never as a stack trace.
  */
 
 import { existsSync, realpathSync, statSync } from "node:fs";
@@ -9,13 +8,13 @@ import { register } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Diagnostic, DialectError, diagnostic } from "./errors.ts";
 import { parseFile, placeOf, type SourceFile } from "./parse.ts";
-import { displayPath, resolveSpecifier, runsFromSource, runtimeUrl, sourcePath } from "./sources.ts";
+import { displayPath, resolveSpecifier, runtimeUrl, sourcePath } from "./sources.ts";
 
 let registered = false;
 
 /** Makes this thread's `import()` understand TypeScript and `holdfast/...`. Idempotent; each worker thread needs its own. */
 export function registerTypeScript(): void {
-  if (registered || runsFromSource) return;
+  if (registered) return;
   registered = true;
   register(new URL("./hooks.js", import.meta.url));
 }

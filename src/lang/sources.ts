@@ -1,6 +1,6 @@
 /**
  * Where source text is and where the module that runs is. The compiler parses `src/*.ts` (shipped in the package) while
- * Node may run `dist/*.js`; both name the same module, and configuration is read from the instance that runs. Also
+ * Node runs `dist/*.js`; both name the same module, and configuration is read from the instance that runs. Also
  * resolves import specifiers as written in TypeScript source: relative paths, and `holdfast/...` even where the package
  * is not installed. Not covered: other packages' files (they are never dialect).
  */
@@ -10,8 +10,6 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = fileURLToPath(import.meta.url);
-/** True when this very file runs as TypeScript (tests), false when it runs from dist. */
-export const runsFromSource: boolean = here.endsWith(".ts");
 
 /** Directory that holds package.json, src and dist. */
 export const PACKAGE_ROOT: string = resolve(dirname(here), "..", "..");
@@ -34,7 +32,7 @@ export function sourcePath(moduleUrl: string): string {
 
 /** URL under which the running instance of the module with this source is imported. */
 export function runtimeUrl(source: string): string {
-  if (!runsFromSource && source.startsWith(SRC) && source.endsWith(".ts"))
+  if (source.startsWith(SRC) && source.endsWith(".ts"))
     return pathToFileURL(DIST + source.slice(SRC.length, -3) + ".js").href;
   return pathToFileURL(source).href;
 }

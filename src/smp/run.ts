@@ -5,7 +5,7 @@
  */
 
 import { availableParallelism } from "node:os";
-import type { Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import { arch, machineSettings } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
 import { describeAddress } from "../machine/image.ts";
@@ -22,7 +22,6 @@ import {
   STAT_STARTED,
 } from "./protocol.ts";
 import type { SmpBug, SmpResult } from "./result.ts";
-import { startWorker } from "./start.ts";
 import { isDeadlocked, type Watched, whoWaitsForWhom } from "./watchdog.ts";
 
 /** `THREAD@ACCESS:MICROS` or `THREAD@LOCATION:MICROS`; a thread by its name or CPU number. */
@@ -293,7 +292,10 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
         counters,
         settings: machineSettings(),
       };
-      const worker = startWorker(new URL("./cpu", import.meta.url), data, { name: `cpu${cpu}` });
+      const worker = new Worker(new URL("./cpu.js", import.meta.url), {
+        name: `cpu${cpu}`,
+        workerData: data,
+      });
       workers.push(worker);
       worker.on("message", (m: CpuMessage) => onMessage(cpu, m));
       worker.on("error", fail);

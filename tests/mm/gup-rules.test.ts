@@ -1,11 +1,7 @@
 /**
- * The rules of GUP's results that the other gup-*.test.ts do not have (gup-args: what is refused before a look at memory; gup-p2pdma,
- * gup-devmem and gup-shstk: memory of drivers, and shadow stacks), in the order of mm/gup.c: arguments, the
- * fast walk's stops and what it keeps, undoing, the slow path's errors and partial results, fatal signals, unsharing, secret memory,
- * long-term pins. Each kernel's own answer. Explored or tested elsewhere: entries that change under the walk (claims C1),
- * overflowing counts and zero counts of one page (gup.test.ts).
- *
- * No machine of ours has: mmap_lock dropped by a fault (-EAGAIN, -EBUSY) or waited for by who is killed.
+ * The rules of GUP's results that the other gup-*.test.ts do not have, in the order of mm/gup.c: arguments, the fast walk's stops and
+ * what it keeps, undoing, the slow path's errors and partial results, fatal signals, unsharing, secret memory, long-term pins. Each
+ * kernel's own answer. All rules, and where each is tested: docs/gup-rules.md.
  */
 
 import { afterEach, describe, expect, test } from "vitest";
