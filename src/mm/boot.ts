@@ -110,6 +110,7 @@ export function bootMachine(spec: BootSpec): void {
   kernel.secretmem = 0;
   kernel.ultravisor = 0;
   kernel.p2pdma = 0;
+  kernel.device_private = 0;
   kernel.shadow_stack = 0;
   kernel.fatal_signal = 0;
 

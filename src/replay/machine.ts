@@ -225,7 +225,6 @@ export function bootReplayMachine(
   }
 
   const p2pmem = needs.p2pmem === true ? addP2pmem() : 0;
-  kernel.device_private = 0;
   const mdevice = needs.deviceMemory === undefined ? 0 : addDeviceMemory(needs.deviceMemory, DEVICE_PAGES);
   const machine: ReplayMachine = {
     profile,
