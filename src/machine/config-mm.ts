@@ -159,11 +159,6 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("v5.12", "after pinning, what was pinned is released (to v5.11)"),
   },
   {
-    name: "unlockedLongterm",
-    title: "pin_user_pages_unlocked() takes FOLL_LONGTERM",
-    values: onOff("v6.3", "-EINVAL (to v6.2)"),
-  },
-  {
     name: "longtermMigrates",
     title: "FOLL_LONGTERM moves pages out of ZONE_MOVABLE",
     values: onOff("v5.13, d1e153fea2a8", "only out of CMA (to v5.12)"),

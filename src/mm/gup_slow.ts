@@ -577,7 +577,8 @@ export function gup_remote(
 ): number {
   const valid = check_gup_args(GUP_LOCKED, flags, pin);
   if (valid !== GUP_ARGS_VALID) return valid;
-  if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
+  // "FOLL_LONGTERM behavior is incompatible with FAULT_FLAG_ALLOW_RETRY because of the FS DAX check requirement on vmas" (to v6.2).
+  if ((flags & FOLL_LONGTERM) !== 0 && config.gupArgs !== GUP_ARGS_COMMON) return -EINVAL;
   // "At the external interface locked must be set" (to v6.2: BUG_ON()).
   if (locked[0] !== 1) return gup_args_refused(GUP_LOCKED, pin);
   if (nr === 0) return 0;
@@ -615,7 +616,6 @@ export function gup_unlocked(
 ): number {
   const valid = check_gup_args(GUP_UNLOCKED, flags, pin);
   if (valid !== GUP_ARGS_VALID) return valid;
-  if ((flags & FOLL_LONGTERM) !== 0 && !config.unlockedLongterm) return -EINVAL;
   if (nr === 0) return 0;
   // get_user_pages_unlocked() to v6.2 is pin_user_pages_unlocked() for who passes it FOLL_PIN.
   const pins = pin || (flags & FOLL_PIN) !== 0;
