@@ -4,7 +4,6 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { kernel } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { mm_create } from "../../src/mm/fork.ts";
 import {
@@ -29,17 +28,17 @@ import {
   gup_without_pages,
 } from "../../src/mm/gup_slow.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
-import { MM, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../../src/mm/mm_types.ts";
+import { MM } from "../../src/mm/mm_types.ts";
 import { do_mmap, mmap_read_lock, mmap_read_unlock } from "../../src/mm/mmap.ts";
 import { PAGE, page_word, pfn_to_page } from "../../src/mm/page.ts";
-import { pgtable_lookup, pte_pfn } from "../../src/mm/pgtable.ts";
+import { pte_pfn } from "../../src/mm/pgtable.ts";
 import { put_page } from "../../src/mm/swap.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, entry, KERNELS, RW } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const AT = 1 << 19;
 const EINVAL = -22;
 const EFAULT = -14;
 /** Bits of nobody's. */
@@ -57,12 +56,6 @@ function boot(name: string): Booted {
   for (let i = 0; i < 4; i++) expect(typeof accessUser(mm, AT + i, true)).toBe("number");
   lru_add_drain();
   return { mm, pages: new Int32Array(16) };
-}
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
-function entry(mm: number, addr: number): number {
-  const out = new Int32Array(1);
-  pgtable_lookup(mm, addr, out);
-  return mem[out[0] as number] as number;
 }
 const count = (mm: number): number =>
   mem[page_word(pfn_to_page(pte_pfn(entry(mm, AT))), PAGE._refcount)] as number;
@@ -189,7 +182,7 @@ describe.each(["6.12.0", "7.3.0"])("from v6.3 on (is_valid_gup_args()), as in %s
   });
 });
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("without an array of pages in %s", (name) => {
+describe.each(KERNELS)("without an array of pages in %s", (name) => {
   const v63 = name === "6.12.0" || name === "7.3.0";
   const get = (mm: number, at: number, n: number, flags: number, pin = false): number =>
     locking(mm, () => gup_without_pages(mm, at, n, flags, pin));

@@ -5,7 +5,7 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { type KnobSettings, kernel } from "../../src/machine/config.ts";
+import type { KnobSettings } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { migrate_to_device } from "../../src/mm/device_memory.ts";
 import { alloc_device_page } from "../../src/mm/device_page.ts";
@@ -29,27 +29,21 @@ import {
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_munmap } from "../../src/mm/madvise.ts";
 import { is_device_coherent_page, is_device_private_page } from "../../src/mm/migrate_entry.ts";
-import { VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../../src/mm/mm_types.ts";
+import { VM_READ } from "../../src/mm/mm_types.ts";
 import { do_mmap, mmap_read_lock, mmap_read_unlock } from "../../src/mm/mmap.ts";
 import { do_mprotect } from "../../src/mm/mprotect.ts";
 import { is_zone_device_page, PAGE, page_address, page_word, pfn_to_page } from "../../src/mm/page.ts";
 import { alloc_pages, GFP_USER, page_zone_nr, ZONE_MOVABLE } from "../../src/mm/page_alloc.ts";
 import { percpu_ref_sum } from "../../src/mm/percpu-refcount.ts";
 import { DEV_PAGEMAP } from "../../src/mm/pgmap.ts";
-import {
-  is_device_private_entry,
-  pgtable_lookup,
-  pte_pfn,
-  pte_present,
-  swp_offset,
-} from "../../src/mm/pgtable.ts";
+import { is_device_private_entry, pte_pfn, pte_present, swp_offset } from "../../src/mm/pgtable.ts";
 import { put_page } from "../../src/mm/swap.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, DEVICE_PAGES, type MachineNeeds } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, entry, KERNELS, RW } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const AT = 1 << 19;
 const EFAULT = -14;
 const EBUSY = -16;
 const ENOMEM = -12;
@@ -82,11 +76,6 @@ function boot(
   for (let i = from; i < to; i++) expect(migrate_to_device(mm, AT + i, mdevice)).toBe(0);
   return { mm, mdevice, pages: new Int32Array(64) };
 }
-function entry(mm: number, addr: number): number {
-  const out = new Int32Array(1);
-  pgtable_lookup(mm, addr, out);
-  return mem[out[0] as number] as number;
-}
 const pageAt = (mm: number, addr: number): number => {
   const e = entry(mm, addr);
   return pfn_to_page(pte_present(e) ? pte_pfn(e) : swp_offset(e));
@@ -96,7 +85,6 @@ const count = (page: number): number => {
   return mem[page_word(page, PAGE._refcount)] as number;
 };
 const free = (mdevice: number): number => mem[mdevice + DMIRROR_DEVICE.nr_free] as number;
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 /** pin_user_pages() for long, as who holds mmap_lock calls it. */
 function pinLong(mm: number, addr: number, n: number, pages: Int32Array, flags = LONG): number {
   mmap_read_lock(mm);
@@ -262,7 +250,7 @@ describe.each(["6.1.0", "6.12.0", "7.3.0"])("device-coherent pages in %s", (name
   });
 });
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("device-private pages in %s", (name) => {
+describe.each(KERNELS)("device-private pages in %s", (name) => {
   const idle = name === "5.10.0" ? 1 : 0;
   test("have entries that are not present; the CPU's access and the end of the mapping give them back to the driver", () => {
     const { mm, mdevice } = boot(name, "private", 0, 4);

@@ -19,7 +19,6 @@ import {
   gup_locked,
   populate_vma_page_range,
 } from "../../src/mm/gup_slow.ts";
-import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
   MM,
@@ -27,38 +26,17 @@ import {
   VM_LOCKED,
   VM_LOCKONFAULT,
   VM_MAYREAD,
-  VM_MAYSHARE,
   VM_MAYWRITE,
   VM_MIXEDMAP,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
 } from "../../src/mm/mm_types.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
-import {
-  compound_head,
-  PAGE,
-  PageFlag,
-  PG_arch_1,
-  page_word,
-  pfn_to_page,
-  SetPageFlag,
-} from "../../src/mm/page.ts";
-import {
-  _PAGE_SPECIAL,
-  PAGE_SHARED,
-  PMD_LEVEL,
-  PTE_LEVEL,
-  pfn_pte,
-  pgtable_lookup,
-} from "../../src/mm/pgtable.ts";
-import { accessUser } from "../../src/replay/access.ts";
+import { compound_head, PAGE, PageFlag, PG_arch_1, pfn_to_page, SetPageFlag } from "../../src/mm/page.ts";
+import { _PAGE_SPECIAL, PAGE_SHARED, PMD_LEVEL, PTE_LEVEL, pfn_pte } from "../../src/mm/pgtable.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, entryp, KERNELS, RW, refs, SHARED, touch } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const SHARED = RW | VM_SHARED | VM_MAYSHARE;
-const AT = 1 << 19;
 const HUGE = AT + 8192;
 const EFAULT = -14;
 const EEXIST = -17;
@@ -73,23 +51,10 @@ function boot(name: string, touched = 8): { mm: number; pages: Int32Array } {
   touch(mm, AT, touched);
   return { mm, pages: new Int32Array(512) };
 }
-function touch(mm: number, addr: number, n: number, write = true): void {
-  for (let i = 0; i < n; i++) expect(typeof accessUser(mm, addr + i, write)).toBe("number");
-}
-function entryp(mm: number, addr: number): { level: number; at: number } {
-  const out = new Int32Array(1);
-  const level = pgtable_lookup(mm, addr, out);
-  return { level, at: out[0] as number };
-}
-function refs(page: number): number {
-  lru_add_drain();
-  return mem[page_word(compound_head(page), PAGE._refcount)] as number;
-}
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 const populate = (mm: number, addr: number, n: number): number =>
   populate_vma_page_range(mm, vma_lookup(mm, addr), addr, addr + n);
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("GUP of %s", (name) => {
+describe.each(KERNELS)("GUP of %s", (name) => {
   const v510 = name === "5.10.0";
   afterEach(() => {
     host.preempt = null;

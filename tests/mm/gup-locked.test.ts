@@ -20,22 +20,13 @@ import {
   gup_unlocked,
 } from "../../src/mm/gup_slow.ts";
 import { do_munmap } from "../../src/mm/madvise.ts";
-import {
-  MM,
-  VM_MAYREAD,
-  VM_MAYSHARE,
-  VM_MAYWRITE,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-} from "../../src/mm/mm_types.ts";
+import { MM, VM_MAYREAD, VM_READ } from "../../src/mm/mm_types.ts";
 import { do_mmap, mmap_read_lock, mmap_read_unlock } from "../../src/mm/mmap.ts";
-import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { KERNELS, RW, SHARED, touch } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const SHARED = RW | VM_SHARED | VM_MAYSHARE;
 /** Eight anonymous pages, eight of shmem, eight of an ext4 file: nothing is present. */
 const ANON = 1 << 19;
 const SHM = ANON + 8;
@@ -67,11 +58,7 @@ function boot(name: string, needs: Partial<MachineNeeds> = {}): Booted {
   expect(do_mmap(mm, EXT4, 8, SHARED, ext4, 0)).toBe(0);
   return { mm, shm, ext4, pages: new Int32Array(64) };
 }
-function touch(mm: number, addr: number, n: number): void {
-  for (let i = 0; i < n; i++) expect(typeof accessUser(mm, addr + i, true)).toBe("number");
-}
 const lockWord = (mm: number): number => mem[mm + MM.mmap_lock] as number;
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 const kill = (): void => {
   mem[kernel.fatal_signal] = 1;
 };
@@ -117,7 +104,7 @@ function writerHolds(mm: number, looks: number): void {
   };
 }
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("slow GUP and mmap_lock in %s", (name) => {
+describe.each(KERNELS)("slow GUP and mmap_lock in %s", (name) => {
   const v63 = name === "6.12.0" || name === "7.3.0";
   afterEach(() => {
     host.preempt = null;

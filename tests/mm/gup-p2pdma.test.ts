@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { type KnobSettings, kernel, knobValue } from "../../src/machine/config.ts";
+import { type KnobSettings, knobValue } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import {
@@ -25,7 +25,6 @@ import {
   populate_vma_page_range,
 } from "../../src/mm/gup_slow.ts";
 import { do_madvise, do_munmap, MADV_DONTNEED } from "../../src/mm/madvise.ts";
-import { VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from "../../src/mm/mm_types.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
 import { p2pmem_alloc_mmap } from "../../src/mm/p2pdma.ts";
 import { is_pci_p2pdma_page, P2PDMA } from "../../src/mm/p2pdma_page.ts";
@@ -37,10 +36,9 @@ import { put_page } from "../../src/mm/swap.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, RW, SHARED, touch } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const SHARED = RW | VM_SHARED | VM_MAYSHARE;
-const AT = 1 << 19;
 /** Eight ordinary pages, and then eight of the device, in one table of PTEs. */
 const DEV = AT + 8;
 const EINVAL = -22;
@@ -73,12 +71,8 @@ function boot(name: string, knobs: KnobSettings = {}, map = true): Booted {
   const held = (): number => percpu_ref_sum(mem[pgmap + DEV_PAGEMAP.ref] as number);
   return { mm, p2pdma: machine.p2pmem, pages: new Int32Array(64), held };
 }
-function touch(mm: number, addr: number, n: number): void {
-  for (let i = 0; i < n; i++) expect(typeof accessUser(mm, addr + i, true)).toBe("number");
-}
 const count = (page: number): number => mem[page_word(page, PAGE._refcount)] as number;
 const mapcount = (page: number): number => (mem[page_word(page, PAGE._mapcount)] as number) + 1;
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 /** The device's page at addr, by a reference that is given back. */
 function pageAt(mm: number, addr: number): number {
   const one = new Int32Array(1);

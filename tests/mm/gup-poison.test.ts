@@ -18,16 +18,13 @@ import {
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_DONTNEED, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";
-import { VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../../src/mm/mm_types.ts";
 import { do_mmap } from "../../src/mm/mmap.ts";
 import { PAGE, PageFlag, PG_hwpoison, page_address, page_word } from "../../src/mm/page.ts";
 import { put_page } from "../../src/mm/swap.ts";
-import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine } from "../../src/replay/machine.ts";
+import { AT, KERNELS, RW, touch } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const AT = 1 << 19;
 const HUGE = AT + 8192;
 const EFAULT = -14;
 const EBUSY = -16;
@@ -43,9 +40,6 @@ function boot(name: string): { mm: number; pages: Int32Array } {
   lru_add_drain();
   return { mm, pages: new Int32Array(512) };
 }
-function touch(mm: number, addr: number, n: number): void {
-  for (let i = 0; i < n; i++) expect(typeof accessUser(mm, addr + i, true)).toBe("number");
-}
 function pageAt(mm: number, addr: number): number {
   // A reference, since a pin would unshare the page.
   const one = new Int32Array(1);
@@ -55,7 +49,7 @@ function pageAt(mm: number, addr: number): number {
 }
 const count = (page: number): number => mem[page_word(page, PAGE._refcount)] as number;
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("a poisoned page in %s", (name) => {
+describe.each(KERNELS)("a poisoned page in %s", (name) => {
   test("is EFAULT, and EHWPOISON for who asks with FOLL_HWPOISON, which the fast functions do not take (EINVAL)", () => {
     const { mm, pages } = boot(name);
     const page = pageAt(mm, AT + 2);

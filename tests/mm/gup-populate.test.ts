@@ -14,27 +14,15 @@ import { faultin_vma_page_range, gup_fast, populate_vma_page_range } from "../..
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";
-import {
-  VM_HUGETLB,
-  VM_LOCKED,
-  VM_MAYREAD,
-  VM_MAYSHARE,
-  VM_MAYWRITE,
-  VM_PFNMAP,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-} from "../../src/mm/mm_types.ts";
+import { VM_HUGETLB, VM_LOCKED, VM_MAYREAD, VM_MAYWRITE, VM_PFNMAP, VM_READ } from "../../src/mm/mm_types.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
-import { compound_head, PAGE, page_word, pfn_to_page } from "../../src/mm/page.ts";
+import { pfn_to_page } from "../../src/mm/page.ts";
 import { pgtable_lookup, pte_alloc_one, pte_pfn, pte_present, pte_write } from "../../src/mm/pgtable.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { AT, entry, KERNELS, RW, refs, SHARED } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const SHARED = RW | VM_SHARED | VM_MAYSHARE;
-const AT = 1 << 19;
 const EINTR = -4;
 const ENOMEM = -12;
 const EFAULT = -14;
@@ -57,18 +45,9 @@ const populate = (mm: number, addr: number, n: number): number =>
   populate_vma_page_range(mm, vma_lookup(mm, addr), addr, addr + n);
 const faultin = (mm: number, addr: number, n: number, write: boolean): number =>
   faultin_vma_page_range(mm, vma_lookup(mm, addr), addr, addr + n, write);
-function entry(mm: number, addr: number): number {
-  const out = new Int32Array(1);
-  pgtable_lookup(mm, addr, out);
-  return mem[out[0] as number] as number;
-}
 const pageOf = (mm: number, addr: number): number => pfn_to_page(pte_pfn(entry(mm, addr)));
-function refs(page: number): number {
-  lru_add_drain();
-  return mem[page_word(compound_head(page), PAGE._refcount)] as number;
-}
 
-describe.each(["5.10.0", "6.1.0", "6.12.0", "7.3.0"])("GUP without an array of pages in %s", (name) => {
+describe.each(KERNELS)("GUP without an array of pages in %s", (name) => {
   afterEach(() => {
     host.preempt = null;
   });

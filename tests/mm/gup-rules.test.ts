@@ -36,12 +36,9 @@ import {
   VM_HUGETLB,
   VM_LOCKED,
   VM_MAYREAD,
-  VM_MAYSHARE,
   VM_MAYWRITE,
   VM_PFNMAP,
   VM_READ,
-  VM_SHARED,
-  VM_WRITE,
 } from "../../src/mm/mm_types.ts";
 import { do_mmap } from "../../src/mm/mmap.ts";
 import { do_mprotect } from "../../src/mm/mprotect.ts";
@@ -59,14 +56,11 @@ import { percpu_ref_kill, percpu_ref_sum } from "../../src/mm/percpu-refcount.ts
 import { DEV_PAGEMAP } from "../../src/mm/pgmap.ts";
 import { pgtable_lookup, pte_alloc_one, pte_present, swp_type } from "../../src/mm/pgtable.ts";
 import { VM_EVENT } from "../../src/mm/vmstat.ts";
-import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, KERNELS, RW, refs, SHARED, touch } from "./gup-machine.ts";
 
-const KERNELS = ["5.10.0", "6.1.0", "6.12.0", "7.3.0"] as const;
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const SHARED = RW | VM_SHARED | VM_MAYSHARE;
-const AT = 1 << 19;
 const OTHER = AT + 8192;
 const EFAULT = -14;
 const EINVAL = -22;
@@ -98,13 +92,6 @@ function boot(
   const pgmap = (path: string): number => machine.dax.get(path)?.device.pgmap ?? 0;
   return { mm, pages: new Int32Array(2048), files: machine.files, pgmap };
 }
-function touch(mm: number, addr: number, n: number, write = true): void {
-  for (let i = 0; i < n; i++) expect(typeof accessUser(mm, addr + i, write)).toBe("number");
-}
-const refs = (page: number): number => {
-  lru_add_drain();
-  return mem[page_word(compound_head(page), PAGE._refcount)] as number;
-};
 /** The page that is mapped, by a reference that is given back at once. */
 function pageAt(mm: number, addr: number): number {
   const one = new Int32Array(1);
@@ -112,7 +99,6 @@ function pageAt(mm: number, addr: number): number {
   unpin_user_page(one[0] as number);
   return one[0] as number;
 }
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 
 describe.each(KERNELS)("GUP of %s", (name) => {
   const v510 = name === "5.10.0";

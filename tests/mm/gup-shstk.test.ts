@@ -22,7 +22,6 @@ import {
   VM_HUGETLB,
   VM_MAYREAD,
   VM_MAYSHARE,
-  VM_MAYWRITE,
   VM_READ,
   VM_SHADOW_STACK,
   VM_SHARED,
@@ -34,7 +33,6 @@ import { page_zone_nr, ZONE_MOVABLE } from "../../src/mm/page_alloc.ts";
 import {
   _PAGE_DIRTY,
   _PAGE_RW,
-  pgtable_lookup,
   pte_access_permitted,
   pte_pfn,
   pte_shstk,
@@ -44,9 +42,9 @@ import { map_shadow_stack, write_user_shstk } from "../../src/mm/shstk.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
+import { AT, entry, RW } from "./gup-machine.ts";
 
-const RW = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
-const AT = 1 << 19;
 /** Eight ordinary pages and eight of a shadow stack, of which six are written to, in one table of PTEs. */
 const STACK = AT + 8;
 const USED = 6;
@@ -78,12 +76,6 @@ function boot(name: string, needs: Partial<MachineNeeds> = {}, map = true): Boot
   }
   return { mm, pages: new Int32Array(1024) };
 }
-function entry(mm: number, addr: number): number {
-  const out = new Int32Array(1);
-  pgtable_lookup(mm, addr, out);
-  return mem[out[0] as number] as number;
-}
-const pinsCounted = (): number => ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
 
 describe.each(["5.10.0", "6.1.0"])("shadow stacks in %s", (name) => {
   test("cannot be mapped (ENOSYS), and an entry that is dirty and not writable is nothing special", () => {
