@@ -14,21 +14,14 @@ import { FAULT_NO_REF } from "../machine/config-hmm.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { alloc_device_page } from "./device_page.ts";
 import type { DmirrorDevice } from "./dmirror.ts";
+import { EBUSY, EFAULT, ENOMEM } from "./errno.ts";
 import { fault_gfp, VM_FAULT_SIGBUS } from "./fault.ts";
 import { lru_cache_add } from "./lru.ts";
 import { isolate_lru_page, move_to_new_page, putback_lru_page } from "./migrate.ts";
 import { migrate_vma_check_page } from "./migrate_device.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import {
-  EBUSY,
-  EFAULT,
-  ENOMEM,
-  mmap_read_lock,
-  mmap_read_unlock,
-  vma_is_anonymous,
-  vma_lookup,
-} from "./mmap.ts";
+import { mmap_read_lock, mmap_read_unlock, vma_is_anonymous, vma_lookup } from "./mmap.ts";
 import { get_page, is_zone_device_page, PAGE, type Page, PageAnon, PageCompound, page_word } from "./page.ts";
 import { alloc_pages, GFP_USER } from "./page_alloc.ts";
 import { PTE_LEVEL, pgtable_lookup, pte_present } from "./pgtable.ts";

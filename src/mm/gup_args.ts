@@ -20,6 +20,7 @@
 
 import { config, GUP_ARGS_COMMON, P2PDMA_V6_2 } from "../machine/config.ts";
 import { assert } from "../machine/primitives.ts";
+import { EINVAL } from "./errno.ts";
 import {
   FOLL_FAST_ONLY,
   FOLL_FORCE,
@@ -30,7 +31,6 @@ import {
   FOLL_WRITE,
 } from "./gup.ts";
 import { FOLL_NOFAULT, FOLL_TOUCH, FOLL_TRIED, FOLL_UNLOCKABLE } from "./gup_slow.ts";
-import { EINVAL } from "./mmap.ts";
 
 /** The address space is not the caller's own (internal). */
 export const FOLL_REMOTE = 0x2000;

@@ -7,9 +7,10 @@
 
 import { kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
-import { __get_user_pages, EINTR, FOLL_TRIED } from "./gup_slow.ts";
+import { EAGAIN, EINTR } from "./errno.ts";
+import { __get_user_pages, FOLL_TRIED } from "./gup_slow.ts";
 import type { Mm } from "./mm_types.ts";
-import { EAGAIN, mmap_read_lock_killable, mmap_read_unlock } from "./mmap.ts";
+import { mmap_read_lock_killable, mmap_read_unlock } from "./mmap.ts";
 
 /** The page at addr, whose fault has dropped mmap_lock, taken into pages[at]: 1, 0 or the error. locked[0]: the lock is held. */
 function retry_one(

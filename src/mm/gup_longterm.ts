@@ -12,13 +12,14 @@ import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import { migrate_device_coherent_folio } from "./device_memory.ts";
+import { EAGAIN, EBUSY, ENOMEM, EOPNOTSUPP } from "./errno.ts";
 import { FOLL_LONGTERM, is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
 import { __get_user_pages_locked } from "./gup_locked.ts";
 import { lru_add_drain } from "./lru.ts";
 import { MIGRATE_OK, migrate_to_pinnable } from "./migrate.ts";
 import { is_device_coherent_page } from "./migrate_entry.ts";
 import { type Mm, VMA, type Vma } from "./mm_types.ts";
-import { EAGAIN, EBUSY, ENOMEM, EOPNOTSUPP, find_vma } from "./mmap.ts";
+import { find_vma } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,

@@ -25,6 +25,21 @@ import {
 } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import {
+  EAGAIN,
+  EBUSY,
+  EEXIST,
+  EFAULT,
+  EHWPOISON,
+  EINTR,
+  EINVAL,
+  EMLINK,
+  ENOENT,
+  ENOMEM,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EREMOTEIO,
+} from "./errno.ts";
+import {
   FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_PIN,
   FAULT_FLAG_RETRY_NOWAIT,
@@ -86,12 +101,6 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import {
-  EAGAIN,
-  EBUSY,
-  EFAULT,
-  EINVAL,
-  ENOMEM,
-  EOPNOTSUPP,
   is_vm_hugetlb_page,
   mmap_read_lock,
   mmap_read_unlock,
@@ -148,16 +157,6 @@ export const FOLL_NOFAULT = 0x100000;
 export const FOLL_HWPOISON = 0x100;
 /** A forced write has broken COW (to v5.19, internal). */
 const FOLL_COW = 0x4000;
-
-export const EINTR = 4;
-const EHWPOISON = 133;
-const EOVERFLOW = 75;
-const EREMOTEIO = 121;
-/** Nothing is to be faulted in (internal). */
-const ENOENT = 2;
-const EEXIST = 17;
-/** The page must be unshared first (internal). */
-const EMLINK = 31;
 
 // ---- Following ----------------------------------------------------------------------------------------------
 

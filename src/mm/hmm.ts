@@ -23,6 +23,7 @@ import {
   spin_lock,
   spin_unlock,
 } from "../machine/primitives.ts";
+import { EBUSY, EFAULT, EPERM } from "./errno.ts";
 import { handle_mm_fault, VM_FAULT_ERROR, VM_FAULT_RETRY } from "./hmm_fault.ts";
 import { migration_entry_wait } from "./migrate_entry.ts";
 import { MM, type Mm, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_READ, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
@@ -59,10 +60,6 @@ import {
   type TablePtr,
   table_index,
 } from "./pgtable.ts";
-
-const EPERM = 1;
-const EFAULT = 14;
-const EBUSY = 16;
 
 /**
  * An element of hmm_pfns[]:

@@ -9,6 +9,7 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { EAGAIN, EBUSY } from "./errno.ts";
 import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
@@ -22,7 +23,7 @@ import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
-import { anon_vma_prepare, EAGAIN, EBUSY, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
+import { anon_vma_prepare, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {

@@ -10,6 +10,7 @@
 
 import { config, geom } from "../machine/config.ts";
 import { assert, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { ENOMEM } from "./errno.ts";
 import {
   type EntryPtr,
   mk_table_entry,
@@ -22,8 +23,6 @@ import {
   set_pte_at,
 } from "./pgtable.ts";
 import { flush_tlb_kernel_range } from "./sparse.ts";
-
-const ENOMEM = 12;
 
 /** The frame that the PMD maps, or -1 if it has been split. `d8d55f5616cf` reads it without the lock and trusts what it finds. */
 function vmemmap_pmd_pfn(pmdp: EntryPtr, ptl: number): number {

@@ -6,6 +6,7 @@
 
 import { config } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import { EINVAL, ENOMEM } from "./errno.ts";
 import { FAULT_FLAG_WRITE, handle_mm_fault, VM_FAULT_ERROR } from "./fault.ts";
 import { file_put } from "./filemap.ts";
 import { split_huge_page } from "./huge_memory.ts";
@@ -25,8 +26,6 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import {
-  EINVAL,
-  ENOMEM,
   find_vma,
   is_vm_hugetlb_page,
   remove_vma,

@@ -9,11 +9,11 @@
 "use kernel";
 
 import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { EBUSY } from "./errno.ts";
 import { split_huge_page } from "./huge_memory.ts";
 import { lru_add_drain } from "./lru.ts";
 import { isolate_lru_page, MIGRATE_OK, migrate_page, putback_lru_page } from "./migrate.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import { EBUSY } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,

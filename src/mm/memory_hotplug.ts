@@ -10,6 +10,7 @@
 
 import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, xchg } from "../machine/primitives.ts";
+import { EINTR } from "./errno.ts";
 import { migrate_system_page } from "./migrate_device.ts";
 import { type Page, PageFlag, PG_buddy, page_ref_count, pfn_to_page } from "./page.ts";
 import { get_dev_pagemap, put_dev_pagemap } from "./pgmap.ts";
@@ -25,8 +26,6 @@ import {
   section_deactivate,
 } from "./sparse.ts";
 import { put_page } from "./swap.ts";
-
-const EINTR = 4;
 
 // ---- The lock -----------------------------------------------------------------------------------------------
 

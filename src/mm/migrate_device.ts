@@ -20,6 +20,7 @@ import {
   spin_unlock,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
+import { EAGAIN, EBUSY, ENOMEM } from "./errno.ts";
 import {
   entry_page,
   entry_writable,
@@ -67,10 +68,6 @@ import {
   unlock_page,
 } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
-
-const EAGAIN = 11;
-const ENOMEM = 12;
-const EBUSY = 16;
 
 // Flags of src[] and dst[] (include/linux/migrate.h); the page's frame lies above them.
 export const MIGRATE_PFN_VALID = 1;

@@ -10,6 +10,7 @@
 
 import { kernel } from "../machine/config.ts";
 import { assert, kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { EINVAL, ENOMEM, ENXIO } from "./errno.ts";
 import { split_huge_pmd_if_needed } from "./huge_split.ts";
 import {
   ADDRESS_SPACE,
@@ -40,14 +41,6 @@ export const POOL_MM = 33;
 
 /** Not 0, and not odd: PAGE_MAPPING_ANON is added to it. */
 const THE_ANON_VMA = 2;
-
-export const EFAULT = 14;
-export const EINVAL = 22;
-export const ENOMEM = 12;
-export const EAGAIN = 11;
-export const EBUSY = 16;
-export const EACCES = 13;
-export const EOPNOTSUPP = 95;
 
 // ---- Lock ---------------------------------------------------------------------------------------------------
 
@@ -265,7 +258,7 @@ function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number
     if ((flags & VM_SHARED) === 0) return -EINVAL;
     const mask = (1 << READ_ONCE(file + ADDRESS_SPACE.align)) - 1;
     if (((start | (start + len)) & mask) !== 0) return -EINVAL;
-    if (READ_ONCE(file + ADDRESS_SPACE.alive) === 0) return -6;
+    if (READ_ONCE(file + ADDRESS_SPACE.alive) === 0) return -ENXIO;
   }
   // secretmem_mmap(); the flags that it adds (VM_LOCKED, VM_DONTDUMP) are the caller's to give.
   if (kind === AS_SECRETMEM && (flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;

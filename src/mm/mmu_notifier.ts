@@ -24,6 +24,7 @@ import {
   wake_up_var,
 } from "../machine/primitives.ts";
 import { dmirror_interval_invalidate, dmirror_invalidate_finish } from "./dmirror.ts";
+import { EAGAIN } from "./errno.ts";
 import { MM, type Mm } from "./mm_types.ts";
 import {
   INTERVAL_FINISH,
@@ -37,8 +38,6 @@ import {
   SUBSCRIPTIONS,
   type Subscriptions,
 } from "./mmu_notifier_types.ts";
-
-const EAGAIN = 11;
 
 function subs_seq(subs: Subscriptions): number {
   return subs + SUBSCRIPTIONS.invalidate_seq;

@@ -6,6 +6,7 @@
 
 import { config } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import { EACCES, EINVAL, ENOMEM } from "./errno.ts";
 import { vma_wants_writenotify } from "./fault.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
@@ -21,9 +22,6 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import {
-  EACCES,
-  EINVAL,
-  ENOMEM,
   find_vma,
   is_vm_hugetlb_page,
   vm_page_prot,

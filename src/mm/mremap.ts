@@ -20,13 +20,11 @@ import {
   spin_unlock,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
+import { EFAULT, EINVAL, ENOMEM } from "./errno.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import { do_munmap } from "./madvise.ts";
 import { MM, type Mm, VM_PFNMAP, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
 import {
-  EFAULT,
-  EINVAL,
-  ENOMEM,
   find_vma,
   is_vm_hugetlb_page,
   vm_area_dup,

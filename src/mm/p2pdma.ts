@@ -15,9 +15,10 @@
 
 import { config } from "../machine/config.ts";
 import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM } from "./errno.ts";
 import { do_munmap } from "./madvise.ts";
 import { MM, type Mm, VM_MAYSHARE, VM_MIXEDMAP, VMA, type Vma } from "./mm_types.ts";
-import { do_mmap, EBUSY, EINVAL, ENOMEM, vm_page_prot, vma_lookup } from "./mmap.ts";
+import { do_mmap, vm_page_prot, vma_lookup } from "./mmap.ts";
 import { P2PDMA, type P2pdma, pool_free } from "./p2pdma_page.ts";
 import { get_page, type Page, page_to_pfn, pfn_to_page, set_page_count } from "./page.ts";
 import { percpu_ref_get_many, percpu_ref_put, percpu_ref_tryget_live } from "./percpu-refcount.ts";
@@ -25,9 +26,6 @@ import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
 import { PTE_LEVEL, pfn_pte, pgtable_alloc, set_pte_at } from "./pgtable.ts";
 import { page_add_rmap_pte } from "./rmap.ts";
 import { put_page } from "./swap.ts";
-
-const ENOENT = 2;
-const ENODEV = 19;
 
 /** gen_pool_alloc_owner(): the first of `nr` consecutive pages that are free, marked; -1 if there are none. */
 function pool_alloc(p2pdma: P2pdma, nr: number): number {

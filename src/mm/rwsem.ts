@@ -15,9 +15,9 @@ import {
   smp_store_release,
   wake_up_var,
 } from "../machine/primitives.ts";
+import { EINTR } from "./errno.ts";
 
 const WRITER = -1;
-const EINTR = 4;
 
 export function down_read(sem: number): void {
   for (;;) {

@@ -9,21 +9,12 @@
 
 import { config, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { EFAULT, ENOSYS, EOPNOTSUPP } from "./errno.ts";
 import { FAULT_FLAG_WRITE, handle_mm_fault, VM_FAULT_ERROR } from "./fault.ts";
 import { type Mm, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHADOW_STACK, VM_WRITE } from "./mm_types.ts";
-import {
-  do_mmap,
-  EFAULT,
-  EOPNOTSUPP,
-  mmap_read_lock,
-  mmap_read_unlock,
-  vma_flags,
-  vma_lookup,
-} from "./mmap.ts";
+import { do_mmap, mmap_read_lock, mmap_read_unlock, vma_flags, vma_lookup } from "./mmap.ts";
 import { page_address, pfn_to_page } from "./page.ts";
 import { level_span, pgtable_lookup, pte_mkyoung, pte_pfn, pte_present, pte_shstk } from "./pgtable.ts";
-
-const ENOSYS = 38;
 
 /** Faults that one store may take: none, present, a shadow stack's; with one to spare. */
 const STORE_ROUNDS = 4;

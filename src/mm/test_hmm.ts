@@ -27,6 +27,7 @@ import {
   DPT_PFN_SHIFT,
   dmirror_pt_slot,
 } from "./dmirror.ts";
+import { EBUSY, EINVAL, ENOENT } from "./errno.ts";
 import {
   HMM_PFN_REQ_FAULT,
   HMM_PFN_REQ_WRITE,
@@ -48,10 +49,6 @@ import { mmap_read_lock, mmap_read_unlock } from "./mmap.ts";
 import { mmu_interval_read_begin, mmu_interval_read_retry } from "./mmu_notifier.ts";
 import { INTERVAL_NOTIFIER } from "./mmu_notifier_types.ts";
 import { page_address, pfn_to_page } from "./page.ts";
-
-const EBUSY = 16;
-const ENOENT = 2;
-const EINVAL = 22;
 
 /** Pages of one request. */
 export const DMIRROR_MAX = 8;

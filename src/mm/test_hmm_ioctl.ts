@@ -28,6 +28,7 @@ import {
   dmirror_pt_slot,
 } from "./dmirror.ts";
 import { dmirror_migrate_home } from "./dmirror_devmem.ts";
+import { EBUSY, EFAULT, EINVAL } from "./errno.ts";
 import {
   HMM_PFN_ERROR,
   HMM_PFN_ORDER_SHIFT,
@@ -68,10 +69,6 @@ import {
 import { copy_contents, lock_page } from "./ram_page.ts";
 import { DMIRROR_MAX, dmirror_init_range, dmirror_range_fault } from "./test_hmm.ts";
 import { flush_tlb_range } from "./tlb.ts";
-
-const EINVAL = 22;
-const EFAULT = 14;
-const EBUSY = 16;
 
 // HMM_DMIRROR_PROT_*, lib/test_hmm_uapi.h.
 export const HMM_DMIRROR_PROT_ERROR = 0xff;

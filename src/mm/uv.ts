@@ -7,7 +7,7 @@
 
 import { kernel } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
-import { EINVAL } from "./mmap.ts";
+import { EINVAL } from "./errno.ts";
 import { ClearPageFlag, compound_head, type Page, PageFlag, PageHead, PG_arch_1 } from "./page.ts";
 
 /** 0, or -EINVAL: the page stays the guest's. A huge page cannot be protected. */

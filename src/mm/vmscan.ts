@@ -9,13 +9,14 @@
 
 import { config } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { EINVAL, ENOMEM } from "./errno.ts";
 import { i_pages_slot } from "./filemap.ts";
 import { can_split_huge_page, split_huge_page } from "./huge_memory.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
 import { page_try_share_anon_rmap } from "./migrate_entries.ts";
 import { AS_SHMEM, MM, type Mm, VM_HUGETLB, VM_LOCKED, VMA, type Vma } from "./mm_types.ts";
-import { EINVAL, ENOMEM, vma_flags, vma_kind, vma_lookup } from "./mmap.ts";
+import { vma_flags, vma_kind, vma_lookup } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {

@@ -7,6 +7,7 @@
 
 import { geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
 import { shmem_file_setup } from "../mm/filemap.ts";
 import { dup_mm, exit_mmap } from "../mm/fork.ts";
 import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE, unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
@@ -36,8 +37,6 @@ import {
 } from "../mm/mm_types.ts";
 import {
   do_mmap,
-  EINVAL,
-  ENOMEM,
   find_vma,
   mmap_read_lock,
   mmap_read_unlock,
@@ -56,7 +55,6 @@ import { machineStep } from "./steps-machine.ts";
 import { userStep } from "./steps-users.ts";
 import type { Handle, Process, World } from "./world.ts";
 
-const EEXIST = 17;
 const ERRNO: Readonly<Record<number, string>> = {
   1: "EPERM",
   6: "ENXIO",
