@@ -6,11 +6,12 @@
 "use kernel";
 
 import { kernel } from "../machine/config.ts";
-import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
+import type { LocalArray } from "../machine/primitives.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
 import { __get_user_pages, FOLL_TRIED } from "./gup_slow.ts";
 import type { Mm } from "./mm_types.ts";
 import { mmap_read_lock_killable, mmap_read_unlock } from "./mmap.ts";
+import { fatal_signal_pending } from "./signal.ts";
 
 /** The page at addr, whose fault has dropped mmap_lock, taken into pages[at]: 1, 0 or the error. locked[0]: the lock is held. */
 function retry_one(
@@ -22,7 +23,7 @@ function retry_one(
   locked: LocalArray,
 ): number {
   for (;;) {
-    if (kernel.fatal_signal !== 0 && READ_ONCE(kernel.fatal_signal) !== 0) return -EINTR;
+    if (fatal_signal_pending()) return -EINTR;
     if (mmap_read_lock_killable(mm) !== 0) return -EINTR;
     locked[0] = 1;
     const ret = __get_user_pages(mm, addr, 1, flags | FOLL_TRIED, pages, at, locked);

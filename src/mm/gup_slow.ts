@@ -4,7 +4,7 @@
  *
  *   mode            takes mmap_lock   FOLL_LONGTERM
  *   plain, _remote  caller holds it   pin only
- *   _unlocked       itself            -EINVAL
+ *   _unlocked       itself            -EINVAL to v6.2, then pin only
  *   _fast           itself, if the walk without locks does not get everything; pin only
  *
  * What happens if a fault drops mmap_lock is in gup_locked.ts, and to long-term pins in movable memory in gup_longterm.ts. Custom: the
@@ -77,7 +77,6 @@ import {
   gup_args_refused,
   gup_needs_pages,
 } from "./gup_args.ts";
-import { __get_user_pages_locked } from "./gup_locked.ts";
 import { gup_longterm_locked } from "./gup_longterm.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
@@ -134,6 +133,7 @@ import {
   pte_protnone,
   pte_write,
 } from "./pgtable.ts";
+import { fatal_signal_pending } from "./signal.ts";
 import { arch_make_page_accessible } from "./uv.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
@@ -337,14 +337,13 @@ function check_vma_flags(vma: Vma, flags: number): number {
 }
 
 /**
- * fatal_signal_pending(): "If we have a pending SIGKILL, don't keep faulting pages": 0, or the error. follow_hugetlb_page() (to
+ * "If we have a pending SIGKILL, don't keep faulting pages": 0, or the error. follow_hugetlb_page() (to
  * v6.4, when 4849807114b8 retired it) asks once for each huge page, and then has nothing but its own error to give.
  */
 function killed(vma: Vma, addr: number, start: number): number {
-  if (kernel.fatal_signal === 0) return 0;
+  if (!fatal_signal_pending()) return 0;
   const hugetlb = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if (hugetlb && addr !== start && (addr & ((1 << geom.pmd_shift) - 1)) !== 0) return 0;
-  if (READ_ONCE(kernel.fatal_signal) === 0) return 0;
   return hugetlb ? -EFAULT : -EINTR;
 }
 
@@ -499,14 +498,19 @@ export function __get_user_pages(
   return i;
 }
 
+/** pages == NULL, locked == NULL: nr pages from `start` on are faulted in and counted; their number, or the error if there is none. */
+function fault_in_pages(mm: Mm, start: number, nr: number, flags: number): number {
+  const none = localArray(1);
+  const locked = localArray(1);
+  locked[0] = 1;
+  return __get_user_pages(mm, start, nr, flags, none, 0, locked);
+}
+
 /**
  * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write unless it is shared; their
  * number, or the error if there is none; with VM_LOCKONFAULT all are counted and none is faulted in. mmap_lock is held, and kept.
  */
 export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
-  const none = localArray(1);
-  const locked = localArray(1);
-  locked[0] = 1;
   const vm_flags = vma_flags(vma);
   let flags = FOLL_TOUCH;
   if ((vm_flags & VM_LOCKONFAULT) !== 0) {
@@ -517,16 +521,13 @@ export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: nu
   if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
   // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
   if ((vm_flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0) flags |= FOLL_FORCE;
-  return __get_user_pages(mm, start, end - start, flags, none, 0, locked);
+  return fault_in_pages(mm, start, end - start, flags);
 }
 /** faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the area does not allow is -EINVAL. */
 export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: number, write: boolean): number {
-  const none = localArray(1);
-  const locked = localArray(1);
-  locked[0] = 1;
   const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
   if (check_vma_flags(vma, flags) !== 0) return -EINVAL;
-  return __get_user_pages(mm, start, end - start, flags, none, 0, locked);
+  return fault_in_pages(mm, start, end - start, flags);
 }
 
 // ---- Entry points -------------------------------------------------------------------------------------------
@@ -626,13 +627,10 @@ export function gup_unlocked(
  * reading. Custom: a function of its own, since an array is not NULL here.
  */
 export function gup_without_pages(mm: Mm, start: number, nr: number, flags: number, pin: boolean): number {
-  const none = localArray(1);
-  const locked = localArray(1);
   const valid = check_gup_args(GUP_LOCKED, flags, pin);
   if (valid !== GUP_ARGS_VALID) return valid;
   if (gup_needs_pages(flags, pin)) return gup_args_refused(GUP_LOCKED, pin);
-  locked[0] = 1;
-  return __get_user_pages_locked(mm, start, nr, (flags & ~FOLL_UNLOCKABLE) | FOLL_TOUCH, none, 0, locked);
+  return fault_in_pages(mm, start, nr, (flags & ~FOLL_UNLOCKABLE) | FOLL_TOUCH);
 }
 
 /** What no array holds: a request for as many pages as there are. */

@@ -4,7 +4,6 @@
  */
 "use kernel";
 
-import { kernel } from "../machine/config.ts";
 import {
   assert,
   atomic_dec,
@@ -16,6 +15,7 @@ import {
   wake_up_var,
 } from "../machine/primitives.ts";
 import { EINTR } from "./errno.ts";
+import { fatal_signal_pending } from "./signal.ts";
 
 const WRITER = -1;
 
@@ -27,7 +27,7 @@ export function down_read(sem: number): void {
   }
 }
 /**
- * down_read_killable(): 0, or -EINTR for who would have to wait and is to be killed (kernel.fatal_signal). Custom: a signal that
+ * down_read_killable(): 0, or -EINTR for who would have to wait and is to be killed. Custom: a signal that
  * comes during the wait is seen when the word changes.
  */
 export function down_read_killable(sem: number): number {
@@ -36,7 +36,7 @@ export function down_read_killable(sem: number): number {
     if (count !== WRITER) {
       if (cmpxchg(sem, count, count + 1) === count) return 0;
     } else {
-      if (kernel.fatal_signal !== 0 && READ_ONCE(kernel.fatal_signal) !== 0) return -EINTR;
+      if (fatal_signal_pending()) return -EINTR;
       smp_cond_load_acquire_ne(sem, WRITER);
     }
   }
