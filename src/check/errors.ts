@@ -21,3 +21,12 @@ export const ERROR_KINDS = {
 } as const;
 
 export type ErrorKind = keyof typeof ERROR_KINDS;
+
+export interface FoundError {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  /** Thread in whose step it was found, or "" for a deadlock. */
+  readonly thread: string;
+  /** Word address concerned; 0 if none. */
+  readonly addr: number;
+}

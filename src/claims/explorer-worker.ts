@@ -5,7 +5,8 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { type ExploreResult, explore } from "../check/explore/explore.ts";
+import { explore } from "../check/explore/explore.ts";
+import type { ExploreResult } from "../check/explore/result.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
 import { buildProgram } from "../lang/scenario.ts";

@@ -5,7 +5,7 @@
  */
 
 import { Worker } from "node:worker_threads";
-import type { ExploreResult } from "../check/explore/explore.ts";
+import type { ExploreResult } from "../check/explore/result.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
 
 export interface Job {

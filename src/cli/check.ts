@@ -4,7 +4,7 @@
  */
 
 import { ERROR_KINDS } from "../check/errors.ts";
-import type { ExploreResult } from "../check/explore/explore.ts";
+import type { ExploreResult } from "../check/explore/result.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";

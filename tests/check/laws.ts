@@ -4,7 +4,8 @@
  * moving memory change nothing. After fast-check's own test helpers, a law throws with what differs.
  */
 
-import { type ExploreOptions, type ExploreResult, explore } from "../../src/check/explore/explore.ts";
+import { explore } from "../../src/check/explore/explore.ts";
+import type { ExploreOptions, ExploreResult } from "../../src/check/explore/result.ts";
 import type { Program } from "../../src/lang/ir.ts";
 import { interleave, type OracleModel, type OracleResult, replay } from "./oracle/interleave.ts";
 

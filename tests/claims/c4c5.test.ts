@@ -1,7 +1,8 @@
 /** The cells of C4 and C5 are data; what decides them is exploration, shown here by taking mechanisms out and seeing cells flip. */
 
 import { beforeEach, describe, expect, test } from "vitest";
-import { type ExploreResult, explore } from "../../src/check/explore/explore.ts";
+import { explore } from "../../src/check/explore/explore.ts";
+import type { ExploreResult } from "../../src/check/explore/result.ts";
 import { cells, knockouts, scenario, type TeardownCell } from "../../src/claims/c4c5.ts";
 import { buildProgram } from "../../src/lang/scenario.ts";
 import { ARCHITECTURES } from "../../src/machine/arch.ts";

@@ -13,130 +13,22 @@
  * A search that stops early for any reason is "bounded", never "holds".
  */
 
-import { compileThread, type ThreadCode } from "../../lang/emit.ts";
-import type { Program, ThreadIr } from "../../lang/ir.ts";
+import type { Program } from "../../lang/ir.ts";
 import { POISON } from "../../machine/image.ts";
-import type { ErrorKind } from "../errors.ts";
-import { computeFootprints, type Footprints, HANDLER_CPU } from "./footprint.ts";
+import type { FoundError } from "../errors.ts";
 import { findLivelock } from "./livelock.ts";
-import { CapacityError, Machine, type Model, type StepError } from "./machine.ts";
+import { CapacityError, type Machine, type Model, type StepError } from "./machine.ts";
 import { K } from "./operations.ts";
 import { Persistent } from "./persistent.ts";
+import { newMachine, type Prepared, prepare } from "./prepare.ts";
+import type { ExploreOptions, ExploreResult } from "./result.ts";
 import { shorten } from "./shorten.ts";
 import { StateTable, type Step } from "./statetable.ts";
 import { describeTrail, type Trail } from "./trail.ts";
 import { VectorSet } from "./vectorset.ts";
 
-export interface ExploreOptions {
-  readonly model: Model;
-  /** Defaults: all on. */
-  readonly partialOrder?: boolean;
-  readonly merge?: boolean;
-  readonly symmetry?: boolean;
-  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
-  readonly maxStates?: number;
-  readonly maxBytes?: number;
-  /** Stop, as "bounded", after so many seconds (default: none). */
-  readonly maxSeconds?: number;
-  /** Look for livelock when the state graph has cycles (default true). */
-  readonly livelock?: boolean;
-  /** Make the counterexample short (default true). */
-  readonly shorten?: boolean;
-  /** Addresses whose values in each final state are to be collected in `observed`. */
-  readonly observe?: readonly number[];
-  /** Called about ten times a second; give false to stop as "bounded". */
-  readonly onProgress?: (p: ExploreProgress) => boolean;
-}
-
-export interface ExploreProgress {
-  readonly states: number;
-  readonly transitions: number;
-  readonly depth: number;
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-export interface FoundError {
-  readonly kind: ErrorKind;
-  readonly message: string;
-  /** Thread in whose step it was found, or "" for a deadlock. */
-  readonly thread: string;
-  /** Word address concerned; 0 if none. */
-  readonly addr: number;
-}
-
-export interface ExploreResult {
-  readonly verdict: "holds" | "violated" | "bounded";
-  /** Why it is bounded. */
-  readonly reason: string | null;
-  readonly error: FoundError | null;
-  readonly trail: Trail | null;
-  readonly model: Model;
-  /** States stored. */
-  readonly states: number;
-  readonly transitions: number;
-  /** States in which every thread has finished. */
-  readonly finalStates: number;
-  /** Deepest the search stack went, in stored states. */
-  readonly depth: number;
-  readonly seconds: number;
-  /** Bytes of the tables at the end. */
-  readonly bytes: number;
-  readonly complete: boolean;
-  /** Distinct values of the observed words over all final states, sorted; [] if none were asked for. */
-  readonly observed: readonly (readonly number[])[];
-}
-
 /** Above this many steps without a choice the state is stored all the same, so that endless runs close a cycle. */
 const CHAIN = 2048;
-/** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
-const MAX_THREADS = { sc: 30, tso: 15 } as const;
-
-/** Everything about a program that a search needs and that does not change during it. */
-export interface Prepared {
-  readonly program: Program;
-  readonly codes: readonly ThreadCode[];
-  readonly handlers: ReadonlyMap<string, ThreadCode>;
-  readonly end: ThreadCode | null;
-  readonly footprints: Footprints;
-  /** Lowest thread with the same code. */
-  readonly groupOf: readonly number[];
-}
-
-const preparedCache = new WeakMap<Program, Map<boolean, Prepared>>();
-
-/** Compiles and analyses a program; once, if it is explored under several models. */
-export function prepare(program: Program, symmetry: boolean): Prepared {
-  let known = preparedCache.get(program);
-  if (known === undefined) {
-    known = new Map();
-    preparedCache.set(program, known);
-  }
-  const prepared = known.get(symmetry) ?? prepareAnew(program, symmetry);
-  known.set(symmetry, prepared);
-  return prepared;
-}
-
-function prepareAnew(program: Program, symmetry: boolean): Prepared {
-  const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
-  const compiled = program.threads.map((t) => compileThread(t));
-  const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
-  const handlers = new Map(
-    Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]),
-  );
-  const end = program.finally === null ? null : compileThread(program.finally);
-  return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
-}
-
-export function newMachine(p: Prepared, instances: number, model: Model): Machine {
-  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end, p.footprints.locOfAddr);
-  if (m.total > MAX_THREADS[model])
-    throw new CapacityError(
-      "handlers",
-      `${m.total} threads are more than the ${MAX_THREADS[model]} that ${model} has room for`,
-    );
-  return m;
-}
 
 /** Explores `program` completely, or says why not. Throws only on programs that are malformed. */
 export function explore(program: Program, options: ExploreOptions): ExploreResult {
@@ -173,30 +65,6 @@ function emptyResult(model: Model, reason: string): ExploreResult {
     complete: false,
     observed: [],
   };
-}
-
-const IDENTIFYING: ReadonlySet<string> = new Set([
-  "cpu",
-  "spin_lock",
-  "spin_trylock",
-  "synchronize_rcu",
-  "smp_call_function",
-  "call_rcu",
-]);
-
-/** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
-function symmetricGroups(threads: readonly ThreadIr[]): number[] {
-  const seen = new Map<string, number>();
-  return threads.map((t, i) => {
-    const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));
-    // These leave a trace of who the thread is: its number, or a bit that others hold for it.
-    if (ops.some((op) => IDENTIFYING.has(op))) return i;
-    const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
-    const first = seen.get(key);
-    if (first !== undefined) return first;
-    seen.set(key, i);
-    return i;
-  });
 }
 
 /** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */

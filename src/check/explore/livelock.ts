@@ -8,9 +8,10 @@
  * component in which somebody waits for a lock that is free in some of its states counts only if a run can avoid these.
  */
 
-import type { ExploreOptions, Prepared } from "./explore.ts";
 import type { Machine } from "./machine.ts";
 import { K } from "./operations.ts";
+import type { Prepared } from "./prepare.ts";
+import type { ExploreOptions } from "./result.ts";
 import { StateTable, type Step } from "./statetable.ts";
 
 export type LivelockResult =

@@ -5,9 +5,10 @@
  * steps. Gives the original back if that search grows too large.
  */
 
-import type { FoundError, Prepared } from "./explore.ts";
+import type { FoundError } from "../errors.ts";
 import { choicesOf } from "./livelock.ts";
 import type { Machine } from "./machine.ts";
+import type { Prepared } from "./prepare.ts";
 import { StateTable, type Step } from "./statetable.ts";
 
 const MAX_NODES = 400_000;

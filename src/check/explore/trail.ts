@@ -6,7 +6,7 @@
 
 import type { FenceKind, Order, Position, RmwFn, VisibleInstr } from "../../lang/ir.ts";
 import { describeAddress } from "../../machine/image.ts";
-import type { FoundError } from "./explore.ts";
+import type { FoundError } from "../errors.ts";
 import type { Machine } from "./machine.ts";
 import type { Step } from "./statetable.ts";
 

@@ -1,0 +1,82 @@
+/**
+ * What a search needs of a program and what does not change during it: compiled step functions, what each thread may touch
+ * (footprint.ts), which threads are alike. Made once, if a program is explored under several models.
+ */
+
+import { compileThread, type ThreadCode } from "../../lang/emit.ts";
+import type { Program, ThreadIr } from "../../lang/ir.ts";
+import { computeFootprints, type Footprints, HANDLER_CPU } from "./footprint.ts";
+import { CapacityError, Machine, type Model } from "./machine.ts";
+
+/** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
+const MAX_THREADS = { sc: 30, tso: 15 } as const;
+
+/** Everything about a program that a search needs and that does not change during it. */
+export interface Prepared {
+  readonly program: Program;
+  readonly codes: readonly ThreadCode[];
+  readonly handlers: ReadonlyMap<string, ThreadCode>;
+  readonly end: ThreadCode | null;
+  readonly footprints: Footprints;
+  /** Lowest thread with the same code. */
+  readonly groupOf: readonly number[];
+}
+
+const preparedCache = new WeakMap<Program, Map<boolean, Prepared>>();
+
+/** Compiles and analyses a program; once, if it is explored under several models. */
+export function prepare(program: Program, symmetry: boolean): Prepared {
+  let known = preparedCache.get(program);
+  if (known === undefined) {
+    known = new Map();
+    preparedCache.set(program, known);
+  }
+  const prepared = known.get(symmetry) ?? prepareAnew(program, symmetry);
+  known.set(symmetry, prepared);
+  return prepared;
+}
+
+function prepareAnew(program: Program, symmetry: boolean): Prepared {
+  const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
+  const compiled = program.threads.map((t) => compileThread(t));
+  const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
+  const handlers = new Map(
+    Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]),
+  );
+  const end = program.finally === null ? null : compileThread(program.finally);
+  return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
+}
+
+export function newMachine(p: Prepared, instances: number, model: Model): Machine {
+  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end, p.footprints.locOfAddr);
+  if (m.total > MAX_THREADS[model])
+    throw new CapacityError(
+      "handlers",
+      `${m.total} threads are more than the ${MAX_THREADS[model]} that ${model} has room for`,
+    );
+  return m;
+}
+
+const IDENTIFYING: ReadonlySet<string> = new Set([
+  "cpu",
+  "spin_lock",
+  "spin_trylock",
+  "synchronize_rcu",
+  "smp_call_function",
+  "call_rcu",
+]);
+
+/** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
+function symmetricGroups(threads: readonly ThreadIr[]): number[] {
+  const seen = new Map<string, number>();
+  return threads.map((t, i) => {
+    const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));
+    // These leave a trace of who the thread is: its number, or a bit that others hold for it.
+    if (ops.some((op) => IDENTIFYING.has(op))) return i;
+    const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
+    const first = seen.get(key);
+    if (first !== undefined) return first;
+    seen.set(key, i);
+    return i;
+  });
+}

@@ -1,0 +1,59 @@
+/**
+ * What one exploration is asked and what it answers: limits and switches, the verdict with its counts, the error that was
+ * found. Plain data, so that a worker can send it. How the answer comes about is in explore.ts.
+ */
+
+import type { FoundError } from "../errors.ts";
+import type { Model } from "./machine.ts";
+import type { Trail } from "./trail.ts";
+
+export interface ExploreOptions {
+  readonly model: Model;
+  /** Defaults: all on. */
+  readonly partialOrder?: boolean;
+  readonly merge?: boolean;
+  readonly symmetry?: boolean;
+  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
+  readonly maxStates?: number;
+  readonly maxBytes?: number;
+  /** Stop, as "bounded", after so many seconds (default: none). */
+  readonly maxSeconds?: number;
+  /** Look for livelock when the state graph has cycles (default true). */
+  readonly livelock?: boolean;
+  /** Make the counterexample short (default true). */
+  readonly shorten?: boolean;
+  /** Addresses whose values in each final state are to be collected in `observed`. */
+  readonly observe?: readonly number[];
+  /** Called about ten times a second; give false to stop as "bounded". */
+  readonly onProgress?: (p: ExploreProgress) => boolean;
+}
+
+export interface ExploreProgress {
+  readonly states: number;
+  readonly transitions: number;
+  readonly depth: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface ExploreResult {
+  readonly verdict: "holds" | "violated" | "bounded";
+  /** Why it is bounded. */
+  readonly reason: string | null;
+  readonly error: FoundError | null;
+  readonly trail: Trail | null;
+  readonly model: Model;
+  /** States stored. */
+  readonly states: number;
+  readonly transitions: number;
+  /** States in which every thread has finished. */
+  readonly finalStates: number;
+  /** Deepest the search stack went, in stored states. */
+  readonly depth: number;
+  readonly seconds: number;
+  /** Bytes of the tables at the end. */
+  readonly bytes: number;
+  readonly complete: boolean;
+  /** Distinct values of the observed words over all final states, sorted; [] if none were asked for. */
+  readonly observed: readonly (readonly number[])[];
+}
