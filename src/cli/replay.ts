@@ -8,6 +8,7 @@ import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_VIOLATED } from "./exit.ts";
 import { paint, print, printJson } from "./output.ts";
 import { Status } from "./status.ts";
+import { table } from "./table.ts";
 
 interface Options {
   kernel?: string;
@@ -75,7 +76,7 @@ async function replay(dir: string, options: Options): Promise<number> {
         differ: total - agree,
         files: reports,
       });
-    else print(`${total} sequences, ${agree} agree, ${total - agree} differ`);
+    else print("", ...summary(reports), "", `${total} sequences, ${agree} agree, ${total - agree} differ`);
     return agree === total ? EXIT_HOLDS : EXIT_VIOLATED;
   } catch (error) {
     if (error instanceof RecordError) throw new UserError("HF023", error.message);
@@ -86,6 +87,29 @@ async function replay(dir: string, options: Options): Promise<number> {
 }
 
 type Report = Awaited<ReturnType<typeof import("../replay/run.ts").replayFile>>;
+
+/** Sequences that agree, of those recorded, by family and kernel; "-": there is no such recording. */
+function summary(reports: readonly Report[]): string[] {
+  const kernels = [...new Set(reports.map((r) => r.kernel))];
+  const families = [...new Set(reports.map((r) => r.family))].sort();
+  const cell = (some: readonly Report[]): string => {
+    const agree = some.reduce((n, r) => n + r.agree, 0);
+    const total = some.reduce((n, r) => n + r.sequences, 0);
+    return some.length === 0 ? "-" : `${agree}/${total}`;
+  };
+  const row = (title: string, of: (r: Report) => boolean): string[] => [
+    title,
+    ...kernels.map((k) => cell(reports.filter((r) => r.kernel === k && of(r)))),
+  ];
+  const differs = (padded: string, text: string): string => {
+    const [agree, total] = text.split("/");
+    return agree === total || text === "-" ? padded : paint.red(padded);
+  };
+  return table(
+    [{ title: "family" }, ...kernels.map((k) => ({ title: k, align: "right" as const, paint: differs }))],
+    [...families.map((f) => row(f, (r) => r.family === f)), row("all", () => true)],
+  );
+}
 
 function printReport(
   r: Report,

@@ -8,7 +8,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { createGunzip } from "node:zlib";
-import { KNOWN_SCHEMAS, type Meta, metaLine, type Step, stepLine } from "./schema.ts";
+import { KNOWN_SCHEMAS, type Meta, metaLine, type Step, stepHead, stepLine } from "./schema.ts";
 
 /** Input that cannot be replayed: exit code 2. The message names file and line. */
 export class ReplayInputError extends Error {
@@ -30,6 +30,13 @@ export interface Sequence {
   /** Line number of the first step. */
   readonly line: number;
   readonly steps: Step[];
+  /** The first step that is none of the format, with its line and why; the steps end before it. */
+  broken: BrokenStep | null;
+}
+export interface BrokenStep {
+  readonly step: number;
+  readonly line: number;
+  readonly why: string;
 }
 
 const SUFFIX = /\.jsonl(\.gz)?$/;
@@ -105,12 +112,14 @@ function firstIssue(error: { issues: readonly { path: PropertyKey[]; message: st
 
 /**
  * Reads one recording. `onMeta` gets the header before the first sequence.
- * Throws ReplayInputError for a broken line, an unknown schema, or a sequence that is not whole.
+ * Throws ReplayInputError for a line that is no step of any sequence, an unknown schema, or a sequence that is not whole.
+ * A step with something that the format does not have breaks its own sequence only (Sequence.broken).
  */
 export async function* readTrace(path: string, onMeta: (meta: Meta) => void): AsyncGenerator<Sequence> {
   let meta: Meta | null = null;
   let current: Sequence | null = null;
   let lastLine = 0;
+  let next = 0;
   for await (const { line, text } of lines(path)) {
     lastLine = line;
     const value = parseLine(path, line, text);
@@ -126,18 +135,21 @@ export async function* readTrace(path: string, onMeta: (meta: Meta) => void): As
       onMeta(meta);
       continue;
     }
-    const parsed = stepLine.safeParse(value);
-    if (!parsed.success) throw new ReplayInputError(`${path}:${line}: step: ${firstIssue(parsed.error)}`);
-    const step: Step = parsed.data;
-    if (current === null || current.name !== step.seq) {
+    const head = stepHead.safeParse(value);
+    if (!head.success) throw new ReplayInputError(`${path}:${line}: step: ${firstIssue(head.error)}`);
+    const { seq, step } = head.data;
+    if (current === null || current.name !== seq) {
       if (current !== null) yield current;
-      current = { name: step.seq, line, steps: [] };
+      current = { name: seq, line, steps: [], broken: null };
+      next = 0;
     }
-    if (step.step !== current.steps.length)
-      throw new ReplayInputError(
-        `${path}:${line}: ${step.seq}: step ${step.step} follows step ${current.steps.length - 1}`,
-      );
-    current.steps.push(step);
+    if (step !== next)
+      throw new ReplayInputError(`${path}:${line}: ${seq}: step ${step} follows step ${next - 1}`);
+    next++;
+    if (current.broken !== null) continue;
+    const parsed = stepLine.safeParse(value);
+    if (parsed.success) current.steps.push(parsed.data);
+    else current.broken = { step, line, why: firstIssue(parsed.error) };
   }
   if (meta === null)
     throw new ReplayInputError(

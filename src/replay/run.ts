@@ -22,7 +22,8 @@ import { parseId } from "./identity.ts";
 import { type KernelProfile, kernelProfile } from "./kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "./machine.ts";
 import { Observer } from "./observe.ts";
-import { readTrace, type TraceFile } from "./reader.ts";
+import { StepRefused } from "./operations.ts";
+import { type BrokenStep, readTrace, type Sequence, type TraceFile } from "./reader.ts";
 import type { Meta, Observation, Step, StepResult } from "./schema.ts";
 import { runStep } from "./steps.ts";
 import { World } from "./world.ts";
@@ -163,14 +164,19 @@ function hiddenFlags(schema: number): ReadonlySet<string> {
   return new Set(schema < 3 ? ["mapping"] : []);
 }
 
-function bugDifference(step: Step, error: KernelBug): Difference {
+function failedStep(step: Step, actual: string): Difference {
   return {
     sequence: step.seq,
     step: step.step,
     command: commandText(step),
     expected: [`result ${JSON.stringify(step.result)}`],
-    actual: [`bug ${error.kind}: ${error.message}`],
+    actual: [actual],
   };
+}
+/** A step that is none of the format. */
+function brokenStep(path: string, seq: Sequence, broken: BrokenStep): Difference {
+  const actual = `refused ${path}:${broken.line}: ${broken.why}`;
+  return { sequence: seq.name, step: broken.step, command: "", expected: [], actual: [actual] };
 }
 
 /** Replays one file. Throws ReplayInputError for what is not a recording that we know. */
@@ -192,7 +198,7 @@ export async function replayFile(file: TraceFile, options: ReplayOptions = {}): 
   for await (const seq of readTrace(file.path, () => {})) {
     if (options.sequence !== undefined && !seq.name.startsWith(options.sequence)) continue;
     report.sequences++;
-    const difference = session.sequence(seq.steps, `${file.path}:${seq.line}`, options.record);
+    const difference = session.sequence(seq, file.path, options.record);
     report.steps += seq.steps.length;
     if (difference === null) report.agree++;
     else report.differences.push(difference);
@@ -224,7 +230,8 @@ class Session {
   }
 
   /** The first difference of a sequence, or null. */
-  sequence(steps: readonly Step[], where: string, record: RecordSink | undefined): Difference | null {
+  sequence(seq: Sequence, path: string, record: RecordSink | undefined): Difference | null {
+    const { steps } = seq;
     const comparison = new Comparison(this.hide, this.bioPins);
     this.observer.begin();
     this.adoption.begin();
@@ -232,7 +239,7 @@ class Session {
     let first: Difference | null = null;
     for (const step of steps) {
       try {
-        const { result, seen } = this.step(step, where);
+        const { result, seen } = this.step(step, `${path}:${seq.line + step.step}`);
         record?.({
           seq: step.seq,
           step: step.step,
@@ -244,13 +251,16 @@ class Session {
         });
         if (first === null) first = comparison.compare(step, result, seen, this.world.moments);
       } catch (error) {
-        if (!(error instanceof KernelBug)) throw error;
+        // What the rest of a sequence shows after a step that was not done says nothing, and nothing of the machine is left to trust.
         this.crashed = true;
-        return first ?? bugDifference(step, error);
+        if (error instanceof StepRefused) return first ?? failedStep(step, `refused ${error.message}`);
+        if (!(error instanceof KernelBug)) throw error;
+        return first ?? failedStep(step, `bug ${error.kind}: ${error.message}`);
       }
     }
     this.background = comparison.background;
     this.endUncleaned(steps);
+    if (first === null && seq.broken !== null) first = brokenStep(path, seq, seq.broken);
     return first;
   }
 

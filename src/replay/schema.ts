@@ -11,7 +11,7 @@ import { z } from "zod";
 export const KNOWN_SCHEMAS: readonly number[] = [2, 3];
 
 /** First line of a file. `kernel` is `uname -r`. */
-export const metaLine = z.object({
+export const metaLine = z.strictObject({
   meta: z.literal(1),
   kernel: z.string(),
   version: z.string().optional(),
@@ -82,7 +82,7 @@ export interface Step extends Observation {
   result: StepResult;
 }
 
-const mapRun = z.object({
+const mapRun = z.strictObject({
   at: z.number().int(),
   n: z.number().int().positive().default(1),
   lvl: z.enum(["4K", "2M", "1G"]),
@@ -90,7 +90,7 @@ const mapRun = z.object({
   pg: z.string().optional(),
   same: z.boolean().optional(),
 });
-const pageState = z.object({
+const pageState = z.strictObject({
   id: z.string(),
   n: z.number().int().positive().optional(),
   kind: z.enum(["single", "head", "tail"]),
@@ -107,21 +107,24 @@ const pageState = z.object({
   fl: z.string(),
 });
 
-/** Every line after the first. */
-export const stepLine = z.object({
+/** What tells which step a line is, whatever else stands in it. */
+export const stepHead = z.object({ seq: z.string().min(1), step: z.number().int().nonnegative() });
+
+/** Every line after the first. A field that is not here is none that we know. */
+export const stepLine = z.strictObject({
   seq: z.string().min(1),
   step: z.number().int().nonnegative(),
   proc: z.string(),
   op: z.string(),
   args: z.array(z.string()),
   result: z.record(z.string(), z.union([z.number(), z.string(), z.null()])),
-  maps: z.array(z.object({ p: z.string(), m: z.string(), runs: z.array(mapRun) })),
+  maps: z.array(z.strictObject({ p: z.string(), m: z.string(), runs: z.array(mapRun) })),
   handles: z.record(
     z.string(),
-    z.object({
+    z.strictObject({
       kind: z.enum(["pin", "get"]),
       runs: z.array(
-        z.object({
+        z.strictObject({
           at: z.number().int(),
           n: z.number().int().positive().default(1),
           pg: z.string(),

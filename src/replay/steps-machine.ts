@@ -27,9 +27,9 @@ import {
   undo_isolate_page_range,
 } from "../mm/zone_offline.ts";
 import { BLOCK_FRAMES, FIRST_BLOCK, MOVABLE } from "./machine.ts";
+import { DUPRES, NOMAP, NORES, type Operations, type StepContext } from "./operations.ts";
 import type { StepResult } from "./schema.ts";
-import type { StepContext } from "./steps.ts";
-import { mappedPage } from "./steps-users.ts";
+import { mappedPage } from "./steps-move.ts";
 import type { Job, World } from "./world.ts";
 
 /** Starts a child, a fork of the process, on what `retry` does. Only a `busy` one begins later than at once. */
@@ -42,7 +42,7 @@ function startJob(
   abort: () => void = () => {},
 ): StepResult {
   const { world, process } = ctx;
-  if (world.jobs.has(name)) return { ret: -1, err: "DUPRES" };
+  if (world.jobs.has(name)) return DUPRES;
   mmap_write_lock(process.mm);
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);
@@ -106,7 +106,7 @@ function truncateJob(
 function joinStep(ctx: StepContext): StepResult {
   const { world, args } = ctx;
   const job = world.jobs.get(args.text(0));
-  if (job === undefined) return { ret: -1, err: "NORES" };
+  if (job === undefined) return NORES;
   if (job.state === "blocked" && job.retry()) job.state = "done";
   if (job.state === "blocked") return { state: "blocked", wchan: job.busy ? "0" : job.wchan };
   world.endJob(job);
@@ -121,7 +121,7 @@ const OFFLINING = "offline_pages";
 function offlineJob(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = process.mappings.get(args.text(1));
-  if (mapping === undefined) return { ret: -1, err: "NOMAP" };
+  if (mapping === undefined) return NOMAP;
   const page = mappedPage(process.mm, mapping.addr + args.int(2));
   if (page === 0) return { ret: -1, err: "NOPAGE" };
   if (page_zone_nr(page) !== ZONE_MOVABLE) {
@@ -182,7 +182,7 @@ function syswStep(ctx: StepContext): StepResult {
 function vmemmapStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = process.mappings.get(args.text(0));
-  if (mapping === undefined) return { ret: -1, err: "NOMAP" };
+  if (mapping === undefined) return NOMAP;
   const n = args.int(2);
   const out = new Int32Array(1);
   const frames = new Set<number>();
@@ -204,41 +204,42 @@ function sysrStep(ctx: StepContext): StepResult {
   return { ret: text.length, text };
 }
 
-/** Does the step if it is one of this file's. */
-export function machineStep(ctx: StepContext): StepResult | null {
-  const { args, world } = ctx;
-  switch (ctx.step.op) {
-    case "bgw":
-      if (args.text(1).endsWith("/unbind")) return unbindJob(ctx, args.text(0), args.text(2));
-      return { ret: -1, err: "ENOENT" };
-    case "bgtrunc":
-      return truncateJob(ctx, args.text(0), args.text(1), args.int(2), 0, true);
-    case "bgpunch":
-      return truncateJob(ctx, args.text(0), args.text(1), args.int(2), args.int(3), false);
-    case "join":
-      return joinStep(ctx);
-    case "kill": {
-      const job = world.jobs.get(args.text(0));
-      if (job === undefined) return { ret: -1, err: "NORES" };
-      world.endJob(job);
-      world.jobs.delete(args.text(0));
-      return { state: "killed" };
-    }
-    case "offline":
-      return offlineJob(ctx);
-    case "memstate": {
-      const blocked = [...world.jobs.values()].some((j) => j.wchan === OFFLINING && j.state === "blocked");
-      const text = blocked ? "going-offline " : "online ";
-      return { ret: text.length, text };
-    }
-    case "online":
-      return onlineBlock(world, firstOffline(world));
-    case "sysw":
-      return syswStep(ctx);
-    case "vmemmap":
-      return vmemmapStep(ctx);
-    case "sysr":
-      return sysrStep(ctx);
-  }
-  return null;
+function unbindStep(ctx: StepContext): StepResult {
+  const { args } = ctx;
+  if (args.text(1).endsWith("/unbind")) return unbindJob(ctx, args.text(0), args.text(2));
+  return { ret: -1, err: "ENOENT" };
 }
+function killStep(ctx: StepContext): StepResult {
+  const { args, world } = ctx;
+  const job = world.jobs.get(args.text(0));
+  if (job === undefined) return NORES;
+  world.endJob(job);
+  world.jobs.delete(args.text(0));
+  return { state: "killed" };
+}
+function memstateStep({ world }: StepContext): StepResult {
+  const blocked = [...world.jobs.values()].some((j) => j.wchan === OFFLINING && j.state === "blocked");
+  const text = blocked ? "going-offline " : "online ";
+  return { ret: text.length, text };
+}
+
+export const MACHINE_OPERATIONS: Operations = {
+  bgw: { args: [3, 3], run: unbindStep },
+  bgtrunc: {
+    args: [3, 3],
+    run: (ctx) => truncateJob(ctx, ctx.args.text(0), ctx.args.text(1), ctx.args.int(2), 0, true),
+  },
+  bgpunch: {
+    args: [4, 4],
+    run: (ctx) =>
+      truncateJob(ctx, ctx.args.text(0), ctx.args.text(1), ctx.args.int(2), ctx.args.int(3), false),
+  },
+  join: { args: [1, 2], run: joinStep },
+  kill: { args: [1, 1], run: killStep },
+  offline: { args: [3, 3], run: offlineJob },
+  memstate: { args: [1, 3], run: memstateStep },
+  online: { args: [0, 3], run: ({ world }) => onlineBlock(world, firstOffline(world)) },
+  sysw: { args: [2, 2], run: syswStep },
+  vmemmap: { args: [3, 3], run: vmemmapStep },
+  sysr: { args: [1, 1], run: sysrStep },
+};

@@ -1,16 +1,12 @@
 /**
- * Steps that use GUP from outside mm, as far as pages notice: vmsplice and pipes, direct I/O, io_uring's fixed buffers,
- * process_vm_readv and _writev, move_pages, and the madvise calls that reclaim, collapse or offline.
+ * Operations that use GUP from outside mm, as far as pages notice: vmsplice and pipes, direct I/O, io_uring's fixed buffers,
+ * process_vm_readv and _writev.
  */
 
-import { localArray, READ_ONCE } from "../machine/primitives.ts";
+import { ESRCH } from "../mm/errno.ts";
 import { FOLL_LONGTERM, FOLL_WRITE, unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
 import { gup_fast, gup_locked } from "../mm/gup_slow.ts";
 import { unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
-import { split_huge_pages_range } from "../mm/huge_debug.ts";
-import { madvise_collapse } from "../mm/khugepaged.ts";
-import { soft_offline_page } from "../mm/memory_failure.ts";
-import { migrate_hugetlb, move_page_to_node } from "../mm/migrate.ts";
 import { AS_SHMEM } from "../mm/mm_types.ts";
 import {
   is_vm_hugetlb_page,
@@ -20,26 +16,22 @@ import {
   vma_kind,
   vma_lookup,
 } from "../mm/mmap.ts";
-import { compound_head, compound_nr, page_to_pfn, pfn_to_page } from "../mm/page.ts";
-import { page_to_nid } from "../mm/page_alloc.ts";
+import { compound_head, compound_nr, page_to_pfn } from "../mm/page.ts";
 import { set_page_dirty_lock } from "../mm/page_writeback.ts";
-import { level_span, PMD_LEVEL, pgtable_lookup, pte_pfn, pte_present } from "../mm/pgtable.ts";
 import { put_page } from "../mm/swap.ts";
-import { madvise_pageout } from "../mm/vmscan.ts";
-import { vm_normal_page } from "../mm/zap.ts";
+import {
+  DUPRES,
+  mappingOf,
+  NOMAP,
+  NORES,
+  type Operations,
+  type StepContext,
+  syscall,
+  targetProcess,
+} from "./operations.ts";
 import type { StepResult } from "./schema.ts";
-import { errnoName, type StepContext, syscall } from "./steps.ts";
-import type { Mapping } from "./world.ts";
 
 const PAGE_SIZE = 4096;
-
-function mappingOf(ctx: StepContext, i: number): Mapping | null {
-  return ctx.process.mappings.get(ctx.args.text(i)) ?? null;
-}
-const NOMAP: StepResult = { ret: -1, err: "NOMAP" };
-/** A name that is taken; what the recording program answers is not recorded. */
-const DUPRES: StepResult = { ret: -1, err: "DUPRES" };
-const NORES: StepResult = { ret: -1, err: "NORES" };
 
 /** vmsplice(2): the pipe holds a reference on each page. */
 function vmspliceStep(ctx: StepContext): StepResult {
@@ -182,9 +174,11 @@ function unuringStep(ctx: StepContext): StepResult {
 
 /** process_vm_readv() or _writev() of n pages: pins, copies, releases. */
 function pvmStep(ctx: StepContext, write: boolean): StepResult {
-  const { args, process } = ctx;
+  const { args } = ctx;
   const mapping = mappingOf(ctx, 0);
   if (mapping === null) return NOMAP;
+  const process = targetProcess(ctx);
+  if (process === null) return syscall(-ESRCH);
   const n = args.int(2);
   const pages = new Int32Array(n);
   mmap_read_lock(process.mm);
@@ -203,94 +197,14 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
   return { ret: got * PAGE_SIZE };
 }
 
-/** The page mapped at an address of a process, or 0. */
-export function mappedPage(mm: number, addr: number): number {
-  const out = localArray(1);
-  const level = pgtable_lookup(mm, addr, out);
-  const e = READ_ONCE(out[0] as number);
-  if (!pte_present(e) || level > PMD_LEVEL || vm_normal_page(e) === 0) return 0;
-  return pfn_to_page(pte_pfn(e) + (addr & (level_span(level) - 1)));
-}
-
-/** move_pages(2) of one page; `status` is what the kernel wrote there, E999 if it wrote nothing. */
-function movepageStep(ctx: StepContext): StepResult {
-  const { args, process } = ctx;
-  const mapping = mappingOf(ctx, 0);
-  if (mapping === null) return NOMAP;
-  const addr = mapping.addr + args.int(1);
-  const page = mappedPage(process.mm, addr);
-  const nid = args.int(2);
-  if (page === 0) return { ret: 0, status: "ENOENT" };
-  const head = compound_head(page);
-  if (page_to_nid(head) === nid) return { ret: 0, status: `node${nid}` };
-  const huge = is_vm_hugetlb_page(vma_lookup(process.mm, addr));
-  if (huge && page !== head && !ctx.world.machine.profile.movesHugetlbTails)
-    return { ret: 0, status: "EACCES" };
-  const ret = huge ? migrate_hugetlb(head, nid) : move_page_to_node(head, nid);
-  if (ret === 0) return { ret: 0, status: `node${nid}` };
-  if (ret === -16) return { ret: 0, status: "EBUSY" };
-  return { ret: ctx.world.machine.profile.movePagesCounts ? 1 : 0, status: "E999" };
-}
-
-function madvStep(ctx: StepContext): StepResult | null {
-  const { args, process } = ctx;
-  const mapping = mappingOf(ctx, 0);
-  if (mapping === null) return NOMAP;
-  const addr = mapping.addr + args.int(1);
-  const len = args.int(2);
-  switch (args.text(3)) {
-    case "pageout":
-      return syscall(madvise_pageout(process.mm, addr, len));
-    case "collapse":
-      return syscall(ctx.world.machine.profile.madvCollapse ? madvise_collapse(process.mm, addr, len) : -22);
-    case "softoff": {
-      for (let i = 0; i < len; i++) {
-        const page = mappedPage(process.mm, addr + i);
-        const ret = page === 0 ? 0 : soft_offline_page(page);
-        if (ret < 0) return { ret: -1, err: errnoName(ret) };
-      }
-      return { ret: 0 };
-    }
-  }
-  return null;
-}
-
-function splithugeStep(ctx: StepContext): StepResult {
-  const { args, process } = ctx;
-  const mapping = mappingOf(ctx, 0);
-  if (mapping === null) return NOMAP;
-  if (!ctx.world.machine.profile.splitHuge) return { ret: -1, err: "EINVAL" };
-  split_huge_pages_range(process.mm, mapping.addr + args.int(1), args.int(2));
-  return { ret: 0 };
-}
-
-/** Does the step if it is one of this file's. */
-export function userStep(ctx: StepContext): StepResult | null {
-  switch (ctx.step.op) {
-    case "vmsplice":
-      return vmspliceStep(ctx);
-    case "vread":
-      return vreadStep(ctx);
-    case "close":
-      return closeStep(ctx);
-    case "aio":
-      return aioStep(ctx);
-    case "aiowait":
-      return aiowaitStep(ctx);
-    case "uring":
-      return uringStep(ctx);
-    case "unuring":
-      return unuringStep(ctx);
-    case "pvm_read":
-      return pvmStep(ctx, false);
-    case "pvm_write":
-      return pvmStep(ctx, true);
-    case "movepage":
-      return movepageStep(ctx);
-    case "madv":
-      return madvStep(ctx);
-    case "splithuge":
-      return splithugeStep(ctx);
-  }
-  return null;
-}
+export const USER_OPERATIONS: Operations = {
+  vmsplice: { args: [4, 4], run: vmspliceStep },
+  vread: { args: [2, 2], run: vreadStep },
+  close: { args: [1, 1], run: closeStep },
+  aio: { args: [5, 6], run: aioStep },
+  aiowait: { args: [1, 1], run: aiowaitStep },
+  uring: { args: [4, 4], run: uringStep },
+  unuring: { args: [1, 1], run: unuringStep },
+  pvm_read: { args: [3, 3], options: ["pid"], run: (ctx) => pvmStep(ctx, false) },
+  pvm_write: { args: [3, 3], options: ["pid"], run: (ctx) => pvmStep(ctx, true) },
+};

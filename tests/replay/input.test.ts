@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { findTraces, ReplayInputError } from "../../src/replay/reader.ts";
 import { RecordError, recorder } from "../../src/replay/record.ts";
 import { replayFile } from "../../src/replay/run.ts";
+import { Driver } from "./driver.ts";
 
 const VECTOR = new URL("../vectors/traces/6.1.0-56/overflow.jsonl.gz", import.meta.url).pathname;
 const ANON = new URL("../vectors/traces/6.1.0-56/anon.jsonl.gz", import.meta.url).pathname;
@@ -56,10 +57,56 @@ describe("bad input is refused", () => {
     const [head = "", first = "", , third = ""] = lines(ANON, 4);
     await expect(replayLines([head, first, third])).rejects.toThrow(/step 2 follows step 0/);
   });
-  test("an operation that does not exist is named", async () => {
-    const [head = "", first = ""] = lines(ANON, 2);
-    const bad = edited(first, (s) => void (s["op"] = "frobnicate"));
-    await expect(replayLines([head, bad])).rejects.toThrow(/frobnicate.*unknown operation/);
+});
+
+describe("what a step says and we do not know is one difference, of its sequence, with its line", () => {
+  type Change = (step: Record<string, unknown>) => void;
+  const args =
+    (from: RegExp, to: string): Change =>
+    (s) =>
+      void (s["args"] = (s["args"] as string[]).map((a) => a.replace(from, to)));
+  const FIRST = 30; // lines: the first sequence, and some of the second
+  /** The second line, a map, changed: what is said of it, and that the sequence after it still agrees. */
+  const said = async (change: Change): Promise<string> => {
+    const content = lines(ANON, FIRST);
+    content[1] = edited(content[1] ?? "", change);
+    const report = await replayLines(content);
+    expect(report.differences.length).toBe(1);
+    expect(report.agree).toBe(report.sequences - 1);
+    expect(report.agree).toBeGreaterThan(0);
+    return report.differences[0]?.actual.join() ?? "";
+  };
+  const more =
+    (...extra: string[]): Change =>
+    (s) =>
+      void (s["args"] as string[]).push(...extra);
+  test.each<[string, Change, RegExp]>([
+    ["operation", (s) => void (s["op"] = "frobnicate"), /:2: unknown operation "frobnicate"/],
+    ["operation that an object has", (s) => void (s["op"] = "toString"), /:2: unknown operation "toString"/],
+    ["kind of mapping", args(/^anon$/, "paper"), /:2: map .*unknown kind "paper"/],
+    ["option", more("colour=1"), /:2: map .*unknown option "colour" \(known: .*shared/],
+    ["option given twice", more("shared=1", "shared=1"), /:2: .*given twice/],
+    ["value of an option", more("shared=yes"), /:2: .*option shared is 0 or 1, not "yes"/],
+    ["number", args(/^\d+$/, "12x"), /:2: .*argument 3 is not an integer/],
+    ["argument too many", more("7"), /:2: .*argument 4, "7", is one too many/],
+    ["argument too few", (s) => void (s["args"] as string[]).pop(), /:2: .*argument 3 is missing/],
+    ["field of a step", (s) => void (s["weather"] = "fine"), /:2: .*weather/],
+    ["field of a result", (s) => void (s["result"] = { ret: 0, off2m: 0, weather: 1 }), /^result /],
+  ])("%s", async (_, change, message) => {
+    expect(await said(change)).toMatch(message);
+  });
+  test.each([
+    ["advice", "madv", ["M", "0", "1", "perhaps"], /unknown advice "perhaps"/],
+    ["flag of a pin", "pin", ["p", "M", "0", "1", "Q", "pin"], /unknown flag "Q"/],
+    ["mode of a pin", "pin", ["p", "M", "0", "1", "W", "pin_slowly"], /unknown mode "pin_slowly"/],
+    ["way to release", "unpin", ["p", "0", "1", "gently"], /unknown way to release "gently"/],
+    ["protection", "prot", ["M", "0", "1", "soft"], /unknown protection "soft"/],
+  ])("%s", (_, op, given, message) => {
+    const d = new Driver("6.1.0");
+    d.run("map", "M", "anon", "4");
+    d.run("pin", "p", "M", "0", "1", "W", "pin");
+    if (op === "pin") d.run("unpin", "p", "0", "1", "unpin");
+    expect(() => d.run(op, ...given)).toThrow(message);
   });
 });
 

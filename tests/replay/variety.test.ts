@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { kernel } from "../../src/machine/config.ts";
 import { compound_head, hpage_pincount_available, page_to_pfn } from "../../src/mm/page.ts";
-import { ReplayInputError } from "../../src/replay/reader.ts";
+import { StepRefused } from "../../src/replay/operations.ts";
 import { freePages, pinsCounted } from "./counts.ts";
 import { Driver } from "./driver.ts";
 import { Random } from "./random.ts";
@@ -172,9 +172,7 @@ describe.each([
             try {
               result = d.by(s.proc, s.op, ...s.args);
             } catch (e) {
-              throw new Error(
-                `${where}: ${e instanceof ReplayInputError ? "refused" : "thrown"}: ${String(e)}`,
-              );
+              throw new Error(`${where}: ${e instanceof StepRefused ? "refused" : "thrown"}: ${String(e)}`);
             }
             if (s.op !== "mremap") expect(result["err"], where).not.toBe("BADSCRIPT");
             const wrong = check(d, release === "5.10.0");

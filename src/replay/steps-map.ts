@@ -1,0 +1,136 @@
+/**
+ * Operations on address spaces: mapping, unmapping, protecting, locking, moving, advising; fork and exit.
+ */
+
+import { READ_ONCE } from "../machine/primitives.ts";
+import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
+import { shmem_file_setup } from "../mm/filemap.ts";
+import { dup_mm, exit_mmap } from "../mm/fork.ts";
+import { do_madvise, do_mlock, do_munmap, MADV_HUGEPAGE, MADV_NOHUGEPAGE } from "../mm/madvise.ts";
+import {
+  VM_EXEC,
+  VM_HUGETLB,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+} from "../mm/mm_types.ts";
+import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
+import { do_mprotect } from "../mm/mprotect.ts";
+import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
+import { mappingOf, NOPROC, type Operations, rangeCall, type StepContext, syscall } from "./operations.ts";
+import type { StepResult } from "./schema.ts";
+
+const PROT: Readonly<Record<string, number>> = {
+  n: 0,
+  r: VM_READ,
+  rw: VM_READ | VM_WRITE,
+  w: VM_WRITE,
+  x: VM_EXEC,
+  rwx: VM_READ | VM_WRITE | VM_EXEC,
+  rx: VM_READ | VM_EXEC,
+};
+
+function protOf(ctx: StepContext, text: string): number {
+  return PROT[text] ?? ctx.args.fail(`unknown protection "${text}"`);
+}
+
+function placeMapping(ctx: StepContext, pages: number): number {
+  const { args, process, world } = ctx;
+  const after = args.option("after");
+  const align = args.number("align", 0) >> 12;
+  if (after === undefined) return world.placeArea(pages);
+  const beside = process.mappings.get(after);
+  if (beside === undefined) return world.placeArea(pages);
+  const addr = beside.addr + beside.pages + args.number("skip", 0);
+  return align > 1 ? Math.ceil(addr / align) * align : addr;
+}
+
+function mapStep(ctx: StepContext): StepResult {
+  const { args, process, world } = ctx;
+  const name = args.text(0);
+  const kind = args.text(1);
+  // mmap(MAP_HUGETLB) rounds the length up.
+  const pages = kind === "hugetlb" ? Math.ceil(args.int(2) / HPAGE_PMD_NR) * HPAGE_PMD_NR : args.int(2);
+  if (pages < 1) return syscall(-EINVAL);
+  const dev = args.option("dev");
+  const onFile = ["dax4k", "dax2m", "dax1g", "file"].includes(kind);
+  const shared = onFile ? !args.flag("private") : args.flag("shared");
+  let flags = protOf(ctx, args.option("prot") ?? "rw") | VM_MAYREAD | VM_MAYWRITE;
+  if (shared) flags |= VM_SHARED | VM_MAYSHARE;
+  let file = 0;
+  if (onFile) {
+    file = world.machine.files.get(dev ?? "") ?? args.fail(`no device or file "${dev ?? ""}"`);
+  } else if (kind === "memfd" || (kind === "anon" && shared)) file = shmem_file_setup(pages);
+  else if (kind === "hugetlb") {
+    flags |= VM_HUGETLB;
+    if (shared) file = shmem_file_setup(pages);
+  } else if (kind !== "anon" && kind !== "thp") args.fail(`unknown kind "${kind}"`);
+  // Shared memory that our page cache has no room for.
+  if (file === 0 && shared) return syscall(-ENOMEM);
+  const addr = placeMapping(ctx, pages);
+  if (kind === "hugetlb" && addr % HPAGE_PMD_NR !== 0) return syscall(-EINVAL);
+  // The recording program places mappings with MAP_FIXED_NOREPLACE.
+  const beside = find_vma(process.mm, addr);
+  if (beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages) return syscall(-EEXIST);
+  mmap_write_lock(process.mm);
+  const ret = do_mmap(process.mm, addr, pages, flags, file, args.number("off", 0));
+  if (ret === 0 && kind === "thp") do_madvise(process.mm, addr, pages, MADV_HUGEPAGE);
+  if (ret === 0 && kind === "anon" && !shared) do_madvise(process.mm, addr, pages, MADV_NOHUGEPAGE);
+  mmap_write_unlock(process.mm);
+  if (ret < 0) return syscall(ret);
+  process.mappings.set(name, { addr, pages });
+  return { ret: 0, off2m: addr & 511 };
+}
+
+function unmapStep(ctx: StepContext): StepResult {
+  const { args, process } = ctx;
+  const result = rangeCall(ctx, do_munmap);
+  const mapping = mappingOf(ctx, 0);
+  if (result["ret"] === 0 && mapping !== null && args.int(1) === 0 && args.int(2) === mapping.pages)
+    process.mappings.delete(args.text(0));
+  return result;
+}
+
+function forkStep(ctx: StepContext): StepResult {
+  const { world, process, args } = ctx;
+  // What the recording program answers is not recorded; nothing happens.
+  if (world.processes.has(args.text(0))) return { ret: -1, err: "DUPPROC" };
+  mmap_write_lock(process.mm);
+  const mm = dup_mm(process.mm);
+  mmap_write_unlock(process.mm);
+  if (mm === 0) return { ret: -1, err: "ENOMEM" };
+  world.processes.set(args.text(0), { mm, mappings: new Map(process.mappings) });
+  return { ret: 0 };
+}
+function exitStep(ctx: StepContext): StepResult {
+  const { world, args } = ctx;
+  const name = args.text(0);
+  const child = world.processes.get(name);
+  if (child === undefined) return NOPROC;
+  exit_mmap(child.mm);
+  world.processes.delete(name);
+  return { ret: 0 };
+}
+
+export const MAP_OPERATIONS: Operations = {
+  map: {
+    args: [3, 3],
+    options: ["prot", "off", "after", "skip", "align", "shared", "private", "dev"],
+    run: mapStep,
+  },
+  unmap: { args: [3, 3], run: unmapStep },
+  prot: {
+    args: [4, 4],
+    run: (ctx) =>
+      rangeCall(ctx, (mm, addr, len) => do_mprotect(mm, addr, len, protOf(ctx, ctx.args.text(3)))),
+  },
+  mlock: { args: [3, 3], run: (ctx) => rangeCall(ctx, do_mlock) },
+  // The first recording's program has no such operation: it answers so itself.
+  mremap: { args: [1, 9], run: () => ({ ret: -1, err: "BADSCRIPT" }) },
+  fork: { args: [1, 1], run: forkStep },
+  exit: { args: [1, 1], run: exitStep },
+};
