@@ -243,6 +243,11 @@ function checkImage(memory: MemoryImage): void {
       throw new ProgramFormatError(
         `memory: ${r.name} lies at ${r.base}..${r.base + r.words - 1}, the words are those of ${from}..${to - 1}`,
       );
+  const sorted = [...memory.regions].sort((a, b) => a.base - b.base);
+  sorted.forEach((r, i) => {
+    if (i > 0 && sorted[i - 1].base + sorted[i - 1].words > r.base)
+      throw new ProgramFormatError(`memory: ${sorted[i - 1].name} and ${r.name} share words`);
+  });
 }
 
 /** SHA-256, in hex, over what the program does; see the head of this file. Stable across installations. */

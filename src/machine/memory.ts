@@ -35,6 +35,8 @@ export function setMemoryProvider(next: (words: number) => Int32Array): (words: 
 }
 let symbols: MemSymbol[] = [];
 let regions: MemRegion[] = [];
+/** The same by address. */
+let inOrder: MemRegion[] = [];
 
 /** Starts a machine with `words` words of zeroed memory and nothing allocated. */
 export function resetMemory(words: number): void {
@@ -44,6 +46,7 @@ export function resetMemory(words: number): void {
   top = NULL_GUARD;
   symbols = [];
   regions = [];
+  inOrder = [];
   pools = byBase = null;
 }
 
@@ -55,6 +58,7 @@ export function attachMemory(
   mem = words;
   symbols = [...image.symbols];
   regions = [...image.regions];
+  inOrder = [...image.regions].sort((a, b) => a.base - b.base);
   pools = byBase = null;
   top = words.length;
 }
@@ -79,8 +83,24 @@ export function memblock_alloc(name: string, words: number, options: MemblockOpt
   return base;
 }
 
-/** Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. */
+/**
+ * Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. Boot only.
+ * @throws RangeError if one of the words belongs to another object already, or is no memory: freeing one of the two
+ * would poison a part of the other, which the checker and a run on threads would each take in another way.
+ */
 export function declareRegion(name: string, base: number, words: number, pool = 0, live = true): void {
+  const what = `object ${name}, words ${base} to ${base + words - 1}`;
+  if (!Number.isSafeInteger(base) || words < 1 || base < NULL_GUARD || base + words > mem.length)
+    throw new RangeError(`${what}: memory has words ${NULL_GUARD} to ${mem.length - 1}`);
+  // Nearly always declared in the order of their addresses.
+  let at = inOrder.length;
+  while (at > 0 && inOrder[at - 1].base >= base + words) at--;
+  const other = at > 0 ? inOrder[at - 1] : undefined;
+  if (other !== undefined && other.base + other.words > base)
+    throw new RangeError(
+      `${what}: object ${other.name} has words ${other.base} to ${other.base + other.words - 1}; a word belongs to one object`,
+    );
+  inOrder.splice(at, 0, { name, base, words, pool, live });
   regions.push({ name, base, words, pool, live });
   pools = byBase = null;
   if (!live) mem.fill(POISON, base, base + words);
@@ -105,8 +125,7 @@ function indexRegions(): void {
       pool = { regions: [], hint: 0 };
       pools.set(region.pool, pool);
     }
-    // Should two begin at one address, the first declared is meant.
-    if (!byBase.has(region.base)) byBase.set(region.base, { region, index: pool.regions.length });
+    byBase.set(region.base, { region, index: pool.regions.length });
     pool.regions.push(region);
   }
 }

@@ -82,6 +82,20 @@ describe("a file that is no program", () => {
     [JSON.stringify(good).replace('"to":1', '"to":2'), "block 0 goes to 2 of 2"],
     [JSON.stringify(good).replace('"parent":-1', '"parent":0'), "position 0 has parent 0"],
     [JSON.stringify(good).replace('"op":"load"', '"op":"lode"'), "threads.0.blocks.0.instrs.0"],
+    [
+      JSON.stringify({
+        ...good,
+        memory: {
+          words: new Array<number>(8).fill(0),
+          symbols: [],
+          regions: [
+            { name: "b", base: 5, words: 2, pool: 0, live: true },
+            { name: "a", base: 3, words: 3, pool: 0, live: true },
+          ],
+        },
+      }),
+      "a and b share words",
+    ],
   ])("%# is refused, saying where", (text, where) => {
     expect(() => parseProgram(text)).toThrow(ProgramFormatError);
     expect(() => parseProgram(text)).toThrow(where);

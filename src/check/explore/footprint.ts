@@ -47,6 +47,8 @@ export interface Footprints {
   readonly dynamic: Int32Array;
   /** Regions that may change, ascending. */
   readonly dynamicRegions: Int32Array;
+  /** Per address: 1 if only lock operations ever write it, so that only its holder can make it free. */
+  readonly lockOnly: Uint8Array;
   /** Words of a bit set. */
   readonly setWords: number;
   /** `thread:<i>` or `handler:<name>`. */
@@ -63,9 +65,6 @@ interface OpSets {
 
 type Instr = LocalInstr | VisibleInstr;
 
-/** A callback runs on some CPU, in between what that does; only its per-CPU data matters, and then any CPU will do. */
-export const HANDLER_CPU = 0;
-
 /** A word or handler argument whose set has grown so often is a counter, not a pointer: it becomes ANY at once. */
 const MEMORY_WIDENING = 6;
 /** Visits of a block after which registers that still grow become ANY. */
@@ -78,9 +77,13 @@ class Analysis {
   private readonly origin: number;
   readonly regionOf: Int32Array;
   anywhere: ValueSet = NEVER;
-  private cpu = 0;
+  /** CPUs that the body under way may run on. */
+  private cpus: ValueSet = NEVER;
   changed = false;
-  readonly params = new Map<string, ValueSet>();
+  /** Per handler, what it may be called with, and the CPUs that may queue it. */
+  readonly params = new Map<string, { arg: ValueSet; cpus: ValueSet }>();
+  /** Addresses that something else than lock operations may write: 1. */
+  readonly written: Uint8Array;
   readonly ops = new Map<Instr, OpSets>();
   readonly reached = new Map<ThreadIr, boolean[]>();
 
@@ -90,15 +93,16 @@ class Analysis {
     this.origin = program.memory.origin ?? 0;
     this.memory = new Array(memorySize(program));
     this.growth = new Uint8Array(this.memory.length);
+    this.written = new Uint8Array(this.memory.length);
   }
 
   run(threads: readonly ThreadIr[]): void {
     do {
       this.changed = false;
-      for (const t of threads) this.body(t, NEVER);
+      for (const t of threads) this.body(t, [], singleton(t.cpu));
       for (const [name, h] of Object.entries(this.program.handlers)) {
         const p = this.params.get(name);
-        if (p !== undefined) this.body(h, p);
+        if (p !== undefined) this.body(h, [p.arg, p.cpus], p.cpus);
       }
     } while (this.changed);
   }
@@ -124,7 +128,18 @@ class Analysis {
     return v;
   }
 
+  /** What a lock operation may write: any owner, or nobody. */
+  private lock(addr: ValueSet): void {
+    this.set(addr, ANY);
+  }
+
   private store(addr: ValueSet, v: ValueSet): void {
+    if (addr === null) this.written.fill(1);
+    else for (const a of addr) if (this.isMemory(a)) this.written[a] = 1;
+    this.set(addr, v);
+  }
+
+  private set(addr: ValueSet, v: ValueSet): void {
     if (v !== null && v.length === 0) return;
     if (addr === null) {
       const next = union(this.anywhere, v);
@@ -147,21 +162,24 @@ class Analysis {
 
   private arm(handler: string, v: ValueSet): void {
     const old = this.params.get(handler);
-    const next = old === undefined ? v : union(old, v);
-    if (old === undefined || next !== old) {
-      this.params.set(handler, next);
+    const arg = old === undefined ? v : union(old.arg, v);
+    const cpus = old === undefined ? this.cpus : union(old.cpus, this.cpus);
+    if (old === undefined || arg !== old.arg || cpus !== old.cpus) {
+      this.params.set(handler, { arg, cpus });
       this.changed = true;
     }
   }
 
-  private body(ir: ThreadIr, param: ValueSet): void {
-    this.cpu = ir.cpu < 0 ? HANDLER_CPU : ir.cpu;
+  private body(ir: ThreadIr, params: readonly ValueSet[], cpus: ValueSet): void {
+    this.cpus = cpus;
     const live = liveRegisters(ir);
     // What each live register holds at the start of each block; undefined: not reached.
     const ins: (ValueSet[] | undefined)[] = new Array(ir.blocks.length);
     const arrays: ValueSet[] = ir.arrays.map(() => singleton(0));
     const regs: ValueSet[] = new Array<ValueSet>(ir.nregs).fill(singleton(0));
-    for (const p of ir.params) regs[p] = param;
+    ir.params.forEach((r, k) => {
+      regs[r] = params[k];
+    });
     ins[0] = live[0].map((r) => regs[r]);
     const work = [0];
     const visits = new Uint8Array(ir.blocks.length);
@@ -244,7 +262,7 @@ class Analysis {
         return fresh;
       }
       case "cpu":
-        regs[i.dst] = singleton(this.cpu);
+        regs[i.dst] = this.cpus;
         return false;
       case "assert":
         return false;
@@ -291,10 +309,10 @@ class Analysis {
       }
       case "spin_lock":
       case "spin_unlock":
-        this.store(at(i.addr), ANY);
+        this.lock(at(i.addr));
         return;
       case "spin_trylock":
-        this.store(at(i.addr), ANY);
+        this.lock(at(i.addr));
         regs[i.dst] = [0, 1];
         return;
       case "spin_is_locked":
@@ -446,6 +464,7 @@ export function computeFootprints(program: Program): Footprints {
     locOfHandler,
     dynamic: Int32Array.from(dynamic),
     dynamicRegions: Int32Array.from(dynamicRegions),
+    lockOnly: analysis.written.map((w) => 1 - w),
     setWords,
     bodies,
   };

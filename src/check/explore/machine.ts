@@ -21,6 +21,7 @@ import { evalRmw, type Program } from "../../lang/ir.ts";
 import { NULL_GUARD, POISON } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
 import { memorySize, regionMap } from "./footprint.ts";
+import type { HandlerCode } from "./handlers.ts";
 import { type Decoded, decode, K, RMW_ADD, RMW_ADD_UNLESS, RMW_CMPXCHG, RMW_XCHG } from "./operations.ts";
 
 export type Model = "sc" | "tso";
@@ -31,7 +32,7 @@ const RCU = 1; // rcu_read_lock nesting
 const WAIT_IRQ = 2; // bits of those who wait until this thread has interrupts on
 const WAIT_RCU = 3; // bits of those who wait until it is outside every read-side section
 const PHASE = 4; // 1: a synchronize_rcu or IPI of its own has begun; for a handler: 1 = queued
-const HELD = 5; // bits of the locks that it holds
+const HELD = 5; // spinlocks taken and not released
 const ARG = 6; // argument of a queued handler
 const BUFFER = 7; // number of store-buffer entries; then (address, value, waiting bits) each
 export const THREAD_WORDS = 7;
@@ -49,8 +50,8 @@ export interface StepError {
 
 /** Thrown when a fixed capacity is too small; the explorer starts again with more, or reports "bounded". */
 export class CapacityError extends Error {
-  readonly what: "handlers" | "buffer" | "locks";
-  constructor(what: "handlers" | "buffer" | "locks", message: string) {
+  readonly what: "handlers" | "buffer";
+  constructor(what: "handlers" | "buffer", message: string) {
     super(message);
     this.what = what;
   }
@@ -82,12 +83,13 @@ export class Machine {
   error: StepError | null = null;
   /** Per address: below 0 if no thread ever writes it (footprint.ts). */
   private readonly changes: Int32Array;
-  private readonly locks = new Map<number, number>();
+  /** Where in the state the number of the CPU is that queued an instance of a handler; -1 if nothing depends on it. */
+  private readonly cpuWord: Int32Array;
 
   constructor(
     program: Program,
     codes: readonly ThreadCode[],
-    handlers: ReadonlyMap<string, ThreadCode>,
+    handlers: ReadonlyMap<string, HandlerCode>,
     instances: number,
     model: Model,
     end: ThreadCode | null,
@@ -102,12 +104,14 @@ export class Machine {
     const decoded = codes.map(decode);
     const names = program.threads.map((t) => t.name);
     const handlerOf = codes.map(() => "");
-    for (const [name, code] of handlers) {
+    const tells: boolean[] = codes.map(() => false);
+    for (const [name, { code, tellsCpu }] of handlers) {
       const d = decode(code);
       for (let i = 0; i < instances; i++) {
         decoded.push(d);
         names.push(instances > 1 ? `${code.name}#${i}` : code.name);
         handlerOf.push(name);
+        tells.push(tellsCpu);
       }
     }
     this.ordinary = codes.length;
@@ -125,12 +129,14 @@ export class Machine {
     this.frame = new Int32Array(decoded.length);
     this.own = new Int32Array(decoded.length);
     this.length = new Int32Array(decoded.length);
+    this.cpuWord = new Int32Array(decoded.length).fill(-1);
     let at = this.n + program.memory.regions.length;
     const ownWords = THREAD_WORDS + (this.tso ? 1 + BUFFER_MAX * ENTRY : 0);
     for (let t = 0; t < decoded.length; t++) {
       this.frame[t] = at;
       this.own[t] = at + 1 + decoded[t].code.nregs;
       this.length[t] = 1 + decoded[t].code.nregs + ownWords;
+      if (tells[t] === true) this.cpuWord[t] = at + this.length[t]++;
       at += this.length[t];
     }
     this.s = new Int32Array(at);
@@ -205,6 +211,12 @@ export class Machine {
   /** Whether thread `t` is an instance of a handler that waits for its grace period. */
   queued(t: number): boolean {
     return t >= this.ordinary && this.s[this.frame[t]] === 0 && this.s[this.own[t] + PHASE] === 1;
+  }
+
+  /** The CPU that `t` runs on; of a callback on which nothing depends, 0. */
+  cpuOf(t: number): number {
+    if (t < this.ordinary) return t;
+    return t === this.last ? this.threads[t].code.cpu : this.cpuWord[t] < 0 ? 0 : this.s[this.cpuWord[t]];
   }
 
   bufferLength(t: number): number {
@@ -339,11 +351,20 @@ export class Machine {
     return out;
   }
 
-  /** Which thread holds the lock at `addr`, or -1. */
-  lockHolder(addr: number): number {
-    const bit = this.lockBit(addr);
-    for (let u = 0; u < this.total; u++) if ((this.s[this.own[u] + HELD] & bit) !== 0) return u;
-    return -1;
+  /** The processes that can release the lock at `addr`: on the CPU that its word names, or a buffer with the release. */
+  lockHolders(addr: number): number {
+    const word = this.s[addr];
+    let out = 0;
+    for (let u = 0; u < this.total; u++) {
+      if (this.tso && this.buffers(u, addr)) return 1 << (this.total + u);
+      if (this.cpuOf(u) === word - 1 && (!this.finished(u) || this.queued(u))) out |= 1 << u;
+    }
+    return out;
+  }
+
+  private buffers(u: number, addr: number): boolean {
+    for (let i = this.bufferLength(u) - 1; i >= 0; i--) if (this.bufferAddr(u, i) === addr) return true;
+    return false;
   }
 
   valid(addr: number): boolean {
@@ -425,7 +446,7 @@ export class Machine {
     const d = this.threads[t];
     if (pc === 0) {
       s[own + PHASE] = 0;
-      if (d.code.params.length > 0) s[f + 1 + d.code.params[0]] = s[own + ARG];
+      this.passArguments(t);
       s[own + ARG] = 0;
       return this.run(t, d.code.entry);
     }
@@ -480,8 +501,8 @@ export class Machine {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
         if (this.peek(t, addr) === 0) {
-          s[addr] = 1 + t;
-          s[own + HELD] |= this.lockBit(addr);
+          s[addr] = 1 + this.cpuOf(t);
+          s[own + HELD]++;
           result = 1;
         }
         break;
@@ -489,10 +510,10 @@ export class Machine {
       case K.unlock: {
         const addr = this.val(f, d.addrReg[pc], d.addrImm[pc]);
         if (!this.valid(addr)) return this.badAccess(addr);
-        const bit = this.lockBit(addr);
-        if ((s[own + HELD] & bit) === 0)
+        if (this.peek(t, addr) !== 1 + this.cpuOf(t))
           return this.fail("bad-unlock", "a lock is released by who does not hold it", addr);
-        s[own + HELD] &= ~bit;
+        // Not so of a lock that boot took, or that was taken by hand.
+        if (s[own + HELD] > 0) s[own + HELD]--;
         this.write(t, addr, 0);
         break;
       }
@@ -572,14 +593,11 @@ export class Machine {
     return this.run(t, d.conts[pc]);
   }
 
-  private lockBit(addr: number): number {
-    let i = this.locks.get(addr);
-    if (i === undefined) {
-      i = this.locks.size;
-      if (i > 30) throw new CapacityError("locks", "more than 31 different locks");
-      this.locks.set(addr, i);
-    }
-    return 1 << i;
+  private passArguments(t: number): void {
+    const { params } = this.threads[t].code;
+    const into = this.frame[t] + 1;
+    if (params.length > 0) this.s[into + params[0]] = this.s[this.own[t] + ARG];
+    if (params.length > 1) this.s[into + params[1]] = this.cpuOf(t);
   }
 
   private run(t: number, cont: Cont): boolean {
@@ -595,6 +613,7 @@ export class Machine {
       if (s[own + IRQ] !== 0) return this.fail("bad-unlock", `${this.names[t]} ends with interrupts off`);
       if (s[own + RCU] !== 0)
         return this.fail("bad-unlock", `${this.names[t]} ends inside an RCU read-side section`);
+      if (this.cpuWord[t] >= 0) s[this.cpuWord[t]] = 0;
     }
     return true;
   }
@@ -654,6 +673,7 @@ export class Machine {
       if (this.handlerOf[u] !== handler || s[this.frame[u]] !== 0 || s[this.own[u] + PHASE] !== 0) continue;
       s[this.own[u] + PHASE] = 1;
       s[this.own[u] + ARG] = arg;
+      if (this.cpuWord[u] >= 0) s[this.cpuWord[u]] = this.cpuOf(t);
       // The grace period is to cover everyone who can still see what the caller's earlier stores hide, so it starts
       // when these are visible: the call is an entry of the buffer behind them, with an address below 0.
       if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);

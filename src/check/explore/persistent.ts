@@ -148,6 +148,11 @@ export class Persistent {
         // Under TSO it goes to the store buffer, which nobody sees but an IPI that makes it drain.
         if (m.tso) {
           this.pushes(p);
+          // The release of a lock looks whose it is. While only its holder writes the word, the answer stands.
+          if (m.threads[p].kind[pc] === K.unlock && this.fp.lockOnly[m.nextAddr(p)] !== 1) {
+            this.at(p, m.nextAddr(p));
+            this.reads[p] = 1;
+          }
           return;
         }
         this.at(p, m.nextAddr(p));
@@ -295,12 +300,13 @@ export class Persistent {
     const mayFail = kind === K.rmw || kind === K.trylock;
     if (buffered && !mayFail && kind !== K.awaitEq && kind !== K.awaitNe) return add;
     const addr = m.nextAddr(p);
-    if (!buffered && kind === K.lock && m.valid(addr)) {
-      const holder = m.lockHolder(addr);
-      if (holder >= 0) return 1 << holder;
-    }
-    const loc = this.loc[p];
     const region = this.region[p];
+    let loc = this.loc[p];
+    if (!buffered && kind === K.lock && m.valid(addr) && this.fp.lockOnly[addr] === 1) {
+      // Only its holder can make it free; whoever frees the object lets the waiter go on, to its error.
+      add |= m.lockHolders(addr);
+      loc = -1;
+    }
     for (let q = 0; q < this.reach.rows; q++) {
       if (q < T && (set & (1 << q)) !== 0) continue;
       const row = q * this.words;

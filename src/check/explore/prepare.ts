@@ -5,7 +5,8 @@
 
 import { compileThread, type ThreadCode } from "../../lang/emit.ts";
 import type { Program, ThreadIr } from "../../lang/ir.ts";
-import { computeFootprints, type Footprints, HANDLER_CPU } from "./footprint.ts";
+import { computeFootprints, type Footprints } from "./footprint.ts";
+import { type HandlerCode, handlersThatTell, withCpuParameter } from "./handlers.ts";
 import { CapacityError, Machine, type Model } from "./machine.ts";
 
 /** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
@@ -15,7 +16,7 @@ const MAX_THREADS = { sc: 30, tso: 15 } as const;
 export interface Prepared {
   readonly program: Program;
   readonly codes: readonly ThreadCode[];
-  readonly handlers: ReadonlyMap<string, ThreadCode>;
+  readonly handlers: ReadonlyMap<string, HandlerCode>;
   readonly end: ThreadCode | null;
   readonly footprints: Footprints;
   /** Lowest thread with the same code. */
@@ -36,12 +37,22 @@ export function prepare(program: Program, symmetry: boolean): Prepared {
   return prepared;
 }
 
-function prepareAnew(program: Program, symmetry: boolean): Prepared {
+function prepareAnew(original: Program, symmetry: boolean): Prepared {
+  const program = {
+    ...original,
+    handlers: Object.fromEntries(
+      Object.entries(original.handlers).map(([name, ir]) => [name, withCpuParameter(ir)]),
+    ),
+  };
+  const tells = handlersThatTell(original);
   const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
   const compiled = program.threads.map((t) => compileThread(t));
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
   const handlers = new Map(
-    Object.entries(program.handlers).map(([name, ir]) => [name, compileThread(ir, HANDLER_CPU)]),
+    Object.entries(program.handlers).map(([name, ir]) => [
+      name,
+      { code: compileThread(ir), tellsCpu: tells.has(name) },
+    ]),
   );
   const end = program.finally === null ? null : compileThread(program.finally);
   return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
@@ -61,6 +72,7 @@ const IDENTIFYING: ReadonlySet<string> = new Set([
   "cpu",
   "spin_lock",
   "spin_trylock",
+  "spin_unlock",
   "synchronize_rcu",
   "smp_call_function",
   "call_rcu",

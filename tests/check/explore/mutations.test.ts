@@ -86,7 +86,7 @@ const MUTATIONS: readonly Mutation[] = [
   one(
     "unlocking what is not held is no error",
     MACHINE,
-    "if ((s[own + HELD] & bit) === 0)",
+    "if (this.peek(t, addr) !== 1 + this.cpuOf(t))",
     "if (false as boolean)",
   ),
   one(

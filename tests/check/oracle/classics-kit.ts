@@ -14,6 +14,8 @@ export interface Classic {
   readonly observe: readonly string[];
   readonly sc: Expected;
   readonly tso: Expected;
+  /** Numbers of CPUs are in the program: the threads cannot be permuted. */
+  readonly numbered?: boolean;
   /** The engine is known to give another answer, for this reason. */
   readonly gap?: string;
 }

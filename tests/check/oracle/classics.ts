@@ -30,6 +30,7 @@ import {
   tuples,
   unlock,
 } from "./classics-kit.ts";
+import { CALLBACKS, LOCKS } from "./classics-locks.ts";
 import type { Body, MiniProgram } from "./program.ts";
 
 /** A litmus shape over x, y (z) whose registers end up in a, b (c, d). */
@@ -260,7 +261,7 @@ function seqcount(recheck: boolean): MiniProgram {
   };
 }
 
-const LOCKS: readonly Classic[] = [
+const MUTUAL_EXCLUSION: readonly Classic[] = [
   { name: "Peterson", program: peterson([]), observe: ["c"], sc: holds("0"), tso: error("assertion") },
   { name: "Peterson with smp_mb()", program: peterson([mb]), observe: ["c"], ...both(holds("0")) },
   { name: "Dekker's flags", program: flags([]), observe: ["c"], sc: holds("0"), tso: error("assertion") },
@@ -511,4 +512,12 @@ const RCU: readonly Classic[] = [
   },
 ];
 
-export const CLASSICS: readonly Classic[] = [...LITMUS, ...LOCKS, ...RCU, ...ERRORS, ...ORDERING];
+export const CLASSICS: readonly Classic[] = [
+  ...LITMUS,
+  ...MUTUAL_EXCLUSION,
+  ...LOCKS,
+  ...RCU,
+  ...CALLBACKS,
+  ...ERRORS,
+  ...ORDERING,
+];

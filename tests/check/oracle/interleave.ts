@@ -76,8 +76,8 @@ interface Thread {
   frames: Frame[];
   irq: number;
   rcu: number;
-  /** Addresses of the spinlocks it holds. */
-  held: number[];
+  /** Spinlocks taken and not released. */
+  held: number;
   buffer: Entry[];
   /** IPIs not yet taken: handler, argument, sender, entries of the buffer that must drain first (-1: interrupts are off). */
   pending: [string, number, number, number][];
@@ -275,7 +275,7 @@ class Oracle {
       const end = block.end;
       if (end.op === "return") {
         t.frames.pop();
-        if (t.held.length > 0 || t.irq === 1 || t.rcu > 0) this.#fail(t, "bad-unlock");
+        if (t.held > 0 || t.irq === 1 || t.rcu > 0) this.#fail(t, "bad-unlock");
         else t.status = "finished";
         return;
       }
@@ -378,8 +378,7 @@ class Oracle {
         if (!taken && !empty) return 0;
         if (!taken) {
           s.mem[addr - this.#origin] = 1 + t.cpu;
-          t.held.push(addr);
-          t.held.sort((p, q) => p - q);
+          t.held++;
         }
         if (x.op === "spin_trylock") f.regs[x.dst] = taken ? 0 : 1;
         return 1;
@@ -388,8 +387,8 @@ class Oracle {
         const addr = value(x.addr, f);
         const bad = this.#touch(s, addr);
         if (bad !== null) return bad;
-        if (!t.held.includes(addr)) return "bad-unlock";
-        t.held = t.held.filter((a) => a !== addr);
+        if (this.#read(s, t, addr) !== 1 + t.cpu) return "bad-unlock";
+        t.held = Math.max(0, t.held - 1);
         return this.#write(s, t, addr, 0);
       }
       case "spin_is_locked": {
@@ -543,7 +542,7 @@ class Oracle {
         return;
       case 2: {
         if (s.threads.length >= THREAD_LIMIT) throw new TooBig();
-        const callback = newThread(s.threads.length);
+        const callback = newThread(t.cpu);
         callback.status = "waiting";
         callback.grace = this.#sections(s);
         callback.frames.push(this.#frame(`h:${e[1]}`, [e[2]]));
@@ -596,7 +595,7 @@ function withoutRegisters(key: string): string {
 }
 
 function newThread(cpu: number): Thread {
-  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, held: [], buffer: [], pending: [], grace: [] };
+  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, held: 0, buffer: [], pending: [], grace: [] };
 }
 
 function value(v: Val, f: Frame): number {
