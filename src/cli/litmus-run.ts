@@ -272,6 +272,6 @@ class Totals {
 
   exit(): number {
     if (this.errors > 0) return EXIT_USAGE;
-    return this.gaveUp > 0 ? EXIT_BOUNDED : EXIT_HOLDS;
+    return this.gaveUp > 0 || this.bounded > 0 ? EXIT_BOUNDED : EXIT_HOLDS;
   }
 }

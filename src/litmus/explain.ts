@@ -13,7 +13,7 @@ import { columns, eventText, Names } from "./columns.ts";
 import { type Cycle, forbiddingCycle } from "./cycle.ts";
 import { toDot, toSvg } from "./graph.ts";
 import { propText } from "./herd-output.ts";
-import type { LitmusResult } from "./run.ts";
+import { cutText, type LitmusResult, NOTHING_PASSES } from "./run.ts";
 
 export interface Explanation {
   readonly lines: readonly string[];
@@ -72,24 +72,33 @@ function explainVerdict(
   want?: "positive" | "negative",
 ): Explanation {
   const holds = want === "negative" ? result.run?.counterWitness : result.run?.witness;
+  const bounded = result.status === "bounded" ? [`Bounded: no verdict. ${cutText(result)}`] : [];
   if (holds !== null && holds !== undefined) {
     const title = `${result.test.file.name}: an execution in which the condition ${want === "negative" ? "does not hold" : "holds"} (${result.model})`;
-    return render(result, title, [], holds.candidate, holds.com, null);
+    return render(result, title, bounded, holds.candidate, holds.com, null);
   }
-  const rejected = shortestRejection(result, model);
   const condition = propText(result.test.file.condition);
+  if (result.status === "bounded")
+    return inWords(result, "none", [
+      ...bounded,
+      `No execution that ends within the bound satisfies ${condition}; one that goes on may.`,
+    ]);
+  if (result.verdict === null) return inWords(result, "none", ["No verdict, so nothing to explain."]);
+  if (result.verdict !== "Never")
+    return inWords(result, "none", [`${result.verdict}, but no execution was kept that shows it.`]);
+  if (result.message === NOTHING_PASSES)
+    return inWords(result, "none", [
+      "Never: no execution passes the filter, so none satisfies the condition.",
+    ]);
+  const { best: rejected, complete } = shortestRejection(result, model);
   if (rejected === null) {
-    const lines = [
-      result.verdict === null
-        ? "No verdict, so nothing to explain."
-        : `Never: no choice of sources for the reads gives ${condition}, whatever the memory model; the values, or coherence and atomicity of single locations, exclude it.`,
-    ];
-    return {
-      lines,
-      data: { verdict: result.verdict, axiom: "values", edges: [] },
-      dot: () => "digraph {}\n",
-      svg: () => '<svg xmlns="http://www.w3.org/2000/svg"/>\n',
-    };
+    return complete
+      ? inWords(result, "values", [
+          `Never: no choice of sources for the reads gives ${condition}, whatever the memory model; the values, or coherence and atomicity of single locations, exclude it.`,
+        ])
+      : inWords(result, "none", [
+          `Never, but no forbidden execution with ${condition} was found in time to show why.`,
+        ]);
   }
   const { cycle } = rejected;
   const head = [
@@ -104,6 +113,21 @@ function explainVerdict(
     rejected.com,
     cycle,
   );
+}
+
+/** An explanation without a picture. */
+function inWords(result: LitmusResult, axiom: "values" | "none", lines: readonly string[]): Explanation {
+  return {
+    lines,
+    data: {
+      verdict: result.verdict,
+      status: result.status,
+      axiom: axiom === "none" ? null : axiom,
+      edges: [],
+    },
+    dot: () => "digraph {}\n",
+    svg: () => '<svg xmlns="http://www.w3.org/2000/svg"/>\n',
+  };
 }
 
 /** Two accesses that race, and an accepted execution in which they do. */
@@ -142,23 +166,29 @@ function findRace(result: LitmusResult, model: MemoryModel): Race | null {
   return found;
 }
 
-/** Enumerates with a model of our own, until it has seen enough. */
-function run(result: LitmusResult, model: MemoryModel, filter: Predicate | null): void {
+/** Enumerates with a model of our own, until it has seen enough; whether that was all there is. */
+function run(result: LitmusResult, model: MemoryModel, filter: Predicate | null): boolean {
   try {
-    enumerate(result.test.program, {
+    const all = enumerate(result.test.program, {
       model,
       observe: result.observed.slots,
       condition: () => 1,
       ...(filter === null ? {} : { filter }),
+      unroll: result.unroll,
       timeout: 10_000,
     });
+    return all.status === "ok";
   } catch (e) {
     if (!(e instanceof Enough)) throw e;
+    return false;
   }
 }
 
 /** Enumerates without the model and keeps the execution with the shortest cycle. */
-function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected | null {
+function shortestRejection(
+  result: LitmusResult,
+  model: MemoryModel,
+): { best: Rejected | null; complete: boolean } {
   let best: Rejected | null = null;
   let looked = 0;
   const probe: MemoryModel = {
@@ -182,8 +212,8 @@ function shortestRejection(result: LitmusResult, model: MemoryModel): Rejected |
     },
   };
   const { observed } = result;
-  run(result, probe, (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)));
-  return best;
+  const complete = run(result, probe, (v) => (observed.filter?.(v) === 0 ? 0 : observed.condition(v)));
+  return { best, complete };
 }
 
 function render(
@@ -212,6 +242,7 @@ function render(
     lines,
     data: {
       verdict: result.verdict,
+      status: result.status,
       axiom: cycle?.axiom ?? null,
       edges: edges.map((e) => ({ from: names.node(e.from), to: names.node(e.to), label: e.label })),
       note: cycle?.note ?? "",

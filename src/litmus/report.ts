@@ -6,7 +6,7 @@ import type { LitmusFile } from "./ast.ts";
 import { LitmusError } from "./ast.ts";
 import { conditionText, sortedStates, stateText } from "./herd-output.ts";
 import type { LitmusResult, RunOptions, Verdict } from "./run.ts";
-import { loadLitmus, runLitmus } from "./run.ts";
+import { loadLitmus, NOTHING_PASSES, runLitmus } from "./run.ts";
 
 /** One line of --json. */
 export interface LitmusRecord {
@@ -82,21 +82,27 @@ export function runSource(
  */
 export function contradicts(r: LitmusRecord): boolean {
   const want = r.expected.split(/\s+/)[0] ?? "";
-  if (r.status === "error" || r.verdict === null) return false;
+  if (r.status === "error") return false;
   // What a race makes of the values is nobody's guess: announced races are compared, not their verdicts.
-  if (r.expected.includes("DATARACE")) return !r.flags.includes("data-race");
+  if (r.expected.includes("DATARACE")) return r.verdict !== null && !r.flags.includes("data-race");
   if (want === "DEADLOCK") return r.positive + r.negative !== 0;
   if (want !== "Never" && want !== "Sometimes" && want !== "Always") return false;
+  // Without a verdict, what was seen may contradict all the same.
+  if (r.verdict === null)
+    return (want === "Never" && r.positive > 0) || (want === "Always" && r.negative > 0);
   return want !== r.verdict;
 }
 
 /** "Sometimes (1 of 4 executions)". */
 export function verdictText(r: LitmusRecord): string {
-  if (r.verdict === null) return r.status === "error" ? "error" : "gave up";
   const total = r.positive + r.negative;
-  if (r.message !== "" && r.status !== "bounded") return `${r.verdict} (by reachability, not counted)`;
+  const seen = total === 0 ? "no execution" : `${r.positive} of ${total} execution${total === 1 ? "" : "s"}`;
+  if (r.status === "bounded") return `bounded: no verdict (${seen} seen)`;
+  if (r.verdict === null) return r.status === "error" ? "error" : "gave up";
+  if (r.message === NOTHING_PASSES) return `${r.verdict} (${NOTHING_PASSES})`;
+  if (r.message !== "") return `${r.verdict} (by reachability, not counted)`;
   if (total === 0) return `${r.verdict} (no execution at all: deadlock)`;
-  return `${r.verdict} (${r.positive} of ${total} execution${total === 1 ? "" : "s"})`;
+  return `${r.verdict} (${seen})`;
 }
 
 /** The condition and the states of a result; those that satisfy the condition carry a star. */

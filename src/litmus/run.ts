@@ -1,7 +1,8 @@
 /**
  * Runs one litmus test under one memory model: parse, lower, enumerate, and say Never, Sometimes or Always as herd7
  * does. The verdict is about the proposition itself, whatever its quantifier; no accepted execution at all (a
- * deadlock) is Never. A run that gave up has a verdict only if what it has seen settles it.
+ * deadlock) is Never. A run that gave up has a verdict only if what it has seen settles it; one in which a loop was cut
+ * is bounded and has none, whatever it has seen.
  */
 import { type EnumerateResult, enumerate } from "../check/enumerate/enumerate.ts";
 import { EnumerateError } from "../check/enumerate/path.ts";
@@ -10,6 +11,9 @@ import type { MemoryModel } from "../check/models/model.ts";
 import { type Observed, observe } from "./condition.ts";
 import { type LoweredTest, lowerLitmus } from "./lower.ts";
 import { parseLitmus } from "./parse.ts";
+
+/** The message of a run whose filter leaves no execution over. */
+export const NOTHING_PASSES = "no execution passes the filter";
 
 export type Verdict = "Never" | "Sometimes" | "Always";
 
@@ -29,9 +33,11 @@ export interface LitmusResult {
   readonly test: LoweredTest;
   readonly observed: Observed;
   readonly model: string;
-  /** Null if the run gave up before it could tell. */
+  /** Null if the run gave up before it could tell, or a loop was cut. */
   readonly verdict: Verdict | null;
   readonly status: EnumerateResult["status"] | "error";
+  /** How often loops were unrolled. */
+  readonly unroll: number;
   readonly message: string;
   readonly positive: number;
   readonly negative: number;
@@ -44,6 +50,10 @@ export interface LitmusResult {
   readonly run: EnumerateResult | null;
 }
 
+/** What a bounded result leaves out, and what to do. */
+export const cutText = (r: LitmusResult): string =>
+  `A loop was cut after ${r.unroll} round${r.unroll === 1 ? "" : "s"}, and executions that go on are not looked at: raise --unroll.`;
+
 /** Parses and lowers; throws LitmusError. */
 export function loadLitmus(path: string, source: string): LoweredTest {
   return lowerLitmus(parseLitmus(path, source));
@@ -52,7 +62,8 @@ export function loadLitmus(path: string, source: string): LoweredTest {
 export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult {
   const start = performance.now();
   const observed = observe(test);
-  const base = { test, observed, model: options.model.name };
+  const unroll = options.unroll ?? 2;
+  const base = { test, observed, model: options.model.name, unroll };
   try {
     const ask = (stopAt?: "positive" | "negative", timeout = options.timeout): EnumerateResult =>
       enumerate(test.program, {
@@ -62,7 +73,7 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
         condition: observed.condition,
         ...(observed.filter === null ? {} : { filter: observed.filter }),
         ...(timeout === undefined ? {} : { timeout }),
-        ...(options.unroll === undefined ? {} : { unroll: options.unroll }),
+        unroll,
         keepWitness: options.keepWitness ?? false,
         ...(stopAt === undefined ? {} : { stopAt, skipOthers: options.settle !== false }),
       });
@@ -70,15 +81,19 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
     const run = ask(options.fast === true ? settles : undefined);
     let verdict = verdictOf(run);
     const uncounted = options.fast === true || (run.status === "gave-up" && verdict === null);
-    if (uncounted && options.settle !== false) {
+    if (uncounted && run.status !== "bounded" && options.settle !== false) {
       const known = options.fast === true && run.status !== "gave-up" ? settles : null;
       verdict = reachability((stopAt) => ask(stopAt, (options.timeout ?? 60_000) / 4), run, known);
     }
+    let { message } = run;
+    if (message === "" && options.fast === true) message = "reachability only: not counted";
+    else if (message === "" && observed.filter !== null && run.positive + run.negative === 0)
+      message = NOTHING_PASSES;
     return {
       ...base,
       verdict,
       status: run.status,
-      message: options.fast === true && run.message === "" ? "reachability only: not counted" : run.message,
+      message,
       positive: run.positive,
       negative: run.negative,
       stateCount: run.states.count,
@@ -108,6 +123,7 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
 }
 
 function verdictOf(run: EnumerateResult): Verdict | null {
+  if (run.status === "bounded") return null;
   if (run.positive > 0 && run.negative > 0) return "Sometimes";
   if (run.status === "gave-up") return null;
   return run.positive > 0 ? "Always" : "Never";
@@ -127,7 +143,7 @@ function reachability(
     if (kind === known) return false;
     const r = ask(kind);
     if (r[kind] > 0) return true;
-    return r.status === "gave-up" ? null : false;
+    return r.status === "ok" ? false : null;
   };
   const positive = reached("positive");
   if (positive === null) return null;

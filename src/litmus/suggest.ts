@@ -8,7 +8,7 @@ import type { Expr, LitmusFile, Stmt } from "./ast.ts";
 import { lineCol } from "./ast.ts";
 import { lowerLitmus } from "./lower.ts";
 import type { LitmusResult, Verdict } from "./run.ts";
-import { runLitmus } from "./run.ts";
+import { cutText, runLitmus } from "./run.ts";
 
 export interface Suggestion {
   readonly text: string;
@@ -57,8 +57,13 @@ export function suggest(
   limits: { timeout: number; unroll: number },
 ): Suggestion[] {
   const { file } = result.test;
-  if (result.verdict === null)
-    return [{ text: "No verdict to change: the run gave up.", verdict: null, changes: [] }];
+  if (result.verdict === null) {
+    const why =
+      result.status === "bounded"
+        ? `Bounded: no verdict to change. ${cutText(result)}`
+        : "No verdict to change: the run gave up.";
+    return [{ text: why, verdict: null, changes: [] }];
+  }
   const never = result.verdict === "Never";
   const changes = sites(file).flatMap((site) => neighbours(site.name).map((to): Change => ({ site, to })));
   const flips: Suggestion[] = [];

@@ -10,7 +10,7 @@ import { observe } from "../../src/litmus/condition.ts";
 import type { LoweredTest } from "../../src/litmus/lower.ts";
 
 export function canonicalForm(test: LoweredTest): string {
-  const paths = programPaths(test.program);
+  const { paths } = programPaths(test.program);
   const orders = paths.length <= 4 ? permutations(paths.map((_, i) => i)) : [paths.map((_, i) => i)];
   let least: string | null = null;
   for (const order of orders) {

@@ -145,6 +145,29 @@ describe("holdfast litmus", () => {
     expect(out).toContain("gave up");
   });
 
+  it("a loop that is cut is bounded in text and JSON, with exit code 3, alone and among others", async () => {
+    const cut = write("cut.litmus", litmus(["while (1) { WRITE_ONCE(*x, 1); }"], "exists (x=1)"));
+    for (const fast of [false, true]) {
+      const one = await run([cut], { fast });
+      expect(one.code).toBe(3);
+      expect(one.out).toMatch(/^test: bounded: no verdict/);
+      const json = await run([cut], { fast, json: true });
+      expect(json.code).toBe(3);
+      expect(JSON.parse(json.out)).toMatchObject({ verdict: null, status: "bounded" });
+    }
+    const both = await run([cut, MP], { summary: true });
+    expect(both.code).toBe(3);
+    expect(both.out).toMatch(/bounded: no verdict[\s\S]*bounded: 1/);
+  });
+
+  it("a filter that nothing passes is no deadlock", async () => {
+    const filter = write(
+      "filter.litmus",
+      litmus(["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x);"], "filter (x=7) exists (1:r0=1)"),
+    );
+    expect((await run([filter])).out).toContain("Never (no execution passes the filter)");
+  });
+
   it("unknown models, missing paths and --explain of many files are refused with a code", async () => {
     await expect(run([MP], { model: "armv9" })).rejects.toMatchObject({ code: "HF017" });
     await expect(run([join(dir, "none.litmus")])).rejects.toMatchObject({ code: "HF008" });

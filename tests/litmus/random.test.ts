@@ -49,7 +49,7 @@ describe("random programs", () => {
           const test = loadLitmus("random", source);
           const o = observe(test);
           const fast = runLitmus(test, { model });
-          const slow = enumerateNaively(test.program, judge, o.slots, o.condition);
+          const slow = enumerateNaively(test.program, judge, o.slots, o.condition, o.filter, o.shown);
           const flags = model === lkmm ? [fast.flags.join(), [...slow.flags].sort().join()] : ["", ""];
           expect([fast.positive, fast.negative, fast.stateCount, flags[0]], source).toEqual([
             slow.positive,

@@ -171,7 +171,12 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
     );
   }
   const first = observed[0] ?? "x";
-  return `C random${seed}\n\n{\np=x;\n}\n\n${bodies.join("\n")}\nlocations [${["x", "y", ...observed].join(";")}]\nexists (${first}=1)\n`;
+  // What only the filter looks at is no part of a state.
+  const last = observed.at(-1);
+  const filtered = last !== undefined && last !== first && random() < 0.2;
+  const filter = filtered ? `filter (${last}=${pick([0, 1])})\n` : "";
+  const shown = ["x", "y", ...observed].filter((l) => !filtered || l !== last);
+  return `C random${seed}\n\n{\np=x;\n}\n\n${bodies.join("\n")}\nlocations [${shown.join(";")}]\n${filter}exists (${first}=1)\n`;
 }
 
 /**

@@ -7,7 +7,7 @@
 import type { Program } from "../../lang/ir.ts";
 import type { MemoryModel } from "../models/model.ts";
 import { Candidate } from "./candidate.ts";
-import { feasiblePaths } from "./feasible.ts";
+import { type Feasible, feasiblePaths } from "./feasible.ts";
 import type { Path } from "./path.ts";
 import { EnumerateError, pathsOf } from "./path.ts";
 import { Search } from "./search.ts";
@@ -70,8 +70,8 @@ export function locationsOf(program: Program): number[] {
   return out;
 }
 
-/** All feasible paths, per thread. Throws EnumerateError if a thread cannot be enumerated. */
-export function programPaths(program: Program, unroll = 2, deadline = Number.POSITIVE_INFINITY): Path[][] {
+/** All feasible whole paths, per thread. Throws EnumerateError if a thread cannot be enumerated. */
+export function programPaths(program: Program, unroll = 2, deadline = Number.POSITIVE_INFINITY): Feasible {
   const locations = locationsOf(program);
   const all = program.threads.map((t) =>
     pathsOf(t, { unroll, maxPaths: 5000, maxEvents: 400, locations, deadline }),
@@ -105,6 +105,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
       maxSteps: options.maxSteps ?? Number.POSITIVE_INFINITY,
       deadline,
     },
+    options.stateWidth,
   );
   tally.place = (t, pos) => {
     const p = program.threads[t].positions[pos];
@@ -117,19 +118,18 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
   let message = "";
   let candidates = 0;
   try {
-    const paths = programPaths(program, options.unroll, deadline);
-    const combinations = paths.reduce((n, p) => n * p.length, 1);
+    const { paths: whole, bounded } = programPaths(program, options.unroll, deadline);
+    const combinations = whole.reduce((n, p) => n * p.length, 1);
     if (combinations > MAX_COMBINATIONS)
       throw new EnumerateError(
         "gave-up",
         `${combinations} combinations of paths, more than ${MAX_COMBINATIONS}`,
       );
-    if (paths.some((list) => list.some((p) => p.bounded))) {
+    if (bounded) {
       status = "bounded";
       message = `a loop was unrolled ${options.unroll ?? 2} times; executions that go on are left out`;
     }
     const origin = program.memory.origin ?? 0;
-    const whole = paths.map((list) => list.filter((p) => !p.bounded));
     const writers = whole.map((list) => list.map(writtenValues));
     eachCombination(whole, (combo) => {
       tally.checkTime();
@@ -142,7 +142,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     });
   } catch (e) {
     if (e instanceof Found) {
-      message = "stopped at the first execution that settles the question";
+      if (status === "ok") message = "stopped at the first execution that settles the question";
     } else {
       if (!(e instanceof EnumerateError) || e.kind !== "gave-up") throw e;
       status = "gave-up";

@@ -13,8 +13,26 @@ type ValueSet = ReadonlySet<number> | null;
 /** Sets larger than this are treated as any value. */
 const MAX_VALUES = 24;
 
-/** Drops the paths (per thread) that no execution takes. */
-export function feasiblePaths(threads: readonly Path[][], initial: (loc: number) => number): Path[][] {
+export interface Feasible {
+  /** Whole paths, per thread. */
+  readonly paths: Path[][];
+  /** Some execution may go on beyond the cut of a path: those of `paths` are not all. */
+  readonly bounded: boolean;
+}
+
+/**
+ * Drops the paths (per thread) that no execution takes. A cut path may be taken because of what lies beyond its own cut or
+ * another's; those that are left out of the question only once none of the values that the program can store anywhere
+ * allows them. Whole paths are then judged by whole paths alone, which are the ones that executions are made of.
+ */
+export function feasiblePaths(threads: readonly Path[][], initial: (loc: number) => number): Feasible {
+  const cut = threads.some((list) => list.some((p) => p.cut !== null));
+  const bounded = cut && narrow(threads, initial).some((list) => list.some((p) => p.cut !== null));
+  const whole = cut ? threads.map((list) => list.filter((p) => p.cut === null)) : threads;
+  return { paths: narrow(whole, initial), bounded };
+}
+
+function narrow(threads: readonly Path[][], initial: (loc: number) => number): Path[][] {
   let paths = threads;
   for (;;) {
     const values = possibleValues(paths, initial);
@@ -34,6 +52,11 @@ function possibleValues(
     if (s === undefined) sets.set(loc, (s = new Set([initial(loc)])));
     return s;
   };
+  for (const later of threads.flatMap((list) => list.flatMap((p) => p.cut ?? []))) {
+    if (later.loc === null) return () => null;
+    if (later.value === null) sets.set(later.loc, null);
+    else get(later.loc)?.add(later.value);
+  }
   for (let round = 0, changed = true; changed; round++) {
     changed = false;
     for (const list of threads) {

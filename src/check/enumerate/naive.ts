@@ -28,6 +28,9 @@ export function enumerateNaively(
   judge: (x: Execution) => Judgement,
   observe: readonly Slot[],
   condition: Predicate,
+  filter: Predicate | null = null,
+  /** How many observed values, from the first, make up a state. */
+  shown = observe.length,
 ): NaiveResult {
   const result: NaiveResult = {
     positive: 0,
@@ -38,7 +41,7 @@ export function enumerateNaively(
   };
   const locations = locationsOf(program);
   const initial = initialValue(program);
-  eachCombination(programPaths(program), (paths) => {
+  eachCombination(programPaths(program).paths, (paths) => {
     const events = numberEvents(paths, locations);
     const reads: number[] = [];
     const writers = new Map<number, number[]>(locations.map((loc, i) => [loc, [i]]));
@@ -153,8 +156,9 @@ export function enumerateNaively(
         const last = order?.at(-1);
         return last === undefined || lockLocs.has(s.loc) ? initial(s.loc) : values.write(last);
       });
+      if (filter !== null && filter(state) !== 1) return;
       for (const f of j.flags) result.flags.add(f);
-      result.states.add(state.join(","));
+      result.states.add(state.slice(0, shown).join(","));
       if (condition(state) === 1) result.positive++;
       else result.negative++;
     };

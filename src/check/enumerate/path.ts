@@ -71,10 +71,16 @@ export interface Path {
   /** Final value of every register. */
   readonly regs: readonly Sym[];
   readonly constraints: readonly Constraint[];
-  /** Cut at the unrolling bound. */
-  readonly bounded: boolean;
+  /** Null for a whole path; of one that was cut at the unrolling bound, the stores that may lie beyond the cut. */
+  readonly cut: readonly LaterStore[] | null;
   /** Position of an access to something that is no location, or -1. */
   readonly invalid: number;
+}
+
+/** A store that code beyond a cut may do; null where the address or the value is not known. */
+export interface LaterStore {
+  readonly loc: number | null;
+  readonly value: number | null;
 }
 
 /** The program cannot be enumerated: it uses what this engine does not cover, or is too large for it. */
@@ -118,6 +124,27 @@ export function symBin(fn: BinOp, a: Sym, b: Sym): Sym {
 
 export function symUn(fn: UnOp, a: Sym): Sym {
   return typeof a === "number" ? evalUn(fn, a) : { k: "un", fn, a };
+}
+
+/** The stores of all code that can be reached from block `from`, as far as registers that it leaves alone tell them. */
+function laterStores(blocks: ThreadIr["blocks"], from: number, regs: readonly Sym[]): LaterStore[] {
+  const reached = new Set([from]);
+  for (const b of reached) {
+    const { end } = blocks[b];
+    if (end.op === "jump") reached.add(end.to);
+    else if (end.op === "branch") reached.add(end.then).add(end.else);
+  }
+  const code = [...reached].flatMap((b) => blocks[b].instrs);
+  const assigned = new Set(code.flatMap((i) => ("dst" in i ? [i.dst] : [])));
+  const known = (v: Val): number | null => {
+    if (v.reg < 0) return v.imm;
+    const r = assigned.has(v.reg) ? null : regs[v.reg];
+    return typeof r === "number" ? (r + v.imm) | 0 : null;
+  };
+  return code.flatMap((i): LaterStore[] => {
+    if (i.op === "store" || i.op === "srcu_read_unlock") return [{ loc: known(i.addr), value: known(i.a) }];
+    return i.op === "rmw" ? [{ loc: known(i.addr), value: null }] : [];
+  });
 }
 
 interface Control {
@@ -215,7 +242,7 @@ class PathWalk {
       }
       const end = block.end;
       if (end.op === "return") {
-        this.#finish(s, false, -1);
+        this.#finish(s, null, -1);
         return;
       }
       let to = 0;
@@ -248,12 +275,12 @@ class PathWalk {
     const visits = (s.visits[to] ?? 0) + 1;
     s.visits[to] = visits;
     if (visits <= this.options.unroll + 1) return true;
-    this.#finish(s, true, -1);
+    this.#finish(s, laterStores(this.thread.blocks, to, s.sym), -1);
     return false;
   }
 
-  #finish(s: State, bounded: boolean, invalid: number): void {
-    this.out.push({ events: s.events, regs: s.sym, constraints: s.constraints, bounded, invalid });
+  #finish(s: State, cut: Path["cut"], invalid: number): void {
+    this.out.push({ events: s.events, regs: s.sym, constraints: s.constraints, cut, invalid });
   }
 
   #val(s: State, v: Val): Sym {
@@ -337,7 +364,7 @@ class PathWalk {
         const here = this.options.locations;
         if (typeof addr === "number") {
           if (here.includes(addr)) return this.#access(s, i, addr, addr, deps);
-          this.#finish(s, false, i.pos);
+          this.#finish(s, null, i.pos);
           return false;
         }
         // A computed address: one path for each location that it may be, and one for anything else.
@@ -347,7 +374,7 @@ class PathWalk {
             this.work.push(t);
         }
         for (const loc of here) if (!this.#assume(s, addr, false, loc, true)) return false;
-        this.#finish(s, false, i.pos);
+        this.#finish(s, null, i.pos);
         return false;
       }
     }

@@ -117,6 +117,7 @@ export function lkmmByDefinition(x: Execution, drop: Mutation | null = null): Ju
     .map(F)
     .concat(
       ["sync-rcu", "sync-srcu", "rcu-lock", "rcu-unlock", "srcu-lock", "srcu-unlock"].map(K),
+      mbTag,
       Acquire,
       Release,
     );

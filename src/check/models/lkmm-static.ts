@@ -71,6 +71,7 @@ const isBarrier = (e: PathEvent): boolean =>
   e.kind === "rcu-unlock" ||
   e.kind === "srcu-lock" ||
   e.kind === "srcu-unlock" ||
+  isMb(e) ||
   isAcquire(e) ||
   isRelease(e);
 

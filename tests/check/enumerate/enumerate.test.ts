@@ -87,6 +87,32 @@ describe("counts", () => {
   });
 });
 
+describe("states", () => {
+  it("are told apart by what is shown, not by what only the filter looks at", () => {
+    const r = run(
+      litmus(
+        ["WRITE_ONCE(*x, 1);", "r0 = READ_ONCE(*x); r1 = READ_ONCE(*y);", "WRITE_ONCE(*y, 1);"],
+        "filter (1:r1=0 \\/ 1:r1=1)\nexists (1:r0=1)",
+      ),
+    );
+    expect([r.positive, r.negative, r.stateCount]).toEqual([2, 2, 2]);
+    expect([...(r.states.sorted((a, b) => a - b) ?? [])]).toEqual([[0], [1]]);
+  });
+
+  it("are counted so among many executions that are counted as products, too", () => {
+    const readers = repeat(7, (i) => `r0 = READ_ONCE(*x); r1 = READ_ONCE(*y); r2 = ${i};`);
+    const atoms = (r: string, join: string): string => repeat(7, (i) => `${i + 1}:${r}=1`).join(join);
+    const r = run(
+      litmus(
+        ["WRITE_ONCE(*x, 1); WRITE_ONCE(*y, 1);", ...readers],
+        `filter (not (${atoms("r1", " /\\ ")})) exists (${atoms("r0", " /\\ ")})`,
+      ),
+    );
+    expect(r.positive + r.negative).toBe(2 ** 14 - 2 ** 7);
+    expect(r.stateCount).toBe(2 ** 7);
+  });
+});
+
 describe("paths", () => {
   it("a control dependency ends where the arms of the branch meet", () => {
     const source =
