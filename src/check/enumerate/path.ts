@@ -511,9 +511,12 @@ class PathWalk {
         break;
       case "add_unless":
         value = symBin("add", node, a);
+        dataDeps = unionDeps(aDeps, [r]);
         break;
       default:
         value = symBin(i.fn, node, a);
+        // What is stored is computed from what was read: a data dependency within the operation, as herd7 has it.
+        dataDeps = unionDeps(aDeps, [r]);
     }
     this.#event(s, { kind: "W", order: i.order, value, dataDeps, rmw: r, ...at });
     this.#set(s, i.dst, node, [r]);

@@ -375,7 +375,7 @@ function relations(x: Execution): Relations {
       Acquire: id((e) => e.e?.kind === "LKR" || (isR(e) && e.e?.order === "acquire" && !e.e.failed)),
       Release: id((e) => e.e?.kind === "UL" || (e.e?.kind === "W" && e.e.order === "release")),
       Noreturn: id((e) => isR(e) && e.e?.order === "noreturn" && !e.e.failed),
-      RMW: id((e) => e.e !== null && (e.e.rmw >= 0 || e.e.failed)),
+      RMW: id((e) => e.e !== null && (e.e.kind === "R" || e.e.kind === "W") && (e.e.rmw >= 0 || e.e.failed)),
       LKR: K("LKR"),
       LKW: K("LKW"),
       UL: K("UL"),

@@ -52,7 +52,8 @@ export const isAcquire = (e: PathEvent): boolean =>
 export const isRelease = (e: PathEvent): boolean =>
   e.kind === "UL" || (e.kind === "W" && e.order === "release");
 export const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
-const isRmw = (e: PathEvent): boolean => e.rmw >= 0 || e.failed;
+/** The set RMW: halves of atomic operations, failed ones too. Those of a spin_lock() are not in it (herd-representation.txt). */
+const isRmw = (e: PathEvent): boolean => (e.kind === "R" || e.kind === "W") && (e.rmw >= 0 || e.failed);
 const isMb = (e: PathEvent): boolean => e.order === "mb" && !e.failed;
 const isGp = (e: PathEvent): boolean => e.kind === "sync-rcu" || e.kind === "sync-srcu";
 const isFence = (e: PathEvent, kind: string): boolean => e.kind === "F" && e.fence === kind;
