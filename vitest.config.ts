@@ -1,8 +1,9 @@
 /**
- * The tests run against what users run, the built files: an import of src/x.ts by a test means dist/x.js, loaded by Node itself. Hot
- * loops are several times faster so than in modules that are transformed for the test runner. tests/build.ts brings dist/ up to date
- * first; tests/typescript.ts lets Node load dialect files of the tests, which the compiler loads by the same URL. Who replaces
- * functions of a module (vi.mock()) needs the transformed sources.
+ * The tests run against what users run, the built files: an import of src/x.ts by a test means dist/x.js,
+ * loaded by Node itself. Hot loops are several times faster so than in modules that are transformed for the
+ * test runner. tests/build.ts brings dist/ up to date first; tests/typescript.ts lets Node load dialect files
+ * of the tests, which the compiler loads by the same URL. Who replaces functions of a module (vi.mock())
+ * needs the transformed sources.
  */
 
 import { resolve } from "node:path";

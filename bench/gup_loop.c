@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The hot loops of src/mm/gup.ts once more, in C: what the same walk, grab and release cost when a C compiler sees
- * them, with the same layout of memory (32-bit words, addresses are word indices, 64-byte struct pages, four levels of
- * 512 entries) and the same order of operations as v5.10 and the uniform form. Words are accessed as the kernel does:
- * READ_ONCE() is a relaxed load, value-returning atomics are fully ordered. No freed-memory check, no scheduling
- * point: those are what the TypeScript has on top.
+ * The hot loops of src/mm/gup.ts once more, in C: what the same walk, grab and release cost when a C compiler
+ * sees them, with the same layout of memory (32-bit words, addresses are word indices, 64-byte struct pages,
+ * four levels of 512 entries) and the same order of operations as v5.10 and the uniform form. Words are
+ * accessed as the kernel does: READ_ONCE() is a relaxed load, value-returning atomics are fully ordered. No
+ * freed-memory check, no scheduling point: those are what the TypeScript has on top.
  *
  * Usage: gup_loop PAGES PER_CALL REPEATS. Prints one JSON object: nanoseconds per repeat of each loop.
  */

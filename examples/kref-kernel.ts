@@ -1,6 +1,7 @@
 /**
- * An object that is looked up under RCU and counted: the reader takes a reference, the owner drops his and the object is
- * freed at zero. `get_careless` adds to a count that may be zero already (Documentation/core-api/kref.rst, rule 3).
+ * An object that is looked up under RCU and counted: the reader takes a reference, the owner drops his and
+ * the object is freed at zero. `get_careless` adds to a count that may be zero already
+ * (Documentation/core-api/kref.rst, rule 3).
  */
 "use kernel";
 

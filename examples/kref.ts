@@ -1,6 +1,7 @@
 /**
- * Two scenarios of one's own: `holdfast check examples/kref.ts#kref-careful` holds, `#kref-careless` is violated. The kernel
- * code is in a file of its own, since a file in the dialect holds functions of words and nothing else.
+ * Two scenarios of one's own: `holdfast check examples/kref.ts#kref-careful` holds, `#kref-careless` is
+ * violated. The kernel code is in a file of its own, since a file in the dialect holds functions of words and
+ * nothing else.
  */
 
 import { declareRegion, memblock_alloc, resetMemory } from "holdfast/machine/memory";

@@ -1,6 +1,7 @@
 /**
- * The documentation, executed: every `console` block of the README is run, and what it prints must read as it says there,
- * numbers and spacing aside. Links must lead somewhere; commands and files that the documents name must exist.
+ * The documentation, executed: every `console` block of the README is run, and what it prints must read as it
+ * says there, numbers and spacing aside. Links must lead somewhere; commands and files that the documents
+ * name must exist.
  */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";

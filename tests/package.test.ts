@@ -1,6 +1,7 @@
 /**
- * The package as npm sees it: exact versions, and a lock file that `npm ci` accepts on every platform. npm leaves
- * platform packages out of a lock that is rewritten where the registry does not offer them, and `npm ci` then refuses it.
+ * The package as npm sees it: exact versions, and a lock file that `npm ci` accepts on every platform. npm
+ * leaves platform packages out of a lock that is rewritten where the registry does not offer them, and
+ * `npm ci` then refuses it.
  */
 
 import { existsSync, readFileSync } from "node:fs";

@@ -1,7 +1,8 @@
 /**
- * Do real threads and the explorer agree? Each cell that matches is explored and then run as a stress test: a run that meets
- * a violation in a cell that "holds" means that one of the two is wrong. A violated cell that a run does not meet is no
- * contradiction, but says how good the noise is. `npm run campaign:agree -- [PATTERN] [SECONDS]`; exit 1 on a contradiction.
+ * Do real threads and the explorer agree? Each cell that matches is explored and then run as a stress test: a
+ * run that meets a violation in a cell that "holds" means that one of the two is wrong. A violated cell that
+ * a run does not meet is no contradiction, but says how good the noise is.
+ * `npm run campaign:agree -- [PATTERN] [SECONDS]`; exit 1 on a contradiction.
  */
 
 import { availableParallelism } from "node:os";

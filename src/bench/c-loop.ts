@@ -1,7 +1,7 @@
 /**
- * The same loops in C (bench/gup_loop.c), built with the machine's own compiler at -O2 and run in the same minute, so
- * that our figures have something to be held against. Where no compiler is, there is nothing to compare with, and that
- * is said.
+ * The same loops in C (bench/gup_loop.c), built with the machine's own compiler at -O2 and run in the same
+ * minute, so that our figures have something to be held against. Where no compiler is, there is nothing to
+ * compare with, and that is said.
  */
 
 import { spawnSync } from "node:child_process";
@@ -35,7 +35,10 @@ export type CResult =
 
 const COMPILERS = ["cc", "gcc", "clang"];
 
-/** Builds and runs the C loops for so many pages and calls. Never throws: without a compiler there is a reason instead. */
+/**
+ * Builds and runs the C loops for so many pages and calls. Never throws: without a compiler there is a reason
+ * instead.
+ */
 export function runCLoop(pages: number, perCall: number, repeats: number): CResult {
   const source = join(PACKAGE_ROOT, "bench", "gup_loop.c");
   if (!existsSync(source)) return { ok: false, reason: "bench/gup_loop.c is not part of this installation" };

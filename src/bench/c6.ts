@@ -1,12 +1,12 @@
 /**
- * Claim C6: once fast GUP takes no pagemap reference, device entries stop being special. The work of pinning and
- * releasing 512 pages (2 MiB), counted by running the linked code of each form on each kind of mapping (lang/count.ts), beside
- * the instructions that three real kernels retired for the same calls (recorded with -icount, exact and repeatable; traces
- * of Debian's 5.10.223, 6.12.117 and 7.3.4).
+ * Claim C6: once fast GUP takes no pagemap reference, device entries stop being special. The work of pinning
+ * and releasing 512 pages (2 MiB), counted by running the linked code of each form on each kind of mapping
+ * (lang/count.ts), beside the instructions that three real kernels retired for the same calls (recorded with
+ * -icount, exact and repeatable; traces of Debian's 5.10.223, 6.12.117 and 7.3.4).
  *
- * The two are not of one kind: an IR instruction is an operation on 32-bit registers, a retired one is x86's, and the kernel's
- * calls contain what the model leaves out (entry and exit of the call, preemption counts, vmstat, debug checks). What is
- * compared is the order of the mappings, and which of them a form makes dear.
+ * The two are not of one kind: an IR instruction is an operation on 32-bit registers, a retired one is x86's,
+ * and the kernel's calls contain what the model leaves out (entry and exit of the call, preemption counts,
+ * vmstat, debug checks). What is compared is the order of the mappings, and which of them a form makes dear.
  */
 
 import { countWork, type Work } from "../lang/count.ts";
@@ -14,7 +14,7 @@ import { linkFunction } from "../lang/link.ts";
 import { loadModules } from "../lang/modules.ts";
 import { geom, kernel } from "../machine/config.ts";
 import { siblingModule } from "../machine/scenario.ts";
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { FORM_NAMES, FORMS, type Form } from "./gup.ts";
 import { bootPages, KINDS, type Kind, leafPages } from "./pages.ts";
 
@@ -35,7 +35,9 @@ export interface WorkRow {
   readonly kernelRange: number | null;
 }
 
-/** pin_fast with FOLL_WRITE, unpin_pages, range0; instructions for 512 pages. The RFC was never a kernel's. */
+/**
+ * pin_fast with FOLL_WRITE, unpin_pages, range0; instructions for 512 pages. The RFC was never a kernel's.
+ */
 const RETIRED: Readonly<Record<Form, Partial<Record<Kind, readonly [number, number, number | null]>>>> = {
   "v5.10": {
     "4k": [92606, 46217, null],
@@ -103,8 +105,8 @@ export async function countC6(forms: readonly Form[] = FORM_NAMES): Promise<Work
 }
 
 /**
- * Whether the mappings come in the same order of cost, ours against the recorded kernel's, of those that were recorded; ties
- * within `slack` (relative) count as either order. The pairs that do not, as text.
+ * Whether the mappings come in the same order of cost, ours against the recorded kernel's, of those that were
+ * recorded; ties within `slack` (relative) count as either order. The pairs that do not, as text.
  */
 export function disagreements(
   rows: readonly WorkRow[],

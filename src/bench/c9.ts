@@ -1,7 +1,8 @@
 /**
- * Claim C9: the ratios that the series reported (cover letters and patches of December 2020 to
- * April 2022) beside the same ratios of our machine, each from rows that were measured in one run. A ratio is before over
- * after. Absolute times are not comparable: theirs are of a server with real page tables and caches, ours of a model.
+ * Claim C9: the ratios that the series reported (cover letters and patches of December 2020 to April 2022)
+ * beside the same ratios of our machine, each from rows that were measured in one run. A ratio is before over
+ * after. Absolute times are not comparable: theirs are of a server with real page tables and caches, ours of
+ * a model.
  */
 
 import type { CResult } from "./c-loop.ts";
@@ -23,7 +24,10 @@ export interface ClaimRow {
   readonly measuredRatio: number | null;
   /** Medians that the ratio is of, as text. */
   readonly measured: string;
-  /** Whether after is less than before beyond the noise: three quarters of its repeats below three quarters of the other's. */
+  /**
+   * Whether after is less than before beyond the noise: three quarters of its repeats below three quarters of
+   * the other's.
+   */
   readonly pays: boolean | null;
 }
 type Measured = Pick<ClaimRow, "measuredRatio" | "measured" | "pays">;

@@ -1,7 +1,7 @@
 /**
- * The two ways in which the same kernel code runs in a benchmark: as it is, by Node ("node"), or compiled from its IR to
- * WebAssembly ("wasm"). Both give the driver the same operations on one big pages[] array, as gup_test has it in the
- * kernel. Not covered: several CPUs; see smp-gup.ts.
+ * The two ways in which the same kernel code runs in a benchmark: as it is, by Node ("node"), or compiled
+ * from its IR to WebAssembly ("wasm"). Both give the driver the same operations on one big pages[] array, as
+ * gup_test has it in the kernel. Not covered: several CPUs; see smp-gup.ts.
  */
 
 import { setFlagsFromString } from "node:v8";
@@ -60,7 +60,10 @@ const DRIVER = new URL(`./scenarios/gup-test${import.meta.url.slice(-3)}`, impor
 const ROOM_WORDS = 65536;
 
 let prepared = false;
-/** Loads the dialect modules, once; and has V8 optimise compiled code at once instead of when it finds the time. */
+/**
+ * Loads the dialect modules, once; and has V8 optimise compiled code at once instead of when it finds the
+ * time.
+ */
 export async function prepareEngines(): Promise<void> {
   if (prepared) return;
   setFlagsFromString("--no-liftoff");
@@ -68,7 +71,10 @@ export async function prepareEngines(): Promise<void> {
   prepared = true;
 }
 
-/** Boots through `boot` and gives operations on the `nrPages` pages that it maps, for calls of at most `perCall` pages. */
+/**
+ * Boots through `boot` and gives operations on the `nrPages` pages that it maps, for calls of at most
+ * `perCall` pages.
+ */
 export function startEngine(
   name: EngineName,
   boot: () => Pages,
@@ -163,8 +169,8 @@ let collect: (() => void) | null = null;
 const GROWTH_TRIES = 3;
 
 /**
- * Bytes by which the heap grows while `run` runs, collected before; run must be short enough that no collection falls
- * within. The least of a few tries: a compiler that finishes meanwhile allocates too.
+ * Bytes by which the heap grows while `run` runs, collected before; run must be short enough that no
+ * collection falls within. The least of a few tries: a compiler that finishes meanwhile allocates too.
  */
 export function heapGrowth(run: () => void): number {
   if (collect === null) {

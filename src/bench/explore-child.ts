@@ -1,7 +1,7 @@
 /**
- * One measurement of `npm run bench:explore` in a process of its own, so that peak memory and warm-up are its own:
- * explores the comparison protocol at one size and prints one JSON line.
- * Arguments: walkers, pages, `on` or `off` (reductions), then `ipi` or `no-ipi`.
+ * One measurement of `npm run bench:explore` in a process of its own, so that peak memory and warm-up are its
+ * own: explores the comparison protocol at one size and prints one JSON line. Arguments: walkers, pages, `on`
+ * or `off` (reductions), then `ipi` or `no-ipi`.
  */
 
 import { explore } from "../check/explore/explore.ts";

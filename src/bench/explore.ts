@@ -1,9 +1,9 @@
 /**
  * `npm run bench:explore`: the explorer against Spin on the same protocol (scenarios/gup-protocol.ts and
- * gup-protocol.pml), size by size, each in a process of its own, in turns, with the ratio of the two. CPU seconds of the
- * search alone: for us what `explore` used (compiling the threads and warm-up included, Node's start not); for Spin
- * those of `pan` less those of a `pan` of the smallest size, which does nothing but start. Medians of three.
- * Without Spin and gcc our own figures are printed alone.
+ * gup-protocol.pml), size by size, each in a process of its own, in turns, with the ratio of the two. CPU
+ * seconds of the search alone: for us what `explore` used (compiling the threads and warm-up included, Node's
+ * start not); for Spin those of `pan` less those of a `pan` of the smallest size, which does nothing but
+ * start. Medians of three. Without Spin and gcc our own figures are printed alone.
  */
 
 import { spawnSync } from "node:child_process";

@@ -1,9 +1,9 @@
 /**
- * The claims that are figures, C6 and C9 (claims/claims.ts), as rows with a verdict, for the matrix of all claims. C6 is counted:
- * a device mapping is no longer special if pinning through it executes exactly what pinning through a mapping of System RAM of
- * the same size does. C9 is timed on a smaller range than `bench all` takes, before and after in one run, and its struct-page
- * rows are computed; it pays if after is less than before beyond the noise. How much it pays is the ratio, beside the one that
- * was reported.
+ * The claims that are figures, C6 and C9 (claims/claims.ts), as rows with a verdict, for the matrix of all
+ * claims. C6 is counted: a device mapping is no longer special if pinning through it executes exactly what
+ * pinning through a mapping of System RAM of the same size does. C9 is timed on a smaller range than
+ * `bench all` takes, before and after in one run, and its struct-page rows are computed; it pays if after is
+ * less than before beyond the noise. How much it pays is the ratio, beside the one that was reported.
  */
 
 import type { Figure } from "../claims/schema.ts";
@@ -86,7 +86,10 @@ export function c9Figures(rows: readonly ClaimRow[]): Figure[] {
   );
 }
 
-/** Told what is under way; gives false to end the work: no figure of that claim is then given, not even those taken. */
+/**
+ * Told what is under way; gives false to end the work: no figure of that claim is then given, not even those
+ * taken.
+ */
 export type OnStep = (what: string) => boolean;
 
 async function takeC6(ids: readonly string[], onStep: OnStep): Promise<Figure[]> {

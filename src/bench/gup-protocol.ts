@@ -1,6 +1,6 @@
 /**
- * Boot of the comparison protocol (scenarios/gup-protocol.ts): a table of entries, one word of reference count per
- * page that is freed when it drops to zero, and the page-table lock.
+ * Boot of the comparison protocol (scenarios/gup-protocol.ts): a table of entries, one word of reference
+ * count per page that is freed when it drops to zero, and the page-table lock.
  */
 
 import { declareRegion, mem, memblock_alloc, resetMemory } from "../machine/memory.ts";

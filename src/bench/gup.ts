@@ -1,17 +1,18 @@
 /**
- * gup_test on our machine: how long get_user_pages_fast() and pin_user_pages_fast() take for a range of -m MiB in calls of
- * -n pages, and how long giving the pages back takes, by kind of mapping and form of the kernel code. Options and modes are
- * named as tools/testing/selftests/mm/gup_test.c names them (Linux v7.1). Every row is warmed up, repeated, and checked:
- * each page taken is pinned, and each reference is back at the end.
+ * gup_test on our machine: how long get_user_pages_fast() and pin_user_pages_fast() take for a range of -m
+ * MiB in calls of -n pages, and how long giving the pages back takes, by kind of mapping and form of the
+ * kernel code. Options and modes are named as tools/testing/selftests/mm/gup_test.c names them (Linux v7.1).
+ * Every row is warmed up, repeated, and checked: each page taken is pinned, and each reference is back at the
+ * end.
  *
- * The slow modes (-U, -b, -L) walk the same tables under mmap_lock, an area lookup per area and the table's lock per page; every
- * page is mapped, so what is measured faults nothing in.
+ * The slow modes (-U, -b, -L) walk the same tables under mmap_lock, an area lookup per area and the table's
+ * lock per page; every page is mapped, so what is measured faults nothing in.
  *
  * Not covered: threads (-j), see smp-gup.ts; dumping pages (-c).
  */
 
 import type { PresetName } from "../machine/config.ts";
-import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { type Engine, type EngineName, heapGrowth, prepareEngines, startEngine } from "./engine.ts";
 import { bootPages, KINDS, type Kind, leafPages, MAX_PAGES, sumOfRefs } from "./pages.ts";
 import { type Sample, sample } from "./stats.ts";
@@ -130,7 +131,9 @@ export function checkGupOptions(o: GupOptions): void {
     throw new SizeError(`-n ${o.perCall}: 1 to ${pages} pages per call, or -1 for all`);
 }
 
-/** Bytes that a machine of this size takes, about: struct pages, contents, tables, pages[] and scatterlist. */
+/**
+ * Bytes that a machine of this size takes, about: struct pages, contents, tables, pages[] and scatterlist.
+ */
 export function machineBytes(mib: number): number {
   const pages = (mib * MIB) / 2 ** PAGE_SHIFT;
   return pages * (64 + 4 + 4 + 12) + 16 * MIB;

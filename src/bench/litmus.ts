@@ -1,9 +1,10 @@
 /**
- * `npm run bench:litmus [-- DIR]`: litmus tests against herd7's recorded times. DIR (default ../shared/litmus) holds
- * verdicts.tsv with herd7's CPU seconds per test, one process each; the README beside it says that one process for
- * all is 2.2 times cheaper, which is what we are compared with. Prints CPU seconds for the whole corpus cold (first pass
- * of a fresh process) and warm, times of small tests, the twenty tests slowest for herd7, the rings that it does
- * not finish, start-up of the command beside a bare `node -e 0`, and peak memory. Nothing is printed that was not measured.
+ * `npm run bench:litmus [-- DIR]`: litmus tests against herd7's recorded times. DIR (default
+ * ../shared/litmus) holds verdicts.tsv with herd7's CPU seconds per test, one process each; the README beside
+ * it says that one process for all is 2.2 times cheaper, which is what we are compared with. Prints CPU
+ * seconds for the whole corpus cold (first pass of a fresh process) and warm, times of small tests, the
+ * twenty tests slowest for herd7, the rings that it does not finish, start-up of the command beside a bare
+ * `node -e 0`, and peak memory. Nothing is printed that was not measured.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

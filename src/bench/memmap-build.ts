@@ -1,10 +1,12 @@
 /**
- * Building what memmap.ts computes: a device of that size is bound by memremap_pages(), so that its vmemmap is
- * populated, shared and initialised by the kernel's own code, and the frames that came out of the allocator are counted.
- * Frame numbers have 22 bits, so a device of more than 16 GiB is built as several, each on a machine of its own; all of
- * them are kept until the end, so that what is counted is there at one time.
+ * Building what memmap.ts computes: a device of that size is bound by memremap_pages(), so that its vmemmap
+ * is populated, shared and initialised by the kernel's own code, and the frames that came out of the
+ * allocator are counted. Frame numbers have 22 bits, so a device of more than 16 GiB is built as several,
+ * each on a machine of its own; all of them are kept until the end, so that what is counted is there at one
+ * time.
  *
- * Custom: the page tables of the vmemmap are a flat table with a word per frame, counted as the kernel's would be.
+ * Custom: the page tables of the vmemmap are a flat table with a word per frame, counted as the kernel's
+ * would be.
  */
 
 import { config, geom, kernel, setArch, setConfig, setGeometry } from "../machine/config.ts";

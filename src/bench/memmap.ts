@@ -1,9 +1,11 @@
 /**
- * What struct pages cost: bytes of vmemmap for a device of some size, plain and with the tails of compound pages
- * sharing a frame (mm/sparse-vmemmap.c, 4917f55b4ef9, v5.19; Documentation/mm/vmemmap_dedup.rst), and the page tables
- * that map the frames one by one. x86-64: 64-byte struct pages, frames of 4 KiB, so that 64 struct pages share one.
+ * What struct pages cost: bytes of vmemmap for a device of some size, plain and with the tails of compound
+ * pages sharing a frame (mm/sparse-vmemmap.c, 4917f55b4ef9, v5.19; Documentation/mm/vmemmap_dedup.rst), and
+ * the page tables that map the frames one by one. x86-64: 64-byte struct pages, frames of 4 KiB, so that 64
+ * struct pages share one.
  *
- * Not covered: hugetlb's own scheme (HVO), altmap, the page-table reuse of v1 to v4 of the series (16 MiB instead of 40).
+ * Not covered: hugetlb's own scheme (HVO), altmap, the page-table reuse of v1 to v4 of the series (16 MiB
+ * instead of 40).
  */
 
 import { formatBytes, PAGE_SHIFT, SizeError } from "./units.ts";
@@ -26,7 +28,10 @@ export interface MemmapCost {
   readonly totalBytes: number;
 }
 
-/** @throws SizeError if the size is no multiple of the alignment, or the alignment none that a device can have. */
+/**
+ * @throws SizeError if the size is no multiple of the alignment, or the alignment none that a device can
+ * have.
+ */
 export function checkMemmap(size: number, align: number): void {
   if (align !== PAGE_SIZE && align !== 2 ** 21 && align !== 2 ** 30)
     throw new SizeError(
@@ -43,7 +48,10 @@ export function checkMemmap(size: number, align: number): void {
     );
 }
 
-/** The cost of `size` bytes of device memory; `dedup` asks for sharing, which needs compound pages of at least three frames. */
+/**
+ * The cost of `size` bytes of device memory; `dedup` asks for sharing, which needs compound pages of at least
+ * three frames.
+ */
 export function memmapCost(size: number, align: number, dedup: boolean): MemmapCost {
   const pages = size / PAGE_SIZE;
   const full = pages / PER_FRAME;

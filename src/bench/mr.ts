@@ -1,15 +1,16 @@
 /**
- * Registering and unregistering a memory region in a loop, as RDMA does it and as the series measured it (its cover letter,
- * "RDMA MR reg/unreg loop 5 s"): ib_umem_get() pins the range for long in calls of a page full of pointers and builds the
- * scatterlist; __ib_umem_release() gives it back, page by page (v5.10) or entry by entry (v5.13).
+ * Registering and unregistering a memory region in a loop, as RDMA does it and as the series measured it (its
+ * cover letter, "RDMA MR reg/unreg loop 5 s"): ib_umem_get() pins the range for long in calls of a page full
+ * of pointers and builds the scatterlist; __ib_umem_release() gives it back, page by page (v5.10) or entry by
+ * entry (v5.13).
  *
- * FOLL_LONGTERM takes the slow path for device pages up to v6.16, a page at a time up to v6.4 (the RFC's batching of it, patch 9,
- * is not in its form here).
+ * FOLL_LONGTERM takes the slow path for device pages up to v6.16, a page at a time up to v6.4 (the RFC's
+ * batching of it, patch 9, is not in its form here).
  *
  * Not covered: the device (keys, DMA mapping).
  */
 
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { type EngineName, heapGrowth, prepareEngines, startEngine } from "./engine.ts";
 import { checkGupOptions, FORMS, type Form } from "./gup.ts";
 import { bootPages, type Kind, sumOfRefs } from "./pages.ts";

@@ -1,11 +1,11 @@
 /**
- * Machines to measure pinning on: a range of an address space, every page mapped, by each kind of mapping that the
- * kernel's tests and the series' cover letters compare, at full geometry (four levels of 512 entries, 64-byte struct
- * pages). Device memory is bound and mapped by the kernel's own code; System RAM is laid out here, since no fault
- * is measured. Contents of pages are a word each: pinning does not touch them.
+ * Machines to measure pinning on: a range of an address space, every page mapped, by each kind of mapping
+ * that the kernel's tests and the series' cover letters compare, at full geometry (four levels of 512
+ * entries, 64-byte struct pages). Device memory is bound and mapped by the kernel's own code; System RAM is
+ * laid out here, since no fault is measured. Contents of pages are a word each: pinning does not touch them.
  *
- * Custom: the vmemmap is one linear array, as the processor shows it to the kernel; a frame of it is 2 MiB worth of
- * pages instead of 64, which no path that is measured looks at.
+ * Custom: the vmemmap is one linear array, as the processor shows it to the kernel; a frame of it is 2 MiB
+ * worth of pages instead of 64, which no path that is measured looks at.
  */
 
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
@@ -18,8 +18,8 @@ import { PAGE, PG_uptodate, prep_compound_page } from "../mm/page.ts";
 import { _PAGE_PSE, PAGE_SHARED, pfn_pte, pgtable_alloc, set_pte_at } from "../mm/pgtable.ts";
 
 /**
- * 4k: base pages of System RAM (gup_test -T). thp: 2 MiB compound pages behind PMD leaves (-t, -H). dax4k, dax2m, dax1g:
- * device-dax mapped by PTE, PMD and PUD leaves.
+ * 4k: base pages of System RAM (gup_test -T). thp: 2 MiB compound pages behind PMD leaves (-t, -H). dax4k,
+ * dax2m, dax1g: device-dax mapped by PTE, PMD and PUD leaves.
  */
 export const KINDS = ["4k", "thp", "dax4k", "dax2m", "dax1g"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -112,7 +112,10 @@ function mapSystemRam(mm: number, start: number, nr: number, level: number): voi
   mem[mm + MM.mmap] = vma;
 }
 
-/** Sum of the references of all struct pages that the range starts at: to verify that what was taken was given back. */
+/**
+ * Sum of the references of all struct pages that the range starts at: to verify that what was taken was given
+ * back.
+ */
 export function sumOfRefs(): number {
   let sum = 0;
   for (let pfn = 0; pfn < geom.max_pfn; pfn++) sum += mem[kernel.vmemmap + pfn * PAGE.SIZE + PAGE._refcount];

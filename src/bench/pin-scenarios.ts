@@ -1,6 +1,7 @@
 /**
- * Scenarios of the throughput run, by name so that workers make the same ones: `pin/KIND-FORM-CPUS`. Every CPU pins a part
- * of the range of its own, so that what is measured is the code and not the contention for one count.
+ * Scenarios of the throughput run, by name so that workers make the same ones: `pin/KIND-FORM-CPUS`. Every
+ * CPU pins a part of the range of its own, so that what is measured is the code and not the contention for
+ * one count.
  */
 
 import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/config.ts";
@@ -22,7 +23,9 @@ export const BATCH = 512;
 /** Pages per CPU: 32 MiB. */
 const PAGES_PER_CPU = 8192;
 
-/** Sweeps of a CPU's part in one iteration: enough that the reset of memory between iterations does not show. */
+/**
+ * Sweeps of a CPU's part in one iteration: enough that the reset of memory between iterations does not show.
+ */
 function rounds(kind: Kind): number {
   return kind === "dax4k" || kind === "4k" ? 20 : 200;
 }

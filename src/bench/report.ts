@@ -1,6 +1,6 @@
 /**
- * The report of `holdfast bench all`: one self-contained HTML file with tables and bar charts as inline SVG, light and
- * dark, readable without scripts. Not covered: interaction; the figures are also in `--json`.
+ * The report of `holdfast bench all`: one self-contained HTML file with tables and bar charts as inline SVG,
+ * light and dark, readable without scripts. Not covered: interaction; the figures are also in `--json`.
  */
 
 import type { CResult } from "./c-loop.ts";

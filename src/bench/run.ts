@@ -1,7 +1,8 @@
 /**
- * Pins per second on real threads: fast GUP over 4 KiB entries and 2 MiB leaves of device memory, on 1 and 2 CPUs, in the forms
- * of v5.10, the RFC and today. Run as a program after `npm run build`: `npm run bench:run [-- SECONDS]`. Wall-clock time of a
- * machine that others may share: ratios within one run mean more than figures.
+ * Pins per second on real threads: fast GUP over 4 KiB entries and 2 MiB leaves of device memory, on 1 and 2
+ * CPUs, in the forms of v5.10, the RFC and today. Run as a program after `npm run build`:
+ * `npm run bench:run [-- SECONDS]`. Wall-clock time of a machine that others may share: ratios within one run
+ * mean more than figures.
  */
 
 import { count, table } from "../cli/table.ts";

@@ -1,12 +1,13 @@
 /**
- * Pinning from several CPUs at once, on real threads (src/smp): two CPUs pin the same range or ranges of their own, with
- * and without a third that unmaps and maps a leaf meanwhile. The code runs as it is, not compiled; figures are calls of 512
- * pages per second, all CPUs together and against one CPU alone, in one run.
+ * Pinning from several CPUs at once, on real threads (src/smp): two CPUs pin the same range or ranges of
+ * their own, with and without a third that unmaps and maps a leaf meanwhile. The code runs as it is, not
+ * compiled; figures are calls of 512 pages per second, all CPUs together and against one CPU alone, in one
+ * run.
  */
 
 import { availableParallelism } from "node:os";
 import { defineScenario, type Scenario, type ScenarioThread, siblingModule } from "../machine/scenario.ts";
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { PAGE_SHARED } from "../mm/pgtable.ts";
 import { runScenario } from "../smp/run.ts";
 import { FORMS, type Form } from "./gup.ts";

@@ -1,6 +1,7 @@
 /**
- * Order statistics of repeated measurements. The median is what is reported, since noise on a shared machine only
- * ever adds time; the spread is half the interquartile range over the median. Not covered: tests of significance.
+ * Order statistics of repeated measurements. The median is what is reported, since noise on a shared machine
+ * only ever adds time; the spread is half the interquartile range over the median. Not covered: tests of
+ * significance.
  */
 
 export interface Sample {

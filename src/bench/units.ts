@@ -1,6 +1,7 @@
 /**
- * Sizes, times and ratios as people write and read them: `1T`, `2M`, `512` (MiB where an option says so), 4 KiB pages.
- * Every parser refuses what it does not understand with the text that it was given. Not covered: SI units; K is 1024.
+ * Sizes, times and ratios as people write and read them: `1T`, `2M`, `512` (MiB where an option says so), 4
+ * KiB pages. Every parser refuses what it does not understand with the text that it was given. Not covered:
+ * SI units; K is 1024.
  */
 
 export const PAGE_SHIFT = 12;
@@ -31,7 +32,9 @@ export function parseSize(what: string, text: string): number {
   return bytes;
 }
 
-/** `4 GiB`, `40 MiB`, `8,192 B`: the largest unit that leaves at most two decimals exact, else two decimals. */
+/**
+ * `4 GiB`, `40 MiB`, `8,192 B`: the largest unit that leaves at most two decimals exact, else two decimals.
+ */
 export function formatBytes(bytes: number): string {
   for (const [unit, name] of [
     [TIB, "TiB"],

@@ -1,6 +1,6 @@
 /**
- * What a checker may find wrong with a program: one closed list for every engine. Each kind is a property that is
- * checked at every step of every execution, or at its end; the title is what a person reads.
+ * What a checker may find wrong with a program: one closed list for every engine. Each kind is a property
+ * that is checked at every step of every execution, or at its end; the title is what a person reads.
  */
 
 export const ERROR_KINDS = {

@@ -1,11 +1,12 @@
 /**
- * Claim C1: whenever an entry of any level points at a page frame as a leaf, the run of subpages can be pinned by one
- * reference grab on the head; device memory needs no path of its own. The cells race the per-page, the special-cased and
- * the uniform path against what may happen to the entry meanwhile; the sequential half (the uniform path and one page at
- * a time give the same pages and leave the same references) is a property test. Exploring scenarios/uniform-race.ts decides.
+ * Claim C1: whenever an entry of any level points at a page frame as a leaf, the run of subpages can be
+ * pinned by one reference grab on the head; device memory needs no path of its own. The cells race the
+ * per-page, the special-cased and the uniform path against what may happen to the entry meanwhile; the
+ * sequential half (the uniform path and one page at a time give the same pages and leave the same references)
+ * is a property test. Exploring scenarios/uniform-race.ts decides.
  *
- * Not covered: PUD and higher leaves in the races (the walk's functions are alike; the property test has them); teardown of
- * the pagemap, which is C4's.
+ * Not covered: PUD and higher leaves in the races (the walk's functions are alike; the property test has
+ * them); teardown of the pagemap, which is C4's.
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
@@ -28,7 +29,7 @@ import {
   siblingModule,
 } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { PAGE, PG_anon_exclusive, prep_compound_page } from "../mm/page.ts";
 import { _PAGE_PSE, PAGE_SHARED, pfn_pte, pgtable_alloc, pte_alloc_one, set_pte_at } from "../mm/pgtable.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";

@@ -1,10 +1,11 @@
 /**
- * Claims C2 and C3. C2: unpin cannot know the memory type and always works on the compound head, so pin must too: which
- * combinations of what a pin counts (the head, the subpage itself) and of device pages (compound, single) leak, underflow or
- * hold, whatever the order and grouping of the releases. C3: the flag PGMAP_COMPOUND, which tells compound pagemaps from
- * others, is not needed: base and compound pagemaps side by side, mapped by a PMD leaf or by PTEs, with the flag as it
- * should be, absent, or where it should not be, and in two forms that have no flag at all. Exploring scenarios/pin-counts.ts
- * decides; one model is enough for one thread, and both are taken where threads race.
+ * Claims C2 and C3. C2: unpin cannot know the memory type and always works on the compound head, so pin must
+ * too: which combinations of what a pin counts (the head, the subpage itself) and of device pages (compound,
+ * single) leak, underflow or hold, whatever the order and grouping of the releases. C3: the flag
+ * PGMAP_COMPOUND, which tells compound pagemaps from others, is not needed: base and compound pagemaps side
+ * by side, mapped by a PMD leaf or by PTEs, with the flag as it should be, absent, or where it should not be,
+ * and in two forms that have no flag at all. Exploring scenarios/pin-counts.ts decides; one model is enough
+ * for one thread, and both are taken where threads race.
  *
  * Not covered: leaves of more than four pages; the releases of several drivers at once beyond one hand-over.
  */
@@ -27,7 +28,7 @@ import {
   siblingModule,
 } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, type DaxDevice, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
-import { FOLL_WRITE } from "../mm/gup.ts";
+import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { PAGE } from "../mm/page.ts";
 import { DEV_PAGEMAP, PGMAP_COMPOUND } from "../mm/pgmap.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
@@ -42,7 +43,7 @@ import {
   zapper,
 } from "./scenarios/pin-counts.ts";
 
-// ---- C2 -----------------------------------------------------------------------------------------------------
+// ---- C2 ---------------------------------------------------------------------------------------------------
 
 export const COUNTS = {
   head: "the pin counts on the compound head",
@@ -120,7 +121,7 @@ function bootC2({ config: c }: C2Cell): BootedScenario {
   };
 }
 
-// ---- C3 -----------------------------------------------------------------------------------------------------
+// ---- C3 ---------------------------------------------------------------------------------------------------
 
 /** How fast GUP tells that a leaf's subpages share a head. */
 export const TELLS = {
@@ -207,7 +208,8 @@ function bootC3({ config: c }: C3Cell): BootedScenario {
     c.tells === "v1-compound-test"
       ? { name, run: v1_pinner, args: [page, nr] }
       : { name, run: gup_pinner, args: [mm, at, nr, FOLL_WRITE] };
-  // What every page counts before anybody pins; an unmapping takes away what the entries hold (from v6.15 on).
+  // What every page counts before anybody pins; an unmapping takes away what the entries hold (from v6.15
+  // on).
   const counted = (page: number): number => mem[page + PAGE._refcount];
   const before = [0, 1].map((i) => counted(first + i * PAGE.SIZE));
   const compoundBefore = c.against === "zap" ? 1 : counted(other);
@@ -225,7 +227,7 @@ function bootC3({ config: c }: C3Cell): BootedScenario {
   };
 }
 
-// ---- Both ---------------------------------------------------------------------------------------------------
+// ---- Both -------------------------------------------------------------------------------------------------
 
 const MODULE = siblingModule(import.meta.url, "./scenarios/pin-counts");
 

@@ -1,11 +1,12 @@
 /**
- * Claims C4 and C5: does fast GUP need a dev_pagemap reference, or does what precedes the teardown of device memory
- * exclude it? C4 asks it of x86, where "the TLB flush that must have preceded a pgmap destroy excludes fast gup"; C5 of
- * the other architectures, and which mechanism it is that excludes the walker (docs/claims.md has the reasoning). The
- * cells are data, and what decides them is the exploration of scenarios/gup-teardown.ts.
+ * Claims C4 and C5: does fast GUP need a dev_pagemap reference, or does what precedes the teardown of device
+ * memory exclude it? C4 asks it of x86, where "the TLB flush that must have preceded a pgmap destroy excludes
+ * fast gup"; C5 of the other architectures, and which mechanism it is that excludes the walker
+ * (docs/claims.md has the reasoning). The cells are data, and what decides them is the exploration of
+ * scenarios/gup-teardown.ts.
  *
- * Not covered: faults that map pages during the unbind (dax_srcu), TLBs of user accesses, and page tables that are freed
- * meanwhile, which C1 is about.
+ * Not covered: faults that map pages during the unbind (dax_srcu), TLBs of user accesses, and page tables
+ * that are freed meanwhile, which C1 is about.
  */
 
 import { ARCHITECTURES, TLB_FLUSH_IPI } from "../machine/arch.ts";
@@ -77,8 +78,9 @@ function notApplicable(c: TeardownConfig): string | null {
 }
 
 /**
- * The default matrix ends within a minute: one walker and one page of every configuration of the two unbinds that the mail
- * is about; and, where references end with the walk, two walkers or two pages under the hardware's own model.
+ * The default matrix ends within a minute: one walker and one page of every configuration of the two unbinds
+ * that the mail is about; and, where references end with the walk, two walkers or two pages under the
+ * hardware's own model.
  */
 function isStandard(c: TeardownConfig, model: CellModel, hardware: string): boolean {
   if (c.teardown !== "device-dax" && c.teardown !== "fsdax") return false;
@@ -137,8 +139,8 @@ function knobsOf(c: TeardownConfig): KnobSettings {
     percpuRef: REF_MODES[c.percpuRef],
     unbindUnmaps: c.teardown === "fsdax" ? 0 : 1,
     unbindWaitsIdle: c.teardown === "device-dax-idle" ? 1 : 0,
-    // Without 1e57ffb6e3fd a reference that is atomic from the start is freed under get_dev_pagemap()'s feet, whatever
-    // excludes the walk: another question than this claim's (zoo J10).
+    // Without 1e57ffb6e3fd a reference that is atomic from the start is freed under get_dev_pagemap()'s feet,
+    // whatever excludes the walk: another question than this claim's (zoo J10).
     ...(c.percpuRef === "atomic" ? { pgmapExitLate: 1 } : {}),
   };
 }
@@ -147,7 +149,8 @@ function boot(cell: TeardownCell, extra: KnobSettings): BootedScenario {
   const c = cell.config;
   const preset: PresetName = c.counting;
   const huge = c.teardown === "device-dax-2m";
-  // Frames as small as the device, so that no word is there without need: one page, or two where two are mapped.
+  // Frames as small as the device, so that no word is there without need: one page, or two where two are
+  // mapped.
   const shift = huge || c.pages === 2 ? 1 : 0;
   const nr = 1 << shift;
   const threads = c.walkers + 1 + (c.pin === "held-pin" ? 1 : 0);

@@ -1,11 +1,12 @@
 /**
- * Claim C7: was HMM right to drop its pagemap check (068354ade5dd, v5.7), relying on notifiers alone? A driver mirrors one
- * page and lets its device read it, while the page is taken away in one of several manners. The cells cross the check
- * with notifiers heeded or ignored; the knock-outs take out one step of the documented driver loop at a time, and one
- * guarantee of the core. The cells are data; exploring scenarios/hmm-teardown.ts decides them.
+ * Claim C7: was HMM right to drop its pagemap check (068354ade5dd, v5.7), relying on notifiers alone? A
+ * driver mirrors one page and lets its device read it, while the page is taken away in one of several
+ * manners. The cells cross the check with notifiers heeded or ignored; the knock-outs take out one step of
+ * the documented driver loop at a time, and one guarantee of the core. The cells are data; exploring
+ * scenarios/hmm-teardown.ts decides them.
  *
- * Not covered: more than one page and one driver; devices that translate through an IOMMU of their own; DMA in flight after
- * the callback has returned, which the documentation forbids and the model's mutex excludes.
+ * Not covered: more than one page and one driver; devices that translate through an IOMMU of their own; DMA
+ * in flight after the callback has returned, which the documentation forbids and the model's mutex excludes.
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
@@ -119,7 +120,10 @@ export function cells(): readonly HmmCell[] {
   return listed;
 }
 
-/** Equal for cells whose programs are the same: of an architecture only these facts enter the code of the scenario. */
+/**
+ * Equal for cells whose programs are the same: of an architecture only these facts enter the code of the
+ * scenario.
+ */
 export function programKey(cell: HmmCell): string {
   const { tlbFlush, tableFree, syncOne } = findArch(cell.arch);
   return JSON.stringify([cell.config, cell.model, tlbFlush, tableFree, syncOne]);
@@ -141,7 +145,9 @@ const ADDR = 0;
 /** What the device writes. */
 const WRITTEN = 7;
 
-/** A machine of the cell's kernel and architecture: a CPU for the driver, one for what takes the page away. */
+/**
+ * A machine of the cell's kernel and architecture: a CPU for the driver, one for what takes the page away.
+ */
 function bootFor(
   cell: HmmCell,
   knobs: KnobSettings,

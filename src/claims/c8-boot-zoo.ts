@@ -1,7 +1,7 @@
 /**
- * The machines of claim C8's known bugs (docs/claims.md, "Known bugs, before and after their fix"): pagemap references, pins that
- * keep memory from going, huge vmemmap mappings, hmm_range_fault() behind a PUD leaf, and notifiers in two passes. As in
- * c8-boot.ts, one page of each kind as far as the question allows.
+ * The machines of claim C8's known bugs (docs/claims.md, "Known bugs, before and after their fix"): pagemap
+ * references, pins that keep memory from going, huge vmemmap mappings, hmm_range_fault() behind a PUD leaf,
+ * and notifiers in two passes. As in c8-boot.ts, one page of each kind as far as the question allows.
  */
 
 import { config, kernel, REF_EXTERNAL } from "../machine/config.ts";
@@ -131,7 +131,10 @@ export const bootPudFault: Boot = (arch, preset, knobs) => {
   };
 };
 
-/** Two devices that nothing stops but waiting mirror a page, which is unmapped: one has it mapped, the other faults it in. */
+/**
+ * Two devices that nothing stops but waiting mirror a page, which is unmapped: one has it mapped, the other
+ * faults it in.
+ */
 export const bootTwoPass: Boot = (arch, preset, knobs) => {
   const { mm } = machine(arch, preset, { dmirrorAsync: 1, ...knobs }, { cpus: 3 });
   addSystemRam(0, 2, 1);

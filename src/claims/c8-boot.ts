@@ -1,6 +1,7 @@
 /**
- * The machines of claim C8, one function per question of c8.ts (those of some known bugs: c8-boot-zoo.ts): memory laid out, pages mapped, who runs. One page and one frame
- * of each kind, as far as the question allows.
+ * The machines of claim C8, one function per question of c8.ts (those of some known bugs: c8-boot-zoo.ts):
+ * memory laid out, pages mapped, who runs. One page and one frame of each kind, as far as the question
+ * allows.
  */
 
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
@@ -116,7 +117,7 @@ export function memmapCanGo(pfn: number): void {
   declareRegion(`memmap of frame ${pfn}`, kernel.vmemmap + pfn * PAGE.SIZE, PAGE.SIZE);
 }
 
-// ---- System RAM ---------------------------------------------------------------------------------------------
+// ---- System RAM -------------------------------------------------------------------------------------------
 
 export const bootMirrorRam: Boot = (arch, preset, knobs) => {
   // Two free frames: one for the move, one that the driver's fault may hold for a moment.
@@ -271,7 +272,7 @@ export const bootHvo: Boot = (arch, preset, knobs) => {
   };
 };
 
-// ---- Device memory ------------------------------------------------------------------------------------------
+// ---- Device memory ----------------------------------------------------------------------------------------
 
 export const bootMirrorDevice: Boot = (arch, preset, knobs, variant) => {
   const { mm } = machine(arch, preset, knobs, { dax: true });
@@ -297,8 +298,8 @@ interface PrivateMachine {
 }
 
 /**
- * One page of device-private memory, frame 1, that an area's only entry leads to; frames 0 and 2 are free System RAM. `used` false:
- * the page is the driver's still, and the entry leads to frame 0.
+ * One page of device-private memory, frame 1, that an area's only entry leads to; frames 0 and 2 are free
+ * System RAM. `used` false: the page is the driver's still, and the entry leads to frame 0.
  */
 function bootPrivate(
   arch: string,
@@ -442,7 +443,7 @@ export const bootLockHolder: Boot = (arch, preset, knobs) => {
   };
 };
 
-// ---- Notifiers ----------------------------------------------------------------------------------------------
+// ---- Notifiers --------------------------------------------------------------------------------------------
 
 export const bootNotifierRemove: Boot = (arch, preset, knobs) => {
   const { mm } = machine(arch, preset, knobs);

@@ -1,12 +1,13 @@
 /**
- * Claim C8: is HMM racy with memory unplug? Three kinds of memory are taken away (System RAM that goes offline, device memory
- * that is unbound, device-private memory whose driver leaves) while a mirror device, a CPU fault or a frame walker looks at
- * it; then the liveness of unplug, and the notifiers' own known races. Each question lists the variants that decide
- * it: a kernel's code before and after a fix, or with and without the lock or reference that protects. The cells are data;
- * exploring scenarios/unplug.ts decides them. How each machine is laid out is in c8-boot.ts.
+ * Claim C8: is HMM racy with memory unplug? Three kinds of memory are taken away (System RAM that goes
+ * offline, device memory that is unbound, device-private memory whose driver leaves) while a mirror device, a
+ * CPU fault or a frame walker looks at it; then the liveness of unplug, and the notifiers' own known races.
+ * Each question lists the variants that decide it: a kernel's code before and after a fix, or with and
+ * without the lock or reference that protects. The cells are data; exploring scenarios/unplug.ts decides
+ * them. How each machine is laid out is in c8-boot.ts.
  *
- * Not covered: sub-sections of one section removed apart, hugetlb pages, memory notifiers' vetoes, hardware that goes
- * without warning.
+ * Not covered: sub-sections of one section removed apart, hugetlb pages, memory notifiers' vetoes, hardware
+ * that goes without warning.
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
@@ -98,8 +99,8 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "System RAM goes offline and is removed while a device mirrors it",
     boot: bootMirrorRam,
     variants: {
-      // With a reference held by who waits, the move is tried again, and each try moves the sequence on: no finite number of
-      // states. What that reference does to the offlining is the question offline-fault.
+      // With a reference held by who waits, the move is tried again, and each try moves the sequence on: no
+      // finite number of states. What that reference does to the offlining is the question offline-fault.
       "v5.10": v("v5.10", "v5.10, waiting for a migration without a reference", { migrationWaitRef: 0 }),
       "v7.3": v("v7.3", "v7.1 and later"),
     },
@@ -423,7 +424,10 @@ export function cells(): readonly UnplugCell[] {
   return listed;
 }
 
-/** Equal for cells whose programs are the same: of an architecture only these facts enter the code of the scenarios. */
+/**
+ * Equal for cells whose programs are the same: of an architecture only these facts enter the code of the
+ * scenarios.
+ */
 export function programKey(cell: UnplugCell): string {
   const { tlbFlush, tableFree, syncOne, vmemmapFree } = findArch(cell.arch);
   return JSON.stringify([cell.config, cell.model, tlbFlush, tableFree, syncOne, vmemmapFree]);

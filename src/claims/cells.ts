@@ -1,7 +1,7 @@
 /**
- * What a claim is made of: cells. A cell is one configuration of one question on one architecture under one memory
- * model, with everything needed to boot it; engines decide it, and nothing here says what they will find. A cell that makes no
- * sense says why instead. Claims list their cells as data, in a fixed order.
+ * What a claim is made of: cells. A cell is one configuration of one question on one architecture under one
+ * memory model, with everything needed to boot it; engines decide it, and nothing here says what they will
+ * find. A cell that makes no sense says why instead. Claims list their cells as data, in a fixed order.
  */
 
 import type { KnobSettings } from "../machine/config.ts";

@@ -1,6 +1,7 @@
 /**
- * Every claim that can be decided: the modules that list cells, behind one shape, and how their matrices are laid out; and the
- * claims that are figures. A new claim is one entry here. What is asked and why is in docs/claims.md.
+ * Every claim that can be decided: the modules that list cells, behind one shape, and how their matrices are
+ * laid out; and the claims that are figures. A new claim is one entry here. What is asked and why is in
+ * docs/claims.md.
  */
 
 import type { Scenario } from "../machine/scenario.ts";

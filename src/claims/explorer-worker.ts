@@ -1,7 +1,7 @@
 /**
- * A worker that explores programs for the pool (pool.ts): finds a scenario by name, boots and links it, says what the
- * program's hash is, and explores it if told to. Two steps, so that programs that are the same are explored once,
- * whichever worker meets them.
+ * A worker that explores programs for the pool (pool.ts): finds a scenario by name, boots and links it, says
+ * what the program's hash is, and explores it if told to. Two steps, so that programs that are the same are
+ * explored once, whichever worker meets them.
  */
 
 import { parentPort, workerData } from "node:worker_threads";

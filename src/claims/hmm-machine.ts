@@ -1,7 +1,7 @@
 /**
- * Machines of the claims about HMM: an address space with a notifier, a mirror device, System RAM whose free frames are
- * poison, and, where wanted, device-private memory. Ordinary JavaScript that runs before the threads start; small enough to
- * explore, two frames of a kind at most.
+ * Machines of the claims about HMM: an address space with a notifier, a mirror device, System RAM whose free
+ * frames are poison, and, where wanted, device-private memory. Ordinary JavaScript that runs before the
+ * threads start; small enough to explore, two frames of a kind at most.
  */
 
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
@@ -108,7 +108,10 @@ export function mapAnonPage(vma: number, addr: number, pfn: number): void {
   mem[ptep] = pfn_pte(pfn, PAGE_SHARED);
 }
 
-/** A mirror device of `mm` for the pages [start, start + nr), its notifier registered. `mdevice` owns its memory; 0: it has none. */
+/**
+ * A mirror device of `mm` for the pages [start, start + nr), its notifier registered. `mdevice` owns its
+ * memory; 0: it has none.
+ */
 export function newDmirror(mm: number, start: number, nr: number, mdevice = 0, name = "dmirror"): number {
   const dmirror = allocStruct(name, DMIRROR);
   const ni = allocStruct(`${name}.notifier`, INTERVAL_NOTIFIER);

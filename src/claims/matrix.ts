@@ -1,7 +1,7 @@
 /**
- * Decides cells of claims: explores each one's scenario, then, for the cells that hold, the same with each excluding
- * mechanism removed in turn. What comes out is the published form (schema.ts). No verdict is known beforehand: a cell
- * that makes no sense says why, every other verdict is an exploration's.
+ * Decides cells of claims: explores each one's scenario, then, for the cells that hold, the same with each
+ * excluding mechanism removed in turn. What comes out is the published form (schema.ts). No verdict is known
+ * beforehand: a cell that makes no sense says why, every other verdict is an exploration's.
  */
 
 import type { Knockout } from "./cells.ts";
@@ -25,7 +25,9 @@ export interface MatrixResult {
   readonly output: ClaimsOutput;
   /** Cells and knock-outs asked for. */
   readonly asked: number;
-  /** States stored in all distinct explorations, and the time that these took, in seconds, over all workers. */
+  /**
+   * States stored in all distinct explorations, and the time that these took, in seconds, over all workers.
+   */
   readonly states: number;
   readonly seconds: number;
   readonly explorations: number;

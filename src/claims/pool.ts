@@ -1,7 +1,7 @@
 /**
- * Explores many scenarios on a few workers, each distinct program once: a worker links a job and reports the program's
- * hash; only the first job with that hash (and model) is explored, the others get its result. Results do not depend on
- * the number of workers. Not covered: splitting one exploration over workers.
+ * Explores many scenarios on a few workers, each distinct program once: a worker links a job and reports the
+ * program's hash; only the first job with that hash (and model) is explored, the others get its result.
+ * Results do not depend on the number of workers. Not covered: splitting one exploration over workers.
  */
 
 import { Worker } from "node:worker_threads";
@@ -160,7 +160,8 @@ export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<
 
     const abort = (): void => {
       Atomics.store(stop, 0, 1);
-      // A worker that is not exploring hears of it at its next message; one that does within a tenth of a second.
+      // A worker that is not exploring hears of it at its next message; one that does within a tenth of a
+      // second.
       setTimeout(() => settle(() => resolve(inOrder())), 3000).unref();
     };
     options.signal?.addEventListener("abort", abort, { once: true });

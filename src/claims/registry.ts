@@ -1,6 +1,6 @@
 /**
- * The built-in scenarios by name: the stress scenarios and the cells of the claims. This module is where workers find
- * them too (smp/find.ts), so that a scenario made on demand is made alike everywhere.
+ * The built-in scenarios by name: the stress scenarios and the cells of the claims. This module is where
+ * workers find them too (smp/find.ts), so that a scenario made on demand is made alike everywhere.
  */
 
 import type { Scenario } from "../machine/scenario.ts";
@@ -18,7 +18,10 @@ export interface ScenarioEntry {
   readonly use: "run" | "check";
 }
 
-/** What `holdfast list scenarios` shows: the stress scenarios. Cells of claims are scenarios too, by their ids. */
+/**
+ * What `holdfast list scenarios` shows: the stress scenarios. Cells of claims are scenarios too, by their
+ * ids.
+ */
 export function scenarioEntries(): ScenarioEntry[] {
   return [
     ...STRESS_KINDS.map(({ kind, title }) => ({ name: `stress/${kind}-2`, title, use: "run" as const })),
@@ -28,7 +31,10 @@ export function scenarioEntries(): ScenarioEntry[] {
 
 const WITHOUT = "/without-";
 
-/** A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is none. */
+/**
+ * A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is
+ * none.
+ */
 export function scenarioNamed(name: string): Scenario | undefined {
   if (name === HMM_TEARDOWN.name) return HMM_TEARDOWN;
   const stress = stressNamed(name);

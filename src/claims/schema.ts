@@ -1,8 +1,8 @@
 /**
- * The published schema of `holdfast claims --json`, "holdfast.claims/1". Scripts may rely on it: fields are added, never
- * changed or removed, under one number. A cell that was stopped by a limit or a signal is "bounded" and not complete;
- * only "holds" with complete true means that every execution was visited. Figures are no explorations: their verdict is that of
- * the figure shown.
+ * The published schema of `holdfast claims --json`, "holdfast.claims/1". Scripts may rely on it: fields are
+ * added, never changed or removed, under one number. A cell that was stopped by a limit or a signal is
+ * "bounded" and not complete; only "holds" with complete true means that every execution was visited. Figures
+ * are no explorations: their verdict is that of the figure shown.
  */
 
 import { z } from "zod";

@@ -1,7 +1,8 @@
 /**
- * The stress scenario hmm-teardown for `holdfast run`: a mirror device with private memory on real threads, against
- * unmapping, migration and eviction. Its kernel code is in scenarios/stress-hmm.ts. The two races that the kernel's test driver
- * has (claim C8: private-own-mirror, private-to-device) are closed here, as no version does, so that whatever else fails is seen.
+ * The stress scenario hmm-teardown for `holdfast run`: a mirror device with private memory on real threads,
+ * against unmapping, migration and eviction. Its kernel code is in scenarios/stress-hmm.ts. The two races
+ * that the kernel's test driver has (claim C8: private-own-mirror, private-to-device) are closed here, as no
+ * version does, so that whatever else fails is seen.
  */
 
 import { geom, kernel } from "../machine/config.ts";

@@ -1,8 +1,8 @@
 /**
- * Stress scenarios for `holdfast run`: fast GUP against unbinding and binding a DAX device, in several versions of
- * the kernel's code and with leaves of two sizes. The number of CPUs is part of the name, so that a worker, or a line
- * that reproduces a bug, can make the same scenario again. Geometry: three levels of 16 entries, so that a PMD leaf is
- * 16 pages.
+ * Stress scenarios for `holdfast run`: fast GUP against unbinding and binding a DAX device, in several
+ * versions of the kernel's code and with leaves of two sizes. The number of CPUs is part of the name, so that
+ * a worker, or a line that reproduces a bug, can make the same scenario again. Geometry: three levels of 16
+ * entries, so that a PMD leaf is 16 pages.
  */
 
 import { type KnobSettings, type PresetName, REF_EXTERNAL } from "../machine/config.ts";

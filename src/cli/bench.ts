@@ -1,6 +1,7 @@
 /**
- * `holdfast bench gup|mr|all`: what pinning costs here. gup has gup_test's options under gup_test's letters; all adds the
- * register loop, several CPUs, the C loops, the reported figures of claim C9, and an HTML report.
+ * `holdfast bench gup|mr|all`: what pinning costs here. gup has gup_test's options under gup_test's letters;
+ * all adds the register loop, several CPUs, the C loops, the reported figures of claim C9, and an HTML
+ * report.
  */
 
 import { writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * `holdfast check` and `holdfast explain`: one scenario, or one cell of a claim, explored exhaustively under SC, TSO, or
- * both, in a worker, so that Ctrl-C is heard. Prints the verdict with its counts and, if violated, the counterexample.
+ * `holdfast check` and `holdfast explain`: one scenario, or one cell of a claim, explored exhaustively under
+ * SC, TSO, or both, in a worker, so that Ctrl-C is heard. Prints the verdict with its counts and, if
+ * violated, the counterexample.
  */
 
 import { ERROR_KINDS } from "../check/errors.ts";

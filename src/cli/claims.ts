@@ -1,7 +1,8 @@
 /**
- * `holdfast claims`: decides the cells asked for and shows the matrix, by configuration and architecture; what each
- * excluding mechanism is worth, by taking it away; every cell with -v. All verdicts come from explorations made now, those of the
- * claims that are figures (C6, C9) from what is counted and timed afterwards, when no other work disturbs it.
+ * `holdfast claims`: decides the cells asked for and shows the matrix, by configuration and architecture;
+ * what each excluding mechanism is worth, by taking it away; every cell with -v. All verdicts come from
+ * explorations made now, those of the claims that are figures (C6, C9) from what is counted and timed
+ * afterwards, when no other work disturbs it.
  */
 
 import { availableParallelism } from "node:os";
@@ -85,7 +86,9 @@ function matrixLines(set: ClaimSet, cells: readonly CellResult[]): string[] {
   return lines;
 }
 
-/** What holding cells lose without each mechanism, by architecture and the first fields of the configuration. */
+/**
+ * What holding cells lose without each mechanism, by architecture and the first fields of the configuration.
+ */
 function mechanismLines(
   set: ClaimSet,
   cells: readonly CellResult[],
@@ -202,8 +205,8 @@ function summary(m: MatrixResult, wall: number, workers: number): string {
 }
 
 /**
- * What is asked for: cells to explore, and ids of figures, which have no architecture and no model. The modules that measure
- * are loaded only if a figure is: they cost tens of milliseconds.
+ * What is asked for: cells to explore, and ids of figures, which have no architecture and no model. The
+ * modules that measure are loaded only if a figure is: they cost tens of milliseconds.
  */
 async function choose(
   words: readonly string[],

@@ -1,7 +1,8 @@
 /**
- * What a user can get wrong, as a closed list with stable codes: each message says what was asked, each hint the next
- * act, and none carries a stack trace. HF001-HF099 are the command line's; HF100-HF199 are those of the dialect's compiler
- * (lang/errors.ts). Codes are never reused. What is not in either list is a bug of ours and exits 70.
+ * What a user can get wrong, as a closed list with stable codes: each message says what was asked, each hint
+ * the next act, and none carries a stack trace. HF001-HF099 are the command line's; HF100-HF199 are those of
+ * the dialect's compiler (lang/errors.ts). Codes are never reused. What is not in either list is a bug of
+ * ours and exits 70.
  */
 
 import { nearestName } from "../machine/nearest.ts";
@@ -62,7 +63,10 @@ export function unknownName(code: UserErrorCode, word: string, known: Iterable<s
 /** The user asked to stop. */
 export class Interrupted extends Error {}
 
-/** An error of the compiler has diagnostics with their own codes; recognised by shape, so as not to load it here. */
+/**
+ * An error of the compiler has diagnostics with their own codes; recognised by shape, so as not to load it
+ * here.
+ */
 function diagnosticsOf(e: unknown): readonly { code: string }[] | null {
   if (!(e instanceof Error) || e.name !== "DialectError") return null;
   const d = (e as Error & { diagnostics?: unknown }).diagnostics;
@@ -77,7 +81,10 @@ export interface Reported {
   readonly exit: number;
 }
 
-/** An error as the user sees it, and the exit code. Never a stack trace, unless HOLDFAST_DEBUG asks for an internal one. */
+/**
+ * An error as the user sees it, and the exit code. Never a stack trace, unless HOLDFAST_DEBUG asks for an
+ * internal one.
+ */
 export function reportError(e: unknown): Reported {
   if (e instanceof UserError)
     return {

@@ -1,6 +1,6 @@
 /**
- * Exit codes of the command, one meaning each, so that scripts can tell "violated" from "gave up" and both from "could
- * not be asked". 70 is EX_SOFTWARE of sysexits.h; 130 is what shells give for SIGINT.
+ * Exit codes of the command, one meaning each, so that scripts can tell "violated" from "gave up" and both
+ * from "could not be asked". 70 is EX_SOFTWARE of sysexits.h; 130 is what shells give for SIGINT.
  */
 
 /** Every property asked about holds (or a run met no violation). */

@@ -1,6 +1,6 @@
 /**
- * `holdfast explain`: explores one cell of a claim and shows its counterexample; for a cell that is not violated, says so
- * and where its reasons are to be had.
+ * `holdfast explain`: explores one cell of a claim and shows its counterexample; for a cell that is not
+ * violated, says so and where its reasons are to be had.
  */
 
 import { allCells } from "../claims/claims.ts";

@@ -1,7 +1,8 @@
 /**
- * What `holdfast-herd` does: herd7's options in, herd7's text out, so that the kernel's scripts run with it in herd7's
- * place. Like herd7 it exits 0 even when a test does not parse or a condition fails, and 2 for an option that it does
- * not know. The memory model is the built-in one of Linux 7.3; a request for another is refused.
+ * What `holdfast-herd` does: herd7's options in, herd7's text out, so that the kernel's scripts run with it
+ * in herd7's place. Like herd7 it exits 0 even when a test does not parse or a condition fails, and 2 for an
+ * option that it does not know. The memory model is the built-in one of Linux 7.3; a request for another is
+ * refused.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

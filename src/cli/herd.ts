@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** Entry of the command `holdfast-herd`; see herd-main.ts. A reader that goes away (`| head`) ends it quietly. */
+/**
+ * Entry of the command `holdfast-herd`; see herd-main.ts. A reader that goes away (`| head`) ends it quietly.
+ */
 import { EXIT_HOLDS, EXIT_INTERNAL } from "./exit.ts";
 import { herdMain } from "./herd-main.ts";
 

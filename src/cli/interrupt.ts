@@ -1,6 +1,6 @@
 /**
- * Ctrl-C: the first one asks what is running to stop and report what it has, the second ends the process at once. Both
- * exit 130. Commands that compute do so in workers, so that the signal is heard.
+ * Ctrl-C: the first one asks what is running to stop and report what it has, the second ends the process at
+ * once. Both exit 130. Commands that compute do so in workers, so that the signal is heard.
  */
 
 import { EXIT_INTERRUPTED } from "./exit.ts";

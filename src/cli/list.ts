@@ -1,4 +1,7 @@
-/** `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their presets. */
+/**
+ * `holdfast list`: what there is to ask about: claims, scenarios, architectures, and knobs with their
+ * presets.
+ */
 
 import { CLAIM_SETS, FIGURE_CLAIMS } from "../claims/claims.ts";
 import { scenarioEntries } from "../claims/registry.ts";

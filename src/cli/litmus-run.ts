@@ -1,7 +1,8 @@
 /**
- * What `holdfast litmus` does: find the files, run each under the models asked for, in this thread or in several, and
- * print verdicts as they come. Results are printed in the order of the files whatever the number of workers. Ctrl-C
- * is not caught: the default action ends the process at once, with what was printed so far.
+ * What `holdfast litmus` does: find the files, run each under the models asked for, in this thread or in
+ * several, and print verdicts as they come. Results are printed in the order of the files whatever the number
+ * of workers. Ctrl-C is not caught: the default action ends the process at once, with what was printed so
+ * far.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";

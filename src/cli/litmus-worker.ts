@@ -1,4 +1,7 @@
-/** A worker of `holdfast litmus -j`: runs the files that it is sent, one at a time, and sends back their records. */
+/**
+ * A worker of `holdfast litmus -j`: runs the files that it is sent, one at a time, and sends back their
+ * records.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 import type { MemoryModel } from "../check/models/model.ts";
 import { MODELS } from "../check/models/models.ts";

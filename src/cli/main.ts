@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Entry of the command `holdfast`. Answers --version by itself and loads nothing for it, since every module costs
- * start-up time; everything else is program.ts.
+ * Entry of the command `holdfast`. Answers --version by itself and loads nothing for it, since every module
+ * costs start-up time; everything else is program.ts.
  */
 
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * `holdfast memmap`: what the struct pages of a device of some size and alignment cost, plain and with shared tails, and with
- * --allocate the same by building them with the kernel's own code and counting.
+ * `holdfast memmap`: what the struct pages of a device of some size and alignment cost, plain and with shared
+ * tails, and with --allocate the same by building them with the kernel's own code and counting.
  */
 
 import { freemem } from "node:os";

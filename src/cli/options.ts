@@ -1,6 +1,6 @@
 /**
- * Parsers of option values, for commander: each refuses what it does not understand with a coded error that names
- * the value and the range.
+ * Parsers of option values, for commander: each refuses what it does not understand with a coded error that
+ * names the value and the range.
  */
 
 import { UserError } from "./errors.ts";

@@ -1,12 +1,15 @@
 /**
- * What commands print: lines to stdout, `--json` objects, colours that NO_COLOR and pipes turn off, and paths as a
- * person would open them. A reader that goes away (`| head`) ends the command quietly.
+ * What commands print: lines to stdout, `--json` objects, colours that NO_COLOR and pipes turn off, and paths
+ * as a person would open them. A reader that goes away (`| head`) ends the command quietly.
  */
 
 import { isAbsolute, relative } from "node:path";
 import pc from "picocolors";
 
-/** NO_COLOR wins, then FORCE_COLOR, then whether stdout is a terminal: picocolors alone would colour pipes, too, where CI is set. */
+/**
+ * NO_COLOR wins, then FORCE_COLOR, then whether stdout is a terminal: picocolors alone would colour pipes,
+ * too, where CI is set.
+ */
 const forced = process.env["FORCE_COLOR"] !== undefined && process.env["FORCE_COLOR"] !== "0";
 const terminal = process.stdout.isTTY === true && process.env["TERM"] !== "dumb";
 const colour = !process.env["NO_COLOR"] && (forced || terminal);

@@ -1,6 +1,7 @@
 /**
- * Declares the commands of `holdfast` and turns what they throw into messages and exit codes. Each command's work is in
- * a module of its own that is imported only when the command runs, so that --help and bad usage answer at once.
+ * Declares the commands of `holdfast` and turns what they throw into messages and exit codes. Each command's
+ * work is in a module of its own that is imported only when the command runs, so that --help and bad usage
+ * answer at once.
  */
 
 import { Command, CommanderError, Option } from "commander";

@@ -1,6 +1,7 @@
 /**
- * `holdfast replay DIR`: what real kernels did, step by step, against our memory. A table of kernels and families, the first
- * difference of each sequence that differs, both sides; exit code 1 if anything differs, 2 if the input is no recording.
+ * `holdfast replay DIR`: what real kernels did, step by step, against our memory. A table of kernels and
+ * families, the first difference of each sequence that differs, both sides; exit code 1 if anything differs,
+ * 2 if the input is no recording.
  */
 
 import type { Command } from "commander";

@@ -1,6 +1,6 @@
 /**
- * `holdfast run`: a scenario on real threads, as a stress test with its end-of-run invariants, and what it found. A run
- * samples; the wording never says "holds".
+ * `holdfast run`: a scenario on real threads, as a stress test with its end-of-run invariants, and what it
+ * found. A run samples; the wording never says "holds".
  */
 
 import { REGISTRY_URL, stressScenario } from "../claims/registry.ts";

@@ -1,6 +1,6 @@
 /**
- * Finds the scenario that a user means: a built-in one by name, or `FILE` or `FILE#NAME` for one of his own, in
- * TypeScript or JavaScript. Every way in which that can fail is a coded error.
+ * Finds the scenario that a user means: a built-in one by name, or `FILE` or `FILE#NAME` for one of his own,
+ * in TypeScript or JavaScript. Every way in which that can fail is a coded error.
  */
 
 import { existsSync, statSync } from "node:fs";

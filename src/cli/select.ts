@@ -1,6 +1,6 @@
 /**
- * Which cells a user means: `C5`, `C5/arm64`, a whole id, narrowed by --arch and --model. What matches nothing is an
- * error that names the nearest.
+ * Which cells a user means: `C5`, `C5/arm64`, a whole id, narrowed by --arch and --model. What matches
+ * nothing is an error that names the nearest.
  */
 
 import { type AnyCell, figureClaimOf } from "../claims/claims.ts";

@@ -1,6 +1,6 @@
 /**
- * One line of progress on stderr, rewritten in place, and only where stderr is a terminal: logs and pipes get nothing.
- * Not covered: several lines, bars. Whoever prints to stdout calls `clear` first.
+ * One line of progress on stderr, rewritten in place, and only where stderr is a terminal: logs and pipes get
+ * nothing. Not covered: several lines, bars. Whoever prints to stdout calls `clear` first.
  */
 
 export interface StatusStream {

@@ -1,7 +1,7 @@
 /**
- * Aligned text tables for terminals: columns padded to their widest cell, numbers to the right, a line under the
- * heading. Cells may be coloured afterwards through `paint`, which never changes widths. Not covered: wrapping; a table that
- * is wider than the terminal is the terminal's to wrap.
+ * Aligned text tables for terminals: columns padded to their widest cell, numbers to the right, a line under
+ * the heading. Cells may be coloured afterwards through `paint`, which never changes widths. Not covered:
+ * wrapping; a table that is wider than the terminal is the terminal's to wrap.
  */
 
 export interface Column {

@@ -1,7 +1,8 @@
 /**
- * A counterexample for a person: one column per CPU, one row per step, every location by its name and with its values, the
- * source line beside it; then what is broken, the two accesses that conflict, who freed the object, who waits for
- * what. Consecutive steps of one CPU at one place are not merged: each row is one operation that others can see.
+ * A counterexample for a person: one column per CPU, one row per step, every location by its name and with
+ * its values, the source line beside it; then what is broken, the two accesses that conflict, who freed the
+ * object, who waits for what. Consecutive steps of one CPU at one place are not merged: each row is one
+ * operation that others can see.
  */
 
 import type { Trail, TrailStep } from "../check/explore/trail.ts";
@@ -39,8 +40,8 @@ export function placeText(where: readonly Position[]): string {
 const cut = (s: string, width: number): string => (s.length <= width ? s : `${s.slice(0, width - 1)}…`);
 
 /**
- * Steps that explain nothing: reads of words that no other thread changes in this execution, and store buffers
- * emptying into words that no other thread touches.
+ * Steps that explain nothing: reads of words that no other thread changes in this execution, and store
+ * buffers emptying into words that no other thread touches.
  */
 export function quietSteps(trail: Trail): Set<number> {
   const quiet = new Set<number>();
@@ -53,7 +54,10 @@ export function quietSteps(trail: Trail): Set<number> {
   return quiet;
 }
 
-/** Lines of the table of steps. `marks`: steps to point out, with the word beside them; `hidden`: steps not to show. */
+/**
+ * Lines of the table of steps. `marks`: steps to point out, with the word beside them; `hidden`: steps not to
+ * show.
+ */
 export function trailTable(
   trail: Trail,
   marks: ReadonlyMap<number, string>,

@@ -1,7 +1,7 @@
 /**
- * Control-flow clean-up: folds branches on constants, jumps through empty blocks, merges chains, drops what cannot be
- * reached, and numbers blocks in reverse post order (which the data-flow passes count on). Also dominators, after
- * Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
+ * Control-flow clean-up: folds branches on constants, jumps through empty blocks, merges chains, drops what
+ * cannot be reached, and numbers blocks in reverse post order (which the data-flow passes count on). Also
+ * dominators, after Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
  */
 
 import type { Terminator } from "./ir.ts";
@@ -12,7 +12,9 @@ export interface FlatBlock {
   end: Terminator;
 }
 
-/** Where a jump to block `b` ends up, through blocks that do nothing. An empty endless loop leads to itself. */
+/**
+ * Where a jump to block `b` ends up, through blocks that do nothing. An empty endless loop leads to itself.
+ */
 function destination(blocks: readonly FlatBlock[], b: number): number {
   let at = b;
   for (let hops = 0; hops < blocks.length; hops++) {
@@ -23,7 +25,10 @@ function destination(blocks: readonly FlatBlock[], b: number): number {
   return b;
 }
 
-/** Folds, merges, prunes and renumbers; block 0 stays the entry. Gives new blocks and leaves the argument's arrays alone. */
+/**
+ * Folds, merges, prunes and renumbers; block 0 stays the entry. Gives new blocks and leaves the argument's
+ * arrays alone.
+ */
 export function cleanCfg(input: readonly FlatBlock[]): FlatBlock[] {
   const blocks = input.map((b) => ({ instrs: b.instrs, end: b.end }));
   for (const b of blocks) {
@@ -95,7 +100,9 @@ export function predecessors(blocks: readonly { readonly end: Terminator }[]): n
   return preds;
 }
 
-/** Immediate dominators; blocks must be numbered in reverse post order, all reachable. The entry's is itself. */
+/**
+ * Immediate dominators; blocks must be numbered in reverse post order, all reachable. The entry's is itself.
+ */
 export function dominators(preds: readonly (readonly number[])[]): Int32Array {
   const idom = new Int32Array(preds.length).fill(-1);
   idom[0] = 0;

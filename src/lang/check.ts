@@ -1,9 +1,11 @@
 /**
- * The forbidden constructs of the dialect: one walk over the syntax tree of a file that refuses what has no meaning for
- * a thread of 32-bit words, each with its own code, so that lower.ts meets only shapes that it knows. Types are not
- * looked at (tsc does that), with one exception: parameters of function, object or string type.
+ * The forbidden constructs of the dialect: one walk over the syntax tree of a file that refuses what has no
+ * meaning for a thread of 32-bit words, each with its own code, so that lower.ts meets only shapes that it
+ * knows. Types are not looked at (tsc does that), with one exception: parameters of function, object or
+ * string type.
  *
- * Not covered here: names, argument counts and array uses, which lower.ts refuses, and recursion, which link.ts does.
+ * Not covered here: names, argument counts and array uses, which lower.ts refuses, and recursion, which
+ * link.ts does.
  */
 
 import { type Expression, type Function as FunctionNode, type Node, visitorKeys } from "oxc-parser";
@@ -84,7 +86,10 @@ export function stripCasts(e: Expression): Expression {
   return x;
 }
 
-/** The number of an integer literal that fits 32 bits, signed or unsigned, in int32; undefined for anything else. */
+/**
+ * The number of an integer literal that fits 32 bits, signed or unsigned, in int32; undefined for anything
+ * else.
+ */
 export function literalInt(e: Expression): number | undefined {
   if (e.type !== "Literal") return undefined;
   if (typeof e.value === "boolean") return e.value ? 1 : 0;

@@ -1,8 +1,8 @@
 /**
- * Values of constants at link time: numbers and objects of numbers (configuration, geometry, struct layouts) read from
- * the modules that run. A constant of a dialect module is evaluated by JavaScript when the module is loaded, so it may
- * only depend on what can no longer change; otherwise the running code and the linked code could disagree, and that
- * is refused (HF134).
+ * Values of constants at link time: numbers and objects of numbers (configuration, geometry, struct layouts)
+ * read from the modules that run. A constant of a dialect module is evaluated by JavaScript when the module
+ * is loaded, so it may only depend on what can no longer change; otherwise the running code and the linked
+ * code could disagree, and that is refused (HF134).
  */
 
 import type { Expression } from "oxc-parser";
@@ -26,7 +26,8 @@ function baseValue(file: SourceFile, name: string, start: number, frozen: boolea
   if (decl !== undefined) {
     const init = stripCasts(decl.init);
     const live = moduleAt(file.path)?.namespace?.[name];
-    // A struct layout is taken from the running module; all else is evaluated, which also finds forbidden reads.
+    // A struct layout is taken from the running module; all else is evaluated, which also finds forbidden
+    // reads.
     if (init.type === "CallExpression") {
       if (live === undefined)
         fail(file, decl.start, "HF130", name, "export the layout, so that it can be read when linked");

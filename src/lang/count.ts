@@ -1,9 +1,11 @@
 /**
- * Runs a linked function on the machine that is booted, alone, and counts what it does: instructions of the IR, loads,
- * stores, atomics, fences, conditional branches taken or not, and the locations it touched. The counts are of the same IR
- * that the engines explore and that is compiled, so they depend on no host, compiler or cache.
+ * Runs a linked function on the machine that is booted, alone, and counts what it does: instructions of the
+ * IR, loads, stores, atomics, fences, conditional branches taken or not, and the locations it touched. The
+ * counts are of the same IR that the engines explore and that is compiled, so they depend on no host,
+ * compiler or cache.
  *
- * Not covered: other CPUs (a wait that is not satisfied is an error), and callbacks, which a run alone never needs.
+ * Not covered: other CPUs (a wait that is not satisfied is an error), and callbacks, which a run alone never
+ * needs.
  */
 
 import { KernelBug } from "../machine/errors.ts";

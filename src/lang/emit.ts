@@ -4,13 +4,14 @@
  *     m[f]      pc: 0 finished, k >= 1: ops[k] is the visible operation to execute next
  *     m[f+1+i]  frame word i (registers and arrays, as regalloc.ts placed them)
  *
- * The engine executes the visible operation, writes its result to the word of `dst`, and calls `cont`, which runs the
- * local code up to the next visible operation, sets the pc and zeroes every word that is dead there. So a step costs a
- * call, frames are compared and copied as flat memory, and no exploration ever replays a thread.
+ * The engine executes the visible operation, writes its result to the word of `dst`, and calls `cont`, which
+ * runs the local code up to the next visible operation, sets the pc and zeroes every word that is dead there.
+ * So a step costs a call, frames are compared and copied as flat memory, and no exploration ever replays a
+ * thread.
  *
- * The local code behind one operation is a region of the control-flow graph. Without a local loop it becomes nested
- * labelled blocks, in which every forward jump is a `break` (as Emscripten's relooper and WebAssembly have it); with
- * one, a `switch` in a loop that counts its turns.
+ * The local code behind one operation is a region of the control-flow graph. Without a local loop it becomes
+ * nested labelled blocks, in which every forward jump is a `break` (as Emscripten's relooper and WebAssembly
+ * have it); with one, a `switch` in a loop that counts its turns.
  *
  * interp.ts is the slow reading of the same thread, and the oracle of this file's tests.
  */
@@ -21,7 +22,10 @@ import { BitSet } from "./liveness.ts";
 import { defOf, forEachTarget, forEachVal, mapVals, terminatorVal } from "./operands.ts";
 import { type Allocation, allocate } from "./regalloc.ts";
 
-/** Runs local code in frame `f` of `m`. Gives 0, or -(1 + index into `asserts`); the frame is then unspecified. */
+/**
+ * Runs local code in frame `f` of `m`. Gives 0, or -(1 + index into `asserts`); the frame is then
+ * unspecified.
+ */
 export type Cont = (m: Int32Array, f: number) => number;
 
 export type FailureKind = AssertKind | "out-of-bounds" | "endless-local-loop";
@@ -60,7 +64,9 @@ export interface ThreadCode {
   readonly entrySucc: readonly number[];
   /** Frame words that a handler's arguments are put into before `entry`. */
   readonly params: readonly number[];
-  /** Per frame word, the names of the source variables that may be in it, joined by "/"; "" for temporaries. */
+  /**
+   * Per frame word, the names of the source variables that may be in it, joined by "/"; "" for temporaries.
+   */
   readonly regNames: readonly string[];
   /** Per operation (as `ops`) the variable that each live word holds there: [word, name]. */
   readonly variables: readonly (readonly (readonly [number, string])[])[];
@@ -441,7 +447,9 @@ const FINISHED: LinkedOp = {
 /** By the code of the thread; links share it between programs in which a thread is the same. */
 const compiled = new WeakMap<ThreadIr["blocks"], Map<number, ThreadCode>>();
 
-/** Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not. */
+/**
+ * Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not.
+ */
 export function compileThread(ir: ThreadIr, cpu: number = ir.cpu): ThreadCode {
   let byCpu = compiled.get(ir.blocks);
   if (byCpu === undefined) {

@@ -1,7 +1,8 @@
 /**
- * Everything that the dialect's compiler refuses, as a closed list with stable codes. A refusal says where, what and
- * what to write instead; a compile collects all refusals of a file before it gives up, so that one run shows them all.
- * Codes are never reused. Errors of a program that runs (a failed assertion, a bad index) are not here: see emit.ts.
+ * Everything that the dialect's compiler refuses, as a closed list with stable codes. A refusal says where,
+ * what and what to write instead; a compile collects all refusals of a file before it gives up, so that one
+ * run shows them all. Codes are never reused. Errors of a program that runs (a failed assertion, a bad index)
+ * are not here: see emit.ts.
  */
 
 /** Title and hint of every refusal. The hint is what to do next. */
@@ -91,7 +92,10 @@ export function formatDiagnostic(d: Diagnostic): string {
   return `${place === "" ? "" : `${place}: `}${d.code} ${d.message}\n  hint: ${d.hint}`;
 }
 
-/** Thrown with every refusal of one compile or link, at least one. Its message is fit for a person; no stack is needed. */
+/**
+ * Thrown with every refusal of one compile or link, at least one. Its message is fit for a person; no stack
+ * is needed.
+ */
 export class DialectError extends Error {
   readonly diagnostics: readonly Diagnostic[];
 

@@ -1,8 +1,8 @@
 /**
- * Module hooks for Node (node:module, `register`) that let it import a person's TypeScript: types are stripped by
- * oxc-transform, `holdfast/...` means this very package even where it is not installed, and a path into this package's
- * sources means the instance that runs, so that a scenario and the checker share one configuration. Runs in Node's
- * hooks thread. Not covered: JSX, path aliases of tsconfig.json.
+ * Module hooks for Node (node:module, `register`) that let it import a person's TypeScript: types are
+ * stripped by oxc-transform, `holdfast/...` means this very package even where it is not installed, and a
+ * path into this package's sources means the instance that runs, so that a scenario and the checker share one
+ * configuration. Runs in Node's hooks thread. Not covered: JSX, path aliases of tsconfig.json.
  */
 
 import { readFileSync } from "node:fs";

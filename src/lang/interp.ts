@@ -1,6 +1,7 @@
 /**
- * A slow, obviously right interpreter of a linked thread: registers and arrays as the IR has them, one instruction at a
- * time. It stops at every visible operation and is told the result. Step functions (emit.ts) must agree with it.
+ * A slow, obviously right interpreter of a linked thread: registers and arrays as the IR has them, one
+ * instruction at a time. It stops at every visible operation and is told the result. Step functions (emit.ts)
+ * must agree with it.
  */
 
 import type { Failure } from "./emit.ts";

@@ -1,8 +1,8 @@
 /**
- * The primitives of machine/primitives.ts as operations of the IR: one table, name -> lowering, with the orderings of
- * the Linux kernel memory model (tools/memory-model/linux-kernel.def, Linux 7.3): a value-returning atomic without a
- * suffix is fully ordered (`mb`), _relaxed is `once`, an atomic without a result is `noreturn`. To add a primitive:
- * export it there, add its line here; a test holds the two equal.
+ * The primitives of machine/primitives.ts as operations of the IR: one table, name -> lowering, with the
+ * orderings of the Linux kernel memory model (tools/memory-model/linux-kernel.def, Linux 7.3): a
+ * value-returning atomic without a suffix is fully ordered (`mb`), _relaxed is `once`, an atomic without a
+ * result is `noreturn`. To add a primitive: export it there, add its line here; a test holds the two equal.
  *
  * Not covered: `localArray` and `struct`, which are declarations and not operations (lower.ts, link.ts).
  */

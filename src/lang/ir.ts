@@ -1,13 +1,13 @@
 /**
- * The intermediate representation: what the kernel dialect and the C litmus front end both lower to, and the only
- * thing that the engines of `check/` know. A *function* is basic blocks over virtual registers of 32-bit integers.
- * A *thread* is one function with every call inlined (the dialect has no recursion), so that registers can be
- * allocated, constants folded and dead values cleared over a thread's whole life. Plain data throughout: a program
- * can be written to JSON, sent to a worker, and shown beside its source.
+ * The intermediate representation: what the kernel dialect and the C litmus front end both lower to, and the
+ * only thing that the engines of `check/` know. A *function* is basic blocks over virtual registers of 32-bit
+ * integers. A *thread* is one function with every call inlined (the dialect has no recursion), so that
+ * registers can be allocated, constants folded and dead values cleared over a thread's whole life. Plain data
+ * throughout: a program can be written to JSON, sent to a worker, and shown beside its source.
  *
- * Instructions are of two sorts. *Local* ones touch registers only. *Visible* ones (the `VisibleInstr` union) are
- * operations on what threads share: memory, locks, RCU, interrupts, the allocator, choice. An engine interleaves
- * (or orders axiomatically) visible operations and nothing else.
+ * Instructions are of two sorts. *Local* ones touch registers only. *Visible* ones (the `VisibleInstr` union)
+ * are operations on what threads share: memory, locks, RCU, interrupts, the allocator, choice. An engine
+ * interleaves (or orders axiomatically) visible operations and nothing else.
  *
  * Names and orderings are those of the Linux kernel memory model (tools/memory-model/linux-kernel.def and
  * linux-kernel.bell, Linux 7.3).
@@ -19,8 +19,8 @@ import type { MemoryImage } from "../machine/image.ts";
 export type Reg = number;
 
 /**
- * An operand: `(reg < 0 ? 0 : R[reg]) + imm`, wrapping at 32 bits. With `reg` -1 it is the constant `imm`. The
- * addition lets `page + PAGE._refcount` be an addressing mode instead of an instruction.
+ * An operand: `(reg < 0 ? 0 : R[reg]) + imm`, wrapping at 32 bits. With `reg` -1 it is the constant `imm`.
+ * The addition lets `page + PAGE._refcount` be an addressing mode instead of an instruction.
  */
 export interface Val {
   readonly reg: Reg;
@@ -29,7 +29,9 @@ export interface Val {
 
 export const NO_REG = -1;
 
-/** Two-operand arithmetic on int32. Comparisons are signed and give 0 or 1; shifts take the count modulo 32. */
+/**
+ * Two-operand arithmetic on int32. Comparisons are signed and give 0 or 1; shifts take the count modulo 32.
+ */
 export type BinOp =
   | "add"
   | "sub"
@@ -75,14 +77,15 @@ export const BINARY_OPERATORS: Readonly<Record<string, BinOp>> = {
 export type UnOp = "not" | "neg" | "lnot";
 
 /**
- * Ordering tag of a memory access, as in linux-kernel.bell. `plain` is an unmarked C access. `mb` is a
- * fully ordered value-returning RMW; `noreturn` an atomic without a result, whose read smp_rmb() does not order.
+ * Ordering tag of a memory access, as in linux-kernel.bell. `plain` is an unmarked C access. `mb` is a fully
+ * ordered value-returning RMW; `noreturn` an atomic without a result, whose read smp_rmb() does not order.
  */
 export type Order = "plain" | "once" | "acquire" | "release" | "mb" | "noreturn";
 
 /**
  * Read-modify-write functions. All give the *old* value. `cmpxchg` (a = expected, b = new) and `add_unless`
- * (a = addend, b = the value at which nothing is done) may fail: a failed one is a single read with no ordering.
+ * (a = addend, b = the value at which nothing is done) may fail: a failed one is a single read with no
+ * ordering.
  */
 export type RmwFn = "add" | "and" | "or" | "xor" | "xchg" | "cmpxchg" | "add_unless";
 
@@ -160,11 +163,15 @@ export type VisibleInstr =
   | (Base & { readonly op: "local_irq_save"; readonly dst: Reg })
   | (Base & { readonly op: "local_irq_restore"; readonly a: Val })
   /**
-   * Broadcast IPI to every other CPU of the program that waits until each has taken it (that is, was seen with
-   * interrupts on). `handler` "" runs nothing there; else it runs handler(a) on each target before it is acknowledged.
+   * Broadcast IPI to every other CPU of the program that waits until each has taken it (that is, was seen
+   * with interrupts on). `handler` "" runs nothing there; else it runs handler(a) on each target before it is
+   * acknowledged.
    */
   | (Base & { readonly op: "smp_call_function"; readonly handler: string; readonly a: Val })
-  /** A dead object of the pool whose id is `pool`, made live with its words 0 (kzalloc); 0 (NULL) if there is none. */
+  /**
+   * A dead object of the pool whose id is `pool`, made live with its words 0 (kzalloc); 0 (NULL) if there is
+   * none.
+   */
   | (Base & { readonly op: "alloc"; readonly dst: Reg; readonly pool: Val })
   /** Frees the object that starts at `addr`: it is poisoned and every later touch is a use-after-free. */
   | (Base & { readonly op: "free"; readonly addr: Val })

@@ -1,9 +1,10 @@
 /**
- * Links a thread: the entry function with all that it calls inlined (specialise.ts), its arguments and CPU put in, and
- * the whole optimised and renumbered to plain IR. A program is the threads that a booted scenario starts, the handlers
- * that these name, and the memory as it is.
+ * Links a thread: the entry function with all that it calls inlined (specialise.ts), its arguments and CPU
+ * put in, and the whole optimised and renumbered to plain IR. A program is the threads that a booted scenario
+ * starts, the handlers that these name, and the memory as it is.
  *
- * Linking is synchronous and reads configuration only while it runs. Modules are loaded beforehand (modules.ts).
+ * Linking is synchronous and reads configuration only while it runs. Modules are loaded beforehand
+ * (modules.ts).
  */
 
 import type { MemoryImage } from "../machine/image.ts";
@@ -42,8 +43,8 @@ export class Linker {
   private readonly handlerIds = new Set<string>();
 
   /**
-   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not fit; and
-   * whatever lowering and constants have to say about the functions that it reaches.
+   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not
+   * fit; and whatever lowering and constants have to say about the functions that it reaches.
    */
   thread(spec: ThreadSpec, options: LinkOptions = {}): ThreadIr {
     const low = findEntry(spec.run);
@@ -72,7 +73,10 @@ export class Linker {
     );
   }
 
-  /** A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array parameters. */
+  /**
+   * A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array
+   * parameters.
+   */
   function(run: EntryRef, cpu: number): { readonly ir: ThreadIr; readonly boundArrays: number } {
     const low = findEntry(run);
     const boundArrays = low.params.filter((k) => k === "array").length;
@@ -149,7 +153,10 @@ export class Linker {
   }
 }
 
-/** Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread only. */
+/**
+ * Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread
+ * only.
+ */
 const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
 
 /** Plain data, calls gone. */
@@ -226,8 +233,8 @@ export interface ProgramSpec {
 }
 
 /**
- * Links what a booted scenario starts into a program. Modules must be loaded (`loadModules`), configuration set and
- * memory booted.
+ * Links what a booted scenario starts into a program. Modules must be loaded (`loadModules`), configuration
+ * set and memory booted.
  * @throws DialectError
  */
 export function linkProgram(spec: ProgramSpec, options: LinkOptions = {}): Program {

@@ -1,7 +1,8 @@
 /**
- * Backward liveness of registers and arrays over basic blocks, on bit sets (Aho et al., Compilers, 9.2.5). An array is
- * live where one of its elements may yet be read; it is dead above a place where every element has been written since
- * (its declaration zeroes all of them), which is what lets its frame words be shared and cleared.
+ * Backward liveness of registers and arrays over basic blocks, on bit sets (Aho et al., Compilers, 9.2.5). An
+ * array is live where one of its elements may yet be read; it is dead above a place where every element has
+ * been written since (its declaration zeroes all of them), which is what lets its frame words be shared and
+ * cleared.
  */
 
 import type { Terminator, Val } from "./ir.ts";
@@ -61,7 +62,10 @@ export class BlockWalker {
   /** Everything that was taken out of `live` since `start`. */
   readonly killed: BitSet;
   private readonly g: FlowGraph;
-  /** Per array, elements written (by constant index) below this point with no read between; bit e for element e < 32. */
+  /**
+   * Per array, elements written (by constant index) below this point with no read between; bit e for element
+   * e < 32.
+   */
   private readonly written: Int32Array;
 
   constructor(g: FlowGraph) {

@@ -1,6 +1,7 @@
 /**
- * Imports a person's own TypeScript module (a scenario file) on any supported Node, also those that cannot strip types.
- * What is wrong with the file is reported with file, line and column as a DialectError, never as a stack trace.
+ * Imports a person's own TypeScript module (a scenario file) on any supported Node, also those that cannot
+ * strip types. What is wrong with the file is reported with file, line and column as a DialectError, never as
+ * a stack trace.
  */
 
 import { existsSync, realpathSync, statSync } from "node:fs";
@@ -12,7 +13,10 @@ import { displayPath, resolveSpecifier, runtimeUrl, sourcePath } from "./sources
 
 let registered = false;
 
-/** Makes this thread's `import()` understand TypeScript and `holdfast/...`. Idempotent; each worker thread needs its own. */
+/**
+ * Makes this thread's `import()` understand TypeScript and `holdfast/...`. Idempotent; each worker thread
+ * needs its own.
+ */
 export function registerTypeScript(): void {
   if (registered) return;
   registered = true;
@@ -21,7 +25,8 @@ export function registerTypeScript(): void {
 
 /**
  * Imports the module at `path` (a path or file URL) and gives its exports.
- * @throws DialectError HF150 not found, HF100 syntax error, HF126 an import that does not exist, HF151 it threw.
+ * @throws DialectError HF150 not found, HF100 syntax error, HF126 an import that does not exist, HF151 it
+ * threw.
  */
 export async function importModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   let source = sourcePath(path);
@@ -47,7 +52,9 @@ export async function importModule(path: string): Promise<Readonly<Record<string
   }
 }
 
-/** Parses the file and its own files that it imports, so that syntax errors and missing files have a place. */
+/**
+ * Parses the file and its own files that it imports, so that syntax errors and missing files have a place.
+ */
 function checkGraph(root: string): SourceFile[] {
   const seen = new Set<string>();
   const files: SourceFile[] = [];

@@ -1,7 +1,7 @@
 /**
- * Expressions of the dialect to IR values and jumps. Evaluation order is JavaScript's (left to right). Assignments are
- * statements in the dialect, so that evaluating an operand never changes a variable that an earlier operand has read,
- * and variables can be used as operands in place.
+ * Expressions of the dialect to IR values and jumps. Evaluation order is JavaScript's (left to right).
+ * Assignments are statements in the dialect, so that evaluating an operand never changes a variable that an
+ * earlier operand has read, and variables can be used as operands in place.
  */
 
 import type {
@@ -22,7 +22,9 @@ import { type Global, resolveGlobal } from "./scope.ts";
 
 const ZERO = constant(0);
 
-/** `#x in object` is the one binary expression with a left side that is no expression; check.ts refuses it. */
+/**
+ * `#x in object` is the one binary expression with a left side that is no expression; check.ts refuses it.
+ */
 function isExpression(e: Expression | PrivateIdentifier): e is Expression {
   return (e.type as string) !== "PrivateIdentifier";
 }

@@ -1,10 +1,11 @@
 /**
- * Statements of the dialect to basic blocks. One `FnBuilder` per function holds the blocks, registers and positions;
- * expressions are lowered by lower-expr.ts. Every source variable is one register (assigned wherever it is assigned;
- * this is not SSA), every temporary is assigned once. Names that only a link can resolve stay symbolic (lowered.ts).
+ * Statements of the dialect to basic blocks. One `FnBuilder` per function holds the blocks, registers and
+ * positions; expressions are lowered by lower-expr.ts. Every source variable is one register (assigned
+ * wherever it is assigned; this is not SSA), every temporary is assigned once. Names that only a link can
+ * resolve stay symbolic (lowered.ts).
  *
- * Control flow follows Aho et al., Compilers, 6.6: conditions are lowered to jumps and not to values, so that `&&`,
- * `||` and `!` cost nothing where a branch wants them.
+ * Control flow follows Aho et al., Compilers, 6.6: conditions are lowered to jumps and not to values, so that
+ * `&&`, `||` and `!` cost nothing where a branch wants them.
  */
 
 import type {
@@ -310,7 +311,8 @@ class StatementLowering {
       }
       const a = init === null ? constant(0) : this.ex.value(init);
       b.at(d);
-      // The temporary that the variable starts as will often replace it: let it bear the name in counterexamples.
+      // The temporary that the variable starts as will often replace it: let it bear the name in
+      // counterexamples.
       if (a.reg >= 0 && a.imm === 0 && b.regNames[a.reg] === "") b.regNames[a.reg] = name;
       const reg = b.reg(name);
       b.emit({ op: "mov", dst: reg, a });

@@ -1,6 +1,7 @@
 /**
- * What a function is between lowering and linking: the IR of ir.ts plus what only a link can decide, namely the values
- * of constants (`ext`) and the sizes of arrays. Lowered once per file and cached; folded anew for every configuration.
+ * What a function is between lowering and linking: the IR of ir.ts plus what only a link can decide, namely
+ * the values of constants (`ext`) and the sizes of arrays. Lowered once per file and cached; folded anew for
+ * every configuration.
  */
 
 import type { Expression } from "oxc-parser";

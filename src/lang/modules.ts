@@ -1,7 +1,8 @@
 /**
- * The modules that dialect code is linked from: source text parsed and checked once per file, functions lowered on
- * demand, and the live module namespaces in which configuration and boot-time constants are read. Loading is
- * asynchronous (it imports); linking is not, so that nothing can change configuration between boot and link.
+ * The modules that dialect code is linked from: source text parsed and checked once per file, functions
+ * lowered on demand, and the live module namespaces in which configuration and boot-time constants are read.
+ * Loading is asynchronous (it imports); linking is not, so that nothing can change configuration between boot
+ * and link.
  */
 
 import { checkFile } from "./check.ts";
@@ -56,7 +57,8 @@ function parseGraph(roots: readonly string[]): Map<string, SourceFile> {
 async function namespaceOf(path: string): Promise<Namespace> {
   let ns = namespaces.get(path);
   if (ns === undefined) {
-    // Files of this package run as they are; a person's own may be TypeScript that Node cannot read by itself.
+    // Files of this package run as they are; a person's own may be TypeScript that Node cannot read by
+    // itself.
     if (runtimeUrl(path).endsWith("ts")) registerTypeScript();
     ns = (await import(/* @vite-ignore */ runtimeUrl(path))) as Namespace;
     namespaces.set(path, ns);
@@ -98,7 +100,8 @@ function checkImports(file: SourceFile, files: ReadonlyMap<string, SourceFile>):
 }
 
 /**
- * Loads the modules at these URLs (`import.meta.url` of each, or a path) and all that they import. Idempotent.
+ * Loads the modules at these URLs (`import.meta.url` of each, or a path) and all that they import.
+ * Idempotent.
  * @throws DialectError with every refusal of every dialect file among them.
  */
 export async function loadModules(urls: readonly string[]): Promise<void> {
@@ -123,8 +126,8 @@ export async function loadModules(urls: readonly string[]): Promise<void> {
 }
 
 /**
- * Defines or replaces a dialect module by its text, as an editor does; `namespace` holds what running it exports. What
- * it imports must have been loaded.
+ * Defines or replaces a dialect module by its text, as an editor does; `namespace` holds what running it
+ * exports. What it imports must have been loaded.
  * @throws DialectError with every forbidden construct.
  */
 export function defineModule(path: string, text: string, namespace: Namespace): void {

@@ -1,6 +1,6 @@
 /**
- * Uses and definitions of instructions, in one place, so that every pass agrees on them. The operand fields of the IR
- * are `addr`, `a`, `b`, `idx` and `pool`; the result is `dst`.
+ * Uses and definitions of instructions, in one place, so that every pass agrees on them. The operand fields
+ * of the IR are `addr`, `a`, `b`, `idx` and `pool`; the result is `dst`.
  */
 
 import type { CallInstr, LocalInstr, Reg, Terminator, Val, VisibleInstr } from "./ir.ts";

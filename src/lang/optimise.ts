@@ -1,13 +1,13 @@
 /**
- * Makes functions and threads small: constants and copies are propagated, branches on constants folded, jumps threaded
- * through blocks that only decide, constant-indexed arrays turned into registers, dead local code dropped. Sound for
- * exploration: a visible operation is never dropped, duplicated or moved past another; a load whose result is not used
- * stays. Identities that would break a data dependency (`x ^ x`, `x & 0`) are left alone, so that dependencies are
- * those of the source.
+ * Makes functions and threads small: constants and copies are propagated, branches on constants folded, jumps
+ * threaded through blocks that only decide, constant-indexed arrays turned into registers, dead local code
+ * dropped. Sound for exploration: a visible operation is never dropped, duplicated or moved past another; a
+ * load whose result is not used stays. Identities that would break a data dependency (`x ^ x`, `x & 0`) are
+ * left alone, so that dependencies are those of the source.
  *
- * "Strict" registers (one definition, which dominates every use; as in SSA form) are propagated over the whole
- * function, others within blocks and along forward edges on which the facts agree. Cooper & Torczon, Engineering a
- * Compiler, chapters 8-10, has the techniques.
+ * "Strict" registers (one definition, which dominates every use; as in SSA form) are propagated over the
+ * whole function, others within blocks and along forward edges on which the facts agree. Cooper & Torczon,
+ * Engineering a Compiler, chapters 8-10, has the techniques.
  */
 
 import { cleanCfg, dominators, type FlatBlock, predecessors } from "./cfg.ts";
@@ -37,7 +37,10 @@ export interface FlatFn {
 
 type Facts = Map<Reg, Val>;
 
-/** Folds an instruction whose operands are constants, and identities that keep dependencies; else gives it back. */
+/**
+ * Folds an instruction whose operands are constants, and identities that keep dependencies; else gives it
+ * back.
+ */
 function foldInstr(i: FlatInstr): FlatInstr {
   if (i.op === "bin") {
     const { a, b } = i;
@@ -111,7 +114,8 @@ function strictRegs(fn: FlatFn, preds: readonly (readonly number[])[]): Uint8Arr
       const r = v.reg;
       if (r < 0 || strict[r] === 0) return;
       const d = defBlock[r];
-      // In the block of its definition a use must come behind it, which `defined` tells since blocks run in order.
+      // In the block of its definition a use must come behind it, which `defined` tells since blocks run in
+      // order.
       if (d === n) {
         if (!defined.has(r)) strict[r] = 0;
         return;
@@ -131,7 +135,10 @@ function strictRegs(fn: FlatFn, preds: readonly (readonly number[])[]): Uint8Arr
   return strict;
 }
 
-/** One round of propagation and folding. Leaves in `exits` what is known at the end of each block. True if it did anything. */
+/**
+ * One round of propagation and folding. Leaves in `exits` what is known at the end of each block. True if it
+ * did anything.
+ */
 function propagate(fn: FlatFn, preds: readonly (readonly number[])[], exits: Facts[]): boolean {
   let changed = false;
   const isStrict = strictRegs(fn, preds);
@@ -192,8 +199,8 @@ function inRange(idx: Val, size: number): boolean {
 }
 
 /**
- * Where a block only decides (few local instructions, then a branch) and a predecessor that jumps to it knows the
- * outcome, the predecessor gets a copy of the instructions and goes there directly.
+ * Where a block only decides (few local instructions, then a branch) and a predecessor that jumps to it knows
+ * the outcome, the predecessor gets a copy of the instructions and goes there directly.
  */
 function threadJumps(fn: FlatFn, exits: readonly Facts[]): boolean {
   let changed = false;

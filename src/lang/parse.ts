@@ -1,7 +1,7 @@
 /**
- * Reads one TypeScript file: syntax tree (oxc-parser, ESTree with TypeScript nodes), line table, and the module-level
- * names that the compiler resolves against: imports, constants and functions. Says whether the file is in the kernel
- * dialect. What the tree may contain is check.ts's business, what it means lower.ts's.
+ * Reads one TypeScript file: syntax tree (oxc-parser, ESTree with TypeScript nodes), line table, and the
+ * module-level names that the compiler resolves against: imports, constants and functions. Says whether the
+ * file is in the kernel dialect. What the tree may contain is check.ts's business, what it means lower.ts's.
  */
 
 import {

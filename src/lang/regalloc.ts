@@ -1,12 +1,12 @@
 /**
- * Frame words for the registers and arrays of a thread. Only what lives across a visible operation (or is an operand or
- * result of one) needs a word; all other registers become JavaScript variables of the step functions. Values that are
- * never needed at the same time share a word: fewer words make smaller states, and a word that is always cleared when
- * dead makes states equal that differ in nothing that matters.
+ * Frame words for the registers and arrays of a thread. Only what lives across a visible operation (or is an
+ * operand or result of one) needs a word; all other registers become JavaScript variables of the step
+ * functions. Values that are never needed at the same time share a word: fewer words make smaller states, and
+ * a word that is always cleared when dead makes states equal that differ in nothing that matters.
  *
- * Greedy colouring, arrays (which need adjacent words) first. Two registers conflict if both live before the same
- * visible operation, or one is the result of an operation that the other outlives. Arrays are kept in the frame at all
- * times, so they conflict with everything that is live anywhere where they are.
+ * Greedy colouring, arrays (which need adjacent words) first. Two registers conflict if both live before the
+ * same visible operation, or one is the result of an operation that the other outlives. Arrays are kept in
+ * the frame at all times, so they conflict with everything that is live anywhere where they are.
  */
 
 import { isVisible, type ThreadIr } from "./ir.ts";

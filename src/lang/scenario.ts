@@ -1,6 +1,7 @@
 /**
- * From a scenario to a program: load the dialect modules, boot the machine, take its memory as the initial state, link
- * the threads. Booting sets the configuration that linking reads, so the two belong together and run without a gap.
+ * From a scenario to a program: load the dialect modules, boot the machine, take its memory as the initial
+ * state, link the threads. Booting sets the configuration that linking reads, so the two belong together and
+ * run without a gap.
  */
 
 import { useSequentialHost } from "../machine/host.ts";
@@ -10,7 +11,9 @@ import type { Program } from "./ir.ts";
 import { linkProgram } from "./link.ts";
 import { loadModules } from "./modules.ts";
 
-/** Parses and lowers the scenario's dialect module and all that it imports. Needed once per scenario module. */
+/**
+ * Parses and lowers the scenario's dialect module and all that it imports. Needed once per scenario module.
+ */
 export async function loadScenario(scenario: Scenario): Promise<void> {
   await loadModules([scenario.module]);
 }

@@ -1,6 +1,7 @@
 /**
- * What a name means in a dialect file: a local variable or array (innermost scope first), else something at the top
- * level of the module. Module-level meanings do not depend on configuration and are computed once per file.
+ * What a name means in a dialect file: a local variable or array (innermost scope first), else something at
+ * the top level of the module. Module-level meanings do not depend on configuration and are computed once per
+ * file.
  */
 
 import type { Reg } from "./ir.ts";

@@ -1,8 +1,8 @@
 /**
- * Programs as JSON and as a hash. JSON round-trips exactly and is checked when read, shape and meaning, so that a file
- * from anywhere cannot make an engine misbehave. The hash covers what a program *does*: code, initial memory and
- * objects, but no names, messages or source positions, so that two configurations that link to the same program are
- * explored once.
+ * Programs as JSON and as a hash. JSON round-trips exactly and is checked when read, shape and meaning, so
+ * that a file from anywhere cannot make an engine misbehave. The hash covers what a program *does*: code,
+ * initial memory and objects, but no names, messages or source positions, so that two configurations that
+ * link to the same program are explored once.
  */
 
 import { createHash } from "node:crypto";
@@ -172,7 +172,8 @@ export function serialiseProgram(p: Program): string {
 
 /**
  * Reads what `serialiseProgram` wrote.
- * @throws ProgramFormatError if the text is not JSON, not a program, or a program that names what it does not have.
+ * @throws ProgramFormatError if the text is not JSON, not a program, or a program that names what it does not
+ * have.
  */
 export function parseProgram(text: string): Program {
   let json: unknown;

@@ -1,10 +1,11 @@
 /**
- * Specialises functions for one configuration: constants at their values of this moment, branches on them folded, what
- * cannot be reached dropped, callees copied into their callers, bottom-up. A function that meets the same constants in
- * a later link, and the same specialised callees, is taken from a cache. What a configuration does not call does not
- * count as recursion.
+ * Specialises functions for one configuration: constants at their values of this moment, branches on them
+ * folded, what cannot be reached dropped, callees copied into their callers, bottom-up. A function that meets
+ * the same constants in a later link, and the same specialised callees, is taken from a cache. What a
+ * configuration does not call does not count as recursion.
  *
- * Positions of what is inlined stay symbolic (callee, call site) and are written out once, for a whole thread.
+ * Positions of what is inlined stay symbolic (callee, call site) and are written out once, for a whole
+ * thread.
  */
 
 import { cleanCfg } from "./cfg.ts";
@@ -18,7 +19,9 @@ import { compact, type FlatFn, optimise } from "./optimise.ts";
 
 /** A function with its callees inlined, for one configuration. */
 export interface Specialised extends FlatFn {
-  /** Positions 0.. are those of its source; then come those of inlined functions, `base` onwards, in order. */
+  /**
+   * Positions 0.. are those of its source; then come those of inlined functions, `base` onwards, in order.
+   */
   ownPositions: readonly Position[];
   inlined: { readonly base: number; readonly callee: Specialised; readonly call: PosId }[];
   npositions: number;
@@ -65,7 +68,10 @@ export class Specialiser {
     }
   }
 
-  /** From the cache if a link before met the same constants, and the same again in all that is called; else anew. */
+  /**
+   * From the cache if a link before met the same constants, and the same again in all that is called; else
+   * anew.
+   */
   private build(low: LowFn): Specialised {
     let variants = cache.get(low);
     if (variants === undefined) {
@@ -79,8 +85,9 @@ export class Specialiser {
     const fn = fold(low, constants);
     const callees = new Set<Specialised>();
     this.inline(fn, callees);
-    // The thread as a whole is optimised to the end. Before, once, and not for a wrapper that adds little to what is
-    // already optimised: chains of those (a page-table walk has one function per level) would cost most of a link.
+    // The thread as a whole is optimised to the end. Before, once, and not for a wrapper that adds little to
+    // what is already optimised: chains of those (a page-table walk has one function per level) would cost
+    // most of a link.
     const size = fn.blocks.reduce((n, b) => n + b.instrs.length, 0);
     let known = 0;
     for (const i of fn.inlined) known += i.callee.optimised;
@@ -156,7 +163,10 @@ function constRefs(low: LowFn): ConstRef[] {
   return refs;
 }
 
-/** Lowered function with its constants in place, pruned of what this configuration does not run; calls still in it. */
+/**
+ * Lowered function with its constants in place, pruned of what this configuration does not run; calls still
+ * in it.
+ */
 function fold(low: LowFn, constants: readonly number[]): Specialised {
   let next = 0;
   const arrays = low.arrays.map((a) => {
@@ -199,7 +209,10 @@ function fold(low: LowFn, constants: readonly number[]): Specialised {
   return fn;
 }
 
-/** Appends the callee's registers, arrays and positions to the caller; gives its blocks, renumbered except for targets. */
+/**
+ * Appends the callee's registers, arrays and positions to the caller; gives its blocks, renumbered except for
+ * targets.
+ */
 function copyInto(
   caller: Specialised,
   callee: Specialised,
@@ -209,7 +222,8 @@ function copyInto(
   const regBase = caller.nregs;
   caller.nregs += callee.nregs;
   caller.regNames.push(...callee.regNames);
-  // Positions are numbered as if the callee's had been copied here; they are written out once, for the thread.
+  // Positions are numbered as if the callee's had been copied here; they are written out once, for the
+  // thread.
   const posBase = caller.npositions;
   caller.inlined.push({ base: posBase, callee, call: call.pos });
   caller.npositions += callee.npositions;

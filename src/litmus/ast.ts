@@ -1,8 +1,9 @@
 /**
- * Syntax of a C litmus test as herd7 reads it (tools/memory-model of Linux 7.3, herdtools7 7.58): initial values,
- * one body per process, an optional filter, the locations to print, and the final condition. Positions are offsets
- * into the source; `lineCol()` turns them into line and column when an error is shown. Types are parsed and
- * dropped, because they have no effect on herd7's C arithmetic. Arrays and structs are not covered.
+ * Syntax of a C litmus test as herd7 reads it (tools/memory-model of Linux 7.3, herdtools7 7.58): initial
+ * values, one body per process, an optional filter, the locations to print, and the final condition.
+ * Positions are offsets into the source; `lineCol()` turns them into line and column when an error is shown.
+ * Types are parsed and dropped, because they have no effect on herd7's C arithmetic. Arrays and structs are
+ * not covered.
  */
 
 export interface Span {
@@ -77,7 +78,9 @@ export interface LitmusFile {
   /** First-line name, which need not be the name of the file. */
   readonly name: string;
   readonly doc: string;
-  /** The verdict that a `Result:` comment announces, e.g. "Never", with flags after it; "" if there is none. */
+  /**
+   * The verdict that a `Result:` comment announces, e.g. "Never", with flags after it; "" if there is none.
+   */
   readonly expected: string;
   readonly init: readonly Init[];
   readonly procs: readonly Proc[];
@@ -87,7 +90,9 @@ export interface LitmusFile {
   readonly condition: Prop;
 }
 
-/** Input that cannot be used: syntax, unknown primitive, bad process number. Shown with file, line and column. */
+/**
+ * Input that cannot be used: syntax, unknown primitive, bad process number. Shown with file, line and column.
+ */
 export class LitmusError extends Error {
   readonly path: string;
   /** Offsets of the offending text. */

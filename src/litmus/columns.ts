@@ -1,6 +1,6 @@
 /**
- * Events by their source text, and one execution as a column per CPU: what each read returned and from whom, and the
- * order of the writes to locations that have several.
+ * Events by their source text, and one execution as a column per CPU: what each read returned and from whom,
+ * and the order of the writes to locations that have several.
  */
 import { type Candidate, type Com, INIT, isRead } from "../check/enumerate/candidate.ts";
 import type { PathEvent } from "../check/enumerate/path.ts";

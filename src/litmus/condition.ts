@@ -1,6 +1,6 @@
 /**
- * The final condition: its observed slots, its evaluation on values some of which may still be unknown (Kleene's
- * three-valued logic), and its text as herd7 prints it.
+ * The final condition: its observed slots, its evaluation on values some of which may still be unknown
+ * (Kleene's three-valued logic), and its text as herd7 prints it.
  */
 import type { Predicate, Slot } from "../check/enumerate/tally.ts";
 import type { Loc, Operand, Prop } from "./ast.ts";

@@ -1,8 +1,9 @@
 /**
- * The shortest cycle that forbids an execution, as a chain of primitive edges: fences, dependencies, rf, co, fr. The
- * model answers with matrices of composed relations; here they are taken apart again. `prop` is walked as an
- * automaton (an overwrite, then cumul-fences, then perhaps one rfe), happens-before and propagation as graphs whose
- * edges are such walks, RCU as a walk over grace periods and sections with a balance.
+ * The shortest cycle that forbids an execution, as a chain of primitive edges: fences, dependencies, rf, co,
+ * fr. The model answers with matrices of composed relations; here they are taken apart again. `prop` is
+ * walked as an automaton (an overwrite, then cumul-fences, then perhaps one rfe), happens-before and
+ * propagation as graphs whose edges are such walks, RCU as a walk over grace periods and sections with a
+ * balance.
  */
 import type { Candidate, Com } from "../check/enumerate/candidate.ts";
 import { isRead } from "../check/enumerate/candidate.ts";
@@ -27,7 +28,9 @@ export interface Cycle {
 
 type Walk = readonly CycleEdge[];
 
-/** The cycle by which `model` rejects the execution; null if it accepts it or the axiom has no cycle to show. */
+/**
+ * The cycle by which `model` rejects the execution; null if it accepts it or the axiom has no cycle to show.
+ */
 export function forbiddingCycle(c: Candidate, model: BoundModel, com: Com): Cycle | null {
   if (!(model instanceof BoundLkmm)) {
     const axiom = model.failing(com);
@@ -200,7 +203,10 @@ class Explainer {
     return out;
   }
 
-  /** po;UL;rf;LKR;po from whatever precedes the unlock; listed from the unlocking thread's accesses in #propFrom. */
+  /**
+   * po;UL;rf;LKR;po from whatever precedes the unlock; listed from the unlocking thread's accesses in
+   * #propFrom.
+   */
   #handover(ul: number, lkr: number, out: Walk[]): void {
     for (let j = 0; j < this.c.n; j++) {
       if (this.c.thread[j] === this.c.thread[lkr] && j > lkr)
@@ -229,15 +235,17 @@ class Explainer {
       if (walks[at] !== null) continue;
       walks[at] = walk;
       if (at >= n) continue;
-      for (const w of this.#cumul(at)) queue.push({ at: w.at(-1)!.to, walk: [...walk, ...w] }); // a walk has an edge
+      // a walk has an edge
+      for (const w of this.#cumul(at)) queue.push({ at: w.at(-1)!.to, walk: [...walk, ...w] });
       if (this.m.c.plans.some((p) => p.lock)) {
         for (let ul = at + 1; ul < n && c.thread[ul] === c.thread[at]; ul++) {
           if (c.events[ul].kind !== "UL") continue;
           const more: Walk[] = [];
           for (let r = 0; r < n; r++)
             if (this.#has(this.m.rfe, ul, r) && c.events[r].kind === "LKR") this.#handover(ul, r, more);
+          // a walk has an edge
           for (const w of more)
-            queue.push({ at: w.at(-1)!.to, walk: [...walk, { from: at, to: ul, label: "po" }, ...w] }); // a walk has an edge
+            queue.push({ at: w.at(-1)!.to, walk: [...walk, { from: at, to: ul, label: "po" }, ...w] });
         }
       }
       for (let j = 0; j < n; j++)
@@ -293,7 +301,8 @@ class Explainer {
     let best: number[] | null = null;
     for (let s = 0; s < n && best?.length !== 2; s++) {
       if (!items[s].gp) continue;
-      // Depth-first over simple item cycles is exponential; breadth-first over (item, balance) finds a shortest one.
+      // Depth-first over simple item cycles is exponential; breadth-first over (item, balance) finds a
+      // shortest one.
       const seen = new Set<string>();
       const queue: { at: number; balance: number; path: number[] }[] = [{ at: s, balance: 1, path: [s] }];
       for (let q = 0; q < queue.length && q < 50_000; q++) {

@@ -1,8 +1,9 @@
 /**
- * Why a verdict is what it is. For Sometimes and Always: one execution that satisfies the condition, as columns per CPU
- * with what each read returned and from whom. For Never: among the executions that would satisfy it (coherent and
- * atomic, but not asked of the model) the one with the shortest forbidding cycle, and the axiom. If not even such an
- * execution exists, the values themselves are impossible, and that is said. For a data race: the two accesses.
+ * Why a verdict is what it is. For Sometimes and Always: one execution that satisfies the condition, as
+ * columns per CPU with what each read returned and from whom. For Never: among the executions that would
+ * satisfy it (coherent and atomic, but not asked of the model) the one with the shortest forbidding cycle,
+ * and the axiom. If not even such an execution exists, the values themselves are impossible, and that is
+ * said. For a data race: the two accesses.
  */
 import type { Candidate, Com } from "../check/enumerate/candidate.ts";
 import { enumerate } from "../check/enumerate/enumerate.ts";

@@ -1,6 +1,6 @@
 /**
- * Pictures of one execution: a column per thread in program order, communications between them, and the edges of a
- * cycle in bold. As DOT for Graphviz and as SVG drawn here, so that no other program is needed.
+ * Pictures of one execution: a column per thread in program order, communications between them, and the edges
+ * of a cycle in bold. As DOT for Graphviz and as SVG drawn here, so that no other program is needed.
  */
 import type { Candidate, Com } from "../check/enumerate/candidate.ts";
 import { isAccess } from "../check/enumerate/candidate.ts";

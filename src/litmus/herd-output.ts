@@ -1,6 +1,7 @@
 /**
- * herd7's text for a result, line by line as herd7 7.58 prints it, except `Time` (ours) and `Hash`, which is herd7's
- * digest of its own syntax tree and is left out. The kernel's judgelitmus.sh and cmplitmushist.sh read this.
+ * herd7's text for a result, line by line as herd7 7.58 prints it, except `Time` (ours) and `Hash`, which is
+ * herd7's digest of its own syntax tree and is left out. The kernel's judgelitmus.sh and cmplitmushist.sh
+ * read this.
  */
 import { UNDETERMINED } from "../check/enumerate/values.ts";
 import type { Loc, Operand, Prop, Quantifier } from "./ast.ts";
@@ -32,7 +33,9 @@ export function stateText(result: LitmusResult, state: readonly number[]): strin
   return out;
 }
 
-/** The states in herd7's order: undetermined values, then numbers, then addresses by name. Null if too many. */
+/**
+ * The states in herd7's order: undetermined values, then numbers, then addresses by name. Null if too many.
+ */
 export function sortedStates(result: LitmusResult): Iterable<readonly number[]> | null {
   const { memory } = result.test.program;
   const origin = memory.origin ?? 0;
@@ -93,7 +96,9 @@ export function conditionHolds(r: LitmusResult): boolean {
   }
 }
 
-/** The block for one test, with its final empty line; yields lines so that long state lists need no memory. */
+/**
+ * The block for one test, with its final empty line; yields lines so that long state lists need no memory.
+ */
 export function* herdLines(r: LitmusResult): Generator<string> {
   const { file } = r.test;
   yield `Test ${file.name} ${KIND[file.quantifier]}`;

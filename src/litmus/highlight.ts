@@ -1,7 +1,7 @@
 /**
- * What an editor needs, from the same scanner and parser as the command line: tokens with a class for colouring, never
- * failing, and the errors of a text with their places. Broken text is coloured up to where it breaks and on from the next
- * character, so that typing does not flicker.
+ * What an editor needs, from the same scanner and parser as the command line: tokens with a class for
+ * colouring, never failing, and the errors of a text with their places. Broken text is coloured up to where
+ * it breaks and on from the next character, so that typing does not flicker.
  */
 import { LitmusError } from "./ast.ts";
 import { lowerLitmus } from "./lower.ts";

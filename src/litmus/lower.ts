@@ -1,9 +1,9 @@
 /**
- * From the syntax of a litmus test to a program of lang/ir.ts: one thread per process, one word per shared location.
- * A parameter is a register that starts as the address of the location of its name; a register that nothing assigns
- * reads 0, as in herd7. Addresses start at an origin that no constant of the test comes near, so that a value is
- * either a number or an address. Semantic errors (unknown macro, wrong arity, argument that is no dereference) are
- * reported here with their place.
+ * From the syntax of a litmus test to a program of lang/ir.ts: one thread per process, one word per shared
+ * location. A parameter is a register that starts as the address of the location of its name; a register that
+ * nothing assigns reads 0, as in herd7. Addresses start at an origin that no constant of the test comes near,
+ * so that a value is either a number or an address. Semantic errors (unknown macro, wrong arity, argument
+ * that is no dereference) are reported here with their place.
  */
 import type {
   BinOp,

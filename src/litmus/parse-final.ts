@@ -1,6 +1,7 @@
 /**
- * Parser of the part of a litmus file that follows the program: `locations`, `filter`, and the quantified condition.
- * Its comments and operators are not C's, hence a file of its own. See litmus/ast.ts for what it gives.
+ * Parser of the part of a litmus file that follows the program: `locations`, `filter`, and the quantified
+ * condition. Its comments and operators are not C's, hence a file of its own. See litmus/ast.ts for what it
+ * gives.
  */
 import type { LitmusFile, Loc, Operand, Prop, Quantifier } from "./ast.ts";
 import type { Scanner } from "./scan.ts";

@@ -1,7 +1,8 @@
 /**
- * Parser of C litmus files: header, initial state, processes, final condition. A recursive descent over the grammar
- * that herd7 7.58 accepts, which gives errors that say what was expected and where. It accepts a little more than
- * herd7 where that is harmless (unary minus, negative constants without a space, empty statements), never less.
+ * Parser of C litmus files: header, initial state, processes, final condition. A recursive descent over the
+ * grammar that herd7 7.58 accepts, which gives errors that say what was expected and where. It accepts a
+ * little more than herd7 where that is harmless (unary minus, negative constants without a space, empty
+ * statements), never less.
  */
 import type { BinaryOp, Expr, Init, InitValue, LitmusFile, Loc, Param, Proc, Span, Stmt } from "./ast.ts";
 import { LitmusError } from "./ast.ts";

@@ -1,7 +1,8 @@
 /**
- * The primitives that a litmus test may use: the kernel's linux-kernel.def (Linux 7.3) as a table. Each name maps to
- * how its arguments are read and which operation of lang/ir.ts it becomes. herd7 expands these by text substitution;
- * the table says the same thing one level up. A name that is not here is refused as an unknown macro.
+ * The primitives that a litmus test may use: the kernel's linux-kernel.def (Linux 7.3) as a table. Each name
+ * maps to how its arguments are read and which operation of lang/ir.ts it becomes. herd7 expands these by
+ * text substitution; the table says the same thing one level up. A name that is not here is refused as an
+ * unknown macro.
  */
 import type { FenceKind, Order, RmwFn } from "../lang/ir.ts";
 

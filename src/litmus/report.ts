@@ -1,6 +1,6 @@
 /**
- * Results as data and as text for a person: the JSON line of `holdfast litmus --json`, the verdict with its states, and
- * the comparison with the verdict that a test's `Result:` comment announces.
+ * Results as data and as text for a person: the JSON line of `holdfast litmus --json`, the verdict with its
+ * states, and the comparison with the verdict that a test's `Result:` comment announces.
  */
 import type { LitmusFile } from "./ast.ts";
 import { LitmusError } from "./ast.ts";
@@ -77,8 +77,8 @@ export function runSource(
 }
 
 /**
- * Whether a result contradicts the test's comment, as the kernel's judgelitmus.sh sees it: only the first word counts,
- * "Maybe" is never wrong, DEADLOCK wants no execution at all, DATARACE wants the flag.
+ * Whether a result contradicts the test's comment, as the kernel's judgelitmus.sh sees it: only the first
+ * word counts, "Maybe" is never wrong, DEADLOCK wants no execution at all, DATARACE wants the flag.
  */
 export function contradicts(r: LitmusRecord): boolean {
   const want = r.expected.split(/\s+/)[0] ?? "";

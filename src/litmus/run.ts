@@ -1,8 +1,8 @@
 /**
- * Runs one litmus test under one memory model: parse, lower, enumerate, and say Never, Sometimes or Always as herd7
- * does. The verdict is about the proposition itself, whatever its quantifier; no accepted execution at all (a
- * deadlock) is Never. A run that gave up has a verdict only if what it has seen settles it; one in which a loop was cut
- * is bounded and has none, whatever it has seen.
+ * Runs one litmus test under one memory model: parse, lower, enumerate, and say Never, Sometimes or Always as
+ * herd7 does. The verdict is about the proposition itself, whatever its quantifier; no accepted execution at
+ * all (a deadlock) is Never. A run that gave up has a verdict only if what it has seen settles it; one in
+ * which a loop was cut is bounded and has none, whatever it has seen.
  */
 import { type EnumerateResult, enumerate } from "../check/enumerate/enumerate.ts";
 import { EnumerateError } from "../check/enumerate/path.ts";
@@ -23,7 +23,9 @@ export interface RunOptions {
   readonly timeout?: number;
   readonly unroll?: number;
   readonly keepWitness?: boolean;
-  /** Reachability only: stop at the first execution that settles the quantified condition. Counts are partial. */
+  /**
+   * Reachability only: stop at the first execution that settles the quantified condition. Counts are partial.
+   */
   readonly fast?: boolean;
   /** If counting gives up, spend up to half as long again on the verdict alone; default true. */
   readonly settle?: boolean;
@@ -130,8 +132,9 @@ function verdictOf(run: EnumerateResult): Verdict | null {
 }
 
 /**
- * The verdict without the counts, by asking whether an execution of either kind can be reached at all: values decide
- * early what need not be looked at. `known`: the kind that the run has answered for already. Null if it takes too long.
+ * The verdict without the counts, by asking whether an execution of either kind can be reached at all: values
+ * decide early what need not be looked at. `known`: the kind that the run has answered for already. Null if
+ * it takes too long.
  */
 function reachability(
   ask: (stopAt: "positive" | "negative") => EnumerateResult,

@@ -1,7 +1,8 @@
 /**
- * Tokens of a C litmus file. Comments depend on the section: the initial state and the condition are OCaml-style
- * (nested, in parentheses and stars), the program is C. One scanner walks the whole file and is told which section
- * it is in. It never backtracks more than one token, so that parsing is linear in the file.
+ * Tokens of a C litmus file. Comments depend on the section: the initial state and the condition are
+ * OCaml-style (nested, in parentheses and stars), the program is C. One scanner walks the whole file and is
+ * told which section it is in. It never backtracks more than one token, so that parsing is linear in the
+ * file.
  */
 import type { Span } from "./ast.ts";
 import { LitmusError } from "./ast.ts";
@@ -142,7 +143,10 @@ export class Scanner {
     return this.text === text && this.kind !== "string";
   }
 
-  /** Whether the current token is a number; a method, because next() changes `kind` behind the type checker's back. */
+  /**
+   * Whether the current token is a number; a method, because next() changes `kind` behind the type checker's
+   * back.
+   */
   atNumber(): boolean {
     return this.kind === "num";
   }

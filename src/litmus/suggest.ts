@@ -1,7 +1,8 @@
 /**
- * "What would make it Sometimes, or Never?" Each fence and each annotated access is weakened or strengthened by one
- * step (smp_mb to smp_wmb, WRITE_ONCE to smp_store_release, ...), one at a time; changes that flip the verdict between
- * Never and reachable are listed. If no single change does, pairs of changes are tried, up to a limit that is said.
+ * "What would make it Sometimes, or Never?" Each fence and each annotated access is weakened or strengthened
+ * by one step (smp_mb to smp_wmb, WRITE_ONCE to smp_store_release, ...), one at a time; changes that flip the
+ * verdict between Never and reachable are listed. If no single change does, pairs of changes are tried, up to
+ * a limit that is said.
  */
 import type { MemoryModel } from "../check/models/model.ts";
 import type { Expr, LitmusFile, Stmt } from "./ast.ts";

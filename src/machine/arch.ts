@@ -1,21 +1,25 @@
 /**
- * Architecture descriptors: the facts about an architecture that decide what excludes a lockless page-table walker
- * from teardown. From mm/gup.c's list of assumptions and the arch code named beside each entry (Linux v5.10 to v7.1).
- * Descriptors are numbers, so that a branch on one is folded away when a program is linked.
+ * Architecture descriptors: the facts about an architecture that decide what excludes a lockless page-table
+ * walker from teardown. From mm/gup.c's list of assumptions and the arch code named beside each entry (Linux
+ * v5.10 to v7.1). Descriptors are numbers, so that a branch on one is folded away when a program is linked.
  */
 
 /** How a remote TLB flush reaches the other CPUs. */
-export const TLB_FLUSH_IPI = 0; // interrupts every CPU and waits: returns only when none is inside an irq-off section
+// interrupts every CPU and waits: returns only when none is inside an irq-off section
+export const TLB_FLUSH_IPI = 0;
 export const TLB_FLUSH_BROADCAST = 1; // an instruction that every TLB obeys; interrupts nobody
-export const TLB_FLUSH_PARAVIRT = 2; // the hypervisor flushes for vCPUs that do not run; these are not interrupted
-export const TLB_FLUSH_FIRMWARE = 3; // a firmware call (SBI); does not respect the supervisor's interrupts-off
+// the hypervisor flushes for vCPUs that do not run; these are not interrupted
+export const TLB_FLUSH_PARAVIRT = 2;
+// a firmware call (SBI); does not respect the supervisor's interrupts-off
+export const TLB_FLUSH_FIRMWARE = 3;
 
 /** When a page-table page that was unlinked and flushed is freed. */
 export const TABLE_FREE_IMMEDIATE = 0;
 export const TABLE_FREE_RCU = 1; // MMU_GATHER_RCU_TABLE_FREE
 
 /** In which order the struct pages of removed memory are unmapped and freed (vmemmap_free(), v7.1). */
-export const VMEMMAP_FREE_CLEAR_FLUSH = 0; // remove_pte_table() of x86 and powerpc, modify_pte_table() of s390
+// remove_pte_table() of x86 and powerpc, modify_pte_table() of s390
+export const VMEMMAP_FREE_CLEAR_FLUSH = 0;
 export const VMEMMAP_CLEAR_FREE_FLUSH = 1; // remove_pte_mapping() of riscv
 export const VMEMMAP_CLEAR_FLUSH_FREE = 2; // unmap_hotplug_pte_range() of arm64
 

@@ -1,7 +1,8 @@
 /**
- * Completions (kernel/sched/completion.c): one side waits until the other is done. Custom: `done` is changed by one
- * release operation instead of under the wait queue's lock, and the waiter does not count it down again: a completion
- * here has one waiter and is used once between two init_completion(). Waiting with a timeout is not covered.
+ * Completions (kernel/sched/completion.c): one side waits until the other is done. Custom: `done` is changed
+ * by one release operation instead of under the wait queue's lock, and the waiter does not count it down
+ * again: a completion here has one waiter and is used once between two init_completion(). Waiting with a
+ * timeout is not covered.
  */
 "use kernel";
 

@@ -1,7 +1,8 @@
 /**
- * The knobs of HMM, notifiers, device memory and memory unplug: the part of config.ts that these subjects own, kept
- * apart for length. Versions name the kernel or commit that they stand for; a knock-out is a step that every version has and
- * that is removed to see whether it is needed. What a knob does is where `config.<name>` is read.
+ * The knobs of HMM, notifiers, device memory and memory unplug: the part of config.ts that these subjects
+ * own, kept apart for length. Versions name the kernel or commit that they stand for; a knock-out is a step
+ * that every version has and that is removed to see whether it is needed. What a knob does is where
+ * `config.<name>` is read.
  */
 
 import type { Knob, KnobValue } from "./config.ts";
@@ -62,7 +63,10 @@ const onOff = (on: string, off: string): readonly KnobValue[] => [
   { value: 0, name: "off", title: off },
 ];
 
-/** A step of the documented driver loop (Documentation/mm/hmm.rst) or of the callback, which no version leaves out. */
+/**
+ * A step of the documented driver loop (Documentation/mm/hmm.rst) or of the callback, which no version leaves
+ * out.
+ */
 const step = (name: Knob["name"], title: string, off: string): Knob => ({
   name,
   title,

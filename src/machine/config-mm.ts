@@ -1,7 +1,8 @@
 /**
- * The knobs of ordinary memory: faults, copy on write, fork, huge pages, swap, reverse map and slow GUP, by kernel version or
- * commit; "observed" is what recordings of Debian's kernels 5.10, 6.1, 6.12 and 7.3 show. The part of config.ts's list that
- * these subjects own, kept apart for length; the values of each version are in its presets.
+ * The knobs of ordinary memory: faults, copy on write, fork, huge pages, swap, reverse map and slow GUP, by
+ * kernel version or commit; "observed" is what recordings of Debian's kernels 5.10, 6.1, 6.12 and 7.3 show.
+ * The part of config.ts's list that these subjects own, kept apart for length; the values of each version are
+ * in its presets.
  */
 
 import type { Knob, KnobValue } from "./config.ts";

@@ -1,8 +1,9 @@
 /**
- * What is selected when a machine boots: the version of the kernel code (knobs), the architecture, the geometry of
- * page tables and struct pages, and where boot code put things. Each is a constant object of numbers, so that a branch
- * on one is folded away when a program is linked; every knob names the kernel version or patch that it stands for
- * (Linux upstream commit ids). Not here: what a scenario does; that is the scenario's business.
+ * What is selected when a machine boots: the version of the kernel code (knobs), the architecture, the
+ * geometry of page tables and struct pages, and where boot code put things. Each is a constant object of
+ * numbers, so that a branch on one is folded away when a program is linked; every knob names the kernel
+ * version or patch that it stands for (Linux upstream commit ids). Not here: what a scenario does; that is
+ * the scenario's business.
  */
 
 import { ARCHITECTURES, type Arch } from "./arch.ts";
@@ -10,7 +11,7 @@ import { HMM_CONFIG, HMM_CONFIG_V6_1, HMM_CONFIG_V6_12, HMM_CONFIG_V7_1, HMM_KNO
 import { MM_KNOBS } from "./config-mm.ts";
 import { nearestName } from "./nearest.ts";
 
-// ---- Knobs --------------------------------------------------------------------------------------------------
+// ---- Knobs ------------------------------------------------------------------------------------------------
 
 export const GUP_V510 = 0;
 export const GUP_RFC = 1;
@@ -118,7 +119,9 @@ export interface Knob {
   readonly name: KnobName;
   readonly title: string;
   readonly values: readonly KnobValue[];
-  /** True if another value than the first is a deliberate removal of a mechanism, which no kernel ever had. */
+  /**
+   * True if another value than the first is a deliberate removal of a mechanism, which no kernel ever had.
+   */
   readonly knockout?: boolean;
 }
 
@@ -454,7 +457,9 @@ function unknownName(what: string, name: string, known: readonly string[]): Rang
   );
 }
 
-/** The number of a knob's value given by name or number. Throws RangeError, naming the nearest knob or value. */
+/**
+ * The number of a knob's value given by name or number. Throws RangeError, naming the nearest knob or value.
+ */
 export function knobValue(name: string, value: string | number): number {
   const knob = KNOBS.find((k) => k.name === name);
   if (knob === undefined)
@@ -475,7 +480,10 @@ export function knobValue(name: string, value: string | number): number {
   return found.value;
 }
 
-/** Puts a preset in force, then changes single knobs. Throws RangeError for a name or value that does not exist. */
+/**
+ * Puts a preset in force, then changes single knobs. Throws RangeError for a name or value that does not
+ * exist.
+ */
 export function setConfig(preset: PresetName, settings: KnobSettings = {}): void {
   const base: Readonly<Record<KnobName, number>> | undefined = Object.hasOwn(PRESETS, preset)
     ? PRESETS[preset]
@@ -486,7 +494,7 @@ export function setConfig(preset: PresetName, settings: KnobSettings = {}): void
   Object.assign(config, next);
 }
 
-// ---- Architecture -------------------------------------------------------------------------------------------
+// ---- Architecture -----------------------------------------------------------------------------------------
 
 /** The numbers of the architecture in force; see arch.ts. Change them only through `setArch`. */
 export const arch = { tlbFlush: 0, tableFree: 0, syncOne: 0, irqOffIsRcuReader: 1, vmemmapFree: 0 };
@@ -508,11 +516,11 @@ export function setArch(name: string): void {
   Object.assign(arch, { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree });
 }
 
-// ---- Geometry -----------------------------------------------------------------------------------------------
+// ---- Geometry ---------------------------------------------------------------------------------------------
 
 /**
- * Shape of tables and pages. A virtual address is a page number below `task_size`; a table has 2^table_shift entries.
- * `pmd_shift` and so on are derived: log2 of the pages that one entry of the level spans.
+ * Shape of tables and pages. A virtual address is a page number below `task_size`; a table has 2^table_shift
+ * entries. `pmd_shift` and so on are derived: log2 of the pages that one entry of the level spans.
  */
 export const geom = {
   levels: 2,
@@ -546,7 +554,10 @@ export interface Geometry {
   readonly pgmap_shift?: number;
 }
 
-/** Largest user address space in pages, 2^30 (4 TiB of 4 KiB pages), so that sums of addresses stay within int32. */
+/**
+ * Largest user address space in pages, 2^30 (4 TiB of 4 KiB pages), so that sums of addresses stay within
+ * int32.
+ */
 const MAX_TASK_SHIFT = 30;
 
 function checkRange(name: string, value: number, low: number, high: number): void {
@@ -578,9 +589,11 @@ export function setGeometry(g: Geometry): void {
   });
 }
 
-// ---- Where boot code put things -----------------------------------------------------------------------------
+// ---- Where boot code put things ---------------------------------------------------------------------------
 
-/** Word addresses of the kernel's global objects; 0 if the machine has none. Set by boot code (mm/boot.ts). */
+/**
+ * Word addresses of the kernel's global objects; 0 if the machine has none. Set by boot code (mm/boot.ts).
+ */
 export const kernel = {
   /** CPUs that have per-CPU data. */
   nr_cpus: 1,
@@ -614,7 +627,9 @@ export const kernel = {
   signal_pending: 0,
   /** Word that is set when a CPU that waits for a page's lock sleeps (mm/ram_page.ts); 0: nobody asks. */
   cpu_sleeps: 0,
-  /** Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does. */
+  /**
+   * Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does.
+   */
   dmirror_tries: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
@@ -655,7 +670,9 @@ export interface MachineSettings {
   readonly kernel: Readonly<typeof kernel>;
 }
 
-/** Everything above as plain data: what another thread needs, besides the memory, to be a CPU of this machine. */
+/**
+ * Everything above as plain data: what another thread needs, besides the memory, to be a CPU of this machine.
+ */
 export function machineSettings(): MachineSettings {
   return { config: { ...config }, arch: { ...arch }, geom: { ...geom }, kernel: { ...kernel } };
 }

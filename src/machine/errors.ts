@@ -1,6 +1,6 @@
 /**
- * What goes wrong when kernel code runs: the same kinds that the checker reports, raised as an exception by the
- * running machine. Each names the location, so that a stress run and a counterexample read alike.
+ * What goes wrong when kernel code runs: the same kinds that the checker reports, raised as an exception by
+ * the running machine. Each names the location, so that a stress run and a counterexample read alike.
  */
 
 export type BugKind =

@@ -1,7 +1,8 @@
 /**
- * What the primitives need from whoever runs them: how a CPU waits, what its number is, and how the other CPUs are
- * reached. `sequential` is one CPU in the calling thread, for boot and for single-threaded tests: there a wait that
- * is not already satisfied can never be, and is reported as a deadlock. `smp/` installs the host of real threads.
+ * What the primitives need from whoever runs them: how a CPU waits, what its number is, and how the other
+ * CPUs are reached. `sequential` is one CPU in the calling thread, for boot and for single-threaded tests:
+ * there a wait that is not already satisfied can never be, and is reported as a deadlock. `smp/` installs the
+ * host of real threads.
  */
 
 import { KernelBug } from "./errors.ts";
@@ -13,7 +14,10 @@ export interface Host {
   /** Number of the CPU that runs this thread. */
   readonly cpu: number;
   readonly nr_cpus: number;
-  /** Called in a loop while the word at `addr` is not as awaited; `seen` is what it was. May block until it changes. */
+  /**
+   * Called in a loop while the word at `addr` is not as awaited; `seen` is what it was. May block until it
+   * changes.
+   */
   waitWord(addr: number, seen: number, why: string): void;
   /** Tells waiters that the word changed. */
   wakeWord(addr: number): void;
@@ -93,7 +97,9 @@ export function installHost(h: Host): void {
   host = h;
 }
 
-/** Goes back to one CPU in this thread, with interrupts on, outside RCU sections, and no callbacks pending. */
+/**
+ * Goes back to one CPU in this thread, with interrupts on, outside RCU sections, and no callbacks pending.
+ */
 export function useSequentialHost(): void {
   sequential.reset();
   host = sequential;

@@ -1,7 +1,7 @@
 /**
- * The initial memory of a program as plain data: words, the names of what lies where, and the objects that can be
- * freed. Boot code (ordinary JavaScript) lays memory out and runs the kernel's own initialisation on it; the result
- * is handed to real threads as a SharedArrayBuffer, or to the checker as this image.
+ * The initial memory of a program as plain data: words, the names of what lies where, and the objects that
+ * can be freed. Boot code (ordinary JavaScript) lays memory out and runs the kernel's own initialisation on
+ * it; the result is handed to real threads as a SharedArrayBuffer, or to the checker as this image.
  */
 
 /** A run of words with a name and a struct layout, so that an address can be shown as `page[3]._refcount`. */
@@ -35,13 +35,17 @@ export interface MemoryImage {
   readonly regions: readonly MemRegion[];
 }
 
-/** Addresses below this are never memory: a field of a struct at NULL is a bad address, not somebody's word. */
+/**
+ * Addresses below this are never memory: a field of a struct at NULL is a bad address, not somebody's word.
+ */
 export const NULL_GUARD = 64;
 
 /** The word that freed memory is filled with; the kernel's POISON_FREE byte (include/linux/poison.h). */
 export const POISON = 0x6b6b6b6b;
 
-/** Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there. */
+/**
+ * Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there.
+ */
 export function describeAddress(symbols: readonly MemSymbol[], addr: number): string {
   for (const s of symbols) {
     if (addr < s.base || addr >= s.base + s.words) continue;

@@ -1,12 +1,12 @@
 /**
- * The machine's memory: 32-bit words, shared between CPUs, addressed by word index. Address 0 is NULL, and the first
- * NULL_GUARD words are no memory. Boot code reserves named runs of words with `memblock_alloc` (after the kernel's boot-time allocator, mm/memblock.c) and
- * declares which of them can be freed; after boot nothing here allocates, objects come from pools of declared
- * regions. The same memory serves single-threaded use, real threads (a SharedArrayBuffer) and, as an image, the
- * checker.
+ * The machine's memory: 32-bit words, shared between CPUs, addressed by word index. Address 0 is NULL, and
+ * the first NULL_GUARD words are no memory. Boot code reserves named runs of words with `memblock_alloc`
+ * (after the kernel's boot-time allocator, mm/memblock.c) and declares which of them can be freed; after boot
+ * nothing here allocates, objects come from pools of declared regions. The same memory serves single-threaded
+ * use, real threads (a SharedArrayBuffer) and, as an image, the checker.
  *
- * Not covered: caches and store buffers. On real threads the host's own memory model applies (all marked accesses
- * are sequentially consistent Atomics); weaker orders are the checker's business.
+ * Not covered: caches and store buffers. On real threads the host's own memory model applies (all marked
+ * accesses are sequentially consistent Atomics); weaker orders are the checker's business.
  */
 
 import {
@@ -25,8 +25,8 @@ let top = NULL_GUARD;
 let provide = (words: number): Int32Array => new Int32Array(new SharedArrayBuffer(words * 4));
 
 /**
- * Where `resetMemory` takes memory from: `words` zeroed words, shared. Compiled code (lang/wasm) needs memory of its own
- * kind. Gives the provider that was in force, to be put back.
+ * Where `resetMemory` takes memory from: `words` zeroed words, shared. Compiled code (lang/wasm) needs memory
+ * of its own kind. Gives the provider that was in force, to be put back.
  */
 export function setMemoryProvider(next: (words: number) => Int32Array): (words: number) => Int32Array {
   const before = provide;
@@ -84,9 +84,11 @@ export function memblock_alloc(name: string, words: number, options: MemblockOpt
 }
 
 /**
- * Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. Boot only.
- * @throws RangeError if one of the words belongs to another object already, or is no memory: freeing one of the two
- * would poison a part of the other, which the checker and a run on threads would each take in another way.
+ * Declares that the words at `base` are freed and allocated as one object. `live` false: poisoned now. Boot
+ * only.
+ * @throws RangeError if one of the words belongs to another object already, or is no memory: freeing one of
+ * the two would poison a part of the other, which the checker and a run on threads would each take in another
+ * way.
  */
 export function declareRegion(name: string, base: number, words: number, pool = 0, live = true): void {
   const what = `object ${name}, words ${base} to ${base + words - 1}`;

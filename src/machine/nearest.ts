@@ -1,7 +1,7 @@
 /**
  * The nearest known name to a word that is not one, for error messages ("unknown knob pteRechek: did you mean
- * pteRecheck?"). Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours
- * count one each (Damerau, CACM 7(3), 1964). Not for long texts: quadratic in the words' lengths.
+ * pteRecheck?"). Optimal string alignment distance: insertions, deletions, substitutions and swaps of
+ * neighbours count one each (Damerau, CACM 7(3), 1964). Not for long texts: quadratic in the words' lengths.
  */
 
 function distance(a: string, b: string): number {
@@ -22,7 +22,10 @@ function distance(a: string, b: string): number {
   return row[b.length] as number;
 }
 
-/** The candidate that looks most like `word`, or undefined if none is within a third of its length (at least 2). */
+/**
+ * The candidate that looks most like `word`, or undefined if none is within a third of its length (at least
+ * 2).
+ */
 export function nearestName(word: string, candidates: Iterable<string>): string | undefined {
   const asked = word.slice(0, 100).toLowerCase();
   let best: string | undefined;

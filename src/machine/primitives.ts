@@ -1,10 +1,11 @@
 /**
- * The primitives of the Linux kernel memory model under their kernel names (tools/memory-model/linux-kernel.def,
- * include/linux/atomic.h), for code that runs: on one CPU or on real threads, over the shared words of memory.ts.
- * The dialect compiler does not compile these bodies; it knows each name as an operation of the IR (lang/intrinsics.ts).
+ * The primitives of the Linux kernel memory model under their kernel names
+ * (tools/memory-model/linux-kernel.def, include/linux/atomic.h), for code that runs: on one CPU or on real
+ * threads, over the shared words of memory.ts. The dialect compiler does not compile these bodies; it knows
+ * each name as an operation of the IR (lang/intrinsics.ts).
  *
- * Every marked access is sequentially consistent here, which is stronger than any model that the checker assumes.
- * Every access to a poisoned word is a use-after-free and raises KernelBug.
+ * Every marked access is sequentially consistent here, which is stronger than any model that the checker
+ * assumes. Every access to a poisoned word is a use-after-free and raises KernelBug.
  */
 
 import { type BugKind, KernelBug } from "./errors.ts";
@@ -12,7 +13,10 @@ import { type Handler, host } from "./host.ts";
 import { type MemRegion, NULL_GUARD, POISON } from "./image.ts";
 import { addressName, mem, memoryPool, regionAt } from "./memory.ts";
 
-/** A thread-private array of words: `pages[]`, out-parameters. In the checker it is part of the thread's frame. */
+/**
+ * A thread-private array of words: `pages[]`, out-parameters. In the checker it is part of the thread's
+ * frame.
+ */
 export type LocalArray = Int32Array;
 
 /** `size` must be a constant in dialect code. Elements start as 0. */
@@ -34,7 +38,7 @@ function visit(p: number): void {
   if (host.preempt !== null) host.preempt(p);
 }
 
-// ---- Single words -------------------------------------------------------------------------------------------
+// ---- Single words -----------------------------------------------------------------------------------------
 
 export function READ_ONCE(p: number): number {
   visit(p);
@@ -67,7 +71,7 @@ export function rcu_assign_pointer(p: number, v: number): void {
   WRITE_ONCE(p, v);
 }
 
-// ---- Read-modify-write --------------------------------------------------------------------------------------
+// ---- Read-modify-write ------------------------------------------------------------------------------------
 
 export function xchg(p: number, v: number): number {
   visit(p);
@@ -210,7 +214,7 @@ export function atomic_xor(i: number, v: number): void {
   atomic_fetch_xor(i, v);
 }
 
-// ---- Bits of one word (nr is 0..31) -------------------------------------------------------------------------
+// ---- Bits of one word (nr is 0..31) -----------------------------------------------------------------------
 
 export function test_bit(nr: number, p: number): boolean {
   return (READ_ONCE(p) & (1 << nr)) !== 0;
@@ -228,7 +232,7 @@ export function test_and_clear_bit(nr: number, p: number): boolean {
   return (atomic_fetch_and(~(1 << nr), p) & (1 << nr)) !== 0;
 }
 
-// ---- Barriers -----------------------------------------------------------------------------------------------
+// ---- Barriers ---------------------------------------------------------------------------------------------
 
 /** Nothing to do: every marked access above is already sequentially consistent. */
 export function smp_mb(): void {}
@@ -240,7 +244,7 @@ export const smp_mb__after_atomic: typeof smp_mb = smp_mb;
 export const smp_mb__after_spinlock: typeof smp_mb = smp_mb;
 export const smp_mb__after_unlock_lock: typeof smp_mb = smp_mb;
 
-// ---- Waiting ------------------------------------------------------------------------------------------------
+// ---- Waiting ----------------------------------------------------------------------------------------------
 
 /** smp_cond_load_acquire(p, VAL == v): waits until the word is `v`. */
 export function smp_cond_load_acquire_eq(p: number, v: number): number {
@@ -258,12 +262,15 @@ export function smp_cond_load_acquire_ne(p: number, v: number): number {
     host.waitWord(p, seen, `waits until it is not ${v}`);
   }
 }
-/** Wakes CPUs that wait for the word to change (wake_up_var()). No effect in the checker, where waits re-check by themselves. */
+/**
+ * Wakes CPUs that wait for the word to change (wake_up_var()). No effect in the checker, where waits re-check
+ * by themselves.
+ */
 export function wake_up_var(p: number): void {
   host.wakeWord(p);
 }
 
-// ---- Spinlocks: 0 free, else 1 + the holder's CPU number ----------------------------------------------------
+// ---- Spinlocks: 0 free, else 1 + the holder's CPU number --------------------------------------------------
 
 export function spin_lock(l: number): void {
   const self = host.cpu + 1;
@@ -291,7 +298,7 @@ export function spin_is_locked(l: number): boolean {
   return READ_ONCE(l) !== 0;
 }
 
-// ---- RCU, interrupts, other CPUs ----------------------------------------------------------------------------
+// ---- RCU, interrupts, other CPUs --------------------------------------------------------------------------
 
 export function rcu_read_lock(): void {
   host.rcuReadLock();
@@ -313,7 +320,10 @@ export function local_irq_save(): number {
 export function local_irq_restore(flags: number): void {
   host.irqRestore(flags);
 }
-/** Runs `func(info)` on every other CPU and waits; with `func` 0 it only waits until each has taken the interrupt. */
+/**
+ * Runs `func(info)` on every other CPU and waits; with `func` 0 it only waits until each has taken the
+ * interrupt.
+ */
 export function smp_call_function(func: Handler | 0, info: number): void {
   host.smpCallFunction(func, info);
 }
@@ -321,14 +331,18 @@ export function smp_processor_id(): number {
   return host.cpu;
 }
 
-// ---- Objects ------------------------------------------------------------------------------------------------
+// ---- Objects ----------------------------------------------------------------------------------------------
 
-/** An object of pool `pool`, its words 0; 0 (NULL) if every one is live. Without other CPUs, the first that is free. */
+/**
+ * An object of pool `pool`, its words 0; 0 (NULL) if every one is live. Without other CPUs, the first that is
+ * free.
+ */
 export function kzalloc(pool: number): number {
   const p = memoryPool(pool);
   if (p === undefined) return 0;
   const n = p.regions.length;
-  // Other CPUs free without telling: there the hint says nothing, and which object is taken must not depend on the past.
+  // Other CPUs free without telling: there the hint says nothing, and which object is taken must not depend
+  // on the past.
   const from = host.nr_cpus === 1 ? p.hint : 0;
   for (let k = 0; k < n; k++) {
     const i = from + k < n ? from + k : from + k - n;
@@ -354,13 +368,16 @@ export function kfree(p: number): void {
   const pool = memoryPool(r.pool);
   if (pool !== undefined && index < pool.hint) pool.hint = index;
 }
-/** Makes a freed object that no pool hands out usable again, its words 0: a vmemmap range that is plugged again. */
+/**
+ * Makes a freed object that no pool hands out usable again, its words 0: a vmemmap range that is plugged
+ * again.
+ */
 export function memory_revive(p: number): void {
   const { region: r } = objectAt(p, "memory_revive");
   for (let i = 0; i < r.words; i++) Atomics.store(mem, r.base + i, 0);
 }
 
-// ---- Choice and assertions ----------------------------------------------------------------------------------
+// ---- Choice and assertions --------------------------------------------------------------------------------
 
 /** Any of 0 .. n-1: the checker tries all, a run picks one. */
 export function choose(n: number): number {

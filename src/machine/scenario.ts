@@ -1,7 +1,7 @@
 /**
- * A scenario: a configuration, a boot, and the threads that race. It is what every engine starts from: `smp/` boots
- * it and runs the threads on real CPUs, `check/` boots it, takes the memory as the initial state and explores what
- * the threads can do, and a test may simply call the functions one after the other.
+ * A scenario: a configuration, a boot, and the threads that race. It is what every engine starts from: `smp/`
+ * boots it and runs the threads on real CPUs, `check/` boots it, takes the memory as the initial state and
+ * explores what the threads can do, and a test may simply call the functions one after the other.
  */
 
 export interface ScenarioThread {
@@ -25,7 +25,10 @@ export interface Scenario {
   readonly title: string;
   /** `import.meta.url` of the module that defines the scenario. */
   readonly module: string;
-  /** Ordinary JavaScript: sets configuration, resets memory, lays it out and initialises it; then names the threads. */
+  /**
+   * Ordinary JavaScript: sets configuration, resets memory, lays it out and initialises it; then names the
+   * threads.
+   */
   readonly boot: () => BootedScenario;
 }
 
@@ -35,8 +38,8 @@ export function defineScenario(scenario: Scenario): Scenario {
 }
 
 /**
- * URL of a module beside `here` (an `import.meta.url`), named without its ending: the same line names the TypeScript
- * source when run from src/ and the built file when run from dist/.
+ * URL of a module beside `here` (an `import.meta.url`), named without its ending: the same line names the
+ * TypeScript source when run from src/ and the built file when run from dist/.
  */
 export function siblingModule(here: string, path: string): string {
   return new URL(path + here.slice(here.lastIndexOf(".")), here).href;

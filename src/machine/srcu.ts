@@ -1,10 +1,12 @@
 /**
- * Sleepable RCU (kernel/rcu/srcutree.c), built from atomics so that every engine understands it: readers count themselves in
- * one of two counters; synchronize_srcu() waits for the idle one, flips, and waits for the other, so that a reader who
- * comes later cannot hold it up. Two waits are needed because a reader may have read the index and not yet counted itself.
+ * Sleepable RCU (kernel/rcu/srcutree.c), built from atomics so that every engine understands it: readers
+ * count themselves in one of two counters; synchronize_srcu() waits for the idle one, flips, and waits for
+ * the other, so that a reader who comes later cannot hold it up. Two waits are needed because a reader may
+ * have read the index and not yet counted itself.
  *
- * Custom: one counter per index instead of lock and unlock counts per CPU (which tolerate a reader that sleeps between
- * the two reads of a summation; one word cannot be torn). Not covered: call_srcu(), expedited grace periods.
+ * Custom: one counter per index instead of lock and unlock counts per CPU (which tolerate a reader that
+ * sleeps between the two reads of a summation; one word cannot be torn). Not covered: call_srcu(), expedited
+ * grace periods.
  */
 "use kernel";
 

@@ -1,7 +1,7 @@
 /**
- * Struct layouts as tables of word offsets. `const PAGE = struct("page", ["flags", ..., "_refcount", ...])` gives
- * `PAGE._refcount`, the word offset of the field, and `PAGE.SIZE` in words; C's `&page->_refcount` is written
- * `page + PAGE._refcount`. Offsets are compile-time constants to the dialect compiler.
+ * Struct layouts as tables of word offsets. `const PAGE = struct("page", ["flags", ..., "_refcount", ...])`
+ * gives `PAGE._refcount`, the word offset of the field, and `PAGE.SIZE` in words; C's `&page->_refcount` is
+ * written `page + PAGE._refcount`. Offsets are compile-time constants to the dialect compiler.
  */
 
 /** A pointer to a struct: a word address that the type checker will not confuse with another struct's. */

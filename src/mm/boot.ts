@@ -1,10 +1,11 @@
 /**
- * Laying out a machine before its CPUs start: memory for page tables, struct pages, contents and the kernel's global
- * objects, and then address spaces, DAX devices and their mappings, made by running the kernel's own functions on the
- * sequential host. Ordinary JavaScript, not kernel code: nothing here runs once the threads do.
+ * Laying out a machine before its CPUs start: memory for page tables, struct pages, contents and the kernel's
+ * global objects, and then address spaces, DAX devices and their mappings, made by running the kernel's own
+ * functions on the sequential host. Ordinary JavaScript, not kernel code: nothing here runs once the threads
+ * do.
  *
- * Not covered: files other than a device's, and what a scenario wants beyond one layout; it may allocate more with
- * memblock_alloc().
+ * Not covered: files other than a device's, and what a scenario wants beyond one layout; it may allocate more
+ * with memblock_alloc().
  */
 
 import {

@@ -1,11 +1,12 @@
 /**
- * Binding and unbinding a DAX device (drivers/dax/bus.c, drivers/dax/device.c, drivers/nvdimm/pmem.c). Unbinding runs the
- * device's actions in reverse: kill_dev_dax() removes the mappings through the file, then memunmap_pages() removes the
- * struct pages. With config.unbindUnmaps off it is fsdax to v5.19: the file system stays mounted, and the struct
- * pages go while page-table entries still name them.
+ * Binding and unbinding a DAX device (drivers/dax/bus.c, drivers/dax/device.c, drivers/nvdimm/pmem.c).
+ * Unbinding runs the device's actions in reverse: kill_dev_dax() removes the mappings through the file, then
+ * memunmap_pages() removes the struct pages. With config.unbindUnmaps off it is fsdax to v5.19: the file
+ * system stays mounted, and the struct pages go while page-table entries still name them.
  *
- * Faults are in hmm_fault.ts; machines without them have no dax_srcu, whose grace period keeps a fault from mapping a page behind
- * kill_dev_dax()'s back. Not covered: the notification of a file system at removal (MF_MEM_PRE_REMOVE).
+ * Faults are in hmm_fault.ts; machines without them have no dax_srcu, whose grace period keeps a fault from
+ * mapping a page behind kill_dev_dax()'s back. Not covered: the notification of a file system at removal
+ * (MF_MEM_PRE_REMOVE).
  */
 "use kernel";
 
@@ -47,7 +48,8 @@ function wait_pages_idle(pgmap: Pgmap): void {
 /** kill_dev_dax(): no new mappings, and the ones that exist are removed. */
 export function kill_dev_dax(dev_dax: DevDax): void {
   WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);
-  // dax_synchronize: a fault that saw the device alive has mapped its page by now, and the page goes with the others.
+  // dax_synchronize: a fault that saw the device alive has mapped its page by now, and the page goes with the
+  // others.
   if (kernel.dax_srcu && config.daxSrcu) synchronize_srcu(kernel.dax_srcu);
   if (!config.unbindUnmaps) return;
   unmap_mapping_range(READ_ONCE(dev_dax + DEV_DAX.mapping), 0, 0);

@@ -1,7 +1,7 @@
 /**
- * Faults of DAX mappings (drivers/dax/device.c: dev_dax_huge_fault(); fs/dax.c for a file): the frame behind an address, put into
- * an entry of the device's granularity. To v6.14 entries hold no reference; from v6.15 (aed877c2b425) they do, and
- * count as mappings.
+ * Faults of DAX mappings (drivers/dax/device.c: dev_dax_huge_fault(); fs/dax.c for a file): the frame behind
+ * an address, put into an entry of the device's granularity. To v6.14 entries hold no reference; from v6.15
+ * (aed877c2b425) they do, and count as mappings.
  *
  * Custom: a file's blocks are contiguous; there is one device-dax granularity per device.
  */
@@ -54,7 +54,9 @@ function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, writ
   set_pte_at(entryp, e);
 }
 
-/** dev_dax_huge_fault() and the file system's, for a leaf of `level`; VM_FAULT_FALLBACK: try a smaller one. */
+/**
+ * dev_dax_huge_fault() and the file system's, for a leaf of `level`; VM_FAULT_FALLBACK: try a smaller one.
+ */
 export function create_huge_dax(
   vma: Vma,
   addr: number,

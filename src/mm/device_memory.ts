@@ -1,11 +1,12 @@
 /**
- * A driver's own memory on machines with a page allocator: anonymous pages that it has taken into its memory, which the CPU cannot
- * reach (device-private, v4.14) or can (device-coherent, v6.0), and their way back to System RAM: by a CPU's fault
- * (do_swap_page(), the driver's migrate_to_ram()) or because somebody wants to pin one for long (migrate_device_coherent_folio(),
- * mm/migrate_device.c). What migrate_device.ts and test_hmm_ioctl.ts are for the small machines that are explored.
+ * A driver's own memory on machines with a page allocator: anonymous pages that it has taken into its memory,
+ * which the CPU cannot reach (device-private, v4.14) or can (device-coherent, v6.0), and their way back to
+ * System RAM: by a CPU's fault (do_swap_page(), the driver's migrate_to_ram()) or because somebody wants to
+ * pin one for long (migrate_device_coherent_folio(), mm/migrate_device.c). What migrate_device.ts and
+ * test_hmm_ioctl.ts are for the small machines that are explored.
  *
- * Custom: one page at a time; page locks are not taken, as in fault.ts; the driver's own page table is left out. Not covered:
- * huge pages of such memory, mprotect() of device-private entries.
+ * Custom: one page at a time; page locks are not taken, as in fault.ts; the driver's own page table is left
+ * out. Not covered: huge pages of such memory, mprotect() of device-private entries.
  */
 "use kernel";
 
@@ -30,8 +31,9 @@ import { put_page } from "./swap.ts";
 import { vm_normal_page } from "./zap.ts";
 
 /**
- * migrate_device_unmap() of one page, on which the caller has a reference: its entries become migration entries. False if somebody else
- * holds it, with the entries restored. `fault_page`: the page whose fault this is, which holds one reference more.
+ * migrate_device_unmap() of one page, on which the caller has a reference: its entries become migration
+ * entries. False if somebody else holds it, with the entries restored. `fault_page`: the page whose fault
+ * this is, which holds one reference more.
  */
 function device_unmap(page: Page, fault_page: Page): boolean {
   if (page_mapped(page)) try_to_migrate(page, false);
@@ -39,7 +41,10 @@ function device_unmap(page: Page, fault_page: Page): boolean {
   remove_migration_ptes(page, page, false);
   return false;
 }
-/** migrate_device_pages() and _finalize(): `fresh` has the contents and the place of `page`, which is nobody's. */
+/**
+ * migrate_device_pages() and _finalize(): `fresh` has the contents and the place of `page`, which is
+ * nobody's.
+ */
 function device_finalize(page: Page, fresh: Page): void {
   move_to_new_page(fresh, page);
   if (!is_zone_device_page(fresh)) lru_cache_add(fresh);
@@ -48,8 +53,8 @@ function device_finalize(page: Page, fresh: Page): void {
 }
 
 /**
- * migrate_device_coherent_folio() (v6.0: migrate_device_coherent_page()): to System RAM. The caller's reference is used up. 0, or -EBUSY
- * if somebody else holds the page or there is no memory.
+ * migrate_device_coherent_folio() (v6.0: migrate_device_coherent_page()): to System RAM. The caller's
+ * reference is used up. 0, or -EBUSY if somebody else holds the page or there is no memory.
  */
 export function migrate_device_coherent_folio(page: Page): number {
   if (!device_unmap(page, 0)) {
@@ -67,8 +72,8 @@ export function migrate_device_coherent_folio(page: Page): number {
 }
 
 /**
- * The driver's migrate_to_ram() (dmirror_devmem_fault()): VM_FAULT_SIGBUS without memory for the page; 0 also if it had to stay because
- * somebody holds it: the access faults again.
+ * The driver's migrate_to_ram() (dmirror_devmem_fault()): VM_FAULT_SIGBUS without memory for the page; 0 also
+ * if it had to stay because somebody holds it: the access faults again.
  */
 function migrate_to_ram(page: Page, fault_page: Page, flags: number): number {
   get_page(page);
@@ -87,7 +92,9 @@ function migrate_to_ram(page: Page, fault_page: Page, flags: number): number {
   return ret;
 }
 
-/** do_swap_page() of a device-private entry; the caller holds the page-table lock, which is dropped meanwhile. */
+/**
+ * do_swap_page() of a device-private entry; the caller holds the page-table lock, which is dropped meanwhile.
+ */
 export function do_device_private_page(vma: Vma, page: Page, flags: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   // "Get a page reference while we know the page can't be freed." (v6.1)
@@ -113,8 +120,8 @@ function ram_page_at(mm: Mm, addr: number): Page {
 }
 
 /**
- * HMM_DMIRROR_MIGRATE_TO_DEV of one page: the anonymous page at addr moves into the device's memory. 0; -EFAULT if there is none that
- * can, -EBUSY if somebody holds it, -ENOMEM if the device has no page left.
+ * HMM_DMIRROR_MIGRATE_TO_DEV of one page: the anonymous page at addr moves into the device's memory. 0;
+ * -EFAULT if there is none that can, -EBUSY if somebody holds it, -ENOMEM if the device has no page left.
  */
 export function migrate_to_device(mm: Mm, addr: number, mdevice: DmirrorDevice): number {
   mmap_read_lock(mm);

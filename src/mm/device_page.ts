@@ -1,7 +1,7 @@
 /**
- * Pages of device-private and device-coherent memory: how one that is unused becomes used, and what its last reference does
- * (mm/memremap.c: zone_device_page_init(), free_devmap_managed_page(), free_zone_device_page()). The driver's page_free() puts
- * the frame on the device's own list.
+ * Pages of device-private and device-coherent memory: how one that is unused becomes used, and what its last
+ * reference does (mm/memremap.c: zone_device_page_init(), free_devmap_managed_page(),
+ * free_zone_device_page()). The driver's page_free() puts the frame on the device's own list.
  *
  *             unused page counts   a used page holds a pagemap reference
  *   to v5.17          1            each page does, used or not
@@ -62,7 +62,10 @@ function dmirror_devmem_free(page: Page, pgmap: Pgmap): void {
   spin_unlock(mdevice + DMIRROR_DEVICE.lock);
 }
 
-/** free_zone_device_page() before the driver has the page again: "ClearPageAnonExclusive" where that exists (v5.19). */
+/**
+ * free_zone_device_page() before the driver has the page again: "ClearPageAnonExclusive" where that exists
+ * (v5.19).
+ */
 function forget_user(page: Page): void {
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
   if (kernel.zones !== 0) ClearPageFlag(page, PG_anon_exclusive);

@@ -1,14 +1,15 @@
 /**
- * The mirror device's own page table and its notifier callback (lib/test_hmm.c: struct dmirror, dmirror_do_update(),
- * dmirror_interval_invalidate()). The device reads and writes memory through this table alone; its mutex stands for what real
- * drivers do to stop the hardware: whoever holds it knows that the device is between two accesses. The rest of the
- * device is in test_hmm.ts.
+ * The mirror device's own page table and its notifier callback (lib/test_hmm.c: struct dmirror,
+ * dmirror_do_update(), dmirror_interval_invalidate()). The device reads and writes memory through this table
+ * alone; its mutex stands for what real drivers do to stop the hardware: whoever holds it knows that the
+ * device is between two accesses. The rest of the device is in test_hmm.ts.
  *
- * With config.dmirrorAsync it is a device whose accesses the mutex does not stop, as GPUs are: the callback removes the entries
- * and then waits for what is under way, or leaves that to the second pass of v7.1 (struct mmu_interval_notifier_finish).
+ * With config.dmirrorAsync it is a device whose accesses the mutex does not stop, as GPUs are: the callback
+ * removes the entries and then waits for what is under way, or leaves that to the second pass of v7.1 (struct
+ * mmu_interval_notifier_finish).
  *
- * Custom: an array of words instead of an xarray of struct page pointers, and frames instead of pointers; the mutex is a
- * spinlock (nothing sleeps here).
+ * Custom: an array of words instead of an xarray of struct page pointers, and frames instead of pointers; the
+ * mutex is a spinlock (nothing sleeps here).
  */
 "use kernel";
 
@@ -55,8 +56,8 @@ export const DMIRROR = struct("dmirror", [
 ]);
 
 /**
- * pgmap of the device's memory and a stack of its free frames: free_list is the address of `nr_free` words. `lock`
- * protects both. alloc_fails: the next that many allocations fail (HMM_DMIRROR_FLAG_FAIL_ALLOC).
+ * pgmap of the device's memory and a stack of its free frames: free_list is the address of `nr_free` words.
+ * `lock` protects both. alloc_fails: the next that many allocations fail (HMM_DMIRROR_FLAG_FAIL_ALLOC).
  */
 export const DMIRROR_DEVICE = struct("dmirror_device", [
   "pgmap",
@@ -103,8 +104,8 @@ export function dmirror_invalidate_finish(ni: IntervalNotifier): void {
 }
 
 /**
- * The driver's callback. After it the device holds no translation of the range and has finished using those it held; or it
- * will have after the second pass, if finish[0] says what that needs.
+ * The driver's callback. After it the device holds no translation of the range and has finished using those
+ * it held; or it will have after the second pass, if finish[0] says what that needs.
  */
 export function dmirror_interval_invalidate(
   ni: IntervalNotifier,
@@ -117,14 +118,15 @@ export function dmirror_interval_invalidate(
   finish: LocalArray,
 ): boolean {
   const dmirror: Dmirror = READ_ONCE(ni + INTERVAL_NOTIFIER.priv);
-  // "Ignore invalidation callbacks for device private pages since the invalidation is handled as part of the migration
-  // process." v5.12 adds the same for exclusive access that the driver itself asked for.
+  // "Ignore invalidation callbacks for device private pages since the invalidation is handled as part of the
+  // migration process." v5.12 adds the same for exclusive access that the driver itself asked for.
   if (
     (event === MMU_NOTIFY_MIGRATE || event === MMU_NOTIFY_EXCLUSIVE) &&
     owner !== 0 &&
     owner === READ_ONCE(dmirror + DMIRROR.mdevice)
   ) {
-    // The migration itself removes the device's entry; but a fault of the device that has read the old entry does not notice.
+    // The migration itself removes the device's entry; but a fault of the device that has read the old entry
+    // does not notice.
     if (config.dmirrorOwnSeq) {
       spin_lock(dmirror + DMIRROR.mutex);
       mmu_interval_set_seq(ni, cur_seq);

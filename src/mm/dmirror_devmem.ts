@@ -1,6 +1,7 @@
 /**
- * What the mirror device does with its own memory (lib/test_hmm.c): the migrate_to_ram() callback of a CPU fault on a
- * device-private page, and bringing every page home before the memory goes (dmirror_device_evict_chunk(), v6.1).
+ * What the mirror device does with its own memory (lib/test_hmm.c): the migrate_to_ram() callback of a CPU
+ * fault on a device-private page, and bringing every page home before the memory goes
+ * (dmirror_device_evict_chunk(), v6.1).
  */
 "use kernel";
 
@@ -31,8 +32,9 @@ const VM_FAULT_SIGBUS = 2;
 export const DMIRROR_CHUNK = 4;
 
 /**
- * xa_erase(&dmirror->pt): the device that put the page there, page->zone_device_data, loses its translation; its callback ignores
- * its own device's migrations. Custom: under the mutex, where the kernel's test driver relies on the xarray's lock.
+ * xa_erase(&dmirror->pt): the device that put the page there, page->zone_device_data, loses its translation;
+ * its callback ignores its own device's migrations. Custom: under the mutex, where the kernel's test driver
+ * relies on the xarray's lock.
  */
 function dmirror_forget(page: Page): void {
   const dmirror: Dmirror = READ_ONCE(page_word(page, PAGE.private));
@@ -43,7 +45,10 @@ function dmirror_forget(page: Page): void {
   spin_unlock(dmirror + DMIRROR.mutex);
 }
 
-/** dmirror_devmem_fault_alloc_and_copy(): a locked page of System RAM with the contents, for each page that moves. */
+/**
+ * dmirror_devmem_fault_alloc_and_copy(): a locked page of System RAM with the contents, for each page that
+ * moves.
+ */
 function alloc_and_copy_home(n: number, src: LocalArray, dst: LocalArray): void {
   for (let i = 0; i < n; i++) {
     dst[i] = 0;
@@ -58,7 +63,9 @@ function alloc_and_copy_home(n: number, src: LocalArray, dst: LocalArray): void 
   }
 }
 
-/** Moves the device's pages of [start, end) home; the frames are src[]'s. Caller holds mmap_lock for reading. */
+/**
+ * Moves the device's pages of [start, end) home; the frames are src[]'s. Caller holds mmap_lock for reading.
+ */
 export function dmirror_migrate_home(
   vma: Vma,
   start: number,

@@ -1,11 +1,12 @@
 /**
- * Page faults (mm/memory.c: handle_mm_fault() and below): anonymous memory, files, swap, and copy on write in the forms of
- * v5.10 (the reference count decides), of PageAnonExclusive (v5.19), and of v6.15 (large folios can be reused).
- * Huge pages are in huge_memory.ts, hugetlb.ts and dax_fault.ts.
+ * Page faults (mm/memory.c: handle_mm_fault() and below): anonymous memory, files, swap, and copy on write in
+ * the forms of v5.10 (the reference count decides), of PageAnonExclusive (v5.19), and of v6.15 (large folios
+ * can be reused). Huge pages are in huge_memory.ts, hugetlb.ts and dax_fault.ts.
  *
- * A fault that may (FAULT_FLAG_ALLOW_RETRY) drops mmap_lock where the kernel waits for I/O: reading a file's page, and dirtying a
- * shared one. Custom: it is dropped when the fault is over, since one lock covers all of it; page locks are not taken (nobody sleeps
- * between a lookup and its use); accounting, userfaultfd, NUMA hinting, KSM and memory cgroups are left out.
+ * A fault that may (FAULT_FLAG_ALLOW_RETRY) drops mmap_lock where the kernel waits for I/O: reading a file's
+ * page, and dirtying a shared one. Custom: it is dropped when the fault is over, since one lock covers all of
+ * it; page locks are not taken (nobody sleeps between a lookup and its use); accounting, userfaultfd, NUMA
+ * hinting, KSM and memory cgroups are left out.
  */
 "use kernel";
 
@@ -108,10 +109,16 @@ import { vm_normal_page } from "./zap.ts";
 
 export const FAULT_FLAG_WRITE = 0x1;
 export const FAULT_FLAG_UNSHARE = 0x2;
-/** PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13); _NOCMA before. */
+/**
+ * PF_MEMALLOC_PIN of the task: what is allocated will be pinned for long, so not in a movable zone (v5.13);
+ * _NOCMA before.
+ */
 export const FAULT_FLAG_PIN = 0x4;
 
-/** The fault may drop mmap_lock and be asked for again; not a second time (_TRIED); not if it must not wait (_RETRY_NOWAIT). */
+/**
+ * The fault may drop mmap_lock and be asked for again; not a second time (_TRIED); not if it must not wait
+ * (_RETRY_NOWAIT).
+ */
 export const FAULT_FLAG_ALLOW_RETRY = 0x8;
 export const FAULT_FLAG_RETRY_NOWAIT = 0x10;
 export const FAULT_FLAG_TRIED = 0x20;
@@ -130,7 +137,9 @@ export const VM_FAULT_RETRY = 0x400;
 export const VM_FAULT_COMPLETED = 0x4000;
 export const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON;
 
-/** Pages that a read fault maps around the address if they are in the page cache (fault_around_bytes, 64 KiB). */
+/**
+ * Pages that a read fault maps around the address if they are in the page cache (fault_around_bytes, 64 KiB).
+ */
 const FAULT_AROUND_PAGES = 16;
 
 /** vma_wants_writenotify(): writes to a shared mapping must be noticed, so entries start out read-only. */
@@ -158,7 +167,7 @@ export function lru_cache_add_vma(page: Page, vma: Vma): void {
   lru_cache_add(page);
 }
 
-// ---- Anonymous memory and swap ------------------------------------------------------------------------------
+// ---- Anonymous memory and swap ----------------------------------------------------------------------------
 
 /** do_anonymous_page(). */
 function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
@@ -218,9 +227,12 @@ function reuse_swap_page(page: Page): boolean {
   return try_to_free_swap(page);
 }
 
-// ---- Files --------------------------------------------------------------------------------------------------
+// ---- Files ------------------------------------------------------------------------------------------------
 
-/** set_pte_range(): a file page's entry for a read fault. From v7.x one that may be written is dirty if the page is. */
+/**
+ * set_pte_range(): a file page's entry for a read fault. From v7.x one that may be written is dirty if the
+ * page is.
+ */
 function read_pte(vma: Vma, page: Page): number {
   const pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   return config.dirtyFileMaps && pte_write(pte) && PageDirty(page) ? pte_mkdirty(pte) : pte;
@@ -252,8 +264,8 @@ function allow_retry_first(flags: number): boolean {
   return (flags & (FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_TRIED)) === FAULT_FLAG_ALLOW_RETRY;
 }
 /**
- * fault_dirty_shared_page(): throttling who dirties pages may take long, so mmap_lock is dropped for it, if the page was clean or the
- * file system wants to know of every write (page_mkwrite()).
+ * fault_dirty_shared_page(): throttling who dirties pages may take long, so mmap_lock is dropped for it, if
+ * the page was clean or the file system wants to know of every write (page_mkwrite()).
  */
 function fault_dirty_shared_page(vma: Vma, page: Page, flags: number): number {
   const dirtied = set_page_dirty(page);
@@ -261,7 +273,10 @@ function fault_dirty_shared_page(vma: Vma, page: Page, flags: number): number {
   if (!allow_retry_first(flags) || (flags & FAULT_FLAG_RETRY_NOWAIT) !== 0) return 0;
   return config.faultCompleted ? VM_FAULT_COMPLETED : VM_FAULT_RETRY;
 }
-/** do_sync_mmap_readahead() of filemap_fault(): a page that is not in the cache is read, which nobody waits for under mmap_lock. */
+/**
+ * do_sync_mmap_readahead() of filemap_fault(): a page that is not in the cache is read, which nobody waits
+ * for under mmap_lock.
+ */
 function waits_for_read(mapping: AddressSpace, index: number, flags: number): boolean {
   if (READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_REGULAR || !allow_retry_first(flags)) return false;
   return index < READ_ONCE(mapping + ADDRESS_SPACE.i_size) && find_page(mapping, index) === 0;
@@ -307,7 +322,7 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   return write ? fault_dirty_shared_page(vma, page, flags) : 0;
 }
 
-// ---- Copy on write ------------------------------------------------------------------------------------------
+// ---- Copy on write ----------------------------------------------------------------------------------------
 
 function wp_page_reuse(vma: Vma, ptep: EntryPtr, pte: number): number {
   set_pte_at(ptep, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
@@ -394,7 +409,7 @@ function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: 
   return wp_page_copy(vma, addr, ptep, page, flags);
 }
 
-// ---- Dispatch -----------------------------------------------------------------------------------------------
+// ---- Dispatch ---------------------------------------------------------------------------------------------
 
 function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const pte = READ_ONCE(ptep);
@@ -464,11 +479,13 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
 }
 
 /**
- * handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds mmap_lock, and does no longer if
- * the answer is VM_FAULT_COMPLETED or, without FAULT_FLAG_RETRY_NOWAIT, VM_FAULT_RETRY.
+ * handle_mm_fault(): makes addr accessible as asked, or says why not (VM_FAULT_*). The caller holds
+ * mmap_lock, and does no longer if the answer is VM_FAULT_COMPLETED or, without FAULT_FLAG_RETRY_NOWAIT,
+ * VM_FAULT_RETRY.
  */
 export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
-  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops the rest.
+  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops
+  // the rest.
   if (kernel.zones === 0) return VM_FAULT_SIGBUS;
   if (is_vm_hugetlb_page(vma)) return hugetlb_fault(mm, vma, addr, flags);
   spin_lock(mm + MM.page_table_lock);

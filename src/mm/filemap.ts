@@ -1,10 +1,12 @@
 /**
- * The page cache of regular files and of shmem (mm/filemap.c, mm/shmem.c, mm/truncate.c): looking a page up, making one, taking
- * all away when the file goes. A page in the cache has one reference for that, and one more if the file system keeps
- * buffers at page->private (ext4). Shmem pages can be swapped out: their place then holds the slot.
+ * The page cache of regular files and of shmem (mm/filemap.c, mm/shmem.c, mm/truncate.c): looking a page up,
+ * making one, taking all away when the file goes. A page in the cache has one reference for that, and one
+ * more if the file system keeps buffers at page->private (ext4). Shmem pages can be swapped out: their place
+ * then holds the slot.
  *
- * Custom: the cache is an array of words indexed by page number, as large as the file; a file's blocks always exist and read as
- * zero (a regular file), so no I/O is modelled. Not covered: huge page cache, readahead, locking of pages.
+ * Custom: the cache is an array of words indexed by page number, as large as the file; a file's blocks always
+ * exist and read as zero (a regular file), so no I/O is modelled. Not covered: huge page cache, readahead,
+ * locking of pages.
  */
 "use kernel";
 
@@ -50,7 +52,9 @@ export const I_PAGES_MAX = 8192;
 export function i_pages_slot(mapping: AddressSpace, index: number): number {
   return READ_ONCE(mapping + ADDRESS_SPACE.i_pages) + index;
 }
-/** find_get_page() without the reference: the page in the cache, or 0 if there is none or it is swapped out. */
+/**
+ * find_get_page() without the reference: the page in the cache, or 0 if there is none or it is swapped out.
+ */
 export function find_page(mapping: AddressSpace, index: number): Page {
   if (index < 0 || index >= READ_ONCE(mapping + ADDRESS_SPACE.i_size)) return 0;
   const entry = READ_ONCE(i_pages_slot(mapping, index));
@@ -96,8 +100,8 @@ function mmap_readahead(mapping: AddressSpace, index: number, gfp: number): void
 }
 
 /**
- * shmem_swapin_page(): the page at `index`, whose place names a slot, moves from the swap cache, read into it if need be, to the
- * page cache. With a reference for the caller; -1 if memory is out.
+ * shmem_swapin_page(): the page at `index`, whose place names a slot, moves from the swap cache, read into it
+ * if need be, to the page cache. With a reference for the caller; -1 if memory is out.
  */
 function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, gfp: number): Page {
   if (!config.shmemSwapReadahead) {
@@ -121,8 +125,8 @@ function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, g
 }
 
 /**
- * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in if need be. 0
- * behind the file's end, -1 if memory is out.
+ * shmem_getpage(), filemap_fault(): the page at `index` with a reference for the caller, made or swapped in
+ * if need be. 0 behind the file's end, -1 if memory is out.
  */
 export function filemap_get_page(mapping: AddressSpace, index: number, gfp: number): Page {
   if (index < 0 || index >= READ_ONCE(mapping + ADDRESS_SPACE.i_size)) return 0;
@@ -190,8 +194,9 @@ export function shmem_file_setup(size: number): AddressSpace {
   return anon_file_setup(AS_SHMEM, size);
 }
 /**
- * memfd_secret() (mm/secretmem.c, v5.14) with ftruncate(): a file of `size` pages that only its mappings show, or 0. Not covered: the
- * kernel's own mapping of the pages, which is removed, and their refusal to migrate.
+ * memfd_secret() (mm/secretmem.c, v5.14) with ftruncate(): a file of `size` pages that only its mappings
+ * show, or 0. Not covered: the kernel's own mapping of the pages, which is removed, and their refusal to
+ * migrate.
  */
 export function secretmem_file_create(size: number): AddressSpace {
   return config.secretmem === 0 || kernel.secretmem === 0 ? 0 : anon_file_setup(AS_SECRETMEM, size);

@@ -1,8 +1,9 @@
 /**
- * fork and exit of an address space (kernel/fork.c: dup_mmap(); mm/memory.c: copy_page_range(); mm/mmap.c: exit_mmap()). Private
- * memory is shared and write-protected, but for pages that may be pinned: these are copied for the child at once, so that the
- * parent keeps what its device writes to (70e806e4e645, v5.11 and v5.10.y; PageAnonExclusive from v5.19). The write-protection of
- * a copy-on-write area is bracketed by write_protect_seq and by notifiers.
+ * fork and exit of an address space (kernel/fork.c: dup_mmap(); mm/memory.c: copy_page_range(); mm/mmap.c:
+ * exit_mmap()). Private memory is shared and write-protected, but for pages that may be pinned: these are
+ * copied for the child at once, so that the parent keeps what its device writes to (70e806e4e645, v5.11 and
+ * v5.10.y; PageAnonExclusive from v5.19). The write-protection of a copy-on-write area is bracketed by
+ * write_protect_seq and by notifiers.
  */
 "use kernel";
 
@@ -212,7 +213,10 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
   return true;
 }
 
-/** vma_needs_copy(): entries of a file's shared mapping are not copied, the child faults them in; but a driver's cannot be. */
+/**
+ * vma_needs_copy(): entries of a file's shared mapping are not copied, the child faults them in; but a
+ * driver's cannot be.
+ */
 function vma_needs_copy(src: Vma): boolean {
   if ((vma_flags(src) & VM_MIXEDMAP) !== 0) return true;
   if ((vma_flags(src) & VM_SHARED) === 0)
@@ -221,8 +225,8 @@ function vma_needs_copy(src: Vma): boolean {
 }
 
 /**
- * copy_page_range(), copy_hugetlb_page_range(): the entries of an area, with notifiers told and write_protect_seq odd while those of
- * a copy-on-write one become read-only; false if memory is out.
+ * copy_page_range(), copy_hugetlb_page_range(): the entries of an area, with notifiers told and
+ * write_protect_seq odd while those of a copy-on-write one become read-only; false if memory is out.
  */
 export function copy_area(src: Vma, dst: Vma): boolean {
   const mm: Mm = READ_ONCE(src + VMA.vm_mm);
@@ -243,7 +247,10 @@ export function copy_area(src: Vma, dst: Vma): boolean {
   return ok;
 }
 
-/** dup_mmap(): the child's areas and entries; false if memory is out. The caller holds both mmap_locks for writing. */
+/**
+ * dup_mmap(): the child's areas and entries; false if memory is out. The caller holds both mmap_locks for
+ * writing.
+ */
 function dup_mmap(mm: Mm, child: Mm): boolean {
   for (let src: Vma = READ_ONCE(mm + MM.mmap); src !== 0; src = READ_ONCE(src + VMA.vm_next)) {
     if ((vma_flags(src) & VM_DONTCOPY) !== 0) continue;

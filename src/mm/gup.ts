@@ -1,9 +1,10 @@
 /**
- * Fast GUP (mm/gup.c): walking another CPU's page tables without a lock and taking references on what they map, and the
- * release of pins. Two forms, selected by config.gup: that of v5.10, in which device entries have a path of their own
- * with a dev_pagemap reference around each grab (and the RFC of December 2020, which batches it), and the uniform one
- * of v6.17 and later, in which a leaf is a leaf. The walker's part of the contract: interrupts off, read the entry,
- * take a reference unless the count is zero, read the entry again; drop the reference if it changed.
+ * Fast GUP (mm/gup.c): walking another CPU's page tables without a lock and taking references on what they
+ * map, and the release of pins. Two forms, selected by config.gup: that of v5.10, in which device entries
+ * have a path of their own with a dev_pagemap reference around each grab (and the RFC of December 2020, which
+ * batches it), and the uniform one of v6.17 and later, in which a leaf is a leaf. The walker's part of the
+ * contract: interrupts off, read the entry, take a reference unless the count is zero, read the entry again;
+ * drop the reference if it changed.
  *
  * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10).
  * Custom: the address space is an argument instead of current->mm.
@@ -23,6 +24,14 @@ import {
   smp_rmb,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
+import {
+  FOLL_FAST_ONLY,
+  FOLL_GET,
+  FOLL_LONGTERM,
+  FOLL_PCI_P2PDMA,
+  FOLL_PIN,
+  FOLL_WRITE,
+} from "./gup_flags.ts";
 import { ADDRESS_SPACE, AS_SECRETMEM, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
 import { is_pci_p2pdma_page, p2pdma_refused } from "./p2pdma_page.ts";
 import {
@@ -104,16 +113,6 @@ import {
 import { put_page, put_page_refs } from "./swap.ts";
 import { arch_make_page_accessible } from "./uv.ts";
 
-// include/linux/mm.h, v5.10.
-export const FOLL_WRITE = 0x01;
-export const FOLL_GET = 0x04;
-export const FOLL_FORCE = 0x10;
-export const FOLL_LONGTERM = 0x10000;
-export const FOLL_PIN = 0x40000;
-export const FOLL_FAST_ONLY = 0x80000;
-/** Peer-to-peer pages may be taken (v6.2; the number is v7.1's). */
-export const FOLL_PCI_P2PDMA = 0x400;
-
 /** ZONE_MOVABLE of page_alloc.ts, which imports this file's users. */
 const ZONE_NR_MOVABLE = 3;
 
@@ -126,20 +125,23 @@ function mod_node_page_state(item: number, n: number): void {
   if (config.vmstat) atomic_add(n, kernel.vmstat + smp_processor_id() * VMSTAT_ITEMS + item);
 }
 
-// ---- Grabbing and releasing ---------------------------------------------------------------------------------
+// ---- Grabbing and releasing -------------------------------------------------------------------------------
 
 /** From v6.5 (c8070b787519) a pin of the zero page is not counted. */
 function pin_is_free(head: Page, flags: number): boolean {
   if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
   return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
 }
-/** is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must be moved away. */
+/** is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must go. */
 export function is_migrate_cma_page(page: Page): boolean {
   if (kernel.cma_nr === 0) return false;
   const pfn = page_to_pfn(page);
   return pfn >= kernel.cma_start && pfn < kernel.cma_start + kernel.cma_nr;
 }
-/** folio_is_longterm_pinnable(): neither in a movable zone nor in CMA, nor a driver's or a file's on a DAX device. Isolated blocks do not exist here. */
+/**
+ * folio_is_longterm_pinnable(): neither in a movable zone nor in CMA, nor a driver's or a file's on a DAX
+ * device. Isolated blocks do not exist here.
+ */
 export function is_longterm_pinnable(head: Page): boolean {
   if (kernel.zones === 0) return true;
   if (is_migrate_cma_page(head)) return false;
@@ -166,8 +168,8 @@ function try_get_compound_head(page: Page, refs: number): Page {
 }
 
 /**
- * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure. try_grab_compound_head() of v5.10,
- * with the order of c24d37322548 if config.headRecheck; try_grab_folio_fast() in the uniform form.
+ * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure. try_grab_compound_head()
+ * of v5.10, with the order of c24d37322548 if config.headRecheck; try_grab_folio_fast() in the uniform form.
  */
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
   if (p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0)) return 0;
@@ -198,7 +200,10 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   return head;
 }
 
-/** try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero or negative. */
+/**
+ * try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero or
+ * negative.
+ */
 export function try_grab_page(page: Page, flags: number): boolean {
   if ((flags & FOLL_GET) !== 0) return try_get_page(page);
   if ((flags & FOLL_PIN) === 0 || pin_is_free(page, flags)) return true;
@@ -247,7 +252,7 @@ function release_pages_from(pages: LocalArray, from: number, to: number, flags: 
   }
 }
 
-// ---- Device entries, v4.5 to v6.16 --------------------------------------------------------------------------
+// ---- Device entries, v4.5 to v6.16 ------------------------------------------------------------------------
 
 /** Gives back what this table or leaf took so far, newest first. */
 function undo_dev_pagemap(nr: LocalArray, nr_start: number, flags: number, pages: LocalArray): void {
@@ -276,9 +281,9 @@ function record_subpages(page: Page, addr: number, end: number, pages: LocalArra
 const PAGE_SHIFT = 12;
 
 /**
- * `(addr & (sz - 1)) >> PAGE_SHIFT` of the RFC's patch 6, in a leaf of 2^shift pages. Its callers pass PMD_SHIFT or PUD_SHIFT,
- * the logarithm, as `sz` (found in review): sz - 1 then has no bit above the page offset, which is 0 in the
- * walk, so the sum is 0 whatever the address.
+ * `(addr & (sz - 1)) >> PAGE_SHIFT` of the RFC's patch 6, in a leaf of 2^shift pages. Its callers pass
+ * PMD_SHIFT or PUD_SHIFT, the logarithm, as `sz` (found in review): sz - 1 then has no bit above the page
+ * offset, which is 0 in the walk, so the sum is 0 whatever the address.
  */
 function rfc_leaf_offset(addr: number, shift: number): number {
   const sz = config.rfcShiftAsSize ? shift + PAGE_SHIFT : 1 << (shift + PAGE_SHIFT);
@@ -286,9 +291,9 @@ function rfc_leaf_offset(addr: number, shift: number): number {
 }
 
 /**
- * The RFC's branch for a compound pagemap: one grab for the subpages of addr .. end-1. `pfn` is addr's frame, so that its page
- * contains the offset already, to which the offset is added again; with config.rfcDoubleOffset off the sum starts at the leaf.
- * As posted, both errors are there and cancel.
+ * The RFC's branch for a compound pagemap: one grab for the subpages of addr .. end-1. `pfn` is addr's frame,
+ * so that its page contains the offset already, to which the offset is added again; with
+ * config.rfcDoubleOffset off the sum starts at the leaf. As posted, both errors are there and cancel.
  */
 function __gup_device_compound_huge(
   pfn: number,
@@ -303,7 +308,8 @@ function __gup_device_compound_huge(
   const page = pfn_to_page(from);
   const p = nth_page(page, rfc_leaf_offset(addr, shift));
   const refs = record_subpages(p, addr, end, pages, nr[0]);
-  // Before a reference is held, as v5.10 does it, and taken back if there is none to be had: also what somebody else has set.
+  // Before a reference is held, as v5.10 does it, and taken back if there is none to be had: also what
+  // somebody else has set.
   if (config.rfcReferencedEarly) SetPageReferenced(p);
   const head = try_grab_compound_head(page, refs, flags);
   if (head === 0) {
@@ -316,8 +322,8 @@ function __gup_device_compound_huge(
 }
 
 /**
- * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page; or the RFC's, one
- * grab for the subpages of a compound pagemap.
+ * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page; or
+ * the RFC's, one grab for the subpages of a compound pagemap.
  */
 function __gup_device_huge(
   first: number,
@@ -363,7 +369,7 @@ function __gup_device_huge(
   return true;
 }
 
-/** __gup_device_huge_pmd() and __gup_device_huge_pud(): struct pages are written before the entry is read again. */
+/** __gup_device_huge_pmd() and _pud(): struct pages are written before the entry is read again. */
 function gup_device_leaf(
   e: number,
   entryp: EntryPtr,
@@ -384,13 +390,13 @@ function gup_device_leaf(
   return true;
 }
 
-// ---- The walk -----------------------------------------------------------------------------------------------
-// Each function returns whether it took the whole range; nr[0] counts the pages taken. A page that is refused ends
-// the walk, and what was taken before it is kept.
+// ---- The walk ---------------------------------------------------------------------------------------------
+// Each function returns whether it took the whole range; nr[0] counts the pages taken. A page that is refused
+// ends the walk, and what was taken before it is kept.
 
 /**
- * A read-only pin of an anonymous page needs it exclusive (v5.19); of another page for long, the slow path finds out
- * whether the mapping is private (v6.2).
+ * A read-only pin of an anonymous page needs it exclusive (v5.19); of another page for long, the slow path
+ * finds out whether the mapping is private (v6.2).
  */
 function gup_must_unshare(page: Page, flags: number): boolean {
   if (!config.anonExclusive && config.gup !== GUP_UNIFORM) return false;
@@ -414,13 +420,13 @@ function page_is_secretmem(head: Page): boolean {
 }
 
 /**
- * gup_fast_folio_allowed(): no secret memory (v5.14, 1507f51255c9), and long-term writes to file pages but shmem's are the slow
- * path's (v6.5, a6e79df92e4a).
+ * gup_fast_folio_allowed(): no secret memory (v5.14, 1507f51255c9), and long-term writes to file pages but
+ * shmem's are the slow path's (v6.5, a6e79df92e4a).
  */
 function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   if (page_is_secretmem(head)) return false;
-  // "The mapping may have been truncated, in any case we cannot determine if this mapping is safe." Of what is mapped where no file
-  // is truncated only a driver's pages have none.
+  // "The mapping may have been truncated, in any case we cannot determine if this mapping is safe." Of what
+  // is mapped where no file is truncated only a driver's pages have none.
   if (kernel.p2pdma !== 0 && config.fastNeedsMapping && is_pci_p2pdma_page(head)) return false;
   const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
   if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
@@ -444,7 +450,8 @@ function gup_pte_range(
   const nr_start = nr[0];
   let pgmap: Pgmap = 0;
   let whole = true;
-  // The kernel tests for the end after a step: a range of no pages goes on to the first entry that it must refuse.
+  // The kernel tests for the end after a step: a range of no pages goes on to the first entry that it must
+  // refuse.
   const table_end = start - (start & (geom.ptrs_per_table - 1)) + geom.ptrs_per_table;
   const stop = config.gupZeroPages && start === end ? table_end : end;
   for (let addr = start; addr !== stop && whole; addr++) {
@@ -493,8 +500,8 @@ function gup_pte_range(
 }
 
 /**
- * A leaf above the PTE level, 2^shift pages: gup_huge_pmd(), gup_huge_pud(), gup_huge_pgd() of v5.10, which are alike;
- * gup_fast_pmd_leaf() and gup_fast_pud_leaf().
+ * A leaf above the PTE level, 2^shift pages: gup_huge_pmd(), gup_huge_pud(), gup_huge_pgd() of v5.10, which
+ * are alike; gup_fast_pmd_leaf() and gup_fast_pud_leaf().
  */
 function gup_huge_leaf(
   e: number,
@@ -627,8 +634,8 @@ function gup_pgd_range(
 }
 
 /**
- * Takes the pages of start .. end-1 without a lock, as far as they are mapped with the permission asked for; their number.
- * The pages are pages[0 ..]. lockless_pages_from_mm(); gup_fast().
+ * Takes the pages of start .. end-1 without a lock, as far as they are mapped with the permission asked for;
+ * their number. The pages are pages[0 ..]. lockless_pages_from_mm(); gup_fast().
  */
 export function lockless_pages_from_mm(
   mm: Mm,
@@ -647,7 +654,8 @@ export function lockless_pages_from_mm(
     smp_rmb();
     if ((seq & 1) !== 0) return 0;
   }
-  // "Disable interrupts ... so that the page tables cannot be freed from under us", and that nobody is split from under us.
+  // "Disable interrupts ... so that the page tables cannot be freed from under us", and that nobody is split
+  // from under us.
   const irq = config.irqOff ? local_irq_save() : 0;
   gup_pgd_range(mm, start, end, flags, pages, nr);
   if (config.irqOff) local_irq_restore(irq);
@@ -661,7 +669,7 @@ export function lockless_pages_from_mm(
   return nr[0];
 }
 
-/** get_user_pages_fast_only(): never sleeps, so it may be called with interrupts off; the number of pages taken. */
+/** get_user_pages_fast_only(): never sleeps, so interrupts may be off; the number of pages taken. */
 export function get_user_pages_fast_only(
   mm: Mm,
   start: number,

@@ -1,18 +1,19 @@
 /**
- * What the functions of the get_user_pages and pin_user_pages families refuse before they look at any memory (mm/gup.c): a warning, and
- * an error or nothing taken. To v6.2 each function has checks of its own; from v6.3 (d64e2dbc33a1) all ask is_valid_gup_args(), but some
- * of those that pin return 0 for what it refuses.
+ * What the functions of the get_user_pages and pin_user_pages families refuse before they look at any memory
+ * (mm/gup.c): a warning, and an error or nothing taken. To v6.2 each function has checks of its own; from
+ * v6.3 (d64e2dbc33a1) all ask is_valid_gup_args(), but some of those that pin return 0 for what it refuses.
  *
- *   refused                             to v6.2                                        v6.3
- *   FOLL_PIN                            get_user_pages(), _remote, _fast               all
- *   FOLL_GET                            pin family                                     pin family
- *   FOLL_LONGTERM                       get family but _fast_only; all _unlocked       get family
- *   FOLL_LONGTERM|FOLL_PCI_P2PDMA       (v6.2: when an area is looked at)              all
- *   TOUCH, TRIED, REMOTE, FAST_ONLY     TOUCH, TRIED, REMOTE: _fast, _fast_only        all
- *   no array of pages                   pin family, from v5.19 on                      pin family, and with FOLL_GET
- *   any other flag                      _fast, _fast_only                              _fast, _fast_only
+ *   refused                          to v6.2                                   v6.3
+ *   FOLL_PIN                         get_user_pages(), _remote, _fast          all
+ *   FOLL_GET                         pin family                                pin family
+ *   FOLL_LONGTERM                    get family but _fast_only; all _unlocked  get family
+ *   FOLL_LONGTERM|FOLL_PCI_P2PDMA    (v6.2: when an area is looked at)         all
+ *   TOUCH, TRIED, REMOTE, FAST_ONLY  TOUCH, TRIED, REMOTE: _fast, _fast_only   all
+ *   no array of pages                pin family, from v5.19 on                 pin family, and with FOLL_GET
+ *   any other flag                   _fast, _fast_only                         _fast, _fast_only
  *
- *   the answer is                       -EINVAL; 0: _fast_only                         -EINVAL; 0: pin_user_pages(), _remote, _unlocked
+ *   the answer is                    -EINVAL; 0: _fast_only                    -EINVAL; 0: pin_user_pages(),
+ *                                                                              _remote, _unlocked
  *
  * Not covered: FOLL_NOFAULT is taken for known also before v5.16.
  */
@@ -26,14 +27,15 @@ import {
   FOLL_FORCE,
   FOLL_GET,
   FOLL_LONGTERM,
+  FOLL_NOFAULT,
   FOLL_PCI_P2PDMA,
   FOLL_PIN,
+  FOLL_REMOTE,
+  FOLL_TOUCH,
+  FOLL_TRIED,
+  FOLL_UNLOCKABLE,
   FOLL_WRITE,
-} from "./gup.ts";
-import { FOLL_NOFAULT, FOLL_TOUCH, FOLL_TRIED, FOLL_UNLOCKABLE } from "./gup_slow.ts";
-
-/** The address space is not the caller's own (internal). */
-export const FOLL_REMOTE = 0x2000;
+} from "./gup_flags.ts";
 
 // The functions, as far as their checks differ.
 export const GUP_LOCKED = 0;
@@ -56,7 +58,8 @@ function valid_before(entry: number, flags: number, pin: boolean): boolean {
   if (entry === GUP_UNLOCKED && (flags & FOLL_LONGTERM) !== 0) return false;
   if (pin) {
     if ((flags & FOLL_GET) !== 0) return false;
-    // is_valid_gup_flags(), which get_user_pages_unlocked() and _fast_only() do without: with FOLL_PIN the former pins.
+    // is_valid_gup_flags(), which get_user_pages_unlocked() and _fast_only() do without: with FOLL_PIN the
+    // former pins.
   } else if ((entry === GUP_LOCKED || entry === GUP_FAST) && (flags & (FOLL_PIN | FOLL_LONGTERM)) !== 0)
     return false;
   return entry < GUP_FAST || fast_flags_known(flags);
@@ -78,7 +81,10 @@ export function gup_args_refused(entry: number, pin: boolean): number {
   if (config.gupArgs === GUP_ARGS_COMMON) return pin && entry < GUP_FAST ? 0 : -EINVAL;
   return entry === GUP_FAST_ONLY ? 0 : -EINVAL;
 }
-/** "Pages input must be given if using GET/PIN"; before that was a rule, doing otherwise was a bug of the kernel's own. */
+/**
+ * "Pages input must be given if using GET/PIN"; before that was a rule, doing otherwise was a bug of the
+ * kernel's own.
+ */
 export function gup_needs_pages(flags: number, pin: boolean): boolean {
   const get = (flags & FOLL_GET) !== 0;
   if (config.gupArgs === GUP_ARGS_COMMON) return pin || get;

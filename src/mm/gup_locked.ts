@@ -1,19 +1,24 @@
 /**
- * __get_user_pages_locked() (mm/gup.c): slow GUP around faults that drop mmap_lock. Where one has, it is taken again and the page
- * that the fault was for is looked up alone, with FOLL_TRIED, so that its fault does not drop the lock a second time; then the rest.
- * Whatever the areas were before may be gone by then. Who is killed does not wait for the lock.
+ * __get_user_pages_locked() (mm/gup.c): slow GUP around faults that drop mmap_lock. Where one has, it is
+ * taken again and the page that the fault was for is looked up alone, with FOLL_TRIED, so that its fault does
+ * not drop the lock a second time; then the rest. Whatever the areas were before may be gone by then. Who is
+ * killed does not wait for the lock.
  */
 "use kernel";
 
 import { kernel } from "../machine/config.ts";
 import type { LocalArray } from "../machine/primitives.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
-import { __get_user_pages, FOLL_TRIED } from "./gup_slow.ts";
+import { FOLL_TRIED } from "./gup_flags.ts";
+import { __get_user_pages } from "./gup_slow.ts";
 import type { Mm } from "./mm_types.ts";
 import { mmap_read_lock_killable, mmap_read_unlock } from "./mmap.ts";
 import { fatal_signal_pending } from "./signal.ts";
 
-/** The page at addr, whose fault has dropped mmap_lock, taken into pages[at]: 1, 0 or the error. locked[0]: the lock is held. */
+/**
+ * The page at addr, whose fault has dropped mmap_lock, taken into pages[at]: 1, 0 or the error. locked[0]:
+ * the lock is held.
+ */
 function retry_one(
   mm: Mm,
   addr: number,
@@ -32,9 +37,10 @@ function retry_one(
 }
 
 /**
- * Takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could not be had. locked[0] on
- * entry: the caller holds mmap_lock; if not, it is taken and released here (-EAGAIN if the caller is killed meanwhile). On return:
- * mmap_lock is held; it is not if a fault dropped it, which only FOLL_UNLOCKABLE permits. 0 pages: FOLL_NOWAIT, and nr 0.
+ * Takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
+ * not be had. locked[0] on entry: the caller holds mmap_lock; if not, it is taken and released here (-EAGAIN
+ * if the caller is killed meanwhile). On return: mmap_lock is held; it is not if a fault dropped it, which
+ * only FOLL_UNLOCKABLE permits. 0 pages: FOLL_NOWAIT, and nr 0.
  */
 export function __get_user_pages_locked(
   mm: Mm,

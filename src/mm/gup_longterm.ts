@@ -1,10 +1,11 @@
 /**
- * FOLL_LONGTERM (mm/gup.c: __gup_longterm_locked(), check_and_migrate_movable_pages()): pages in ZONE_MOVABLE are released,
- * migrated out of it and looked up again, until every page of the range may be pinned for long. If one cannot be moved, because
- * somebody else holds it, the call fails with -ENOMEM; pages that were moved stay moved. So with pages of a CMA area; to v5.12 with
- * these alone, and one that cannot be moved is pinned where it is (check_and_migrate_cma_pages()). A driver's coherent memory is moved
- * to System RAM page by page (v6.0), and if one page stays the call fails with -EBUSY. fsdax is refused: a truncate would have to
- * wait for the pin.
+ * FOLL_LONGTERM (mm/gup.c: __gup_longterm_locked(), check_and_migrate_movable_pages()): pages in ZONE_MOVABLE
+ * are released, migrated out of it and looked up again, until every page of the range may be pinned for long.
+ * If one cannot be moved, because somebody else holds it, the call fails with -ENOMEM; pages that were moved
+ * stay moved. So with pages of a CMA area; to v5.12 with these alone, and one that cannot be moved is pinned
+ * where it is (check_and_migrate_cma_pages()). A driver's coherent memory is moved to System RAM page by page
+ * (v6.0), and if one page stays the call fails with -EBUSY. fsdax is refused: a truncate would have to wait
+ * for the pin.
  */
 "use kernel";
 
@@ -13,7 +14,8 @@ import { type LocalArray, READ_ONCE } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
 import { migrate_device_coherent_folio } from "./device_memory.ts";
 import { EAGAIN, EBUSY, ENOMEM, EOPNOTSUPP } from "./errno.ts";
-import { FOLL_LONGTERM, is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
+import { is_longterm_pinnable, is_migrate_cma_page, unpin_user_page } from "./gup.ts";
+import { FOLL_LONGTERM } from "./gup_flags.ts";
 import { __get_user_pages_locked } from "./gup_locked.ts";
 import { lru_add_drain } from "./lru.ts";
 import { MIGRATE_OK, migrate_to_pinnable } from "./migrate.ts";
@@ -54,8 +56,9 @@ function must_move(head: Page): boolean {
 }
 
 /**
- * collect_longterm_unpinnable_pages(): takes the pages that have to move off the LRU, with a reference each, and writes them
- * over pages[first ..]'s copy in `list`; their number. Consecutive subpages of one page count once.
+ * collect_longterm_unpinnable_pages(): takes the pages that have to move off the LRU, with a reference each,
+ * and writes them over pages[first ..]'s copy in `list`; their number. Consecutive subpages of one page count
+ * once.
  */
 function collect_unpinnable(pages: LocalArray, first: number, nr: number, mark: number): number {
   let collected = 0;
@@ -78,7 +81,9 @@ function collect_unpinnable(pages: LocalArray, first: number, nr: number, mark: 
   return collected;
 }
 
-/** Migrates the isolated pages among pages[first ..], whose pins are gone; the number that could not be moved. */
+/**
+ * Migrates the isolated pages among pages[first ..], whose pins are gone; the number that could not be moved.
+ */
 function migrate_collected(pages: LocalArray, first: number, nr: number): number {
   let failed = 0;
   for (let i = 0; i < nr; i++) {
@@ -105,14 +110,16 @@ function putback_collected(pages: LocalArray, first: number, nr: number): void {
   }
 }
 /**
- * The first half of migrate_longterm_unpinnable_pages(): every pin goes, and with it, where a driver's coherent memory was pinned, that
- * page to System RAM. -EBUSY if one of them stays; then too every pin is gone.
+ * The first half of migrate_longterm_unpinnable_pages(): every pin goes, and with it, where a driver's
+ * coherent memory was pinned, that page to System RAM. -EBUSY if one of them stays; then too every pin is
+ * gone.
  */
 function unpin_and_move_coherent(pages: LocalArray, first: number, nr: number): number {
   for (let i = 0; i < nr; i++) {
     const head = compound_head(pages[first + i]);
     const coherent = is_coherent(head);
-    // "Migration will fail if the page is pinned, so convert the pin on the source page to a normal reference."
+    // "Migration will fail if the page is pinned, so convert the pin on the source page to a normal
+    // reference."
     if (coherent) get_page(head);
     unpin_user_page(pages[first + i]);
     if (coherent && migrate_device_coherent_folio(head) !== 0) {
@@ -123,7 +130,10 @@ function unpin_and_move_coherent(pages: LocalArray, first: number, nr: number): 
   return 0;
 }
 
-/** check_and_migrate_movable_pages(): 0 if all pages may stay pinned; -EAGAIN: moved, look up again; -ENOMEM, -EBUSY. */
+/**
+ * check_and_migrate_movable_pages(): 0 if all pages may stay pinned; -EAGAIN: moved, look up again; -ENOMEM,
+ * -EBUSY.
+ */
 function check_and_migrate(pages: LocalArray, first: number, nr: number): number {
   if (collect_unpinnable(pages, first, nr, 0) === 0) return 0;
   // Without zones every page is pinnable; linking drops migration then.
@@ -140,7 +150,10 @@ function check_and_migrate(pages: LocalArray, first: number, nr: number): number
 /** How often pages may have to be moved before the call gives up: the kernel has no bound. */
 const LONGTERM_ROUNDS = 16;
 
-/** __gup_longterm_locked(), and __get_user_pages_locked() without FOLL_LONGTERM. `locked`: as there; each round takes mmap_lock anew. */
+/**
+ * __gup_longterm_locked(), and __get_user_pages_locked() without FOLL_LONGTERM. `locked`: as there; each
+ * round takes mmap_lock anew.
+ */
 export function gup_longterm_locked(
   mm: Mm,
   start: number,

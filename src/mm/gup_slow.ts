@@ -1,26 +1,18 @@
 /**
- * Slow GUP (mm/gup.c): following page tables under their lock, faulting in what is missing, and the entry points of the
- * get_user_pages and pin_user_pages families with their arguments' checks, partial results and errors.
- *
- *   mode            takes mmap_lock   FOLL_LONGTERM
- *   plain, _remote  caller holds it   pin only
- *   _unlocked       itself            -EINVAL to v6.2, then pin only
- *   _fast           itself, if the walk without locks does not get everything; pin only
- *
- * What happens if a fault drops mmap_lock is in gup_locked.ts, and to long-term pins in movable memory in gup_longterm.ts. Custom: the
- * address space is an argument also of what acts on current->mm; where the kernel to v6.2 passes locked == NULL, faults may not drop
- * mmap_lock, FOLL_UNLOCKABLE (v6.3) is not set in any version here. Not covered: vsyscall page, FOLL_NUMA.
+ * Slow GUP (mm/gup.c): following page tables under their lock, and faulting in what is missing. What happens
+ * if a fault drops mmap_lock is in gup_locked.ts, what happens to long-term pins in movable memory in
+ * gup_longterm.ts; who calls it in which mode is in gup_entry.ts. Custom: the address space is an argument
+ * also of what acts on current->mm. Not covered: vsyscall page, FOLL_NUMA.
  */
 "use kernel";
 
-import { config, GUP_ARGS_COMMON, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
+import { config, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
 import {
   type LocalArray,
   localArray,
   READ_ONCE,
   spin_lock,
   spin_unlock,
-  ult,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
 import { vma_is_fsdax } from "./dax_fault.ts";
@@ -36,7 +28,6 @@ import {
   ENOENT,
   ENOMEM,
   EOPNOTSUPP,
-  EOVERFLOW,
   EREMOTEIO,
 } from "./errno.ts";
 import {
@@ -54,30 +45,25 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_WRITE,
 } from "./fault.ts";
+import { try_grab_compound_head, try_grab_page, unpin_user_page } from "./gup.ts";
 import {
-  FOLL_FAST_ONLY,
+  FOLL_COW,
+  FOLL_DUMP,
   FOLL_FORCE,
   FOLL_GET,
+  FOLL_HWPOISON,
   FOLL_LONGTERM,
+  FOLL_MLOCK,
+  FOLL_NOFAULT,
+  FOLL_NOWAIT,
   FOLL_PCI_P2PDMA,
   FOLL_PIN,
+  FOLL_SPLIT_PMD,
+  FOLL_TOUCH,
+  FOLL_TRIED,
+  FOLL_UNLOCKABLE,
   FOLL_WRITE,
-  lockless_pages_from_mm,
-  try_grab_compound_head,
-  try_grab_page,
-  unpin_user_page,
-} from "./gup.ts";
-import {
-  check_gup_args,
-  GUP_ARGS_VALID,
-  GUP_FAST,
-  GUP_FAST_ONLY,
-  GUP_LOCKED,
-  GUP_UNLOCKED,
-  gup_args_refused,
-  gup_needs_pages,
-} from "./gup_args.ts";
-import { gup_longterm_locked } from "./gup_longterm.ts";
+} from "./gup_flags.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import {
   ADDRESS_SPACE,
@@ -99,15 +85,7 @@ import {
   VMA,
   type Vma,
 } from "./mm_types.ts";
-import {
-  is_vm_hugetlb_page,
-  mmap_read_lock,
-  mmap_read_unlock,
-  vma_flags,
-  vma_is_anonymous,
-  vma_kind,
-  vma_lookup,
-} from "./mmap.ts";
+import { is_vm_hugetlb_page, vma_flags, vma_is_anonymous, vma_kind, vma_lookup } from "./mmap.ts";
 import { p2pdma_refused } from "./p2pdma_page.ts";
 import {
   compound_head,
@@ -137,28 +115,7 @@ import { fatal_signal_pending } from "./signal.ts";
 import { arch_make_page_accessible } from "./uv.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
-/** The page was touched: accessed, and dirty if written (internal). */
-export const FOLL_TOUCH = 0x02;
-/** For a core dump: -EFAULT for what has no contents of its own. */
-export const FOLL_DUMP = 0x08;
-/** A huge entry of transparent huge pages is split first (uprobes). */
-export const FOLL_SPLIT_PMD = 0x20000;
-/** What is present is locked, nothing is faulted in (to v5.17, without FOLL_POPULATE; internal). */
-const FOLL_MLOCK = 0x1000;
-/** Start what a fault has to wait for, but do not wait: a short count, or 0. */
-export const FOLL_NOWAIT = 0x20;
-/** A fault has dropped mmap_lock for this page once already (internal). */
-export const FOLL_TRIED = 0x800;
-/** Faults may drop mmap_lock (internal; v6.3, in all versions here). */
-export const FOLL_UNLOCKABLE = 0x200000;
-/** Fail instead of faulting (v5.16). */
-export const FOLL_NOFAULT = 0x100000;
-/** A poisoned page is -EHWPOISON rather than -EFAULT. */
-export const FOLL_HWPOISON = 0x100;
-/** A forced write has broken COW (to v5.19, internal). */
-const FOLL_COW = 0x4000;
-
-// ---- Following ----------------------------------------------------------------------------------------------
+// ---- Following --------------------------------------------------------------------------------------------
 
 /** gup_must_unshare() with an area. */
 function must_unshare(vma: Vma, flags: number, page: Page): boolean {
@@ -181,7 +138,9 @@ function can_follow_write(vma: Vma, e: number, page: Page, flags: number): boole
   return page !== 0 && PageAnon(page) && PageAnonExclusive(page);
 }
 
-/** The page behind a leaf entry for GUP: also zero pages and, while its pagemap lives, a device's. 0: none. */
+/**
+ * The page behind a leaf entry for GUP: also zero pages and, while its pagemap lives, a device's. 0: none.
+ */
 function gup_page_of(e: number, level: number, addr: number): Page {
   const offset = addr & (level_span(level) - 1);
   const pfn = pte_pfn(e) + offset;
@@ -191,7 +150,10 @@ function gup_page_of(e: number, level: number, addr: number): Page {
   return pte_devmap(e) ? pfn_to_page(pfn) : 0;
 }
 
-/** FOLL_TOUCH of a write: the page of a clean PTE gets dirty (follow_page_pte()), a huge entry itself (touch_pmd()). */
+/**
+ * FOLL_TOUCH of a write: the page of a clean PTE gets dirty (follow_page_pte()), a huge entry itself
+ * (touch_pmd()).
+ */
 function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void {
   const e = READ_ONCE(entryp);
   if (level === PTE_LEVEL) {
@@ -211,7 +173,10 @@ function no_struct_page(flags: number): number {
   return (flags & FOLL_GET) !== 0 && !config.pfnEexist ? -EFAULT : -EEXIST;
 }
 
-/** follow_pmd_mask() with FOLL_SPLIT_PMD: what maps addr is no huge entry of transparent huge pages afterwards. */
+/**
+ * follow_pmd_mask() with FOLL_SPLIT_PMD: what maps addr is no huge entry of transparent huge pages
+ * afterwards.
+ */
 function split_for_follow(mm: Mm, vma: Vma, addr: number, out: LocalArray): void {
   if (is_vm_hugetlb_page(vma) || pgtable_lookup(mm, addr, out) !== PTE_LEVEL + 1) return;
   const pmd = READ_ONCE(out[0]);
@@ -219,8 +184,9 @@ function split_for_follow(mm: Mm, vma: Vma, addr: number, out: LocalArray): void
 }
 
 /**
- * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error: -EFAULT,
- * -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare), -EEXIST (no struct page), -EINVAL (a guest's). out[1] is how many pages from addr on the entry maps.
+ * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error:
+ * -EFAULT, -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare), -EEXIST (no struct
+ * page), -EINVAL (a guest's). out[1] is how many pages from addr on the entry maps.
  */
 function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalArray): Page {
   const level = pgtable_lookup(mm, addr, out);
@@ -257,7 +223,7 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   return page;
 }
 
-// ---- Faulting in --------------------------------------------------------------------------------------------
+// ---- Faulting in ------------------------------------------------------------------------------------------
 
 /** vm_fault_to_errno(). */
 function vm_fault_to_errno(ret: number, flags: number): number {
@@ -278,8 +244,9 @@ function fault_flags_of(flags: number, unshare: boolean): number {
 }
 
 /**
- * faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; -ENOENT: not with FOLL_MLOCK; -EBUSY: the fault has to be asked for again, -EAGAIN: it is done; both drop
- * mmap_lock (locked[0] = 0), but not -EBUSY with FOLL_NOWAIT. flags[0] may gain FOLL_COW.
+ * faultin_page(): 0, or -EFAULT, -EHWPOISON or -ENOMEM; -ENOENT: not with FOLL_MLOCK; -EBUSY: the fault has
+ * to be asked for again, -EAGAIN: it is done; both drop mmap_lock (locked[0] = 0), but not -EBUSY with
+ * FOLL_NOWAIT. flags[0] may gain FOLL_COW.
  */
 function faultin_page(
   mm: Mm,
@@ -337,8 +304,8 @@ function check_vma_flags(vma: Vma, flags: number): number {
 }
 
 /**
- * "If we have a pending SIGKILL, don't keep faulting pages": 0, or the error. follow_hugetlb_page() (to
- * v6.4, when 4849807114b8 retired it) asks once for each huge page, and then has nothing but its own error to give.
+ * "If we have a pending SIGKILL, don't keep faulting pages": 0, or the error. follow_hugetlb_page() (to v6.4,
+ * when 4849807114b8 retired it) asks once for each huge page, and then has nothing but its own error to give.
  */
 function killed(vma: Vma, addr: number, start: number): number {
   if (!fatal_signal_pending()) return 0;
@@ -347,7 +314,10 @@ function killed(vma: Vma, addr: number, start: number): number {
   return hugetlb ? -EFAULT : -EINTR;
 }
 
-/** One page at addr of a request from `start` on: with its reference, or the error. out[1]: pages that the same entry maps from there. */
+/**
+ * One page at addr of a request from `start` on: with its reference, or the error. out[1]: pages that the
+ * same entry maps from there.
+ */
 function gup_one(
   mm: Mm,
   vma: Vma,
@@ -357,7 +327,8 @@ function gup_one(
   out: LocalArray,
   locked: LocalArray,
 ): Page {
-  // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot be had.
+  // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot
+  // be had.
   for (let round = 0; round < 4; round++) {
     const signal = killed(vma, addr, start);
     if (signal !== 0) return signal;
@@ -380,9 +351,10 @@ function vma_leaf_pages(vma: Vma): number {
 }
 
 /**
- * follow_devmap_page() of the RFC's patch 9 (8 December 2020) as posted, a copy of follow_hugetlb_page() for device areas of large
- * pages: pages[at ..] of up to nr pages from addr on, with one grab for each leaf of a compound pagemap. Their number, or the error
- * if there is none. If a leaf's grab fails its pages are counted all the same: `i` has been raised by then.
+ * follow_devmap_page() of the RFC's patch 9 (8 December 2020) as posted, a copy of follow_hugetlb_page() for
+ * device areas of large pages: pages[at ..] of up to nr pages from addr on, with one grab for each leaf of a
+ * compound pagemap. Their number, or the error if there is none. If a leaf's grab fails its pages are counted
+ * all the same: `i` has been raised by then.
  */
 function follow_devmap_page(
   mm: Mm,
@@ -431,10 +403,11 @@ function follow_devmap_page(
 }
 
 /**
- * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error if the first could
- * not be had. The caller holds mmap_lock. Without FOLL_GET and FOLL_PIN (in the kernel: pages == NULL) pages are faulted in and
- * counted, and nothing is held or written to `pages`. 0: the first page's fault has to be asked for again; locked[0] is 0 if mmap_lock
- * is not held any more, which FOLL_UNLOCKABLE permits.
+ * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error
+ * if the first could not be had. The caller holds mmap_lock. Without FOLL_GET and FOLL_PIN (in the kernel:
+ * pages == NULL) pages are faulted in and counted, and nothing is held or written to `pages`. 0: the first
+ * page's fault has to be asked for again; locked[0] is 0 if mmap_lock is not held any more, which
+ * FOLL_UNLOCKABLE permits.
  */
 export function __get_user_pages(
   mm: Mm,
@@ -489,7 +462,8 @@ export function __get_user_pages(
       if (more > nr - i) more = nr - i;
       const left = READ_ONCE(vma + VMA.vm_end) - (start + i);
       if (more > left) more = left;
-      // "Since we already hold refcount on the large folio, this should never fail." Whether it may stay is asked later.
+      // "Since we already hold refcount on the large folio, this should never fail." Whether it may stay is
+      // asked later.
       if (more > 0 && try_grab_compound_head(page, more, gup_flags & ~FOLL_LONGTERM) === 0) return i;
       for (let n = 1; n <= more; n++) pages[first + i + n - 1] = nth_page(page, n);
       if (more > 0) i += more;
@@ -498,8 +472,11 @@ export function __get_user_pages(
   return i;
 }
 
-/** pages == NULL, locked == NULL: nr pages from `start` on are faulted in and counted; their number, or the error if there is none. */
-function fault_in_pages(mm: Mm, start: number, nr: number, flags: number): number {
+/**
+ * pages == NULL, locked == NULL: nr pages from `start` on are faulted in and counted; their number, or the
+ * error if there is none.
+ */
+export function fault_in_pages(mm: Mm, start: number, nr: number, flags: number): number {
   const none = localArray(1);
   const locked = localArray(1);
   locked[0] = 1;
@@ -507,8 +484,9 @@ function fault_in_pages(mm: Mm, start: number, nr: number, flags: number): numbe
 }
 
 /**
- * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write unless it is shared; their
- * number, or the error if there is none; with VM_LOCKONFAULT all are counted and none is faulted in. mmap_lock is held, and kept.
+ * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write
+ * unless it is shared; their number, or the error if there is none; with VM_LOCKONFAULT all are counted and
+ * none is faulted in. mmap_lock is held, and kept.
  */
 export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
   const vm_flags = vma_flags(vma);
@@ -517,173 +495,19 @@ export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: nu
     if (!config.follMlock) return end - start;
     flags |= FOLL_MLOCK;
   }
-  // "We want to touch writable mappings with a write fault in order to break COW, except for shared mappings."
+  // "We want to touch writable mappings with a write fault in order to break COW, except for shared
+  // mappings."
   if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
   // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
   if ((vm_flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0) flags |= FOLL_FORCE;
   return fault_in_pages(mm, start, end - start, flags);
 }
-/** faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the area does not allow is -EINVAL. */
+/**
+ * faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the
+ * area does not allow is -EINVAL.
+ */
 export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: number, write: boolean): number {
   const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
   if (check_vma_flags(vma, flags) !== 0) return -EINVAL;
   return fault_in_pages(mm, start, end - start, flags);
-}
-
-// ---- Entry points -------------------------------------------------------------------------------------------
-
-/** mm_set_has_pinned_flag(): before looking at any page; fork reads it. */
-function mm_set_has_pinned(mm: Mm): void {
-  if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
-}
-function family(flags: number, pin: boolean, touch: boolean): number {
-  // FOLL_UNLOCKABLE from outside means nothing to v6.2, and is refused after.
-  return (flags & ~FOLL_UNLOCKABLE) | (touch ? FOLL_TOUCH : 0) | (pin ? FOLL_PIN : FOLL_GET);
-}
-
-/**
- * get_user_pages(), pin_user_pages() and their _remote forms with locked == NULL. The caller holds mmap_lock for reading, and keeps
- * it. Of them only pin_user_pages() does not touch what it takes.
- */
-export function gup_locked(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  pin: boolean,
-  remote: boolean,
-): number {
-  const locked = localArray(1);
-  const valid = check_gup_args(GUP_LOCKED, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  if (nr === 0) return 0;
-  if (pin) mm_set_has_pinned(mm);
-  locked[0] = 1;
-  return gup_longterm_locked(mm, start, nr, family(flags, pin, !pin || remote), pages, 0, locked);
-}
-/**
- * get_user_pages_remote(), pin_user_pages_remote() with `locked`: the caller holds mmap_lock for reading (locked[0] = 1) and may find
- * it dropped afterwards (0), in which case what it knew of the areas is void.
- */
-export function gup_remote(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  pin: boolean,
-  locked: LocalArray,
-): number {
-  const valid = check_gup_args(GUP_LOCKED, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  // "FOLL_LONGTERM behavior is incompatible with FAULT_FLAG_ALLOW_RETRY because of the FS DAX check requirement on vmas" (to v6.2).
-  if ((flags & FOLL_LONGTERM) !== 0 && config.gupArgs !== GUP_ARGS_COMMON) return -EINVAL;
-  // "At the external interface locked must be set" (to v6.2: BUG_ON()).
-  if (locked[0] !== 1) return gup_args_refused(GUP_LOCKED, pin);
-  if (nr === 0) return 0;
-  if (pin) mm_set_has_pinned(mm);
-  const all = family(flags, pin, true) | FOLL_UNLOCKABLE;
-  return gup_longterm_locked(mm, start, nr, all, pages, 0, locked);
-}
-
-/** Slow GUP for who does not hold mmap_lock: to v6.2 it is taken here, killed or not, and then by __get_user_pages_locked(). */
-function gup_takes_lock(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  first: number,
-): number {
-  const locked = localArray(1);
-  if (!config.gupLockKillable) {
-    mmap_read_lock(mm);
-    locked[0] = 1;
-  }
-  const ret = gup_longterm_locked(mm, start, nr, flags, pages, first, locked);
-  if (locked[0] !== 0) mmap_read_unlock(mm);
-  return ret;
-}
-/** get_user_pages_unlocked(), pin_user_pages_unlocked(). */
-export function gup_unlocked(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  pin: boolean,
-): number {
-  const valid = check_gup_args(GUP_UNLOCKED, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  if (nr === 0) return 0;
-  // get_user_pages_unlocked() to v6.2 is pin_user_pages_unlocked() for who passes it FOLL_PIN.
-  const pins = pin || (flags & FOLL_PIN) !== 0;
-  if (pins) mm_set_has_pinned(mm);
-  return gup_takes_lock(mm, start, nr, family(flags, pins, true) | FOLL_UNLOCKABLE, pages, 0);
-}
-/**
- * get_user_pages() and pin_user_pages() with pages == NULL: pages are faulted in and counted, none is held. The caller holds mmap_lock for
- * reading. Custom: a function of its own, since an array is not NULL here.
- */
-export function gup_without_pages(mm: Mm, start: number, nr: number, flags: number, pin: boolean): number {
-  const valid = check_gup_args(GUP_LOCKED, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  if (gup_needs_pages(flags, pin)) return gup_args_refused(GUP_LOCKED, pin);
-  return fault_in_pages(mm, start, nr, (flags & ~FOLL_UNLOCKABLE) | FOLL_TOUCH);
-}
-
-/** What no array holds: a request for as many pages as there are. */
-const UNBOUNDED = 1 << 20;
-
-/**
- * internal_get_user_pages_fast(), gup_fast_fallback(): the number of pages taken, possibly fewer than asked, or the error if
- * the first could not be had.
- */
-function gup_fast_fallback(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
-  const pin = (flags & FOLL_PIN) !== 0;
-  if (pin) mm_set_has_pinned(mm);
-  const end = (start + nr) | 0;
-  // Negative numbers are addresses of the kernel's half: from there a range may reach over the end of all addresses.
-  // "This routine is not allowed to return negative values", which it was from v6.3 on.
-  const silent = (flags & FOLL_FAST_ONLY) !== 0 && config.gupArgs !== GUP_ARGS_COMMON;
-  if (start < 0 && end >= 0) return !silent && config.gupOverflow ? -EOVERFLOW : 0;
-  if (start < 0 || end < start || ult(geom.task_size, end)) return silent ? 0 : -EFAULT;
-  const got = lockless_pages_from_mm(mm, start, end, flags, pages);
-  if (got === nr || (flags & FOLL_FAST_ONLY) !== 0) return got;
-  // A request of no pages that got some (config.gupZeroPages) goes on with nr - got, which is huge as an unsigned number.
-  const rest = got > nr ? UNBOUNDED : nr - got;
-  // To v6.2 __gup_longterm_locked() kept mmap_lock.
-  const keeps = (flags & FOLL_LONGTERM) !== 0 && !config.gupLockKillable;
-  const all = flags | FOLL_TOUCH | (keeps ? 0 : FOLL_UNLOCKABLE);
-  const ret = gup_takes_lock(mm, start + got, rest, all, pages, got);
-  if (ret < 0) return got > 0 ? got : ret;
-  return got + ret;
-}
-
-/** get_user_pages_fast(), pin_user_pages_fast(). */
-export function gup_fast(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  pin: boolean,
-): number {
-  const valid = check_gup_args(GUP_FAST, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  return gup_fast_fallback(mm, start, nr, flags | (pin ? FOLL_PIN : FOLL_GET), pages);
-}
-/** get_user_pages_fast_only(), pin_user_pages_fast_only(): never negative to v6.2; from v6.3 for arguments and ranges that are refused. */
-export function gup_fast_only(
-  mm: Mm,
-  start: number,
-  nr: number,
-  flags: number,
-  pages: LocalArray,
-  pin: boolean,
-): number {
-  const valid = check_gup_args(GUP_FAST_ONLY, flags, pin);
-  if (valid !== GUP_ARGS_VALID) return valid;
-  return gup_fast_fallback(mm, start, nr, flags | FOLL_FAST_ONLY | (pin ? FOLL_PIN : FOLL_GET), pages);
 }

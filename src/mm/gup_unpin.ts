@@ -1,12 +1,14 @@
 /**
- * Releasing pins and dirtying what was written (mm/gup.c: unpin_user_pages_dirty_lock(), unpin_user_page_range_dirty_lock()).
- * The unlocked test of the dirty flag is the kernel's: racing writeback either still writes the page, or writes it twice.
+ * Releasing pins and dirtying what was written (mm/gup.c: unpin_user_pages_dirty_lock(),
+ * unpin_user_page_range_dirty_lock()). The unlocked test of the dirty flag is the kernel's: racing writeback
+ * either still writes the page, or writes it twice.
  */
 "use kernel";
 
 import { config } from "../machine/config.ts";
 import type { LocalArray } from "../machine/primitives.ts";
-import { FOLL_PIN, put_compound_head, unpin_user_pages } from "./gup.ts";
+import { put_compound_head, unpin_user_pages } from "./gup.ts";
+import { FOLL_PIN } from "./gup_flags.ts";
 import { compound_head, compound_nr, nth_page, type Page, PageDirty, PageHead, page_to_pfn } from "./page.ts";
 import { set_page_dirty_lock } from "./page_writeback.ts";
 

@@ -1,14 +1,15 @@
 /**
- * hmm_range_fault() (mm/hmm.c, v5.6, v5.10 and v7.1): reads an address range's page tables into an array of frames for a
- * device that mirrors them, faulting in what is missing. It takes no reference on any page; what it gives is good as long
- * as the notifier's sequence stays the same (Documentation/mm/hmm.rst).
+ * hmm_range_fault() (mm/hmm.c, v5.6, v5.10 and v7.1): reads an address range's page tables into an array of
+ * frames for a device that mirrors them, faulting in what is missing. It takes no reference on any page; what
+ * it gives is good as long as the notifier's sequence stays the same (Documentation/mm/hmm.rst).
  *
- * Walks entries of PTE, PMD and PUD level; above these, present or none. Of v5.6 it has the pagemap look-up of device
- * entries, the fault under the PUD lock (zoo J49), requests that are overwritten before the walk begins again (J60), and
- * what else v5.7 put right; not that version's tables of flags, nor its number of pages as result.
- * Custom: flags lie in the low bits of a 32-bit word; areas and tables are found again for every stretch of entries
- * instead of by one walk_page_range(); every leaf of PUD level counts as a device's (to v6.16 another one was split).
- * Not covered: hugetlb areas' own entry (their leaves are walked like any other), userfaultfd markers, DMA mapping state.
+ * Walks entries of PTE, PMD and PUD level; above these, present or none. Of v5.6 it has the pagemap look-up
+ * of device entries, the fault under the PUD lock (zoo J49), requests that are overwritten before the walk
+ * begins again (J60), and what else v5.7 put right; not that version's tables of flags, nor its number of
+ * pages as result. Custom: flags lie in the low bits of a 32-bit word; areas and tables are found again for
+ * every stretch of entries instead of by one walk_page_range(); every leaf of PUD level counts as a device's
+ * (to v6.16 another one was split). Not covered: hugetlb areas' own entry (their leaves are walked like any
+ * other), userfaultfd markers, DMA mapping state.
  */
 "use kernel";
 
@@ -67,8 +68,8 @@ import {
  *    31              10   9   8       4   3    2     1     0
  *   +------------------+----+----------+----+-----+-----+-------+
  *   |       pfn        |    |  order   |    | ERR |  W  | VALID |
- *   +------------------+----+----------+----+-----+-----+-------+
- *   on entry VALID means "fault it in" and W "for writing". The order says how many frames follow in the same leaf.
+ *   +------------------+----+----------+----+-----+-----+-------+ on entry VALID means "fault it in" and W
+ *   "for writing". The order says how many frames follow in the same leaf.
  */
 export const HMM_PFN_VALID = 1;
 export const HMM_PFN_WRITE = 2;
@@ -100,16 +101,17 @@ const NEED_FAULT = 1;
 const NEED_WRITE_FAULT = 2;
 
 /**
- * What a walk function comes back with when the walk cannot go on by itself: something to fault in, or an entry to wait for.
- * Custom: the kernel calls hmm_vma_fault() and migration_entry_wait() at these places; here the caller does it, after the walk has
- * returned with its locks dropped as there, so that the fault handler is linked once.
+ * What a walk function comes back with when the walk cannot go on by itself: something to fault in, or an
+ * entry to wait for. Custom: the kernel calls hmm_vma_fault() and migration_entry_wait() at these places;
+ * here the caller does it, after the walk has returned with its locks dropped as there, so that the fault
+ * handler is linked once.
  */
 const WALK_FAULT = 1;
 const WALK_WAIT = 2;
 const WALK_BELOW = 3;
 const WALK_SKIPPED = 4;
 
-// ---- What is needed -----------------------------------------------------------------------------------------
+// ---- What is needed ---------------------------------------------------------------------------------------
 
 /** hmm_pte_need_fault() */
 function hmm_pte_need_fault(range: LocalArray, request: number, cpu_flags: number): number {
@@ -186,9 +188,12 @@ function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
   return 0;
 }
 
-// ---- Leaves -------------------------------------------------------------------------------------------------
+// ---- Leaves -----------------------------------------------------------------------------------------------
 
-/** pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good as absent. */
+/**
+ * pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good as
+ * absent.
+ */
 function leaf_cpu_flags(e: number, level: number): number {
   if (!pte_present(e) || pte_protnone(e)) return 0;
   // The order is told since v5.9 (3b50a6e536d2).
@@ -197,8 +202,9 @@ function leaf_cpu_flags(e: number, level: number): number {
 }
 
 /**
- * The check of v5.6 for device entries: a pagemap that is alive, kept while the walk stays in one table. It is put before the
- * caller sees the frames, so all that it says is that the pagemap was alive at some time. -EBUSY if there is none.
+ * The check of v5.6 for device entries: a pagemap that is alive, kept while the walk stays in one table. It
+ * is put before the caller sees the frames, so all that it says is that the pagemap was alive at some time.
+ * -EBUSY if there is none.
  */
 function pgmap_check(e: number): number {
   if (!config.hmmPgmapCheck || !pte_devmap(e)) return 0;
@@ -208,7 +214,10 @@ function pgmap_check(e: number): number {
   return 0;
 }
 
-/** hmm_vma_handle_pmd(), and the leaf case of hmm_vma_walk_pud(): `e` maps [addr, end) with one leaf of `level`. */
+/**
+ * hmm_vma_handle_pmd(), and the leaf case of hmm_vma_walk_pud(): `e` maps [addr, end) with one leaf of
+ * `level`.
+ */
 function hmm_vma_handle_leaf(
   range: LocalArray,
   pfns: LocalArray,
@@ -237,8 +246,8 @@ function hmm_vma_handle_leaf(
 }
 
 /**
- * Whether a device-private entry belongs to the caller's device. This reads the page's pagemap with neither a reference nor
- * the page-table lock: the only struct page that hmm_range_fault() ever looks at.
+ * Whether a device-private entry belongs to the caller's device. This reads the page's pagemap with neither a
+ * reference nor the page-table lock: the only struct page that hmm_range_fault() ever looks at.
  */
 function hmm_is_device_private_entry(range: LocalArray, e: number): boolean {
   if (!is_device_private_entry(e)) return false;
@@ -264,7 +273,8 @@ function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: numbe
   }
   const type = swp_type(e);
   if (config.hmm === HMM_V5_6 && type !== SWP_SWAP) {
-    // Whether a migration must be waited for is never computed; all else is an error even if nobody asks for the page.
+    // Whether a migration must be waited for is never computed; all else is an error even if nobody asks for
+    // the page.
     pfns[i] = is_migration_entry(e) ? 0 : HMM_PFN_ERROR;
     return is_migration_entry(e) ? PTE_FILLED : -EFAULT;
   }
@@ -301,7 +311,8 @@ function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e
     if (config.hmm === HMM_V5_6) pfns[i] = 0;
     return busy;
   }
-  // "Bypass devmap pte such as DAX page when all pfn requested flags(pfn_req_flags) are fulfilled." (4b42fb213678, v5.15)
+  // "Bypass devmap pte such as DAX page when all pfn requested flags(pfn_req_flags) are fulfilled."
+  // (4b42fb213678, v5.15)
   if (pte_special(e) && !pte_devmap(e) && !is_zero_pfn(pte_pfn(e))) {
     const asked = hmm_pte_need_fault(range, pfns[i], 0) !== 0;
     if (asked && config.hmm !== HMM_V5_6) return -EFAULT;
@@ -312,9 +323,11 @@ function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e
   return PTE_FILLED;
 }
 
-// ---- Levels -------------------------------------------------------------------------------------------------
+// ---- Levels -----------------------------------------------------------------------------------------------
 
-/** The entries of one PTE table from addr to end. 0, or an error with LAST where to go on. No page-table lock. */
+/**
+ * The entries of one PTE table from addr to end. 0, or an error with LAST where to go on. No page-table lock.
+ */
 function hmm_vma_walk_ptes(
   range: LocalArray,
   pfns: LocalArray,
@@ -342,7 +355,10 @@ function hmm_vma_walk_ptes(
   return 0;
 }
 
-/** hmm_vma_handle_absent_pmd() (v6.19), and what stood in its place: neither none, nor present, nor a migration's. */
+/**
+ * hmm_vma_handle_absent_pmd() (v6.19), and what stood in its place: neither none, nor present, nor a
+ * migration's.
+ */
 function hmm_vma_handle_absent_pmd(
   range: LocalArray,
   pfns: LocalArray,
@@ -390,16 +406,17 @@ function hmm_vma_walk_pmd(
       return 0;
     }
     if (!pmd_leaf(pmd)) return hmm_vma_walk_ptes(range, pfns, vma, pmd_page_table(pmd), addr, end);
-    // "No need to take pmd_lock here: even if some other thread is splitting the huge pmd we will get that event through
-    // mmu_notifier callback. So just read pmd value and check again it's a transparent huge or device mapping one"
+    // "No need to take pmd_lock here: even if some other thread is splitting the huge pmd we will get that
+    // event through mmu_notifier callback. So just read pmd value and check again it's a transparent huge or
+    // device mapping one"
     const again = READ_ONCE(pmdp);
     if (pmd_leaf(again)) return hmm_vma_handle_leaf(range, pfns, vma, addr, end, again, PMD_LEVEL);
   }
 }
 
 /**
- * hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. The lock is taken only if
- * the entry is a leaf, and looked at again under it.
+ * hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. The
+ * lock is taken only if the entry is a leaf, and looked at again under it.
  */
 function hmm_vma_walk_pud(
   range: LocalArray,
@@ -474,7 +491,9 @@ function hmm_walk_stretch(
   return hmm_vma_walk_pmd(range, pfns, vma, table_entry(table, addr, PMD_LEVEL), addr, out[1]);
 }
 
-/** hmm_vma_walk_test(): areas whose frames are no business of a device. 0: walk it; WALK_SKIPPED; an error. */
+/**
+ * hmm_vma_walk_test(): areas whose frames are no business of a device. 0: walk it; WALK_SKIPPED; an error.
+ */
 function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
   const refused = config.hmm === HMM_V7_1 ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
   const flags = READ_ONCE(vma + VMA.vm_flags);
@@ -521,9 +540,10 @@ function hmm_walk_range(mm: Mm, range: LocalArray, pfns: LocalArray): number {
 }
 
 /**
- * Fills pfns[] for the range, faulting where the flags ask for it. Caller holds mmap_lock for reading and has begun with
- * mmu_interval_read_begin(); it must compare the sequence again, under its own lock, before it uses a frame. 0; -EBUSY: begin
- * again; -EFAULT: an address that cannot be faulted; -EPERM: write access to a read-only area.
+ * Fills pfns[] for the range, faulting where the flags ask for it. Caller holds mmap_lock for reading and has
+ * begun with mmu_interval_read_begin(); it must compare the sequence again, under its own lock, before it
+ * uses a frame. 0; -EBUSY: begin again; -EFAULT: an address that cannot be faulted; -EPERM: write access to a
+ * read-only area.
  */
 export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): number {
   range[HMM_RANGE_LAST] = range[HMM_RANGE_START];
@@ -541,7 +561,8 @@ export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): nu
       migration_entry_wait(mm, range[STOP_ARG]);
       ret = -EBUSY;
     }
-    // "When -EBUSY is returned the loop restarts with hmm_vma_walk.last set to an address that has not been stored in pfns."
+    // "When -EBUSY is returned the loop restarts with hmm_vma_walk.last set to an address that has not been
+    // stored in pfns."
     if (ret !== -EBUSY) return ret;
   }
 }

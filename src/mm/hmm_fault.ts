@@ -1,8 +1,8 @@
 /**
- * handle_mm_fault() as far as a mirror device needs it, small enough to explore (*copy* of what mm/memory.c does; the whole
- * handler, with every kind of page, is fault.ts): anonymous memory, write faults on it, migration entries, device-private and
- * device-exclusive entries, and pages of a DAX device. do_swap_page() of a device-private entry comes in the forms of
- * config.devicePrivateFault (zoo J12, J46, J47).
+ * handle_mm_fault() as far as a mirror device needs it, small enough to explore (*copy* of what mm/memory.c
+ * does; the whole handler, with every kind of page, is fault.ts): anonymous memory, write faults on it,
+ * migration entries, device-private and device-exclusive entries, and pages of a DAX device. do_swap_page()
+ * of a device-private entry comes in the forms of config.devicePrivateFault (zoo J12, J46, J47).
  *
  * Not covered: swap, files of a page cache, huge faults of other memory than a DAX device's, NUMA hints.
  */
@@ -163,7 +163,8 @@ function do_device_private(vma: Vma, addr: number, e: number): number {
   }
   if (config.devicePrivateFault >= FAULT_TRYLOCK && !trylock_page(page)) {
     if (config.devicePrivateFault === FAULT_WAIT) {
-      // softleaf_entry_wait_on_locked() (b570f37a2ce4): sleeps without a reference, which the entry's lock gave the right to.
+      // softleaf_entry_wait_on_locked() (b570f37a2ce4): sleeps without a reference, which the entry's lock
+      // gave the right to.
       spin_unlock(mm + MM.page_table_lock);
       wait_on_page_locked(page);
       return 0;
@@ -213,7 +214,10 @@ function dax_leaf_mkwrite(mm: Mm, addr: number): void {
   spin_unlock(mm + MM.page_table_lock);
 }
 
-/** dev_dax_huge_fault(): the device's frames in a leaf of its granularity, or SIGBUS if the device is going away. */
+/**
+ * dev_dax_huge_fault(): the device's frames in a leaf of its granularity, or SIGBUS if the device is going
+ * away.
+ */
 function dev_dax_fault(vma: Vma, address: number, write: boolean): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const dev = READ_ONCE(vma + VMA.vm_private_data);
@@ -234,7 +238,10 @@ function dev_dax_fault(vma: Vma, address: number, write: boolean): number {
   return ret;
 }
 
-/** One fault at addr of the area: 0, or VM_FAULT_*. Caller holds mmap_lock for reading; the access is then tried again. */
+/**
+ * One fault at addr of the area: 0, or VM_FAULT_*. Caller holds mmap_lock for reading; the access is then
+ * tried again.
+ */
 export function handle_mm_fault(vma: Vma, addr: number, write: boolean): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   // Behind a leaf there is no PTE: create_huge_pmd(), wp_huge_pmd() and their kin ask the device.

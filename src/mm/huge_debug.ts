@@ -1,6 +1,6 @@
 /**
- * /sys/kernel/debug/split_huge_pages (mm/huge_memory.c: split_huge_pages_pid(), v5.13): splits every huge page of a range that can be
- * split; the others are skipped without a word.
+ * /sys/kernel/debug/split_huge_pages (mm/huge_memory.c: split_huge_pages_pid(), v5.13): splits every huge
+ * page of a range that can be split; the others are skipped without a word.
  */
 "use kernel";
 

@@ -1,9 +1,10 @@
 /**
- * Transparent huge pages (mm/huge_memory.c): faults, write protection, the huge zero page, and splitting a huge page into
- * small ones. Splitting the entry that maps one is in huge_split.ts, collapsing in khugepaged.ts.
+ * Transparent huge pages (mm/huge_memory.c): faults, write protection, the huge zero page, and splitting a
+ * huge page into small ones. Splitting the entry that maps one is in huge_split.ts, collapsing in
+ * khugepaged.ts.
  *
- * Custom: the huge zero page, once made, stays (no shrinker); allocation never falls back for want of memory policy; page
- * locks and anon_vma locks are not taken.
+ * Custom: the huge zero page, once made, stays (no shrinker); allocation never falls back for want of memory
+ * policy; page locks and anon_vma locks are not taken.
  */
 "use kernel";
 
@@ -77,7 +78,7 @@ import { flush_tlb_range } from "./tlb.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 import { is_huge_zero_pfn } from "./zap.ts";
 
-// ---- Faults -------------------------------------------------------------------------------------------------
+// ---- Faults -----------------------------------------------------------------------------------------------
 
 /** transhuge_vma_suitable() and transparent_hugepage_active(): a huge page may be mapped at addr. */
 export function transhuge_vma_suitable(vma: Vma, addr: number): boolean {
@@ -173,7 +174,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
   return VM_FAULT_FALLBACK;
 }
 
-// ---- Splitting a page ---------------------------------------------------------------------------------------
+// ---- Splitting a page -------------------------------------------------------------------------------------
 
 /** can_split_folio(): every reference is an entry, the swap cache or the caller's. */
 export function can_split_huge_page(head: Page): boolean {
@@ -193,7 +194,10 @@ function split_tail(head: Page, tail: Page): void {
   if (PageFlag(head, PG_mlocked)) SetPageFlag(tail, PG_mlocked);
   if (PageFlag(head, PG_unevictable)) SetPageFlag(tail, PG_unevictable);
 }
-/** __split_huge_page(): the frozen compound page becomes single pages with one reference each; the head's is the caller's. */
+/**
+ * __split_huge_page(): the frozen compound page becomes single pages with one reference each; the head's is
+ * the caller's.
+ */
 function __split_huge_page(head: Page): void {
   const index = READ_ONCE(page_word(head, PAGE.index));
   for (let i = HPAGE_PMD_NR - 1; i >= 1; i--) {
@@ -209,8 +213,8 @@ function __split_huge_page(head: Page): void {
 }
 
 /**
- * split_huge_page() of an anonymous huge page on which the caller holds one reference: 0, or -EAGAIN (-EBUSY to v5.19) if
- * anybody else holds one. A pin makes it fail before anything changes.
+ * split_huge_page() of an anonymous huge page on which the caller holds one reference: 0, or -EAGAIN (-EBUSY
+ * to v5.19) if anybody else holds one. A pin makes it fail before anything changes.
  */
 export function split_huge_page(page: Page): number {
   const head = compound_head(page);

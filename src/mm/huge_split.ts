@@ -1,7 +1,7 @@
 /**
- * Splitting a huge PMD into a table of PTEs (mm/huge_memory.c: __split_huge_pmd_locked(), __split_huge_zero_page_pmd(),
- * vma_adjust_trans_huge()). The page itself stays compound; splitting that is in huge_memory.ts. A file's or device's huge
- * entry is dropped instead: it can be faulted in again.
+ * Splitting a huge PMD into a table of PTEs (mm/huge_memory.c: __split_huge_pmd_locked(),
+ * __split_huge_zero_page_pmd(), vma_adjust_trans_huge()). The page itself stays compound; splitting that is
+ * in huge_memory.ts. A file's or device's huge entry is dropped instead: it can be faulted in again.
  *
  * Custom: the table is allocated here instead of having been deposited when the huge entry was made.
  */
@@ -62,7 +62,9 @@ function fill_split_table(table: number, page: Page, old: number, vma: Vma): voi
   }
 }
 
-/** __split_huge_pmd_locked(): `pmdp` is the huge entry that covers addr; the caller holds the page-table lock. */
+/**
+ * __split_huge_pmd_locked(): `pmdp` is the huge entry that covers addr; the caller holds the page-table lock.
+ */
 function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   assert(addr >= READ_ONCE(vma + VMA.vm_start), "split of a huge entry outside the area");
   count_vm_event(VM_EVENT.thp_split_pmd);
@@ -97,8 +99,9 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
 }
 
 /**
- * __split_huge_pmd(): the same for a caller without a notifier range that covers the whole huge page. The page-table lock, which the
- * caller holds here, is dropped while notifiers run; if the entry is no huge one any more, nothing is left to do.
+ * __split_huge_pmd(): the same for a caller without a notifier range that covers the whole huge page. The
+ * page-table lock, which the caller holds here, is dropped while notifiers run; if the entry is no huge one
+ * any more, nothing is left to do.
  */
 export function split_huge_pmd_entry(vma: Vma, pmdp: EntryPtr, addr: number): void {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);

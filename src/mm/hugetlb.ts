@@ -1,10 +1,10 @@
 /**
- * hugetlb: a pool of 2 MiB pages and the areas that map them (mm/hugetlb.c): reservation-free private and shared mappings,
- * faults, copy on write, protection changes, fork. The pool hands out the page that was given back last, and a page keeps
- * its dirty flag in the pool, as in the kernel.
+ * hugetlb: a pool of 2 MiB pages and the areas that map them (mm/hugetlb.c): reservation-free private and
+ * shared mappings, faults, copy on write, protection changes, fork. The pool hands out the page that was
+ * given back last, and a page keeps its dirty flag in the pool, as in the kernel.
  *
- * Custom: one pool of one size; reservations, cgroups, surplus pages and hwpoison are left out; a shared mapping's page cache is the
- * file's array, indexed by huge page.
+ * Custom: one pool of one size; reservations, cgroups, surplus pages and hwpoison are left out; a shared
+ * mapping's page cache is the file's array, indexed by huge page.
  */
 "use kernel";
 
@@ -121,7 +121,8 @@ export function hugetlb_make_temporary(head: Page): void {
 function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
   const pte = pfn_pmd(page_to_pfn(page), vm_page_prot(vma, false));
   if (!writable) return pte;
-  // make_huge_pte() of v6.12 marks the entry dirty before it is writable, so the bit is saved, not the hardware's.
+  // make_huge_pte() of v6.12 marks the entry dirty before it is writable, so the bit is saved, not the
+  // hardware's.
   if (config.hugetlbForkClean)
     return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkdirty(pte) | _PAGE_RW : pte_mkdirty(pte);
   return maybe_mkwrite(pte_mkdirty(pte), vma);

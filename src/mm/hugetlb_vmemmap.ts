@@ -1,10 +1,11 @@
 /**
- * Splitting a huge mapping of the vmemmap (mm/hugetlb_vmemmap.c: split_vmemmap_huge_pmd()), so that single frames of struct
- * pages can be remapped: a PMD leaf becomes a table of the same frames. Two hugetlb pages whose struct pages lie behind one
- * PMD can be at it at once (zoo J22). Remapping itself is in claims/scenarios/unplug.ts (zoo J23).
+ * Splitting a huge mapping of the vmemmap (mm/hugetlb_vmemmap.c: split_vmemmap_huge_pmd()), so that single
+ * frames of struct pages can be remapped: a PMD leaf becomes a table of the same frames. Two hugetlb pages
+ * whose struct pages lie behind one PMD can be at it at once (zoo J22). Remapping itself is in
+ * claims/scenarios/unplug.ts (zoo J23).
  *
- * Custom: the lock is init_mm's page_table_lock, a word that the caller names; frames of page tables have numbers of their own,
- * so that one taken for a data frame shows in what page_table_check would look at.
+ * Custom: the lock is init_mm's page_table_lock, a word that the caller names; frames of page tables have
+ * numbers of their own, so that one taken for a data frame shows in what page_table_check would look at.
  */
 "use kernel";
 
@@ -24,7 +25,10 @@ import {
 } from "./pgtable.ts";
 import { flush_tlb_kernel_range } from "./sparse.ts";
 
-/** The frame that the PMD maps, or -1 if it has been split. `d8d55f5616cf` reads it without the lock and trusts what it finds. */
+/**
+ * The frame that the PMD maps, or -1 if it has been split. `d8d55f5616cf` reads it without the lock and
+ * trusts what it finds.
+ */
 function vmemmap_pmd_pfn(pmdp: EntryPtr, ptl: number): number {
   if (!config.vmemmapSplitLocked) return pmd_pfn(READ_ONCE(pmdp));
   spin_lock(ptl);
@@ -33,7 +37,10 @@ function vmemmap_pmd_pfn(pmdp: EntryPtr, ptl: number): number {
   return pmd_leaf(pmd) ? pmd_pfn(pmd) : -1;
 }
 
-/** split_vmemmap_huge_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first` is the frame that the leaf maps. */
+/**
+ * split_vmemmap_huge_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first` is the frame that the
+ * leaf maps.
+ */
 export function split_vmemmap_huge_pmd(pmdp: EntryPtr, ptl: number, first: number): number {
   // vmemmap_pmd_range()
   if (!pmd_leaf(READ_ONCE(pmdp))) return 0;

@@ -1,9 +1,11 @@
 /**
- * Collapsing small anonymous pages into a huge one (mm/khugepaged.c: collapse_huge_page()), for MADV_COLLAPSE (v6.1). The PMD is
- * cleared and flushed before the pages' references are compared with what is expected, so that a pin either is seen
- * or does not succeed; a page that somebody else holds makes the collapse fail, and the table is put back.
+ * Collapsing small anonymous pages into a huge one (mm/khugepaged.c: collapse_huge_page()), for MADV_COLLAPSE
+ * (v6.1). The PMD is cleared and flushed before the pages' references are compared with what is expected, so
+ * that a pin either is seen or does not succeed; a page that somebody else holds makes the collapse fail, and
+ * the table is put back.
  *
- * Custom: scanning and isolating are one pass; file mappings are refused; page and anon_vma locks are not taken.
+ * Custom: scanning and isolating are one pass; file mappings are refused; page and anon_vma locks are not
+ * taken.
  */
 "use kernel";
 
@@ -100,7 +102,8 @@ function collapse_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, table: Tabl
   mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
   set_pmd_at(pmdp, 0);
   flush_tlb_range();
-  // From here on the old entries are in a table that nobody finds; until the huge one is there nothing can be mirrored.
+  // From here on the old entries are in a table that nobody finds; until the huge one is there nothing can be
+  // mirrored.
   mmu_notifier_end_relock(mm);
   // No walker that was inside the table before can be there still (2ba99c5e0881, v6.1).
   tlb_remove_table_sync_one();
@@ -133,7 +136,10 @@ function collapse_one(mm: Mm, vma: Vma, haddr: number): number {
   return collapse_huge_page(vma, haddr, pgtable_alloc(mm, haddr, PMD_LEVEL), table);
 }
 
-/** madvise_collapse(): 0 if every huge page's range inside start .. start + len - 1 is huge now, or the last error. */
+/**
+ * madvise_collapse(): 0 if every huge page's range inside start .. start + len - 1 is huge now, or the last
+ * error.
+ */
 export function madvise_collapse(mm: Mm, start: number, len: number): number {
   const vma = vma_lookup(mm, start);
   if (vma === 0) return -ENOMEM;

@@ -1,7 +1,7 @@
 /**
- * The per-CPU batch of pages on their way to the LRU lists (mm/swap.c: lru_cache_add(), lru_add_drain()): a page in it has one
- * reference more and PG_lru clear, which is what makes a freshly faulted page look busy to migration (98c6d259319e).
- * Also mlocked pages: they become unevictable when they reach the LRU.
+ * The per-CPU batch of pages on their way to the LRU lists (mm/swap.c: lru_cache_add(), lru_add_drain()): a
+ * page in it has one reference more and PG_lru clear, which is what makes a freshly faulted page look busy to
+ * migration (98c6d259319e). Also mlocked pages: they become unevictable when they reach the LRU.
  *
  * Custom: one batch, the LRU lists themselves do not exist, only the flags that say that a page is on one.
  */

@@ -1,6 +1,7 @@
 /**
- * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and which pages PAGEOUT
- * would reclaim; munmap(); mlock() (mm/mlock.c). COLLAPSE is in khugepaged.ts, reclaim in vmscan.ts.
+ * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and which
+ * pages PAGEOUT would reclaim; munmap(); mlock() (mm/mlock.c). COLLAPSE is in khugepaged.ts, reclaim in
+ * vmscan.ts.
  */
 "use kernel";
 
@@ -80,7 +81,7 @@ export const MADV_DONTFORK = 10;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
 
-// ---- munmap -------------------------------------------------------------------------------------------------
+// ---- munmap -----------------------------------------------------------------------------------------------
 
 /** do_munmap(): the error or 0. mmap_lock is held for writing. */
 export function do_munmap(mm: Mm, start: number, len: number): number {
@@ -109,7 +110,7 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
   return 0;
 }
 
-// ---- madvise ------------------------------------------------------------------------------------------------
+// ---- madvise ----------------------------------------------------------------------------------------------
 
 /** madvise_dontneed_free() for DONTNEED. */
 function madvise_dontneed(vma: Vma, start: number, end: number): number {
@@ -263,7 +264,7 @@ export function do_madvise(mm: Mm, start: number, len: number, behavior: number)
   return unmapped_error;
 }
 
-// ---- mlock --------------------------------------------------------------------------------------------------
+// ---- mlock ------------------------------------------------------------------------------------------------
 
 /** mlock_folio(): the page under a leaf. */
 function mlock_page(page: Page): void {

@@ -1,10 +1,11 @@
 /**
- * Mapping device pages and removing mappings (mm/memory.c): vmf_insert_mixed() and vmf_insert_pfn_pmd() without the fault
- * around them, zapping a range of an address space, unmap_mapping_range() through a file's areas, and freeing the
- * tables of a range (free_pgd_range()).
+ * Mapping device pages and removing mappings (mm/memory.c): vmf_insert_mixed() and vmf_insert_pfn_pmd()
+ * without the fault around them, zapping a range of an address space, unmap_mapping_range() through a file's
+ * areas, and freeing the tables of a range (free_pgd_range()).
  *
- * Not covered: faults, copy on write, swap. Stub: zapping a part of a huge leaf, which needs a split, is an assertion.
- * Custom: a missing level is folded by passing the table on, and one lock covers every table of an address space.
+ * Not covered: faults, copy on write, swap. Stub: zapping a part of a huge leaf, which needs a split, is an
+ * assertion. Custom: a missing level is folded by passing the table on, and one lock covers every table of an
+ * address space.
  */
 "use kernel";
 
@@ -74,9 +75,11 @@ import {
 } from "./pgtable.ts";
 import { put_page } from "./swap.ts";
 
-// ---- Mapping ------------------------------------------------------------------------------------------------
+// ---- Mapping ----------------------------------------------------------------------------------------------
 
-/** Reference and map count of an entry of any size (page_add_file_rmap(); one of each also for a huge leaf). */
+/**
+ * Reference and map count of an entry of any size (page_add_file_rmap(); one of each also for a huge leaf).
+ */
 function page_add_rmap(page: Page): void {
   get_page(page);
   atomic_inc(page_word(compound_head(page), PAGE._mapcount));
@@ -86,8 +89,9 @@ function page_remove_rmap(page: Page): void {
 }
 
 /**
- * Maps 2^(level * table_shift) device frames from `pfn` at addr, with entry flags `prot`; false if no table is left or
- * something is mapped there. insert_pfn() and insert_pfn_pmd(), from vmf_insert_mixed() and vmf_insert_pfn_pmd().
+ * Maps 2^(level * table_shift) device frames from `pfn` at addr, with entry flags `prot`; false if no table
+ * is left or something is mapped there. insert_pfn() and insert_pfn_pmd(), from vmf_insert_mixed() and
+ * vmf_insert_pfn_pmd().
  */
 export function insert_pfn(mm: Mm, addr: number, pfn: number, prot: number, level: number): boolean {
   spin_lock(mm + MM.page_table_lock);
@@ -104,16 +108,22 @@ export function insert_pfn(mm: Mm, addr: number, pfn: number, prot: number, leve
   return true;
 }
 
-// ---- Zapping ------------------------------------------------------------------------------------------------
+// ---- Zapping ----------------------------------------------------------------------------------------------
 
-/** The page that an entry holds a reference on, or 0: device entries held none up to v6.14, special ones never do. */
+/**
+ * The page that an entry holds a reference on, or 0: device entries held none up to v6.14, special ones never
+ * do.
+ */
 function vm_normal_page(e: number): Page {
   if (pte_devmap(e) && !config.pteRef) return 0;
   if (pte_special(e)) return 0;
   return pfn_to_page(pte_pfn(e));
 }
 
-/** The CPU has no translation of a device-private or -exclusive page, so nothing needs flushing before it goes. */
+/**
+ * The CPU has no translation of a device-private or -exclusive page, so nothing needs flushing before it
+ * goes.
+ */
 function zap_device_entry(e: number): void {
   const page = pfn_to_page(swp_offset(e));
   page_remove_rmap(page);
@@ -150,7 +160,9 @@ function zap_pte_range(tlb: LocalArray, mm: Mm, table: TablePtr, start: number, 
   }
 }
 
-/** zap_huge_pmd() and zap_huge_pud(): `whole` is the first address behind the leaf if the leaf begins at addr. */
+/**
+ * zap_huge_pmd() and zap_huge_pud(): `whole` is the first address behind the leaf if the leaf begins at addr.
+ */
 function zap_huge(
   tlb: LocalArray,
   mm: Mm,
@@ -238,8 +250,9 @@ export function zap_page_range(mm: Mm, addr: number, nr: number): void {
 }
 
 /**
- * Zaps every mapping of nr pages of a file from page `first` on; nr 0 means to its end. Stub: i_mmap_rwsem is not taken, nobody
- * changes the list of areas in the scenarios so far; private copies (even_cows) do not exist.
+ * Zaps every mapping of nr pages of a file from page `first` on; nr 0 means to its end. Stub: i_mmap_rwsem is
+ * not taken, nobody changes the list of areas in the scenarios so far; private copies (even_cows) do not
+ * exist.
  */
 export function unmap_mapping_range(mapping: AddressSpace, first: number, nr: number): void {
   let vma: Vma = READ_ONCE(mapping + ADDRESS_SPACE.i_mmap);
@@ -255,7 +268,7 @@ export function unmap_mapping_range(mapping: AddressSpace, first: number, nr: nu
   }
 }
 
-// ---- Freeing tables -----------------------------------------------------------------------------------------
+// ---- Freeing tables ---------------------------------------------------------------------------------------
 
 /** The address of the PMD that covers addr, or 0 if a table above it is missing or a leaf (mm/rmap.c). */
 export function mm_find_pmd(mm: Mm, addr: number): EntryPtr {
@@ -279,8 +292,8 @@ export function mm_find_pmd(mm: Mm, addr: number): EntryPtr {
 }
 
 /**
- * free_pte_range(): unlinks the PTE table that covers addr and frees it with the gather. Every entry of it must be none.
- * Stub: the tables above stay.
+ * free_pte_range(): unlinks the PTE table that covers addr and frees it with the gather. Every entry of it
+ * must be none. Stub: the tables above stay.
  */
 export function free_pte_range(tlb: LocalArray, mm: Mm, addr: number): void {
   if (geom.levels < 2) return;

@@ -1,10 +1,12 @@
 /**
- * Pages with errors (mm/memory-failure.c). soft_offline_page(): a page that still works is moved away and never used again; one that
- * anybody else holds cannot be moved: -EBUSY. memory_failure(): the page is lost, and entries of its own kind take the place of those
- * that map it, whoever holds it: faults and GUP then report it.
+ * Pages with errors (mm/memory-failure.c). soft_offline_page(): a page that still works is moved away and
+ * never used again; one that anybody else holds cannot be moved: -EBUSY. memory_failure(): the page is lost,
+ * and entries of its own kind take the place of those that map it, whoever holds it: faults and GUP then
+ * report it.
  *
- * Not covered: memory_failure() of file pages, of the swap cache and of hugetlb pages; signals to who maps the page; that a poisoned
- * subpage of zeroes is not read when its huge page is split (v6.18, "mm: prevent poison consumption when splitting THP").
+ * Not covered: memory_failure() of file pages, of the swap cache and of hugetlb pages; signals to who maps
+ * the page; that a poisoned subpage of zeroes is not read when its huge page is split (v6.18, "mm: prevent
+ * poison consumption when splitting THP").
  */
 "use kernel";
 
@@ -46,7 +48,10 @@ import {
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 
-/** soft_offline_in_use_page(): 0, or -EBUSY. The old page keeps one reference for ever, so that nobody gets it. */
+/**
+ * soft_offline_in_use_page(): 0, or -EBUSY. The old page keeps one reference for ever, so that nobody gets
+ * it.
+ */
 export function soft_offline_page(page: Page): number {
   const head = compound_head(page);
   if (PageHead(head)) {
@@ -67,7 +72,9 @@ export function soft_offline_page(page: Page): number {
   return 0;
 }
 
-/** hwpoison_user_mappings(): try_to_unmap() of a poisoned page, which asks nobody whether it may be pinned. */
+/**
+ * hwpoison_user_mappings(): try_to_unmap() of a poisoned page, which asks nobody whether it may be pinned.
+ */
 function hwpoison_user_mappings(page: Page): void {
   const walk = localArray(RMAP_WALK_SIZE);
   let told: Vma = 0;
@@ -89,9 +96,9 @@ function hwpoison_user_mappings(page: Page): void {
 }
 
 /**
- * memory_failure() of an anonymous page that is not poisoned yet: 0, or -EBUSY if it is part of a huge page that somebody holds, which
- * stays as it is, or if somebody still holds the page ("still referenced by ... users"), whose entries are gone all the same. The page
- * keeps a reference for ever.
+ * memory_failure() of an anonymous page that is not poisoned yet: 0, or -EBUSY if it is part of a huge page
+ * that somebody holds, which stays as it is, or if somebody still holds the page ("still referenced by ...
+ * users"), whose entries are gone all the same. The page keeps a reference for ever.
  */
 export function memory_failure(page: Page): number {
   lru_add_drain();

@@ -1,10 +1,12 @@
 /**
- * Taking System RAM away (mm/memory_hotplug.c, v5.10 to v7.1): offline_pages() moves every page out of a range, again and
- * again until none is left or a signal comes, and remove_memory() then frees its struct pages. Also pfn_to_online_page(), by which
- * frame walkers ask whether a frame is theirs to look at, and the lock by which they can keep it so.
+ * Taking System RAM away (mm/memory_hotplug.c, v5.10 to v7.1): offline_pages() moves every page out of a
+ * range, again and again until none is left or a signal comes, and remove_memory() then frees its struct
+ * pages. Also pfn_to_online_page(), by which frame walkers ask whether a frame is theirs to look at, and the
+ * lock by which they can keep it so.
  *
- * Custom: one zone; a page block counts as isolated because its frames are in a pool that nobody allocates from (ram_page.ts);
- * scanning goes by frames. Not covered: memory_notify() vetoes, hugetlb pages, node states, page allocator bookkeeping.
+ * Custom: one zone; a page block counts as isolated because its frames are in a pool that nobody allocates
+ * from (ram_page.ts); scanning goes by frames. Not covered: memory_notify() vetoes, hugetlb pages, node
+ * states, page allocator bookkeeping.
  */
 "use kernel";
 
@@ -27,7 +29,7 @@ import {
 } from "./sparse.ts";
 import { put_page } from "./swap.ts";
 
-// ---- The lock -----------------------------------------------------------------------------------------------
+// ---- The lock ---------------------------------------------------------------------------------------------
 
 /** get_online_mems(): no memory goes offline or away until put_online_mems(). */
 export function get_online_mems(): void {
@@ -43,10 +45,11 @@ function mem_hotplug_done(): void {
   up_write(kernel.mem_hotplug_lock);
 }
 
-// ---- Asking -------------------------------------------------------------------------------------------------
+// ---- Asking -----------------------------------------------------------------------------------------------
 
 /**
- * pfn_to_online_page(): the struct page of a frame of online System RAM, or 0. Nothing is held: it may go offline right after.
+ * pfn_to_online_page(): the struct page of a frame of online System RAM, or 0. Nothing is held: it may go
+ * offline right after.
  */
 export function pfn_to_online_page(pfn: number): Page {
   const ms = pfn_to_section(pfn);
@@ -55,8 +58,8 @@ export function pfn_to_online_page(pfn: number): Page {
   if (config.sectionTaint) {
     if ((READ_ONCE(ms + MEM_SECTION.section_mem_map) & SECTION_TAINT_ZONE_DEVICE) === 0)
       return pfn_to_page(pfn);
-    // "Slowpath: when ZONE_DEVICE collides with ZONE_{NORMAL,MOVABLE} within the same section some pfns in the section may be
-    // 'offline' but 'valid'."
+    // "Slowpath: when ZONE_DEVICE collides with ZONE_{NORMAL,MOVABLE} within the same section some pfns in
+    // the section may be 'offline' but 'valid'."
     const pgmap = get_dev_pagemap(pfn, 0);
     put_dev_pagemap(pgmap);
     if (pgmap !== 0) return 0;
@@ -64,9 +67,12 @@ export function pfn_to_online_page(pfn: number): Page {
   return pfn_to_page(pfn);
 }
 
-// ---- LRU batches --------------------------------------------------------------------------------------------
+// ---- LRU batches ------------------------------------------------------------------------------------------
 
-/** lru_cache_add() into a batch of one CPU, whose reference keeps the page from moving; kernel.lru_batch is one word. */
+/**
+ * lru_cache_add() into a batch of one CPU, whose reference keeps the page from moving; kernel.lru_batch is
+ * one word.
+ */
 export function lru_batch_add(page: Page): void {
   const old = xchg(kernel.lru_batch, page);
   if (old !== 0) put_page(old);
@@ -77,7 +83,7 @@ function lru_add_drain_all(): void {
   if (page !== 0) put_page(page);
 }
 
-// ---- Offline ------------------------------------------------------------------------------------------------
+// ---- Offline ----------------------------------------------------------------------------------------------
 
 /** A frame of the range that still holds a page in use; `nr` if there is none (scan_movable_pages()). */
 function scan_movable_pages(start_pfn: number, nr: number, from: number): number {
@@ -91,14 +97,18 @@ function test_pages_isolated(start_pfn: number, nr: number): boolean {
   return true;
 }
 
-/** Anything that wakes offline_pages() up early, a word: a signal is pending (kernel.signal_pending; 0: never). */
+/**
+ * Anything that wakes offline_pages() up early, a word: a signal is pending (kernel.signal_pending; 0:
+ * never).
+ */
 function signal_pending(): boolean {
   return kernel.signal_pending !== 0 && READ_ONCE(kernel.signal_pending) !== 0;
 }
 
 /**
- * offline_pages(): returns 0 when no frame of the range is in use and the section is offline, -EINTR after a signal. There is
- * no other way out: a page that cannot be moved is tried again for ever. Caller holds nothing.
+ * offline_pages(): returns 0 when no frame of the range is in use and the section is offline, -EINTR after a
+ * signal. There is no other way out: a page that cannot be moved is tried again for ever. Caller holds
+ * nothing.
  */
 export function offline_pages(start_pfn: number, nr: number): number {
   mem_hotplug_begin();

@@ -1,11 +1,13 @@
 /**
- * Giving device memory struct pages and taking them away again: memremap_pages() and memunmap_pages() (mm/memremap.c), in
- * the kernel's order of steps, for v5.10 and for v5.18 counting (27674ef6c73f). What teardown waits for is the whole
- * difference: in v5.10 every page's base reference holds a pagemap reference, so a pin delays it; from v5.18 the
- * pagemap's count no longer mirrors the pages', and pins of device-dax pages are not waited for.
+ * Giving device memory struct pages and taking them away again: memremap_pages() and memunmap_pages()
+ * (mm/memremap.c), in the kernel's order of steps, for v5.10 and for v5.18 counting (27674ef6c73f). What
+ * teardown waits for is the whole difference: in v5.10 every page's base reference holds a pagemap reference,
+ * so a pin delays it; from v5.18 the pagemap's count no longer mirrors the pages', and pins of device-dax
+ * pages are not waited for.
  *
- * Not covered: altmap, several ranges of one pagemap, PAT tracking, the hotplug lock (one teardown at a time), KASAN. Custom: the linear map of a range is one object, freed
- * like memory; the driver of an external reference is the request queue of pmem, and outlives the pagemap.
+ * Not covered: altmap, several ranges of one pagemap, PAT tracking, the hotplug lock (one teardown at a
+ * time), KASAN. Custom: the linear map of a range is one object, freed like memory; the driver of an external
+ * reference is the request queue of pmem, and outlives the pagemap.
  */
 "use kernel";
 
@@ -64,8 +66,9 @@ function pgmap_array_delete(pgmap: Pgmap): void {
 }
 
 /**
- * __init_zone_device_page(): count 1, as every struct page starts, but 0 for driver memory from v6.1 on (ef233450898f), whose driver
- * sets it to 1 when it gives the page out: whoever walks the frames (migrate_device_range()) must find no count to add to.
+ * __init_zone_device_page(): count 1, as every struct page starts, but 0 for driver memory from v6.1 on
+ * (ef233450898f), whose driver sets it to 1 when it gives the page out: whoever walks the frames
+ * (migrate_device_range()) must find no count to add to.
  */
 function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
   WRITE_ONCE(page_word(page, PAGE.flags), (1 << PG_zone_device) | (1 << PG_reserved));
@@ -75,7 +78,10 @@ function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
   WRITE_ONCE(page_word(page, PAGE.pgmap), pgmap);
 }
 
-/** memmap_init_zone_device(): with shared tail frames only the unique struct pages are written (memmap_init_compound()). */
+/**
+ * memmap_init_zone_device(): with shared tail frames only the unique struct pages are written
+ * (memmap_init_compound()).
+ */
 function memmap_init_zone_device(pgmap: Pgmap): void {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
   const nr = READ_ONCE(pgmap + DEV_PAGEMAP.nr);
@@ -90,12 +96,17 @@ function memmap_init_zone_device(pgmap: Pgmap): void {
   }
 }
 
-/** Number of pagemap references that the range's pages stand for: one per page, or per compound page (v5.17). */
+/**
+ * Number of pagemap references that the range's pages stand for: one per page, or per compound page (v5.17).
+ */
 function pfn_len(pgmap: Pgmap): number {
   return READ_ONCE(pgmap + DEV_PAGEMAP.nr) >> READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
 }
 
-/** False for driver memory from v6.1 on (0dc45ca1ce18): there a page holds its reference while it is used (device_page.ts). */
+/**
+ * False for driver memory from v6.1 on (0dc45ca1ce18): there a page holds its reference while it is used
+ * (device_page.ts).
+ */
 function pages_hold_refs(pgmap: Pgmap): boolean {
   if (!kernel.device_private || !config.devicePrivateRef) return true;
   const type = READ_ONCE(pgmap + DEV_PAGEMAP.type);
@@ -107,8 +118,9 @@ function linear_map(pgmap: Pgmap): number {
 }
 
 /**
- * Struct pages for the range pgmap->start, nr; every page idle (pages_hold_refs()). False, with everything undone, if the range is
- * taken or memory is out. The range must be a multiple of vmemmap frames, compound pages and pgmap_array slots.
+ * Struct pages for the range pgmap->start, nr; every page idle (pages_hold_refs()). False, with everything
+ * undone, if the range is taken or memory is out. The range must be a multiple of vmemmap frames, compound
+ * pages and pgmap_array slots.
  */
 export function memremap_pages(pgmap: Pgmap): boolean {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
@@ -143,12 +155,17 @@ export function memremap_pages(pgmap: Pgmap): boolean {
   return true;
 }
 
-/** blk_mq_freeze_queue_wait() of the queue whose reference the pagemap borrows: waits until the count is zero. */
+/**
+ * blk_mq_freeze_queue_wait() of the queue whose reference the pagemap borrows: waits until the count is zero.
+ */
 export function wait_ref_is_zero(ref: number): void {
   smp_cond_load_acquire_eq(READ_ONCE(ref + PERCPU_REF.data) + PERCPU_REF_DATA.count, 0);
 }
 
-/** dev_pagemap_cleanup(): until the last pagemap reference is gone. Stub: an external ref is not exited, its queue lives on. */
+/**
+ * dev_pagemap_cleanup(): until the last pagemap reference is gone. Stub: an external ref is not exited, its
+ * queue lives on.
+ */
 function dev_pagemap_cleanup(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
   if (config.percpuRef === REF_EXTERNAL) {

@@ -1,10 +1,11 @@
 /**
- * Page migration (mm/migrate.c): one page to a new one, for move_pages(), long-term pins, soft offlining and memory
- * offlining. The page's entries are replaced, its references compared with what is expected, its contents and state copied,
- * and the entries restored on the new page, or on the old one if somebody else holds a reference (-EAGAIN).
+ * Page migration (mm/migrate.c): one page to a new one, for move_pages(), long-term pins, soft offlining and
+ * memory offlining. The page's entries are replaced, its references compared with what is expected, its
+ * contents and state copied, and the entries restored on the new page, or on the old one if somebody else
+ * holds a reference (-EAGAIN).
  *
- * Custom: the new page is allocated here; batches, retries and page locks are left out: a reference that is not expected
- * stays, since nothing else runs.
+ * Custom: the new page is allocated here; batches, retries and page locks are left out: a reference that is
+ * not expected stays, since nothing else runs.
  */
 "use kernel";
 
@@ -47,7 +48,10 @@ export const MIGRATE_OK = 0;
 export const MIGRATE_EAGAIN = -11;
 export const MIGRATE_ENOMEM = -12;
 
-/** folio_expected_ref_count(), when no entry maps the page: page cache and buffers, and the caller's reference. */
+/**
+ * folio_expected_ref_count(), when no entry maps the page: page cache and buffers, and the caller's
+ * reference.
+ */
 function expected_count(page: Page): number {
   let n = 1;
   if (!PageAnon(page) && READ_ONCE(page_word(page, PAGE.mapping)) !== 0) n += compound_nr(page);
@@ -142,8 +146,8 @@ export function move_page_to_node(page: Page, nid: number): number {
 }
 
 /**
- * unmap_and_move_huge_page(): a hugetlb page to a node, where a page is made for it from the page allocator; that one takes
- * the old one's place in the pool, and the old one is given back (move_hugetlb_state()).
+ * unmap_and_move_huge_page(): a hugetlb page to a node, where a page is made for it from the page allocator;
+ * that one takes the old one's place in the pool, and the old one is given back (move_hugetlb_state()).
  */
 export function migrate_hugetlb(head: Page, nid: number): number {
   const nr = compound_nr(head);

@@ -1,12 +1,13 @@
 /**
- * Moving pages between System RAM and device memory (mm/migrate_device.c; mm/migrate.c to v5.17): migrate_vma_setup() collects
- * what can move and replaces its entries by migration entries, the driver copies, migrate_vma_pages() makes the new pages
- * take the old ones' place, migrate_vma_finalize() maps whichever won. Also migrate_device_range(), by which a driver
- * that goes away brings its pages home (v6.1, e778406b40db), and the same in one go for System RAM (unmap_and_move()).
+ * Moving pages between System RAM and device memory (mm/migrate_device.c; mm/migrate.c to v5.17):
+ * migrate_vma_setup() collects what can move and replaces its entries by migration entries, the driver
+ * copies, migrate_vma_pages() makes the new pages take the old ones' place, migrate_vma_finalize() maps
+ * whichever won. Also migrate_device_range(), by which a driver that goes away brings its pages home (v6.1,
+ * e778406b40db), and the same in one go for System RAM (unmap_and_move()).
  *
  * Not covered: file pages and huge pages, holes that become device pages without a page in between keep to
- * migrate_vma_insert_page() of anonymous areas. Custom: a page whose lock is taken is left where it is, where the kernel to v5.17
- * waited for it in migrate_vma_prepare().
+ * migrate_vma_insert_page() of anonymous areas. Custom: a page whose lock is taken is left where it is, where
+ * the kernel to v5.17 waited for it in migrate_vma_prepare().
  */
 "use kernel";
 
@@ -89,8 +90,8 @@ export function migrate_pfn(pfn: number): number {
 }
 
 /**
- * migrate_vma_check_page(): nobody but the mapping, the migration (one reference) and the fault that started it refers to the
- * page, whose entry is a migration entry already.
+ * migrate_vma_check_page(): nobody but the mapping, the migration (one reference) and the fault that started
+ * it refers to the page, whose entry is a migration entry already.
  */
 export function migrate_vma_check_page(page: Page, fault_page: Page): boolean {
   let expected = 1;
@@ -171,8 +172,9 @@ function migrate_unmap_check(src: LocalArray, n: number, fault_page: Page): void
 }
 
 /**
- * migrate_vma_setup(): src[i] says what of [start, end) can be moved; its entries are migration entries now. Caller holds
- * mmap_lock for reading. `owner` is told to notifiers, so that the device whose migration it is can ignore it.
+ * migrate_vma_setup(): src[i] says what of [start, end) can be moved; its entries are migration entries now.
+ * Caller holds mmap_lock for reading. `owner` is told to notifiers, so that the device whose migration it is
+ * can ignore it.
  */
 export function migrate_vma_setup(
   vma: Vma,
@@ -212,7 +214,10 @@ function migrate_vma_insert_page(vma: Vma, addr: number, page: Page, owner: numb
   return free;
 }
 
-/** migrate_page_move_mapping() of an anonymous page: `to` belongs where `from` did. The last look at the count. */
+/**
+ * migrate_page_move_mapping() of an anonymous page: `to` belongs where `from` did. The last look at the
+ * count.
+ */
 function migrate_page_move_mapping(from: Page, to: Page, fault_page: Page): boolean {
   if (!migrate_vma_check_page(from, fault_page)) return false;
   WRITE_ONCE(page_word(to, PAGE.mapping), READ_ONCE(page_word(from, PAGE.mapping)));
@@ -222,8 +227,9 @@ function migrate_page_move_mapping(from: Page, to: Page, fault_page: Page): bool
 }
 
 /**
- * migrate_vma_pages(): dst[i], a locked page with a reference and the contents of src[i], takes its place. What cannot be
- * moved loses MIGRATE_PFN_MIGRATE in src[i]. `vma` is 0 for migrate_device_pages(), which has no holes.
+ * migrate_vma_pages(): dst[i], a locked page with a reference and the contents of src[i], takes its place.
+ * What cannot be moved loses MIGRATE_PFN_MIGRATE in src[i]. `vma` is 0 for migrate_device_pages(), which has
+ * no holes.
  */
 export function migrate_vma_pages(
   vma: Vma,
@@ -265,8 +271,8 @@ export function migrate_vma_finalize(n: number, src: LocalArray, dst: LocalArray
 }
 
 /**
- * migrate_device_range() and migrate_device_pfn_lock(): as migrate_vma_setup(), for the frames of a device that goes away, with
- * no area and no mmap_lock: found from the pages themselves.
+ * migrate_device_range() and migrate_device_pfn_lock(): as migrate_vma_setup(), for the frames of a device
+ * that goes away, with no area and no mmap_lock: found from the pages themselves.
  */
 export function migrate_device_range(start_pfn: number, n: number, src: LocalArray): void {
   for (let i = 0; i < n; i++) {
@@ -287,8 +293,9 @@ export function migrate_device_range(start_pfn: number, n: number, src: LocalArr
 }
 
 /**
- * unmap_and_move() of one anonymous page of System RAM (mm/migrate.c): its contents move to another frame and the old one is
- * freed. 0, -EAGAIN if somebody else refers to the page, -ENOMEM, -EBUSY if its lock is taken or it is mapped nowhere.
+ * unmap_and_move() of one anonymous page of System RAM (mm/migrate.c): its contents move to another frame and
+ * the old one is freed. 0, -EAGAIN if somebody else refers to the page, -ENOMEM, -EBUSY if its lock is taken
+ * or it is mapped nowhere.
  */
 export function migrate_system_page(page: Page): number {
   if (!page_ref_add_unless(page, 1, 0)) return -EBUSY;

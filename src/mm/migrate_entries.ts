@@ -1,13 +1,14 @@
 /**
- * Replacing the entries that map a page by migration entries, and back (mm/rmap.c: try_to_migrate(); mm/migrate.c:
- * remove_migration_ptes(); mm/huge_memory.c: set_pmd_migration_entry()). While they stand no fault and no GUP reaches the page, so
- * its references can be compared with what is expected. An exclusive page that may be pinned is not made shared
- * (folio_try_share_anon_rmap_pte(), v5.19): its entry is restored.
+ * Replacing the entries that map a page by migration entries, and back (mm/rmap.c: try_to_migrate();
+ * mm/migrate.c: remove_migration_ptes(); mm/huge_memory.c: set_pmd_migration_entry()). While they stand no
+ * fault and no GUP reaches the page, so its references can be compared with what is expected. An exclusive
+ * page that may be pinned is not made shared (folio_try_share_anon_rmap_pte(), v5.19): its entry is restored.
  *
- *   A migration entry is a swap entry of type SWP_MIGRATION_*, offset the frame; bit 9 says that the entry was dirty
- *   (v6.1, 0d206b5d2e0d).
+ *   A migration entry is a swap entry of type SWP_MIGRATION_*, offset the frame; bit 9 says that the entry
+ *   was dirty (v6.1, 0d206b5d2e0d).
  *
- * Device-private pages have entries of their own kind, which are not present before and after either. Custom: zone locks are left out.
+ * Device-private pages have entries of their own kind, which are not present before and after either. Custom:
+ * zone locks are left out.
  */
 "use kernel";
 
@@ -99,7 +100,10 @@ export function page_try_share_anon_rmap(page: Page): boolean {
   return true;
 }
 
-/** The same for an entry of a device-private page (v5.10: try_to_unmap_one() with TTU_MIGRATION): always possible. */
+/**
+ * The same for an entry of a device-private page (v5.10: try_to_unmap_one() with TTU_MIGRATION): always
+ * possible.
+ */
 function try_to_migrate_private(vma: Vma, ptep: EntryPtr): boolean {
   const e = ptep_get_and_clear(ptep);
   const page = pfn_to_page(swp_offset(e));
@@ -147,8 +151,8 @@ function mark_table_dirty(pmd: number): void {
 }
 
 /**
- * A huge PMD becomes PTEs first. From v6.2 it becomes migration entries at once (freeze), so that no subpage is counted as
- * mapped by itself in between.
+ * A huge PMD becomes PTEs first. From v6.2 it becomes migration entries at once (freeze), so that no subpage
+ * is counted as mapped by itself in between.
  */
 function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
   const old = READ_ONCE(pmdp);
@@ -175,8 +179,8 @@ function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
 }
 
 /**
- * try_to_migrate(): every entry of the page (of a compound page: of all of it) becomes a migration entry. With `split`
- * huge PMDs are split first. False if one could not be replaced.
+ * try_to_migrate(): every entry of the page (of a compound page: of all of it) becomes a migration entry.
+ * With `split` huge PMDs are split first. False if one could not be replaced.
  */
 export function try_to_migrate(page: Page, split: boolean): boolean {
   const walk = localArray(RMAP_WALK_SIZE);
@@ -243,8 +247,8 @@ function remove_migration_entry(
 }
 
 /**
- * remove_migration_ptes(): entries that stand for `old` map `fresh` from now on; they may be the same. `zero`: a
- * small page whose contents are zero is replaced by the zero page.
+ * remove_migration_ptes(): entries that stand for `old` map `fresh` from now on; they may be the same.
+ * `zero`: a small page whose contents are zero is replaced by the zero page.
  */
 export function remove_migration_ptes(old: Page, fresh: Page, zero: boolean): void {
   const walk = localArray(RMAP_WALK_SIZE);

@@ -1,10 +1,11 @@
 /**
- * Migration entries (mm/rmap.c: try_to_migrate_one(); mm/migrate.c: remove_migration_pte(), migration_entry_wait(); v5.10 to
- * v7.1): while a page moves, its page-table entry says so and whoever faults on it waits. Also who gives a page's
- * last reference back to whom: System RAM to the allocator, device-private and -coherent memory to the driver.
+ * Migration entries (mm/rmap.c: try_to_migrate_one(); mm/migrate.c: remove_migration_pte(),
+ * migration_entry_wait(); v5.10 to v7.1): while a page moves, its page-table entry says so and whoever faults
+ * on it waits. Also who gives a page's last reference back to whom: System RAM to the allocator,
+ * device-private and -coherent memory to the driver.
  *
- * Custom: an anonymous page has one entry (ram_page.ts). A waiter waits until the entry changes, where the kernel
- * waits for the page's lock, which is released right after. Not covered: file pages, huge entries.
+ * Custom: an anonymous page has one entry (ram_page.ts). A waiter waits until the entry changes, where the
+ * kernel waits for the page's lock, which is released right after. Not covered: file pages, huge entries.
  */
 "use kernel";
 
@@ -99,7 +100,10 @@ export function entry_writable(e: number): boolean {
     : swp_type(e) === SWP_DEVICE_WRITE || swp_type(e) === SWP_MIGRATION_WRITE;
 }
 
-/** Replaces the entry, which maps `page`, with a migration entry. Caller holds the page-table lock and a reference. */
+/**
+ * Replaces the entry, which maps `page`, with a migration entry. Caller holds the page-table lock and a
+ * reference.
+ */
 export function set_migration_entry(ptep: EntryPtr, page: Page): void {
   const e = ptep_get_and_clear(ptep);
   if (pte_present(e)) flush_tlb_range();
@@ -109,8 +113,8 @@ export function set_migration_entry(ptep: EntryPtr, page: Page): void {
 }
 
 /**
- * try_to_migrate(): the entry that maps the page becomes a migration entry; false if nothing mapped it. Caller holds the page's
- * lock and a reference of its own; the entry's reference is dropped.
+ * try_to_migrate(): the entry that maps the page becomes a migration entry; false if nothing mapped it.
+ * Caller holds the page's lock and a reference of its own; the entry's reference is dropped.
  */
 export function try_to_migrate(page: Page): boolean {
   const vma = page_anon_vma(page);
@@ -135,7 +139,10 @@ export function mk_page_entry(page: Page, write: boolean): number {
   return pfn_pte(page_to_pfn(page), write ? PAGE_SHARED : PAGE_READONLY);
 }
 
-/** remove_migration_ptes(old, new): the migration entry of `old` at its place maps `to` (which may be `old` again). */
+/**
+ * remove_migration_ptes(old, new): the migration entry of `old` at its place maps `to` (which may be `old`
+ * again).
+ */
 export function remove_migration_ptes(old: Page, to: Page, vma: Vma, addr: number): void {
   if (vma === 0) return;
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
@@ -153,8 +160,9 @@ export function remove_migration_ptes(old: Page, to: Page, vma: Vma, addr: numbe
 }
 
 /**
- * migration_entry_wait(): returns when the entry at ptep is no longer the migration entry that it was. To v5.18 the waiter
- * holds a reference on the page meanwhile, which can make that very migration fail (zoo J50).
+ * migration_entry_wait(): returns when the entry at ptep is no longer the migration entry that it was. To
+ * v5.18 the waiter holds a reference on the page meanwhile, which can make that very migration fail (zoo
+ * J50).
  */
 export function migration_entry_wait(mm: Mm, ptep: EntryPtr): void {
   spin_lock(mm + MM.page_table_lock);
@@ -169,7 +177,8 @@ export function migration_entry_wait(mm: Mm, ptep: EntryPtr): void {
     smp_cond_load_acquire_ne(ptep, e);
     return;
   }
-  // __migration_entry_wait() to v5.18: "Once page cache replacement of page migration started, page_count is zero"
+  // __migration_entry_wait() to v5.18: "Once page cache replacement of page migration started, page_count is
+  // zero"
   const got = page_ref_add_unless(page, 1, 0);
   spin_unlock(mm + MM.page_table_lock);
   if (!got) return;

@@ -1,7 +1,8 @@
 /**
- * The structs of an address space, after include/linux/mm_types.h and include/linux/fs.h, as far as page pinning
- * needs them. Custom: a file's mappings are a list through `shared_next` instead of an interval tree, and so is
- * an address space's list of areas (`vm_next`, as up to v6.0); both change nothing but the cost of a search.
+ * The structs of an address space, after include/linux/mm_types.h and include/linux/fs.h, as far as page
+ * pinning needs them. Custom: a file's mappings are a list through `shared_next` instead of an interval tree,
+ * and so is an address space's list of areas (`vm_next`, as up to v6.0); both change nothing but the cost of
+ * a search.
  */
 "use kernel";
 
@@ -21,7 +22,8 @@ export type AddressSpace = Ptr<"address_space">;
  *       6 mmu_notifiers      state of the notifier subsystem, 0 if there is none
  *       8 mm_list            next address space of the machine (kernel.mm_list)
  *       9 huge_zero          holds a reference on the huge zero page (MMF_HUGE_ZERO_PAGE)
- *      10 mm_users           mmget() and mmput(); counted only where an address space ends while others hold it
+ *      10 mm_users           mmget() and mmput(); counted only where an address space ends while others hold
+ *                            it
  */
 export const MM = struct("mm_struct", [
   "pgd",
@@ -93,8 +95,10 @@ export const ADDRESS_SPACE = struct(
 
 /**
  * address_space.kind: whose operations it has (custom: a number instead of tables of functions).
- *   i_size     pages of the file;  i_pages  address of an array of that many words: page, swap slot * 2 + 1, or 0
- *   first_pfn  of a device or of fsdax storage;  align  log2 of the device's mapping granularity;  alive  DAXDEV_ALIVE
+ *   i_size     pages of the file;  i_pages  address of an array of that many words: page, swap slot * 2 + 1,
+ *                                           or 0
+ *   first_pfn  of a device or of fsdax storage;  align  log2 of the device's mapping granularity
+ *   alive      DAXDEV_ALIVE
  */
 export const AS_SHMEM = 1;
 export const AS_REGULAR = 2;

@@ -1,6 +1,7 @@
 /**
- * Users of an address space (kernel/fork.c: mmget_not_zero(), mmput(); mm/mmap.c: exit_mmap()). The last one's mmput() removes
- * every mapping and frees the tables, without mmap_lock up to v5.18: nobody else is left who could walk them.
+ * Users of an address space (kernel/fork.c: mmget_not_zero(), mmput(); mm/mmap.c: exit_mmap()). The last
+ * one's mmput() removes every mapping and frees the tables, without mmap_lock up to v5.18: nobody else is
+ * left who could walk them.
  *
  * Stub: areas stay; notifiers' release() is not called, the driver removes its own.
  */

@@ -1,10 +1,11 @@
 /**
- * Areas of an address space (mm/mmap.c): the list, find_vma(), splitting and merging, mmap(), munmap(), and mmap_lock. Areas
- * are kept by address, as up to v6.0. Protection changes are in mprotect.ts, advice in madvise.ts.
+ * Areas of an address space (mm/mmap.c): the list, find_vma(), splitting and merging, mmap(), munmap(), and
+ * mmap_lock. Areas are kept by address, as up to v6.0. Protection changes are in mprotect.ts, advice in
+ * madvise.ts.
  *
- * Custom: an area's file is its address_space, kept alive by its users count; anon_vma is a number that is not 0 once
- * the area may hold anonymous pages (the reverse map searches, rmap_walk.ts). Not covered: accounting, stack growth,
- * address selection (the caller chooses), MAP_FIXED over existing areas.
+ * Custom: an area's file is its address_space, kept alive by its users count; anon_vma is a number that is
+ * not 0 once the area may hold anonymous pages (the reverse map searches, rmap_walk.ts). Not covered:
+ * accounting, stack growth, address selection (the caller chooses), MAP_FIXED over existing areas.
  */
 "use kernel";
 
@@ -42,7 +43,7 @@ export const POOL_MM = 33;
 /** Not 0, and not odd: PAGE_MAPPING_ANON is added to it. */
 const THE_ANON_VMA = 2;
 
-// ---- Lock ---------------------------------------------------------------------------------------------------
+// ---- Lock -------------------------------------------------------------------------------------------------
 
 export function mmap_read_lock(mm: Mm): void {
   down_read(mm + MM.mmap_lock);
@@ -61,7 +62,7 @@ export function mmap_write_unlock(mm: Mm): void {
   up_write(mm + MM.mmap_lock);
 }
 
-// ---- Looking up ---------------------------------------------------------------------------------------------
+// ---- Looking up -------------------------------------------------------------------------------------------
 
 /** First area that ends above addr, or 0. */
 export function find_vma(mm: Mm, addr: number): Vma {
@@ -108,7 +109,7 @@ export function vm_page_prot(vma: Vma, wants_writenotify: boolean): number {
   return PAGE_READONLY;
 }
 
-// ---- The list -----------------------------------------------------------------------------------------------
+// ---- The list ---------------------------------------------------------------------------------------------
 
 function vma_link_shared(vma: Vma): void {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
@@ -214,8 +215,9 @@ export function vma_merge(mm: Mm, area: Vma): Vma {
 }
 
 /**
- * vma_modify_flags() (v6.7, 94d7d9233951; mprotect and madvise had it each before): other flags for start <= address < end of the
- * area, which is split where they begin and end. The area that now covers the range, or an error.
+ * vma_modify_flags() (v6.7, 94d7d9233951; mprotect and madvise had it each before): other flags for start <=
+ * address < end of the area, which is split where they begin and end. The area that now covers the range, or
+ * an error.
  */
 export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, flags: number): Vma {
   let vma = area;
@@ -232,7 +234,7 @@ export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, 
   return vma_merge(mm, vma);
 }
 
-// ---- mmap ---------------------------------------------------------------------------------------------------
+// ---- mmap -------------------------------------------------------------------------------------------------
 
 /** A new address space: an empty one, or 0 if memory is out. */
 export function mm_alloc(): Mm {
@@ -254,7 +256,8 @@ export function mm_free(mm: Mm): void {
 function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number, flags: number): number {
   const kind = READ_ONCE(file + ADDRESS_SPACE.kind);
   if (kind === AS_DEVDAX) {
-    // check_vma() of drivers/dax/device.c: shared, aligned to the device, "if the device is not alive": -ENXIO.
+    // check_vma() of drivers/dax/device.c: shared, aligned to the device, "if the device is not alive":
+    // -ENXIO.
     if ((flags & VM_SHARED) === 0) return -EINVAL;
     const mask = (1 << READ_ONCE(file + ADDRESS_SPACE.align)) - 1;
     if (((start | (start + len)) & mask) !== 0) return -EINVAL;
@@ -267,8 +270,8 @@ function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number
 }
 
 /**
- * mmap() at an address that is free: maps `len` pages of `file` (0: anonymous) from page `pgoff` on. `flags` are VM_*.
- * The error (negative) or 0.
+ * mmap() at an address that is free: maps `len` pages of `file` (0: anonymous) from page `pgoff` on. `flags`
+ * are VM_*. The error (negative) or 0.
  */
 export function do_mmap(
   mm: Mm,
@@ -298,7 +301,10 @@ export function do_mmap(
   vma_merge(mm, vma);
   return 0;
 }
-/** anon_vma_prepare(): from now on the area may hold anonymous pages. Custom: all areas have the same anon_vma. */
+/**
+ * anon_vma_prepare(): from now on the area may hold anonymous pages. Custom: all areas have the same
+ * anon_vma.
+ */
 export function anon_vma_prepare(vma: Vma): void {
   if (READ_ONCE(vma + VMA.anon_vma) === 0) WRITE_ONCE(vma + VMA.anon_vma, THE_ANON_VMA);
 }

@@ -1,11 +1,12 @@
 /**
- * mmu_gather (mm/mmu_gather.c, include/asm-generic/tlb.h): entries are cleared first, then the TLB is flushed, and only
- * then are the pages and tables that they led to given back. Tables go at once after the flush where flushes are IPIs,
- * and after an RCU grace period elsewhere (MMU_GATHER_RCU_TABLE_FREE).
+ * mmu_gather (mm/mmu_gather.c, include/asm-generic/tlb.h): entries are cleared first, then the TLB is
+ * flushed, and only then are the pages and tables that they led to given back. Tables go at once after the
+ * flush where flushes are IPIs, and after an RCU grace period elsewhere (MMU_GATHER_RCU_TABLE_FREE).
  *
- * Custom: a gather is a thread-private array of one small batch, flushed when full, instead of a list of pages
- * of pointers; every table is passed to call_rcu() by itself instead of a page of them at a time. Not covered: range
- * tracking (every flush is of the whole address space), nested flushes of concurrent gathers (mm_tlb_flush_nested()).
+ * Custom: a gather is a thread-private array of one small batch, flushed when full, instead of a list of
+ * pages of pointers; every table is passed to call_rcu() by itself instead of a page of them at a time. Not
+ * covered: range tracking (every flush is of the whole address space), nested flushes of concurrent gathers
+ * (mm_tlb_flush_nested()).
  */
 "use kernel";
 

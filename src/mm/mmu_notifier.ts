@@ -1,13 +1,15 @@
 /**
- * MMU notifiers (mm/mmu_notifier.c, v5.10 to v7.1): those who mirror page tables are told before entries change
- * (range_start) and after (range_end). Interval notifiers (v5.5, 99cb252f5e68) add a sequence: a reader that takes it with
- * mmu_interval_read_begin() and finds it unchanged under its own lock with mmu_interval_read_retry() knows that no
- * invalidation of its range began in between. Also the older kind that covers a whole address space.
+ * MMU notifiers (mm/mmu_notifier.c, v5.10 to v7.1): those who mirror page tables are told before entries
+ * change (range_start) and after (range_end). Interval notifiers (v5.5, 99cb252f5e68) add a sequence: a
+ * reader that takes it with mmu_interval_read_begin() and finds it unchanged under its own lock with
+ * mmu_interval_read_retry() knows that no invalidation of its range began in between. Also the older kind
+ * that covers a whole address space.
  *
- * From v7.1 on a callback can leave its waiting to a second pass, so that several devices are waited for at once.
+ * From v7.1 on a callback can leave its waiting to a second pass, so that several devices are waited for at
+ * once.
  *
- * Not covered: release() at exit, and the SRCU under which the old kind's list is walked (nobody registers one of those
- * while another CPU runs).
+ * Not covered: release() at exit, and the SRCU under which the old kind's list is walked (nobody registers
+ * one of those while another CPU runs).
  */
 "use kernel";
 
@@ -51,7 +53,7 @@ function mn_itree_is_invalidating(subs: Subscriptions): boolean {
   return (READ_ONCE(subs_seq(subs)) & 1) !== 0;
 }
 
-// ---- The tree (a list) --------------------------------------------------------------------------------------
+// ---- The tree (a list) ------------------------------------------------------------------------------------
 
 function itree_insert(subs: Subscriptions, ni: IntervalNotifier): void {
   WRITE_ONCE(ni + INTERVAL_NOTIFIER.itree_next, READ_ONCE(subs + SUBSCRIPTIONS.itree));
@@ -84,11 +86,11 @@ function deferred_del(subs: Subscriptions, ni: IntervalNotifier): void {
   WRITE_ONCE(link, READ_ONCE(ni + INTERVAL_NOTIFIER.deferred_next));
 }
 
-// ---- Invalidation -------------------------------------------------------------------------------------------
+// ---- Invalidation -----------------------------------------------------------------------------------------
 
 /**
- * ops->invalidate() of an interval notifier, or invalidate_start(), which leaves in finish[0] what the second pass is to finish;
- * false only if it may not block and would have to.
+ * ops->invalidate() of an interval notifier, or invalidate_start(), which leaves in finish[0] what the second
+ * pass is to finish; false only if it may not block and would have to.
  */
 function call_invalidate(
   ni: IntervalNotifier,
@@ -106,7 +108,10 @@ function call_invalidate(
   return true;
 }
 
-/** mn_itree_inv_end(): what was put off while the tree was frozen is done by whoever ends the last invalidation. */
+/**
+ * mn_itree_inv_end(): what was put off while the tree was frozen is done by whoever ends the last
+ * invalidation.
+ */
 function mn_itree_inv_end(subs: Subscriptions): void {
   spin_lock(subs + SUBSCRIPTIONS.lock);
   const active = READ_ONCE(active_ranges(subs)) - 1;
@@ -129,7 +134,10 @@ function mn_itree_inv_end(subs: Subscriptions): void {
   wake_up_var(subs_seq(subs));
 }
 
-/** mn_itree_finish_pass(): the second passes, in the order of the first. Every ops that asks for one is the mirror device's. */
+/**
+ * mn_itree_finish_pass(): the second passes, in the order of the first. Every ops that asks for one is the
+ * mirror device's.
+ */
 function mn_itree_finish_pass(first: IntervalFinish): void {
   let finish = first;
   while (finish !== 0) {
@@ -140,8 +148,9 @@ function mn_itree_finish_pass(first: IntervalFinish): void {
 }
 
 /**
- * mn_itree_inv_start_range() and mn_itree_invalidate(): 0 or -EAGAIN, then with the start undone. Those that have started and
- * asked for a second pass get it in any case. Custom: the list of these is kept in order, not reversed afterwards.
+ * mn_itree_inv_start_range() and mn_itree_invalidate(): 0 or -EAGAIN, then with the start undone. Those that
+ * have started and asked for a second pass get it in any case. Custom: the list of these is kept in order,
+ * not reversed afterwards.
  */
 function mn_itree_invalidate(
   subs: Subscriptions,
@@ -231,8 +240,8 @@ function __invalidate_range_start(
 }
 
 /**
- * Entries of [start, end) of mm are about to change: `event` says how (MMU_NOTIFY_*), `owner` whose migration it is or 0.
- * May wait for drivers. Every call is followed by one of mmu_notifier_invalidate_range_end().
+ * Entries of [start, end) of mm are about to change: `event` says how (MMU_NOTIFY_*), `owner` whose migration
+ * it is or 0. May wait for drivers. Every call is followed by one of mmu_notifier_invalidate_range_end().
  */
 export function mmu_notifier_invalidate_range_start(
   mm: Mm,
@@ -244,7 +253,10 @@ export function mmu_notifier_invalidate_range_start(
   const subs = subscriptions(mm);
   if (subs !== 0) __invalidate_range_start(subs, start, end, event, owner, true);
 }
-/** The same from where nothing may sleep (the OOM reaper): 0, or -EAGAIN, after which range_end must not be called. */
+/**
+ * The same from where nothing may sleep (the OOM reaper): 0, or -EAGAIN, after which range_end must not be
+ * called.
+ */
 export function mmu_notifier_invalidate_range_start_nonblock(
   mm: Mm,
   start: number,
@@ -263,8 +275,9 @@ export function mmu_notifier_invalidate_range_end(mm: Mm): void {
 }
 
 /**
- * range_start of code that holds the page-table lock, which callbacks must not be called under: it is dropped meanwhile, and
- * what was read under it has to be looked at again. Changes nothing in a kernel without notifiers.
+ * range_start of code that holds the page-table lock, which callbacks must not be called under: it is dropped
+ * meanwhile, and what was read under it has to be looked at again. Changes nothing in a kernel without
+ * notifiers.
  */
 export function mmu_notifier_start_relock(mm: Mm, start: number, end: number, event: number): void {
   if (!config.mmuNotifier) return;
@@ -280,14 +293,17 @@ export function mmu_notifier_end_relock(mm: Mm): void {
   spin_lock(mm + MM.page_table_lock);
 }
 
-// ---- Interval notifiers -------------------------------------------------------------------------------------
+// ---- Interval notifiers -----------------------------------------------------------------------------------
 
 /** Address of mm's subscriptions; a machine has room for one address space's if it has notifiers at all. */
 export function mmu_notifier_subscriptions(mm: Mm): Subscriptions {
   return READ_ONCE(mm + MM.mmu_notifiers);
 }
 
-/** mmu_interval_notifier_insert(): from now on changes of [start, last] of mm call `ops`. Stub: mm is not kept alive. */
+/**
+ * mmu_interval_notifier_insert(): from now on changes of [start, last] of mm call `ops`. Stub: mm is not kept
+ * alive.
+ */
 export function mmu_interval_notifier_insert(
   ni: IntervalNotifier,
   mm: Mm,
@@ -313,14 +329,18 @@ export function mmu_interval_notifier_insert(
     // Odd and equal to the subsystem's: looks as if it were being invalidated, so read_begin() waits.
     WRITE_ONCE(ni + INTERVAL_NOTIFIER.invalidate_seq, READ_ONCE(subs_seq(subs)));
   } else {
-    // "The starting seq for a subscription not under invalidation should be odd, not equal to the current invalidate_seq"
+    // "The starting seq for a subscription not under invalidation should be odd, not equal to the current
+    // invalidate_seq"
     WRITE_ONCE(ni + INTERVAL_NOTIFIER.invalidate_seq, READ_ONCE(subs_seq(subs)) - 1);
     itree_insert(subs, ni);
   }
   spin_unlock(subs + SUBSCRIPTIONS.lock);
 }
 
-/** Waits until the sequence has moved on from `seq`, as whoever did that has also left the list of what was put off. */
+/**
+ * Waits until the sequence has moved on from `seq`, as whoever did that has also left the list of what was
+ * put off.
+ */
 function wait_seq_released(subs: Subscriptions, seq: number): void {
   for (;;) {
     smp_cond_load_acquire_ne(subs_seq(subs), seq);
@@ -333,13 +353,17 @@ function wait_seq_released(subs: Subscriptions, seq: number): void {
   }
 }
 
-/** mmu_interval_notifier_remove(): afterwards the core does not touch `ni` and no callback runs. May not be called from one. */
+/**
+ * mmu_interval_notifier_remove(): afterwards the core does not touch `ni` and no callback runs. May not be
+ * called from one.
+ */
 export function mmu_interval_notifier_remove(ni: IntervalNotifier): void {
   const subs = mmu_notifier_subscriptions(READ_ONCE(ni + INTERVAL_NOTIFIER.mm));
   let seq = 0;
   spin_lock(subs + SUBSCRIPTIONS.lock);
   if (mn_itree_is_invalidating(subs)) {
-    // "remove is being called after insert put this on the deferred list, but before the deferred list was processed."
+    // "remove is being called after insert put this on the deferred list, but before the deferred list was
+    // processed."
     if (READ_ONCE(ni + INTERVAL_NOTIFIER.in_tree) === 0) deferred_del(subs, ni);
     else {
       deferred_add(subs, ni);
@@ -350,7 +374,10 @@ export function mmu_interval_notifier_remove(ni: IntervalNotifier): void {
   if (seq !== 0) wait_seq_released(subs, seq);
 }
 
-/** Begins a reading of page tables that ni covers: waits until no invalidation of them runs; gives the sequence. */
+/**
+ * Begins a reading of page tables that ni covers: waits until no invalidation of them runs; gives the
+ * sequence.
+ */
 export function mmu_interval_read_begin(ni: IntervalNotifier): number {
   const subs = mmu_notifier_subscriptions(READ_ONCE(ni + INTERVAL_NOTIFIER.mm));
   spin_lock(subs + SUBSCRIPTIONS.lock);
@@ -360,7 +387,10 @@ export function mmu_interval_read_begin(ni: IntervalNotifier): number {
   if (is_invalidating) smp_cond_load_acquire_ne(subs_seq(subs), seq);
   return seq;
 }
-/** Under the lock that the callback takes: true if what was read since read_begin() gave `seq` must be read again. */
+/**
+ * Under the lock that the callback takes: true if what was read since read_begin() gave `seq` must be read
+ * again.
+ */
 export function mmu_interval_read_retry(ni: IntervalNotifier, seq: number): boolean {
   return READ_ONCE(ni + INTERVAL_NOTIFIER.invalidate_seq) !== seq;
 }

@@ -1,9 +1,9 @@
 /**
- * Structs and events of the notifier subsystem (include/linux/mmu_notifier.h, v5.10 to v7.1), apart from its functions
- * because a driver's callback needs the first and is called by the second.
+ * Structs and events of the notifier subsystem (include/linux/mmu_notifier.h, v5.10 to v7.1), apart from its
+ * functions because a driver's callback needs the first and is called by the second.
  *
- * Custom: the interval tree is a list (the cost of a search is all that changes); a table of operations is a number, see
- * call_invalidate() in mmu_notifier.ts.
+ * Custom: the interval tree is a list (the cost of a search is all that changes); a table of operations is a
+ * number, see call_invalidate() in mmu_notifier.ts.
  */
 "use kernel";
 
@@ -18,7 +18,8 @@ export type IntervalFinish = Ptr<"mmu_interval_notifier_finish">;
 /**
  * Per address space (mm->notifier_subscriptions). With `active` the number of running invalidations:
  *   active == 0               seq is even, the tree may change
- *   active > 0, seq odd       fully excluded: some notifier was hit, the tree is frozen, changes wait in `deferred_list`
+ *   active > 0, seq odd       fully excluded: some notifier was hit, the tree is frozen, changes wait in
+ *                             `deferred_list`
  *   active > 0, seq even      partially excluded: no notifier was hit; an insertion makes seq odd
  */
 export const SUBSCRIPTIONS = struct("mmu_notifier_subscriptions", [
@@ -30,7 +31,9 @@ export const SUBSCRIPTIONS = struct("mmu_notifier_subscriptions", [
   "list",
 ]);
 
-/** start and last are inclusive page numbers. `priv` is the driver's object (container_of() in the kernel). */
+/**
+ * start and last are inclusive page numbers. `priv` is the driver's object (container_of() in the kernel).
+ */
 export const INTERVAL_NOTIFIER = struct("mmu_interval_notifier", [
   "start",
   "last",
@@ -46,7 +49,10 @@ export const INTERVAL_NOTIFIER = struct("mmu_interval_notifier", [
 /** What invalidate_start() leaves for invalidate_finish() (v7.1); a driver has one per notifier. */
 export const INTERVAL_FINISH = struct("mmu_interval_notifier_finish", ["link", "notifier"]);
 
-/** The older, per-mm kind; `count` is the state of a user that must see each start ended (KVM's mmu_notifier_count). */
+/**
+ * The older, per-mm kind; `count` is the state of a user that must see each start ended (KVM's
+ * mmu_notifier_count).
+ */
 export const MMU_NOTIFIER = struct("mmu_notifier", ["next", "ops", "count", "busy"]);
 
 // mmu_interval_notifier.ops

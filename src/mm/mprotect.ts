@@ -1,6 +1,7 @@
 /**
- * mprotect() (mm/mprotect.c): areas are split and merged, entries get the new protection. Private entries become writable by
- * the next write fault, except that from v6.1 those of exclusive anonymous pages are upgraded at once.
+ * mprotect() (mm/mprotect.c): areas are split and merged, entries get the new protection. Private entries
+ * become writable by the next write fault, except that from v6.1 those of exclusive anonymous pages are
+ * upgraded at once.
  */
 "use kernel";
 
@@ -70,8 +71,9 @@ function change_entry(vma: Vma, entryp: EntryPtr, level: number): void {
 }
 
 /**
- * change_protection(): the whole area, whose flags are the new ones already. Custom: notifiers are told of the whole range, even if
- * nothing is mapped there, and the TLB is flushed before range_end, not right after it.
+ * change_protection(): the whole area, whose flags are the new ones already. Custom: notifiers are told of
+ * the whole range, even if nothing is mapped there, and the TLB is flushed before range_end, not right after
+ * it.
  */
 export function change_protection(vma: Vma, start: number, end: number): void {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
@@ -112,7 +114,10 @@ function mprotect_fixup(mm: Mm, area: Vma, start: number, end: number, newflags:
   return 0;
 }
 
-/** do_mprotect_pkey(): `prot` is VM_READ | VM_WRITE | VM_EXEC. The error (negative) or 0. mmap_lock is held for writing. */
+/**
+ * do_mprotect_pkey(): `prot` is VM_READ | VM_WRITE | VM_EXEC. The error (negative) or 0. mmap_lock is held
+ * for writing.
+ */
 export function do_mprotect(mm: Mm, start: number, len: number, prot: number): number {
   if (len === 0) return 0;
   const end = start + len;

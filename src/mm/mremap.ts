@@ -1,12 +1,14 @@
 /**
- * mremap() (mm/mremap.c, v5.10 to v6.16): shrinking, growing in place, and moving, in which page-table entries go to another address
- * and nothing else changes: no page is touched, no count and no map count, so that what is pinned stays pinned and mapped. Entries
- * move under the locks of both tables; what a CPU may still hold of the old address must be flushed before either lock is
- * dropped (eb66ae030829, config.mremapFlushLocked), because the new address can be unmapped as soon as it is.
+ * mremap() (mm/mremap.c, v5.10 to v6.16): shrinking, growing in place, and moving, in which page-table
+ * entries go to another address and nothing else changes: no page is touched, no count and no map count, so
+ * that what is pinned stays pinned and mapped. Entries move under the locks of both tables; what a CPU may
+ * still hold of the old address must be flushed before either lock is dropped (eb66ae030829,
+ * config.mremapFlushLocked), because the new address can be unmapped as soon as it is.
  *
- * Custom: one lock for all tables; the caller chooses the address where a mapping that may move goes; vm_ops->may_split is asked
- * before anything moves (v5.11, 73d5e0629919) in every version. Not covered: MREMAP_DONTUNMAP, accounting and limits, populating what a
- * locked area grows by, moving tables above the PTE level as a whole, several areas at once (v6.17).
+ * Custom: one lock for all tables; the caller chooses the address where a mapping that may move goes;
+ * vm_ops->may_split is asked before anything moves (v5.11, 73d5e0629919) in every version. Not covered:
+ * MREMAP_DONTUNMAP, accounting and limits, populating what a locked area grows by, moving tables above the
+ * PTE level as a whole, several areas at once (v6.17).
  */
 "use kernel";
 
@@ -58,11 +60,11 @@ import { zap_vma_range } from "./zap.ts";
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
 
-// ---- Moving entries -----------------------------------------------------------------------------------------
+// ---- Moving entries ---------------------------------------------------------------------------------------
 
 /**
- * move_ptes(): `nr` PTEs from old_ptep on go to new_ptep, of whatever kind they are. Both tables are locked. True if the old
- * addresses' translations are still to be flushed, by the caller.
+ * move_ptes(): `nr` PTEs from old_ptep on go to new_ptep, of whatever kind they are. Both tables are locked.
+ * True if the old addresses' translations are still to be flushed, by the caller.
  */
 export function move_ptes(mm: Mm, old_ptep: EntryPtr, new_ptep: EntryPtr, nr: number): boolean {
   let force_flush = false;
@@ -81,7 +83,10 @@ export function move_ptes(mm: Mm, old_ptep: EntryPtr, new_ptep: EntryPtr, nr: nu
   return force_flush;
 }
 
-/** move_huge_pmd(), move_huge_pud(), move_huge_pte(): a leaf as a whole, to an entry that is none. The caller holds the lock. */
+/**
+ * move_huge_pmd(), move_huge_pud(), move_huge_pte(): a leaf as a whole, to an entry that is none. The caller
+ * holds the lock.
+ */
 function move_huge_leaf(old_entryp: EntryPtr, new_entryp: EntryPtr): void {
   const e = ptep_get_and_clear(old_entryp);
   set_pmd_at(new_entryp, e);
@@ -89,9 +94,10 @@ function move_huge_leaf(old_entryp: EntryPtr, new_entryp: EntryPtr): void {
 }
 
 /**
- * The entry at old_addr if it lies above the PTE level and covers more than a table's range: moved whole where both addresses and
- * the length suit it; else a huge PMD is split first, for move_ptes(), and a device's larger leaf is dropped. Gives how many
- * addresses are done with, 0 if there is a table of PTEs to move, -ENOMEM if none can be had for the new address.
+ * The entry at old_addr if it lies above the PTE level and covers more than a table's range: moved whole
+ * where both addresses and the length suit it; else a huge PMD is split first, for move_ptes(), and a
+ * device's larger leaf is dropped. Gives how many addresses are done with, 0 if there is a table of PTEs to
+ * move, -ENOMEM if none can be had for the new address.
  */
 function move_above_pte(vma: Vma, old_addr: number, old_end: number, new_addr: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
@@ -117,7 +123,10 @@ function move_above_pte(vma: Vma, old_addr: number, old_end: number, new_addr: n
   return pgtable_lookup(mm, old_addr, out) === PTE_LEVEL ? 0 : rest;
 }
 
-/** move_page_tables(): entries of len addresses from old_addr on go to new_addr. How many addresses are done with. */
+/**
+ * move_page_tables(): entries of len addresses from old_addr on go to new_addr. How many addresses are done
+ * with.
+ */
 function move_page_tables(vma: Vma, start: number, to: number, len: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const out = localArray(1);
@@ -181,9 +190,11 @@ function move_tables(vma: Vma, start: number, to: number, len: number): number {
     : move_page_tables(vma, start, to, len);
 }
 
-// ---- Areas --------------------------------------------------------------------------------------------------
+// ---- Areas ------------------------------------------------------------------------------------------------
 
-/** copy_vma(): an area like `vma` at new_addr, merged with neighbours that are like it; 0 if memory is out. */
+/**
+ * copy_vma(): an area like `vma` at new_addr, merged with neighbours that are like it; 0 if memory is out.
+ */
 function copy_vma(mm: Mm, vma: Vma, new_addr: number, len: number, pgoff: number): Vma {
   const copy = vm_area_dup(vma);
   if (copy === 0) return 0;
@@ -259,20 +270,23 @@ function mremap_to(mm: Mm, addr: number, length: number, new_len: number, new_ad
   return move_vma(mm, vma, addr, old_len, new_len, new_addr);
 }
 
-/** The checks of hugetlb areas (v5.16): the lengths, rounded up, in lens[0] (old) and lens[1]; the error or 0. */
+/**
+ * The checks of hugetlb areas (v5.16): the lengths, rounded up, in lens[0] (old) and lens[1]; the error or 0.
+ */
 function hugetlb_lengths(addr: number, new_addr: number, flags: number, lens: LocalArray): number {
   const mask = HPAGE_PMD_NR - 1;
   lens[0] = (lens[0] + mask) & ~mask;
   lens[1] = (lens[1] + mask) & ~mask;
   if ((addr & mask) !== 0) return -EINVAL;
   if ((flags & MREMAP_FIXED) !== 0 && (new_addr & mask) !== 0) return -EINVAL;
-  // "Don't allow remap expansion, because the underlying hugetlb reservation is not yet capable to handle split reservation."
+  // "Don't allow remap expansion, because the underlying hugetlb reservation is not yet capable to handle
+  // split reservation."
   return lens[1] > lens[0] ? -EINVAL : 0;
 }
 
 /**
- * mremap(): the address where the mapping is now, or an error. new_addr is where it has to go (MREMAP_FIXED), or may go
- * (MREMAP_MAYMOVE alone), which must be free then. mmap_lock is held for writing.
+ * mremap(): the address where the mapping is now, or an error. new_addr is where it has to go (MREMAP_FIXED),
+ * or may go (MREMAP_MAYMOVE alone), which must be free then. mmap_lock is held for writing.
  */
 export function do_mremap(
   mm: Mm,
@@ -300,7 +314,8 @@ export function do_mremap(
   const new_len = lens[1];
   if ((flags & MREMAP_FIXED) !== 0) return mremap_to(mm, addr, old_len, new_len, new_addr);
   if (old_len >= new_len) {
-    // "Always allow a shrinking remap: that just unmaps the unnecessary pages": to v5.15 also where nothing is mapped.
+    // "Always allow a shrinking remap: that just unmaps the unnecessary pages": to v5.15 also where nothing
+    // is mapped.
     if (old_len === new_len) return addr;
     const error = do_munmap(mm, addr + new_len, old_len - new_len);
     return error !== 0 ? error : addr;

@@ -1,15 +1,16 @@
 /**
- * Peer-to-peer memory of a PCI device in user space (drivers/pci/p2pdma.c, v6.2 to v7.1): part of a BAR has struct pages
- * (MEMORY_DEVICE_PCI_P2PDMA), and the sysfs file p2pmem/allocate gives them to who maps it, all pages at once, with entries like
- * those of ordinary pages, which hold a reference each. The last reference gives a page back to the pool. GUP takes such a page only
- * for who says FOLL_PCI_P2PDMA (gup.ts, gup_slow.ts).
+ * Peer-to-peer memory of a PCI device in user space (drivers/pci/p2pdma.c, v6.2 to v7.1): part of a BAR has
+ * struct pages (MEMORY_DEVICE_PCI_P2PDMA), and the sysfs file p2pmem/allocate gives them to who maps it, all
+ * pages at once, with entries like those of ordinary pages, which hold a reference each. The last reference
+ * gives a page back to the pool. GUP takes such a page only for who says FOLL_PCI_P2PDMA (gup.ts,
+ * gup_slow.ts).
  *
  *              unused page counts   an allocated page holds a pagemap reference
  *   to v6.14           1            yes
  *   v6.15              0            yes (b7e282378773)
  *
- * Custom: the pool is a word per page, searched first-fit, instead of a gen_pool. Not covered: orders from DMA addresses, and
- * pci_alloc_p2pmem() of kernel users, which map nothing.
+ * Custom: the pool is a word per page, searched first-fit, instead of a gen_pool. Not covered: orders from
+ * DMA addresses, and pci_alloc_p2pmem() of kernel users, which map nothing.
  */
 "use kernel";
 
@@ -27,7 +28,9 @@ import { PTE_LEVEL, pfn_pte, pgtable_alloc, set_pte_at } from "./pgtable.ts";
 import { page_add_rmap_pte } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 
-/** gen_pool_alloc_owner(): the first of `nr` consecutive pages that are free, marked; -1 if there are none. */
+/**
+ * gen_pool_alloc_owner(): the first of `nr` consecutive pages that are free, marked; -1 if there are none.
+ */
 function pool_alloc(p2pdma: P2pdma, nr: number): number {
   const pool = READ_ONCE(p2pdma + P2PDMA.pool);
   const size = READ_ONCE(READ_ONCE(p2pdma + P2PDMA.pgmap) + DEV_PAGEMAP.nr);
@@ -58,8 +61,8 @@ function vm_insert_page(vma: Vma, addr: number, page: Page): number {
 }
 
 /**
- * mmap() of p2pmem/allocate: `len` fresh pages of the device at start. 0; -ENOENT to v6.1, which has no such file; -EINVAL for a private
- * mapping or an offset; -ENOMEM; -ENODEV if the device is going away.
+ * mmap() of p2pmem/allocate: `len` fresh pages of the device at start. 0; -ENOENT to v6.1, which has no such
+ * file; -EINVAL for a private mapping or an offset; -ENOMEM; -ENODEV if the device is going away.
  */
 export function p2pmem_alloc_mmap(
   mm: Mm,

@@ -1,6 +1,7 @@
 /**
- * Pages of peer-to-peer memory (MEMORY_DEVICE_PCI_P2PDMA; include/linux/memremap.h, drivers/pci/p2pdma.c): telling them, refusing
- * them, and giving one back to its pool. Apart from p2pdma.ts because GUP and put_page() need no more.
+ * Pages of peer-to-peer memory (MEMORY_DEVICE_PCI_P2PDMA; include/linux/memremap.h, drivers/pci/p2pdma.c):
+ * telling them, refusing them, and giving one back to its pool. Apart from p2pdma.ts because GUP and
+ * put_page() need no more.
  */
 "use kernel";
 
@@ -20,10 +21,15 @@ import { DEV_PAGEMAP, MEMORY_DEVICE_PCI_P2PDMA, type Pgmap, put_dev_pagemap } fr
 
 export type P2pdma = Ptr<"pci_p2pdma">;
 
-/** pgmap; mapping: the address_space of p2pmem/allocate; pool: address of a word per page, 1 if it is given out. */
+/**
+ * pgmap; mapping: the address_space of p2pmem/allocate; pool: address of a word per page, 1 if it is given
+ * out.
+ */
 export const P2PDMA = struct("pci_p2pdma", ["pgmap", "mapping", "pool"]);
 
-/** is_pci_p2pdma_page(): before any reference is held, as GUP asks it (the entry is all that keeps the page). */
+/**
+ * is_pci_p2pdma_page(): before any reference is held, as GUP asks it (the entry is all that keeps the page).
+ */
 export function is_pci_p2pdma_page(page: Page): boolean {
   return (
     is_zone_device_page(page) && READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type) === MEMORY_DEVICE_PCI_P2PDMA

@@ -1,12 +1,14 @@
 /**
- * struct page: layout, the vmemmap that it lies in, reference counts (include/linux/page_ref.h), flags, compound pages
- * (include/linux/mm.h, mm/page_alloc.c) and the pin count (v5.7, 47e29d32afba). A `struct page *` is a vmemmap
- * address, so that page + n * PAGE.SIZE is the n-th next page; with config.vmemmapMapped it is a virtual one, and
- * every access goes through the table of vmemmap frames, as the MMU does it for the kernel. So two vmemmap addresses may
- * share a frame (deduplicated tails), and a frame that was freed is poison.
+ * struct page: layout, the vmemmap that it lies in, reference counts (include/linux/page_ref.h), flags,
+ * compound pages (include/linux/mm.h, mm/page_alloc.c) and the pin count (v5.7, 47e29d32afba). A
+ * `struct page *` is a vmemmap address, so that page + n * PAGE.SIZE is the n-th next page; with
+ * config.vmemmapMapped it is a virtual one, and every access goes through the table of vmemmap frames, as the
+ * MMU does it for the kernel. So two vmemmap addresses may share a frame (deduplicated tails), and a frame
+ * that was freed is poison.
  *
- * Not covered: putting pages (swap.ts), zones and nodes, reverse mapping. The unions of the kernel's struct are spread
- * over the 16 words, so that a field has one name; a field of page[1] or page[2] is at its own word there.
+ * Not covered: putting pages (swap.ts), zones and nodes, reverse mapping. The unions of the kernel's struct
+ * are spread over the 16 words, so that a field has one name; a field of page[1] or page[2] is at its own
+ * word there.
  */
 "use kernel";
 
@@ -77,7 +79,8 @@ export const VMEMMAP_START = 0x40000000;
 
 export const GUP_PIN_COUNTING_BIAS = 1024;
 
-// Bit numbers of page flags; the numbers are ours. PG_zone_device stands for page_zonenum(page) == ZONE_DEVICE.
+// Bit numbers of page flags; the numbers are ours. PG_zone_device stands for page_zonenum(page) ==
+// ZONE_DEVICE.
 export const PG_locked = 0;
 export const PG_referenced = 1;
 export const PG_uptodate = 2;
@@ -121,7 +124,7 @@ export const ENTIRELY_MAPPED = 0x800000;
 /** page->mapping of a tail page (TAIL_MAPPING). */
 export const TAIL_MAPPING = 0x400;
 
-// ---- vmemmap ------------------------------------------------------------------------------------------------
+// ---- vmemmap ----------------------------------------------------------------------------------------------
 
 export function pfn_to_page(pfn: number): Page {
   return kernel.vmemmap + (pfn << PAGE_STRUCT_SHIFT);
@@ -147,9 +150,12 @@ export function page_address(page: Page): number {
   return kernel.direct_map + page_to_pfn(page) * geom.page_words;
 }
 
-// ---- Flags --------------------------------------------------------------------------------------------------
+// ---- Flags ------------------------------------------------------------------------------------------------
 
-/** PG_referenced is the head's (PF_HEAD): nothing is written to a tail, which may share its struct page with others. */
+/**
+ * PG_referenced is the head's (PF_HEAD): nothing is written to a tail, which may share its struct page with
+ * others.
+ */
 export function SetPageReferenced(page: Page): void {
   folio_set_referenced(compound_head(page));
 }
@@ -218,7 +224,7 @@ export function page_pgmap(page: Page): number {
   return READ_ONCE(page_word(page, PAGE.pgmap));
 }
 
-// ---- Compound pages -----------------------------------------------------------------------------------------
+// ---- Compound pages ---------------------------------------------------------------------------------------
 
 export function compound_head(page: Page): Page {
   const head = READ_ONCE(page_word(page, PAGE.compound_head));
@@ -236,7 +242,10 @@ export function compound_nr(head: Page): number {
 export function compound_pincount_ptr(head: Page): number {
   return page_word(nth_page(head, config.pincountPage), PAGE._pincount);
 }
-/** prep_compound_page(), with the first `nr` struct pages written: fewer than 2^order where tails share frames (v5.19). */
+/**
+ * prep_compound_page(), with the first `nr` struct pages written: fewer than 2^order where tails share frames
+ * (v5.19).
+ */
 export function prep_compound_pages(page: Page, order: number, nr: number): void {
   for (let i = 1; i < nr; i++) {
     const tail = nth_page(page, i);
@@ -261,7 +270,7 @@ export function hpage_pincount_available(head: Page): boolean {
   return PageHead(head) && compound_order(head) >= config.pincountMinOrder;
 }
 
-// ---- References ---------------------------------------------------------------------------------------------
+// ---- References -------------------------------------------------------------------------------------------
 
 export function page_ref_count(page: Page): number {
   return READ_ONCE(page_word(page, PAGE._refcount));
@@ -286,8 +295,9 @@ export function page_ref_add_unless(page: Page, nr: number, u: number): boolean 
   return atomic_add_unless(page_word(page, PAGE._refcount), nr, u);
 }
 /**
- * VM_BUG_ON_PAGE(page_ref_count(page) < nr): a count that was too small, or a little below zero. Not one near INT_MIN:
- * that is a count that overflowed by too many pins, which releasing them mends (seen on v5.10 to v7.3).
+ * VM_BUG_ON_PAGE(page_ref_count(page) < nr): a count that was too small, or a little below zero. Not one near
+ * INT_MIN: that is a count that overflowed by too many pins, which releasing them mends (seen on v5.10 to
+ * v7.3).
  */
 function check_ref_before_sub(old: number, nr: number): void {
   assert_no_underflow(old >= nr || old < -0x40000000, "page reference count dropped below zero");
@@ -318,7 +328,10 @@ export function put_page_testzero(page: Page): boolean {
 export function get_page(page: Page): void {
   page_ref_inc(compound_head(page));
 }
-/** try_get_page() of v5.10: refuses a count that is 0 or has overflowed. The caller excludes freeing by other means. */
+/**
+ * try_get_page() of v5.10: refuses a count that is 0 or has overflowed. The caller excludes freeing by other
+ * means.
+ */
 export function try_get_page(page: Page): boolean {
   const head = compound_head(page);
   if (page_ref_count(head) <= 0) return false;

@@ -1,14 +1,15 @@
 /**
- * The page allocator: zones, and the buddy system in each (mm/page_alloc.c). A block of 2^order frames is aligned to its
- * size; freeing joins a block with its buddy as long as that is free and whole.
+ * The page allocator: zones, and the buddy system in each (mm/page_alloc.c). A block of 2^order frames is
+ * aligned to its size; freeing joins a block with its buddy as long as that is free and whole.
  *
- *   struct page of a free block: PG_buddy set, private = order, lru_next/lru_prev link the blocks of one order
- *   zone->free_area[order]: first and last block. Blocks are taken in front and given back behind, so that a freed frame
- *   is reused as late as possible: a stray reference meets a free page, not somebody else's.
+ *   struct page of a free block: PG_buddy set, private = order, lru_next/lru_prev link the blocks of one
+ *   order zone->free_area[order]: first and last block. Blocks are taken in front and given back behind, so
+ *   that a freed frame is reused as late as possible: a stray reference meets a free page, not somebody
+ *   else's.
  *
- * Custom: no per-CPU lists, no migrate types (a zone is movable or it is not; a CMA area has free lists of its own, as if it were
- * one more zone), no watermarks or reclaim: when memory is out, allocation fails. Contents are cleared at allocation and
- * poisoned at free if the machine has a region per page.
+ * Custom: no per-CPU lists, no migrate types (a zone is movable or it is not; a CMA area has free lists of
+ * its own, as if it were one more zone), no watermarks or reclaim: when memory is out, allocation fails.
+ * Contents are cleared at allocation and poisoned at free if the machine has a region per page.
  */
 "use kernel";
 
@@ -184,9 +185,10 @@ function alloc_from(nr: number, order: number): Page {
 }
 
 /**
- * __alloc_pages_node(): 2^order frames with one reference, compound if order > 0, or 0 if memory is out. Order of zones:
- * the movable zone if `gfp` allows, the node's normal zone, then the other node's; `nid` -1 is the local node, 0. What may be
- * moved comes out of the CMA area first, as it does while more than half of the zone's free memory lies there.
+ * __alloc_pages_node(): 2^order frames with one reference, compound if order > 0, or 0 if memory is out.
+ * Order of zones: the movable zone if `gfp` allows, the node's normal zone, then the other node's; `nid` -1
+ * is the local node, 0. What may be moved comes out of the CMA area first, as it does while more than half of
+ * the zone's free memory lies there.
  */
 export function alloc_pages(gfp: number, order: number, nid: number): Page {
   let page: Page = 0;
@@ -229,7 +231,10 @@ export function free_the_pages(page: Page, order: number): void {
   __free_one_page(zone_of(page_zone_nr(page)), page, order);
 }
 
-/** Boot: struct page as memmap_init() leaves it, and the frame free. `order` blocks are given to the allocator whole. */
+/**
+ * Boot: struct page as memmap_init() leaves it, and the frame free. `order` blocks are given to the allocator
+ * whole.
+ */
 export function memmap_init_range(nr: number, start: number, end: number): void {
   for (let pfn = start; pfn < end; pfn++) {
     const page = pfn_to_page(pfn);

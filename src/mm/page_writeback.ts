@@ -1,7 +1,7 @@
 /**
- * Dirtying pages (mm/page-writeback.c: set_page_dirty(), set_page_dirty_lock(), folio_mark_dirty()): what the owner of the
- * page's mapping makes of it. Writing back is not covered. A device page is not dirtied in v5.10, whose device-dax pages
- * have the device's mapping with a set_page_dirty() that does nothing.
+ * Dirtying pages (mm/page-writeback.c: set_page_dirty(), set_page_dirty_lock(), folio_mark_dirty()): what the
+ * owner of the page's mapping makes of it. Writing back is not covered. A device page is not dirtied in
+ * v5.10, whose device-dax pages have the device's mapping with a set_page_dirty() that does nothing.
  */
 "use kernel";
 

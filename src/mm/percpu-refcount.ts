@@ -1,12 +1,13 @@
 /**
- * percpu_ref (lib/percpu-refcount.c, v5.10 to v7.1): a reference count that is per-CPU counters while it lives and one
- * atomic word from percpu_ref_kill() on. The switch happens in an RCU callback; until that has run, the atomic count
- * keeps a bias and an extra reference, so that it cannot reach zero: with a ref in per-CPU mode one grace period lies
- * between kill and release. With a ref that was atomic from the start none does. Both are what C4 and C5 turn on.
+ * percpu_ref (lib/percpu-refcount.c, v5.10 to v7.1): a reference count that is per-CPU counters while it
+ * lives and one atomic word from percpu_ref_kill() on. The switch happens in an RCU callback; until that has
+ * run, the atomic count keeps a bias and an extra reference, so that it cannot reach zero: with a ref in
+ * per-CPU mode one grace period lies between kill and release. With a ref that was atomic from the start none
+ * does. Both are what C4 and C5 turn on.
  *
- * Not covered: percpu_ref_reinit() and switching back to per-CPU mode, and waiting for an earlier switch to be
- * confirmed (one switch in a lifetime). Custom: the release function is always complete(data->completion), as it is for
- * a dev_pagemap; 32-bit words, so the bias is 1 << 30.
+ * Not covered: percpu_ref_reinit() and switching back to per-CPU mode, and waiting for an earlier switch to
+ * be confirmed (one switch in a lifetime). Custom: the release function is always complete(data->completion),
+ * as it is for a dev_pagemap; 32-bit words, so the bias is 1 << 30.
  */
 "use kernel";
 
@@ -99,7 +100,9 @@ function percpu_ref_data_count(ref: PercpuRef): number {
   return READ_ONCE(ref + PERCPU_REF.data) + PERCPU_REF_DATA.count;
 }
 
-/** this_cpu_add(): only this CPU changes the word, so a plain read-modify-write would do; one operation here. */
+/**
+ * this_cpu_add(): only this CPU changes the word, so a plain read-modify-write would do; one operation here.
+ */
 function this_cpu_add(counters: number, nr: number): void {
   atomic_add(nr, counters + smp_processor_id());
 }
@@ -184,7 +187,9 @@ export function percpu_ref_kill(ref: PercpuRef): void {
   local_irq_restore(flags);
 }
 
-/** References that are counted, for end-of-run checks: exact when nobody else runs. 0 after percpu_ref_exit(). */
+/**
+ * References that are counted, for end-of-run checks: exact when nobody else runs. 0 after percpu_ref_exit().
+ */
 export function percpu_ref_sum(ref: PercpuRef): number {
   const data = READ_ONCE(ref + PERCPU_REF.data);
   if (data === 0) return 0;

@@ -1,8 +1,8 @@
 /**
- * struct dev_pagemap and its references (include/linux/memremap.h; get_dev_pagemap() of mm/memremap.c, v5.10). A
- * pagemap describes a range of device frames; pgmap_array finds it from a frame number. Custom: pgmap_array is an array
- * with a word per 2^geom.pgmap_shift frames instead of an xarray (a lookup is one dependent load, as fast as an
- * xarray can be), and a pagemap has one range.
+ * struct dev_pagemap and its references (include/linux/memremap.h; get_dev_pagemap() of mm/memremap.c,
+ * v5.10). A pagemap describes a range of device frames; pgmap_array finds it from a frame number. Custom:
+ * pgmap_array is an array with a word per 2^geom.pgmap_shift frames instead of an xarray (a lookup is one
+ * dependent load, as fast as an xarray can be), and a pagemap has one range.
  */
 "use kernel";
 
@@ -16,10 +16,12 @@ export type Pgmap = Ptr<"dev_pagemap">;
 /**
  *  ref            address of the percpu_ref: of internal_ref, or of one that the driver gave (to v5.16)
  *  done           struct completion, completed when ref is released
- *  vmemmap_shift  order of the compound pages that the range is made of (v5.17, c4386bd8ee3a); 0: single pages
+ *  vmemmap_shift  order of the compound pages that the range is made of (v5.17, c4386bd8ee3a); 0: single
+ *                 pages
  *  start, nr      the range, in page frames
  *  internal_ref, internal_ref_data   struct percpu_ref
- *  owner, ops     of device-private and -coherent memory: whose it is, and which driver's callbacks (a number)
+ *  owner, ops     of device-private and -coherent memory: whose it is, and which driver's callbacks (a
+ *                 number)
  */
 export const DEV_PAGEMAP = struct("dev_pagemap", [
   "ref",
@@ -56,8 +58,8 @@ export function put_dev_pagemap(pgmap: Pgmap): void {
 }
 
 /**
- * The pagemap of a frame with a live reference, or 0. With `pgmap` (held by the caller) it is returned as it is if the
- * frame lies in it, and put otherwise: a loop over frames looks up once.
+ * The pagemap of a frame with a live reference, or 0. With `pgmap` (held by the caller) it is returned as it
+ * is if the frame lies in it, and put otherwise: a loop over frames looks up once.
  */
 export function get_dev_pagemap(pfn: number, pgmap: Pgmap): Pgmap {
   if (pgmap !== 0) {

@@ -1,11 +1,12 @@
 /**
- * Page tables: the form of an entry, the predicates of include/linux/pgtable.h and arch/x86/include/asm/pgtable.h
- * on it, and how a table is found from an entry's *value*, as lockless walkers must (p4d_offset_lockless() and kin,
- * d3f7b1bb2040). Tables are 2^geom.table_shift entries of one word, 1 to 5 levels, all of one form; a missing level is
- * folded from the top, so that with two levels the PMD table is what mm->pgd points at.
+ * Page tables: the form of an entry, the predicates of include/linux/pgtable.h and
+ * arch/x86/include/asm/pgtable.h on it, and how a table is found from an entry's *value*, as lockless walkers
+ * must (p4d_offset_lockless() and kin, d3f7b1bb2040). Tables are 2^geom.table_shift entries of one word, 1 to
+ * 5 levels, all of one form; a missing level is folded from the top, so that with two levels the PMD table is
+ * what mm->pgd points at.
  *
- * Not covered: protection keys, soft-dirty and userfaultfd bits, global entries, and entries of more than a word
- * (32-bit PAE), whose halves can be torn.
+ * Not covered: protection keys, soft-dirty and userfaultfd bits, global entries, and entries of more than a
+ * word (32-bit PAE), whose halves can be torn.
  *
  *  A present entry (P = 1); a table entry has LF = 0 above the PTE level and the table's frame number as pfn:
  *
@@ -13,16 +14,16 @@
  *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
  *   |      pfn (22 bits)       | SD | PN | SP | DM | LF | A  | D  | U  | W  | P  |
  *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
- *    SD saved dirty (software)   PN PROT_NONE   SP special   DM devmap   LF leaf (PSE)   A accessed   D dirty   U user
- *    W writable   P present for the hardware
+ *    SD saved dirty (software)   PN PROT_NONE   SP special   DM devmap   LF leaf (PSE)   A accessed   D dirty
+ *    U user   W writable   P present for the hardware
  *
- *  P = 0, bit 8 set: PROT_NONE (NUMA hinting); the other bits keep their meaning; present for software
- *  P = 0, bit 8 clear, bit 6 set: invalidated by pmdp_invalidate(); likewise; present for software
- *  P = 0, bits 8 and 6 clear: not present: 0 is none; else bits 5..1 are the swap type, 7 says that the swapped page
- *  was exclusive (v5.19), and 31..10 are the offset or pfn
+ *  P = 0, bit 8 set: PROT_NONE (NUMA hinting); the other bits keep their meaning; present for software P = 0,
+ *  bit 8 clear, bit 6 set: invalidated by pmdp_invalidate(); likewise; present for software P = 0, bits 8 and
+ *  6 clear: not present: 0 is none; else bits 5..1 are the swap type, 7 says that the swapped page was
+ *  exclusive (v5.19), and 31..10 are the offset or pfn
  *
- * Custom: one word instead of 64 bits, 22 bits of frame number; page-table frames are numbered apart from page frames
- * and have no struct page.
+ * Custom: one word instead of 64 bits, 22 bits of frame number; page-table frames are numbered apart from
+ * page frames and have no struct page.
  */
 "use kernel";
 
@@ -61,7 +62,10 @@ export const _PAGE_SPECIAL = 1 << 7;
 export const _PAGE_INVALID = 1 << 6;
 export const _PAGE_SWP_EXCLUSIVE = 1 << 7;
 export const _PAGE_PROTNONE = 1 << 8;
-/** The dirty bit of an entry that is not writable (x86 since v6.6: write-protected and dirty would mean a shadow stack). */
+/**
+ * The dirty bit of an entry that is not writable (x86 since v6.6: write-protected and dirty would mean a
+ * shadow stack).
+ */
 export const _PAGE_SAVED_DIRTY = 1 << 9;
 export const PFN_SHIFT = 10;
 export const _PAGE_FLAGS = 0x3ff;
@@ -91,7 +95,7 @@ export const PUD_LEVEL = 2;
 export const P4D_LEVEL = 3;
 export const PGD_LEVEL = 4;
 
-// ---- Entries of any level -----------------------------------------------------------------------------------
+// ---- Entries of any level ---------------------------------------------------------------------------------
 
 function entry_pfn(e: number): number {
   return e >>> PFN_SHIFT;
@@ -103,7 +107,10 @@ function entry_present(e: number): boolean {
 function entry_protnone(e: number): boolean {
   return (e & (_PAGE_PROTNONE | _PAGE_PRESENT)) === _PAGE_PROTNONE;
 }
-/** pte_access_permitted() of x86 without protection keys: present for the hardware, user, and writable if asked. */
+/**
+ * pte_access_permitted() of x86 without protection keys: present for the hardware, user, and writable if
+ * asked.
+ */
 function entry_access_permitted(e: number, write: boolean): boolean {
   const need = write ? _PAGE_PRESENT | _PAGE_USER | _PAGE_RW : _PAGE_PRESENT | _PAGE_USER;
   return (e & need) === need;
@@ -127,7 +134,7 @@ export function mk_table_entry(table: TablePtr): number {
   return (((table - kernel.page_tables) >> geom.table_shift) << PFN_SHIFT) | _PAGE_TABLE;
 }
 
-// ---- PTE ----------------------------------------------------------------------------------------------------
+// ---- PTE --------------------------------------------------------------------------------------------------
 
 export function pfn_pte(pfn: number, prot: number): number {
   return (pfn << PFN_SHIFT) | prot;
@@ -153,7 +160,9 @@ export function pte_devmap(pte: number): boolean {
 export function pte_special(pte: number): boolean {
   return entry_special(pte);
 }
-/** pte_shstk(): the hardware takes what is not writable but dirty for a page of a shadow stack (x86, v6.6). */
+/**
+ * pte_shstk(): the hardware takes what is not writable but dirty for a page of a shadow stack (x86, v6.6).
+ */
 export function pte_shstk(pte: number): boolean {
   return kernel.shadow_stack !== 0 && (pte & (_PAGE_RW | _PAGE_DIRTY)) === _PAGE_DIRTY;
 }
@@ -168,7 +177,9 @@ export function pte_dirty(pte: number): boolean {
 export function pte_young(pte: number): boolean {
   return (pte & _PAGE_ACCESSED) !== 0;
 }
-/** pte_mksaveddirty() or pte_clear_saveddirty(): the dirty bit where an entry of this writability keeps it. */
+/**
+ * pte_mksaveddirty() or pte_clear_saveddirty(): the dirty bit where an entry of this writability keeps it.
+ */
 function pte_place_dirty(pte: number): number {
   if (!config.savedDirty || !pte_dirty(pte)) return pte;
   if ((pte & _PAGE_RW) !== 0) return (pte & ~_PAGE_SAVED_DIRTY) | _PAGE_DIRTY;
@@ -195,7 +206,9 @@ export function pte_mkclean(pte: number): number {
 export function pte_mkyoung(pte: number): number {
   return pte | _PAGE_ACCESSED;
 }
-/** The entry with another protection (a PAGE_* value); frame, dirty, accessed, special, devmap and leaf stay. */
+/**
+ * The entry with another protection (a PAGE_* value); frame, dirty, accessed, special, devmap and leaf stay.
+ */
 export function pte_modify(pte: number, prot: number): number {
   const keep =
     _PAGE_DIRTY |
@@ -213,7 +226,7 @@ export function pte_mkold(pte: number): number {
   return pte & ~_PAGE_ACCESSED;
 }
 
-// ---- Non-present entries ------------------------------------------------------------------------------------
+// ---- Non-present entries ----------------------------------------------------------------------------------
 
 export function swp_entry(type: number, offset: number): number {
   return (offset << PFN_SHIFT) | (type << SWP_TYPE_SHIFT);
@@ -237,7 +250,7 @@ export function is_device_exclusive_entry(e: number): boolean {
   return swp_type(e) === SWP_DEVICE_EXCLUSIVE;
 }
 
-// ---- PMD, PUD, P4D, PGD -------------------------------------------------------------------------------------
+// ---- PMD, PUD, P4D, PGD -----------------------------------------------------------------------------------
 
 export function pmd_none(pmd: number): boolean {
   return pmd === 0;
@@ -319,10 +332,12 @@ export function pgd_pfn(pgd: number): number {
   return entry_pfn(pgd);
 }
 
-// ---- Where the entry of an address lies ---------------------------------------------------------------------
+// ---- Where the entry of an address lies -------------------------------------------------------------------
 // Each lower table is found from the value that the walker has read, never by reading the upper entry again.
 
-/** Which entry of a table leads to addr; `shift` is log2 of what one spans. No address has bits from 31 on. */
+/**
+ * Which entry of a table leads to addr; `shift` is log2 of what one spans. No address has bits from 31 on.
+ */
 export function table_index(addr: number, shift: number): number {
   return shift > 30 ? 0 : (addr >> shift) & (geom.ptrs_per_table - 1);
 }
@@ -378,7 +393,7 @@ export function pmd_addr_end(addr: number, end: number): number {
   return addr_end(addr, end, geom.pmd_shift);
 }
 
-// ---- Reading and changing entries ---------------------------------------------------------------------------
+// ---- Reading and changing entries -------------------------------------------------------------------------
 
 export function ptep_get(ptep: EntryPtr): number {
   return READ_ONCE(ptep);
@@ -393,7 +408,10 @@ export function set_pte_at(ptep: EntryPtr, pte: number): void {
 export function pte_clear(ptep: EntryPtr): void {
   WRITE_ONCE(ptep, 0);
 }
-/** ptep_get_and_clear(), also of upper levels: one locked exchange (x86), which also catches the hardware's dirty bit. */
+/**
+ * ptep_get_and_clear(), also of upper levels: one locked exchange (x86), which also catches the hardware's
+ * dirty bit.
+ */
 export function ptep_get_and_clear(ptep: EntryPtr): number {
   return xchg(ptep, 0);
 }
@@ -416,7 +434,7 @@ export function pmd_clear(pmdp: EntryPtr): void {
   WRITE_ONCE(pmdp, 0);
 }
 
-// ---- Tables -------------------------------------------------------------------------------------------------
+// ---- Tables -----------------------------------------------------------------------------------------------
 
 /** A table with every entry none, or 0 if there is none left. */
 export function pte_alloc_one(): TablePtr {
@@ -428,8 +446,9 @@ export function pte_free(table: TablePtr): void {
 }
 
 /**
- * The address of the entry of `level` for `addr`, with the tables above it made as needed; 0 if no table is left or a leaf
- * lies above. Caller holds page_table_lock. Custom: one loop for p4d_alloc(), pud_alloc(), pmd_alloc(), pte_alloc().
+ * The address of the entry of `level` for `addr`, with the tables above it made as needed; 0 if no table is
+ * left or a leaf lies above. Caller holds page_table_lock. Custom: one loop for p4d_alloc(), pud_alloc(),
+ * pmd_alloc(), pte_alloc().
  */
 export function pgtable_alloc(mm: Mm, addr: number, level: number): EntryPtr {
   let table = pgd_table(mm);
@@ -454,8 +473,8 @@ export function level_span(level: number): number {
 }
 
 /**
- * Finds the lowest entry for addr that exists: its address in out[0]; its level. That is PTE_LEVEL if a PTE table is there,
- * else the level of the leaf or of the entry that is none.
+ * Finds the lowest entry for addr that exists: its address in out[0]; its level. That is PTE_LEVEL if a PTE
+ * table is there, else the level of the leaf or of the entry that is none.
  */
 export function pgtable_lookup(mm: Mm, addr: number, out: LocalArray): number {
   let table = pgd_table(mm);

@@ -1,10 +1,11 @@
 /**
- * How a pmem block device goes (drivers/nvdimm/pmem.c, block/genhd.c, block/blk-core.c; v5.10 to 3dd60fb9d95d): its disk, then,
- * as a later action, its pagemap. Before that commit the pagemap borrows the request queue's q_usage_count as its reference (config.percpuRef
- * external), so every page of the device counts as use of the queue (zoo J48).
+ * How a pmem block device goes (drivers/nvdimm/pmem.c, block/genhd.c, block/blk-core.c; v5.10 to
+ * 3dd60fb9d95d): its disk, then, as a later action, its pagemap. Before that commit the pagemap borrows the
+ * request queue's q_usage_count as its reference (config.percpuRef external), so every page of the device
+ * counts as use of the queue (zoo J48).
  *
- * Custom: freezing is percpu_ref_kill() and a wait until the count is zero; nothing unfreezes. Not covered: the queue's own
- * end, blk_cleanup_queue(), which comes last.
+ * Custom: freezing is percpu_ref_kill() and a wait until the count is zero; nothing unfreezes. Not covered:
+ * the queue's own end, blk_cleanup_queue(), which comes last.
  */
 "use kernel";
 
@@ -19,7 +20,10 @@ import {
 } from "./percpu-refcount.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
 
-/** One block I/O: holds the queue from blk_queue_enter() to blk_queue_exit(). False if the queue is frozen or going away. */
+/**
+ * One block I/O: holds the queue from blk_queue_enter() to blk_queue_exit(). False if the queue is frozen or
+ * going away.
+ */
 export function pmem_submit_bio(q_usage_count: PercpuRef): boolean {
   if (!percpu_ref_tryget_live(q_usage_count)) return false;
   percpu_ref_put(q_usage_count);

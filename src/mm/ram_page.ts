@@ -1,12 +1,13 @@
 /**
- * Frames of System RAM for machines that are too small for the zones of page_alloc.ts: an allocation takes the frame whose
- * contents are free, and a freed frame's contents are poison, so that a device that still reads it is found out
- * (CONFIG_PAGE_POISONING; config.pageRegions must be on). Also the two facts about an anonymous page that migration needs: its lock,
- * and the one place where it is mapped.
+ * Frames of System RAM for machines that are too small for the zones of page_alloc.ts: an allocation takes
+ * the frame whose contents are free, and a freed frame's contents are poison, so that a device that still
+ * reads it is found out (CONFIG_PAGE_POISONING; config.pageRegions must be on). Also the two facts about an
+ * anonymous page that migration needs: its lock, and the one place where it is mapped.
  *
- * Custom: a pool of frames per memory block instead of free lists; only POOL_RAM is allocated from, POOL_RAM_OFFLINE holds the
- * frames of a block that is to go offline (its page blocks are isolated before the threads start, as far as allocation goes). An
- * anonymous page is mapped once: `mapping` and `index` say where, instead of an anon_vma's tree.
+ * Custom: a pool of frames per memory block instead of free lists; only POOL_RAM is allocated from,
+ * POOL_RAM_OFFLINE holds the frames of a block that is to go offline (its page blocks are isolated before the
+ * threads start, as far as allocation goes). An anonymous page is mapped once: `mapping` and `index` say
+ * where, instead of an anon_vma's tree.
  */
 "use kernel";
 
@@ -51,7 +52,10 @@ export function alloc_ram_page(): Page {
   return page;
 }
 
-/** The page is in ZONE_MOVABLE, where nothing may be pinned for long. Frames that are allocated here never are. */
+/**
+ * The page is in ZONE_MOVABLE, where nothing may be pinned for long. Frames that are allocated here never
+ * are.
+ */
 export function is_movable_page(page: Page): boolean {
   return ((READ_ONCE(page_word(page, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) === ZONE_NR_MOVABLE;
 }

@@ -1,6 +1,7 @@
 /**
- * What the last reference to a page of System RAM does (mm/swap.c: __page_cache_release(), destroy_compound_page()): off the
- * LRU and the split queue, back to the hugetlb pool or to the page allocator.
+ * What the last reference to a page of System RAM does (mm/swap.c: __page_cache_release(),
+ * destroy_compound_page()): off the LRU and the split queue, back to the hugetlb pool or to the page
+ * allocator.
  */
 "use kernel";
 

@@ -1,13 +1,17 @@
 /**
- * Counting the entries that map a page (mm/rmap.c, include/linux/rmap.h), in the three forms of the recorded kernels:
+ * Counting the entries that map a page (mm/rmap.c, include/linux/rmap.h), in the three forms of the recorded
+ * kernels:
  *
- *   to v6.1   _mapcount of the (sub)page counts PTEs, _entire_mapcount huge entries; while a page is mapped both ways,
+ *   to v6.1   _mapcount of the (sub)page counts PTEs, _entire_mapcount huge entries; while a page is mapped
+ *             both ways,
  *             PG_double_map adds one to every subpage (config.doubleMap)
- *   v6.2      _nr_pages_mapped counts subpages with a PTE, plus ENTIRELY_MAPPED for a huge entry (config.largeMapcount)
- *   v6.10     and _large_mapcount counts entries of any size; v6.15 also by which address spaces (config.largeMmIds)
+ *   v6.2      _nr_pages_mapped counts subpages with a PTE, plus ENTIRELY_MAPPED for a huge entry
+ *             (config.largeMapcount)
+ *   v6.10     and _large_mapcount counts entries of any size; v6.15 also by which address spaces
+ *             (config.largeMmIds)
  *
- * and when a partly unmapped huge page is queued for splitting. Also page_vma_mapped: see rmap_walk.ts. Not covered: memory
- * cgroups, NR_ANON_MAPPED and its kin, KSM.
+ * and when a partly unmapped huge page is queued for splitting. Also page_vma_mapped: see rmap_walk.ts. Not
+ * covered: memory cgroups, NR_ANON_MAPPED and its kin, KSM.
  */
 "use kernel";
 
@@ -56,7 +60,7 @@ const MM_MAPCOUNT0 = PAGE.share;
 const MM_MAPCOUNT1 = PAGE.lru_prev;
 const MM_SHARED = PAGE.lru_next;
 
-// ---- Words --------------------------------------------------------------------------------------------------
+// ---- Words ------------------------------------------------------------------------------------------------
 
 export function entire_mapcount_ptr(head: Page): number {
   return page_word(nth_page(head, 1), PAGE._entire_mapcount);
@@ -105,7 +109,7 @@ export function prep_compound_mapcounts(head: Page): void {
   WRITE_ONCE(page_word(nth_page(head, 1), MM_SHARED), 0);
 }
 
-// ---- Which address spaces map a large folio (v6.15) -----------------------------------------------------------
+// ---- Which address spaces map a large folio (v6.15) -------------------------------------------------------
 
 /** folio_add_return_large_mapcount(). */
 function folio_add_large_mapcount(head: Page, diff: number, mm: Mm): void {
@@ -147,7 +151,7 @@ export function folio_maybe_mapped_shared(head: Page): boolean {
   return READ_ONCE(page_word(nth_page(head, 1), MM_SHARED)) !== 0;
 }
 
-// ---- Deferred split -----------------------------------------------------------------------------------------
+// ---- Deferred split ---------------------------------------------------------------------------------------
 
 /** deferred_split_folio(): queued once. */
 function deferred_split_folio(head: Page): void {
@@ -157,7 +161,7 @@ function deferred_split_folio(head: Page): void {
   if (compound_order(head) === HPAGE_PMD_ORDER) count_vm_event(VM_EVENT.thp_deferred_split_page);
 }
 
-// ---- Adding -------------------------------------------------------------------------------------------------
+// ---- Adding -----------------------------------------------------------------------------------------------
 
 /** linear_page_index(). */
 export function linear_page_index(vma: Vma, addr: number): number {
@@ -218,7 +222,7 @@ export function page_move_anon_rmap(page: Page): void {
   if (config.anonExclusive) SetPageAnonExclusive(page);
 }
 
-// ---- Removing -----------------------------------------------------------------------------------------------
+// ---- Removing ---------------------------------------------------------------------------------------------
 
 /** munlock_vma_page(), clear_page_mlock(): the last mlocked entry is gone. */
 function clear_page_mlock(head: Page): void {
@@ -226,7 +230,10 @@ function clear_page_mlock(head: Page): void {
   ClearPageFlag(head, PG_unevictable);
 }
 
-/** __folio_remove_rmap() for nr PTEs of consecutive subpages: queued for splitting if some but not all are left. */
+/**
+ * __folio_remove_rmap() for nr PTEs of consecutive subpages: queued for splitting if some but not all are
+ * left.
+ */
 function remove_rmap_ptes_large(page: Page, nr: number, head: Page, mm: Mm): void {
   folio_sub_large_mapcount(head, nr, mm);
   let unmapped = 0;
@@ -277,7 +284,7 @@ export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
   if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
 }
 
-// ---- Splitting a huge entry ---------------------------------------------------------------------------------
+// ---- Splitting a huge entry -------------------------------------------------------------------------------
 
 /** The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. */
 export function split_pmd_rmap(head: Page, vma: Vma, exclusive: boolean): void {

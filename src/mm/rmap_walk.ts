@@ -1,7 +1,8 @@
 /**
- * The reverse map: every entry that maps a page (rmap_walk(), page_vma_mapped_walk()). Custom: it searches the areas of all
- * address spaces for one that covers the page's place in its file (or in anonymous memory), instead of following an
- * anon_vma's or file's interval tree; what it finds is the same, since an entry counts only if it maps the page.
+ * The reverse map: every entry that maps a page (rmap_walk(), page_vma_mapped_walk()). Custom: it searches
+ * the areas of all address spaces for one that covers the page's place in its file (or in anonymous memory),
+ * instead of following an anon_vma's or file's interval tree; what it finds is the same, since an entry
+ * counts only if it maps the page.
  */
 "use kernel";
 
@@ -51,7 +52,9 @@ function vma_may_map(vma: Vma, head: Page): boolean {
   return mapping !== 0 && READ_ONCE(vma + VMA.vm_file) === mapping;
 }
 
-/** The entry at `addr` maps (or, for a migration entry, stands for) the frame; a huge leaf: begins with it. */
+/**
+ * The entry at `addr` maps (or, for a migration entry, stands for) the frame; a huge leaf: begins with it.
+ */
 function entry_maps(walk: LocalArray, mm: Mm, addr: number, pfn: number): boolean {
   const out = localArray(1);
   const level = pgtable_lookup(mm, addr, out);
@@ -101,8 +104,9 @@ export function rmap_walk_next(walk: LocalArray, page: Page): boolean {
 }
 
 /**
- * What try_to_unmap_one() and try_to_migrate_one() do before they change an area's entries: notifiers are told of all that the area
- * maps of the page, once. `told` is the area for which that was done before (0: none), which is ended; gives the area.
+ * What try_to_unmap_one() and try_to_migrate_one() do before they change an area's entries: notifiers are
+ * told of all that the area maps of the page, once. `told` is the area for which that was done before (0:
+ * none), which is ended; gives the area.
  */
 export function rmap_invalidate_start(vma: Vma, page: Page, told: Vma): Vma {
   if (!config.mmuNotifier || vma === told) return told;

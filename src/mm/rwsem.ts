@@ -1,6 +1,6 @@
 /**
- * Reader-writer semaphores (kernel/locking/rwsem.c), one word: the number of readers, or -1 for a writer. Custom: no queue,
- * no fairness; a waiter waits for the word to change.
+ * Reader-writer semaphores (kernel/locking/rwsem.c), one word: the number of readers, or -1 for a writer.
+ * Custom: no queue, no fairness; a waiter waits for the word to change.
  */
 "use kernel";
 

@@ -1,9 +1,11 @@
 /**
- * User shadow stacks (arch/x86/kernel/shstk.c, v6.6): private anonymous areas with VM_SHADOW_STACK, whose entries are not writable but
- * dirty, which the hardware lets calls, returns and WRUSS write and ordinary stores only read. What GUP makes of them is in
- * gup_slow.ts (check_vma_flags()) and pgtable.ts (pte_write(), pte_access_permitted()).
+ * User shadow stacks (arch/x86/kernel/shstk.c, v6.6): private anonymous areas with VM_SHADOW_STACK, whose
+ * entries are not writable but dirty, which the hardware lets calls, returns and WRUSS write and ordinary
+ * stores only read. What GUP makes of them is in gup_slow.ts (check_vma_flags()) and pgtable.ts (pte_write(),
+ * pte_access_permitted()).
  *
- * Custom: a token is one word of the page. Not covered: guard gaps, the threads' shadow stacks, mprotect() of one.
+ * Custom: a token is one word of the page. Not covered: guard gaps, the threads' shadow stacks, mprotect() of
+ * one.
  */
 "use kernel";
 
@@ -19,7 +21,10 @@ import { level_span, pgtable_lookup, pte_mkyoung, pte_pfn, pte_present, pte_shst
 /** Faults that one store may take: none, present, a shadow stack's; with one to spare. */
 const STORE_ROUNDS = 4;
 
-/** map_shadow_stack(): `len` pages at an address that is free. 0, -ENOSYS to v6.5, -EOPNOTSUPP without the CPU's support, or mmap()'s error. */
+/**
+ * map_shadow_stack(): `len` pages at an address that is free. 0, -ENOSYS to v6.5, -EOPNOTSUPP without the
+ * CPU's support, or mmap()'s error.
+ */
 export function map_shadow_stack(mm: Mm, start: number, len: number): number {
   if (!config.shadowStack) return -ENOSYS;
   if (kernel.shadow_stack === 0) return -EOPNOTSUPP;
@@ -27,7 +32,10 @@ export function map_shadow_stack(mm: Mm, start: number, len: number): number {
   return do_mmap(mm, start, len, flags, 0, 0);
 }
 
-/** A fault of a shadow-stack access (X86_PF_SHSTK), which is one for writing whatever the access; false: SIGSEGV. */
+/**
+ * A fault of a shadow-stack access (X86_PF_SHSTK), which is one for writing whatever the access; false:
+ * SIGSEGV.
+ */
 function shadow_stack_fault(mm: Mm, addr: number): boolean {
   mmap_read_lock(mm);
   const vma = vma_lookup(mm, addr);

@@ -1,4 +1,7 @@
-/** Pending signals (include/linux/sched/signal.h). Custom: one word says whether SIGKILL is pending for who runs. */
+/**
+ * Pending signals (include/linux/sched/signal.h). Custom: one word says whether SIGKILL is pending for who
+ * runs.
+ */
 "use kernel";
 
 import { kernel } from "../machine/config.ts";

@@ -1,13 +1,13 @@
 /**
- * The memory that struct pages lie in (mm/sparse-vmemmap.c, mm/sparse.c): made when a range is added, freed when it is
- * removed, and shared between the tails of a compound device page if asked for (4917f55b4ef9, v5.19). A freed frame
- * is poison, so that any touch of a struct page of a removed range is found, as a read of another's memory is not in the
- * kernel.
+ * The memory that struct pages lie in (mm/sparse-vmemmap.c, mm/sparse.c): made when a range is added, freed
+ * when it is removed, and shared between the tails of a compound device page if asked for (4917f55b4ef9,
+ * v5.19). A freed frame is poison, so that any touch of a struct page of a removed range is found, as a read
+ * of another's memory is not in the kernel.
  *
- * Two forms. With config.vmemmapMapped frames come from a pool and a table leads to them. Without, the vmemmap is one
- * array whose frames are declared regions that are freed and revived in place. Custom: the table's entry of a freed frame is
- * left as it is, pointing at poison, where the kernel clears it; frames hold 2^geom.vmemmap_shift struct pages; sections do
- * not exist, a range is a multiple of frames.
+ * Two forms. With config.vmemmapMapped frames come from a pool and a table leads to them. Without, the
+ * vmemmap is one array whose frames are declared regions that are freed and revived in place. Custom: the
+ * table's entry of a freed frame is left as it is, pointing at poison, where the kernel clears it; frames
+ * hold 2^geom.vmemmap_shift struct pages; sections do not exist, a range is a multiple of frames.
  */
 "use kernel";
 
@@ -26,8 +26,8 @@ function vmemmap_slot(frame: number): number {
 }
 
 /**
- * Whether frame number `frame` of the vmemmap shares the frame before it: a compound page of 2^order pages with at least three
- * frames keeps two of its own (vmemmap_can_optimize()).
+ * Whether frame number `frame` of the vmemmap shares the frame before it: a compound page of 2^order pages
+ * with at least three frames keeps two of its own (vmemmap_can_optimize()).
  */
 function shares_tail_frame(frame: number, first_pfn: number, order: number): boolean {
   if (order < geom.vmemmap_shift + VMEMMAP_RESERVE_NR) return false;
@@ -35,7 +35,10 @@ function shares_tail_frame(frame: number, first_pfn: number, order: number): boo
   return index >= VMEMMAP_RESERVE_NR;
 }
 
-/** populate_section_memmap(): struct pages of `nr` frames from start_pfn exist, all zero; false if out of memory. */
+/**
+ * populate_section_memmap(): struct pages of `nr` frames from start_pfn exist, all zero; false if out of
+ * memory.
+ */
 export function vmemmap_populate(start_pfn: number, nr: number, order: number): boolean {
   assert(
     ((start_pfn | nr) & ((1 << geom.vmemmap_shift) - 1)) === 0,

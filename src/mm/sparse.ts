@@ -1,14 +1,15 @@
 /**
- * Sections of memory (mm/sparse.c, include/linux/mmzone.h, SPARSEMEM_VMEMMAP): which frames have struct pages, which are
- * online, and how a section goes: section_deactivate(), its `usage` map, and the struct pages themselves, in the order of
- * the architecture: x86, powerpc and s390 free a frame of the vmemmap before they clear the entry that maps it, riscv before the
- * flush, arm64 after it (vmemmap_free(), v7.1; machine/arch.ts).
+ * Sections of memory (mm/sparse.c, include/linux/mmzone.h, SPARSEMEM_VMEMMAP): which frames have struct
+ * pages, which are online, and how a section goes: section_deactivate(), its `usage` map, and the struct
+ * pages themselves, in the order of the architecture: x86, powerpc and s390 free a frame of the vmemmap
+ * before they clear the entry that maps it, riscv before the flush, arm64 after it (vmemmap_free(), v7.1;
+ * machine/arch.ts).
  *
- * A frame walker reaches a struct page through the entry of the vmemmap, so a walk of it and the access behind it are
- * one instruction to the TLB flush: here an irq-off section, which the flush waits for.
+ * A frame walker reaches a struct page through the entry of the vmemmap, so a walk of it and the access
+ * behind it are one instruction to the TLB flush: here an irq-off section, which the flush waits for.
  *
- * Custom: a section is 2^kernel.section_shift frames and has as many sub-sections; its struct pages are whole frames of the
- * vmemmap. Not covered: early sections, which are never freed, and page_ext.
+ * Custom: a section is 2^kernel.section_shift frames and has as many sub-sections; its struct pages are whole
+ * frames of the vmemmap. Not covered: early sections, which are never freed, and page_ext.
  */
 "use kernel";
 
@@ -78,9 +79,12 @@ export function pfn_valid(pfn: number): boolean {
   return ret;
 }
 
-// ---- Touching a struct page through the vmemmap -------------------------------------------------------------
+// ---- Touching a struct page through the vmemmap -----------------------------------------------------------
 
-/** Address of the field, translated; an entry that was cleared is a page fault in the kernel. Interrupts are off. */
+/**
+ * Address of the field, translated; an entry that was cleared is a page fault in the kernel. Interrupts are
+ * off.
+ */
 function vmemmap_translate(page: Page, field: number): number {
   if (!config.vmemmapMapped) return page + field;
   const pfn = page_to_pfn(page);
@@ -105,7 +109,7 @@ export function flush_tlb_kernel_range(): void {
   if (config.tlbFlush) smp_call_function(0, 0);
 }
 
-// ---- Removal ------------------------------------------------------------------------------------------------
+// ---- Removal ----------------------------------------------------------------------------------------------
 
 /** Callback of call_rcu(), kfree_rcu() of the usage map. */
 export function section_usage_free_rcu(usage: number): void {
@@ -132,7 +136,10 @@ function depopulate_section_memmap(start_pfn: number, nr: number): void {
   }
 }
 
-/** section_deactivate(): nr frames from pfn on lose their struct pages, and the section goes with its last sub-section. */
+/**
+ * section_deactivate(): nr frames from pfn on lose their struct pages, and the section goes with its last
+ * sub-section.
+ */
 export function section_deactivate(pfn: number, nr: number): void {
   const ms = pfn_to_section(pfn);
   const usage = READ_ONCE(ms + MEM_SECTION.usage);

@@ -1,10 +1,10 @@
 /**
- * Putting pages: put_page() and what the last reference does (mm/swap.c, include/linux/mm.h; v5.10 and v5.18). Device
- * pages do not go to the page allocator: to v5.17 the count of one that is idle is 1 and its last put drops the
- * pagemap's share; from v5.18 (27674ef6c73f) it is reset to 1 by the free.
+ * Putting pages: put_page() and what the last reference does (mm/swap.c, include/linux/mm.h; v5.10 and
+ * v5.18). Device pages do not go to the page allocator: to v5.17 the count of one that is idle is 1 and its
+ * last put drops the pagemap's share; from v5.18 (27674ef6c73f) it is reset to 1 by the free.
  *
- * Not covered: LRU lists, memory cgroups, and the page allocator's lists: a freed page of System RAM has its contents
- * poisoned if config.pageRegions says so, and that is all (*stub*: nobody can allocate it again).
+ * Not covered: LRU lists, memory cgroups, and the page allocator's lists: a freed page of System RAM has its
+ * contents poisoned if config.pageRegions says so, and that is all (*stub*: nobody can allocate it again).
  */
 "use kernel";
 

@@ -1,14 +1,15 @@
 /**
- * Swap slots and the swap cache (mm/swap_state.c, mm/swapfile.c), on a device that reads and writes at once (zram,
- * SWP_SYNCHRONOUS_IO). A slot counts the page-table entries that name it; a page in the swap cache has PG_swapcache, its slot
- * in page->private, and one reference more.
+ * Swap slots and the swap cache (mm/swap_state.c, mm/swapfile.c), on a device that reads and writes at once
+ * (zram, SWP_SYNCHRONOUS_IO). A slot counts the page-table entries that name it; a page in the swap cache has
+ * PG_swapcache, its slot in page->private, and one reference more.
  *
- * Slots are given out in ascending order from where the last one was (an SSD's cluster, 256 slots, and the per-CPU cache of
- * 64 in front of it), and a freed one not before the device has been gone through. What readahead around a slot finds depends
- * on that.
+ * Slots are given out in ascending order from where the last one was (an SSD's cluster, 256 slots, and the
+ * per-CPU cache of 64 in front of it), and a freed one not before the device has been gone through. What
+ * readahead around a slot finds depends on that.
  *
- * Custom: one device, contents are kept in the slot; slot 0 is the header, as on a disk, and keeps what the kernel has in
- * static variables. Not covered: readahead by address (swap_vma_readahead()) for anonymous pages that two processes share.
+ * Custom: one device, contents are kept in the slot; slot 0 is the header, as on a disk, and keeps what the
+ * kernel has in static variables. Not covered: readahead by address (swap_vma_readahead()) for anonymous
+ * pages that two processes share.
  */
 "use kernel";
 
@@ -40,7 +41,9 @@ import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 const SLOT_DATA = 4;
 export const SWAP_SLOT = struct("swap_slot", ["count", "page", "data"], 2 + SLOT_DATA);
 
-/** Slot 0. `next`: where the search for a free slot begins. The rest are static variables of mm/swap_state.c. */
+/**
+ * Slot 0. `next`: where the search for a free slot begins. The rest are static variables of mm/swap_state.c.
+ */
 export const SWAP_HEADER = struct(
   "swap_header",
   ["next", "readahead_hits", "last_readahead_pages", "prev_offset"],
@@ -55,7 +58,10 @@ function slot_at(slot: number): number {
 function swap_cache_page(slot: number): Page {
   return READ_ONCE(slot_at(slot) + SWAP_SLOT.page);
 }
-/** lookup_swap_cache(): the page in the swap cache for the slot, or 0. One that was read ahead counts as a hit, once. */
+/**
+ * lookup_swap_cache(): the page in the swap cache for the slot, or 0. One that was read ahead counts as a
+ * hit, once.
+ */
 export function lookup_swap_cache(slot: number): Page {
   const page = swap_cache_page(slot);
   if (page !== 0 && PageFlag(page, PG_readahead)) {
@@ -151,7 +157,7 @@ export function swap_readpage(page: Page, slot: number): void {
   count_vm_event(VM_EVENT.pswpin);
 }
 
-// ---- Readahead ----------------------------------------------------------------------------------------------
+// ---- Readahead --------------------------------------------------------------------------------------------
 
 /** log2 of the largest window (vm.page-cluster). */
 const PAGE_CLUSTER = 3;
@@ -161,7 +167,8 @@ function __swapin_nr_pages(prev: number, offset: number, hits: number, last_ra: 
   // "please don't ask what the "+ 2" means, it just happens to work well, that's all."
   let pages = hits + 2;
   if (pages === 2) {
-    // "We can have no readahead hits to judge by: but must not get stuck here forever, so check for an adjacent offset instead"
+    // "We can have no readahead hits to judge by: but must not get stuck here forever, so check for an
+    // adjacent offset instead"
     if (offset !== prev + 1 && offset !== prev - 1) pages = 1;
   } else {
     let roundup = 4;
@@ -186,8 +193,8 @@ function swapin_nr_pages(offset: number): number {
 }
 
 /**
- * read_swap_cache_async(): the page of a slot in the swap cache with a reference for the caller, read if it is not there. 0 if
- * nobody uses the slot, or memory is out.
+ * read_swap_cache_async(): the page of a slot in the swap cache with a reference for the caller, read if it
+ * is not there. 0 if nobody uses the slot, or memory is out.
  */
 function read_swap_cache(slot: number, gfp: number, ahead: boolean): Page {
   const cached = swap_cache_page(slot);
@@ -211,8 +218,8 @@ function read_swap_cache(slot: number, gfp: number, ahead: boolean): Page {
 }
 
 /**
- * swap_cluster_readahead(): the page of a slot, as read_swap_cache() gives it; the slots around it, aligned to the window, are
- * read into the swap cache too.
+ * swap_cluster_readahead(): the page of a slot, as read_swap_cache() gives it; the slots around it, aligned
+ * to the window, are read into the swap cache too.
  */
 export function swap_cluster_readahead(slot: number, gfp: number): Page {
   const mask = swapin_nr_pages(slot) - 1;

@@ -1,10 +1,11 @@
 /**
- * A mirror device (lib/test_hmm.c, v5.10 to v7.1): it fills its own page table by the loop that Documentation/mm/hmm.rst
- * prescribes, reads and writes memory through it, moves pages to its own memory and back, takes a page for its exclusive
- * use, and reports what it sees (snapshot). Each step of the loop can be left out (config.dmirror*), to see whether it is needed.
+ * A mirror device (lib/test_hmm.c, v5.10 to v7.1): it fills its own page table by the loop that
+ * Documentation/mm/hmm.rst prescribes, reads and writes memory through it, moves pages to its own memory and
+ * back, takes a page for its exclusive use, and reports what it sees (snapshot). Each step of the loop can be
+ * left out (config.dmirror*), to see whether it is needed.
  *
- * Custom: the timeout of the retry loop is a number of tries, or none, so that a loop that never ends is seen as one; requests are at most DMIRROR_MAX pages.
- * Not covered: huge pages of device memory (v6.19).
+ * Custom: the timeout of the retry loop is a number of tries, or none, so that a loop that never ends is seen
+ * as one; requests are at most DMIRROR_MAX pages. Not covered: huge pages of device memory (v6.19).
  */
 "use kernel";
 
@@ -53,7 +54,7 @@ import { page_address, pfn_to_page } from "./page.ts";
 /** Pages of one request. */
 export const DMIRROR_MAX = 8;
 
-// ---- Filling the table --------------------------------------------------------------------------------------
+// ---- Filling the table ------------------------------------------------------------------------------------
 
 /** Puts the frames of hmm_pfns[] into the device's table. Caller holds the mutex. */
 function dmirror_do_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArray): void {
@@ -74,7 +75,10 @@ function take_sequence(notifier: number): number {
     : READ_ONCE(notifier + INTERVAL_NOTIFIER.invalidate_seq);
 }
 
-/** Steps 1 and 2 of the loop, and 3 with config.dmirrorRetry: the frames of the range, with the mutex held if 0. */
+/**
+ * Steps 1 and 2 of the loop, and 3 with config.dmirrorRetry: the frames of the range, with the mutex held if
+ * 0.
+ */
 export function dmirror_range_fault(dmirror: Dmirror, range: LocalArray, pfns: LocalArray): number {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
   const notifier = READ_ONCE(dmirror + DMIRROR.notifier);
@@ -110,7 +114,10 @@ export function dmirror_init_range(
   range[HMM_RANGE_OWNER] = READ_ONCE(dmirror + DMIRROR.mdevice);
 }
 
-/** dmirror_fault(): the device can read (or write) [start, end) from now on, until the CPU's mappings change. 0 or -EFAULT etc. */
+/**
+ * dmirror_fault(): the device can read (or write) [start, end) from now on, until the CPU's mappings change.
+ * 0 or -EFAULT etc.
+ */
 export function dmirror_fault(dmirror: Dmirror, start: number, end: number, write: boolean): number {
   if (end - start > DMIRROR_MAX || end <= start) return -EINVAL;
   const range = localArray(HMM_RANGE_SIZE);
@@ -133,9 +140,12 @@ export function dmirror_fault(dmirror: Dmirror, start: number, end: number, writ
   return ret;
 }
 
-// ---- Access -------------------------------------------------------------------------------------------------
+// ---- Access -----------------------------------------------------------------------------------------------
 
-/** Contents that the device's table leads to for addr, 0 if it has no (writable) translation. Caller holds the mutex. */
+/**
+ * Contents that the device's table leads to for addr, 0 if it has no (writable) translation. Caller holds the
+ * mutex.
+ */
 function dmirror_translate(dmirror: Dmirror, addr: number, write: boolean): number {
   const slot = dmirror_pt_slot(dmirror, addr);
   const entry = slot === 0 ? 0 : READ_ONCE(slot);
@@ -144,8 +154,8 @@ function dmirror_translate(dmirror: Dmirror, addr: number, write: boolean): numb
 }
 
 /**
- * The device reads the first word of addr's page, faulting as often as needed (HMM_DMIRROR_READ): `out[0]`; 0 or an error. The
- * mutex is held from translation to access: the hardware is not stopped in between.
+ * The device reads the first word of addr's page, faulting as often as needed (HMM_DMIRROR_READ): `out[0]`; 0
+ * or an error. The mutex is held from translation to access: the hardware is not stopped in between.
  */
 export function dmirror_read(dmirror: Dmirror, addr: number, out: LocalArray): number {
   for (;;) {
@@ -170,7 +180,10 @@ export function dmirror_write(dmirror: Dmirror, addr: number, value: number): nu
     if (ret !== 0) return ret;
   }
 }
-/** One access by what the table says now, without faulting: what hardware does until it is told otherwise. 0 or -ENOENT. */
+/**
+ * One access by what the table says now, without faulting: what hardware does until it is told otherwise. 0
+ * or -ENOENT.
+ */
 export function dmirror_access(dmirror: Dmirror, addr: number): number {
   spin_lock(dmirror + DMIRROR.mutex);
   const at = dmirror_translate(dmirror, addr, false);

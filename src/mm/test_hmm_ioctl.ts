@@ -1,8 +1,10 @@
 /**
- * The other requests that the kernel's test device understands (lib/test_hmm.c): migrate a range to the device's memory
- * and back, take pages for the device alone, and a snapshot of what hmm_range_fault() sees without faulting.
+ * The other requests that the kernel's test device understands (lib/test_hmm.c): migrate a range to the
+ * device's memory and back, take pages for the device alone, and a snapshot of what hmm_range_fault() sees
+ * without faulting.
  *
- * Custom: make_device_exclusive_range() works on pages that are mapped writable by then, instead of by a GUP of its own.
+ * Custom: make_device_exclusive_range() works on pages that are mapped writable by then, instead of by a GUP
+ * of its own.
  */
 "use kernel";
 
@@ -83,7 +85,7 @@ export const HMM_DMIRROR_PROT_DEV_PRIVATE_REMOTE = 0x30;
 export const HMM_DMIRROR_PROT_DEV_COHERENT_LOCAL = 0x40;
 export const HMM_DMIRROR_PROT_DEV_COHERENT_REMOTE = 0x50;
 
-// ---- Migration ----------------------------------------------------------------------------------------------
+// ---- Migration --------------------------------------------------------------------------------------------
 
 /** dmirror_migrate_alloc_and_copy(): a page of the device, with the contents, for each page that can move. */
 function alloc_and_copy_to_device(dmirror: Dmirror, n: number, src: LocalArray, dst: LocalArray): void {
@@ -104,8 +106,9 @@ function alloc_and_copy_to_device(dmirror: Dmirror, n: number, src: LocalArray, 
 }
 
 /**
- * dmirror_migrate_finalize_and_map(): the device's table leads to the pages that moved; their number. Nothing here tells that the
- * CPU's entry went meanwhile: then the device keeps a page that migrate_vma_finalize() gives back (C8, private-to-device).
+ * dmirror_migrate_finalize_and_map(): the device's table leads to the pages that moved; their number. Nothing
+ * here tells that the CPU's entry went meanwhile: then the device keeps a page that migrate_vma_finalize()
+ * gives back (C8, private-to-device).
  */
 function finalize_and_map(
   dmirror: Dmirror,
@@ -131,14 +134,19 @@ function finalize_and_map(
   return moved;
 }
 
-/** The device loses what it had of [start, end), which its callback left: with the notifier's sequence it faults anew. */
+/**
+ * The device loses what it had of [start, end), which its callback left: with the notifier's sequence it
+ * faults anew.
+ */
 function forget_before_copy(dmirror: Dmirror, start: number, end: number): void {
   spin_lock(dmirror + DMIRROR.mutex);
   dmirror_do_update(dmirror, start, end);
   spin_unlock(dmirror + DMIRROR.mutex);
 }
 
-/** HMM_DMIRROR_MIGRATE_TO_DEV: the number of pages that moved, or -EINVAL for a range that is not in one area. */
+/**
+ * HMM_DMIRROR_MIGRATE_TO_DEV: the number of pages that moved, or -EINVAL for a range that is not in one area.
+ */
 export function dmirror_migrate_to_device(dmirror: Dmirror, start: number, nr: number): number {
   const src = localArray(DMIRROR_MAX);
   const dst = localArray(DMIRROR_MAX);
@@ -178,11 +186,11 @@ export function dmirror_migrate_to_system(dmirror: Dmirror, start: number, nr: n
   return moved;
 }
 
-// ---- Exclusive access -----------------------------------------------------------------------------------------
+// ---- Exclusive access -------------------------------------------------------------------------------------
 
 /**
- * make_device_exclusive_range() of one page: the CPU's entry becomes a device-exclusive one, so that any CPU access ends the
- * device's privilege; false if the page cannot be had. Caller holds mmap_lock.
+ * make_device_exclusive_range() of one page: the CPU's entry becomes a device-exclusive one, so that any CPU
+ * access ends the device's privilege; false if the page cannot be had. Caller holds mmap_lock.
  */
 function make_device_exclusive(dmirror: Dmirror, addr: number): boolean {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
@@ -232,7 +240,7 @@ export function dmirror_check_exclusive(dmirror: Dmirror, addr: number): boolean
   return slot !== 0 && (READ_ONCE(slot) & DPT_ENTRY_ATOMIC) !== 0;
 }
 
-// ---- Snapshot -------------------------------------------------------------------------------------------------
+// ---- Snapshot ---------------------------------------------------------------------------------------------
 
 /** dmirror_mkentry(): what an element of hmm_pfns[] says, as HMM_DMIRROR_PROT_*. */
 function dmirror_mkentry(dmirror: Dmirror, v: number): number {
@@ -254,7 +262,9 @@ function dmirror_mkentry(dmirror: Dmirror, v: number): number {
   return perm | ((v & HMM_PFN_WRITE) !== 0 ? HMM_DMIRROR_PROT_WRITE : HMM_DMIRROR_PROT_READ);
 }
 
-/** HMM_DMIRROR_SNAPSHOT: out[i] is HMM_DMIRROR_PROT_* of page start + i. 0 or an error. Nothing is faulted in. */
+/**
+ * HMM_DMIRROR_SNAPSHOT: out[i] is HMM_DMIRROR_PROT_* of page start + i. 0 or an error. Nothing is faulted in.
+ */
 export function dmirror_snapshot(dmirror: Dmirror, start: number, nr: number, out: LocalArray): number {
   const range = localArray(HMM_RANGE_SIZE);
   const pfns = localArray(DMIRROR_MAX);

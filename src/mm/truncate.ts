@@ -1,6 +1,7 @@
 /**
- * Truncating files and punching holes (mm/truncate.c, fs/dax.c): mappings go, then pages, and for a DAX file system first the
- * search for a page that is still in use (dax_layout_busy_page()), because its storage would be reused under a pin.
+ * Truncating files and punching holes (mm/truncate.c, fs/dax.c): mappings go, then pages, and for a DAX file
+ * system first the search for a page that is still in use (dax_layout_busy_page()), because its storage would
+ * be reused under a pin.
  */
 "use kernel";
 
@@ -12,8 +13,8 @@ import { PAGE, page_ref_count, page_word, pfn_to_page } from "./page.ts";
 import { unmap_mapping_pages } from "./zap.ts";
 
 /**
- * dax_layout_busy_page(): some page of the file has references beyond those of a page that is only mapped: more than one up to v6.14;
- * other than its mappings from v6.15.
+ * dax_layout_busy_page(): some page of the file has references beyond those of a page that is only mapped:
+ * more than one up to v6.14; other than its mappings from v6.15.
  */
 export function dax_layout_busy(mapping: AddressSpace): boolean {
   const first = READ_ONCE(mapping + ADDRESS_SPACE.first_pfn);
@@ -26,7 +27,10 @@ export function dax_layout_busy(mapping: AddressSpace): boolean {
   return false;
 }
 
-/** truncate_pagecache(), truncate_pagecache_range(): nr pages from `first` on leave the file; `shrink`: it ends there. */
+/**
+ * truncate_pagecache(), truncate_pagecache_range(): nr pages from `first` on leave the file; `shrink`: it
+ * ends there.
+ */
 export function file_truncate(mapping: AddressSpace, first: number, nr: number, shrink: boolean): void {
   if (nr <= 0) return;
   unmap_mapping_pages(mapping, first, nr, true);

@@ -1,7 +1,7 @@
 /**
- * Pages of protected guests (arch/s390/kernel/uv.c: arch_make_page_accessible(), _folio_ from v6.10): before a device or the kernel may
- * look into a pinned page, the ultravisor has to give it out of the guest, which it can refuse. Custom: one word says whether it
- * does. Not covered: destroying pages, importing them again.
+ * Pages of protected guests (arch/s390/kernel/uv.c: arch_make_page_accessible(), _folio_ from v6.10): before
+ * a device or the kernel may look into a pinned page, the ultravisor has to give it out of the guest, which
+ * it can refuse. Custom: one word says whether it does. Not covered: destroying pages, importing them again.
  */
 "use kernel";
 

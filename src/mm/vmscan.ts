@@ -1,7 +1,8 @@
 /**
- * Reclaim of single pages (mm/vmscan.c: shrink_page_list(); mm/rmap.c: try_to_unmap_one()) as MADV_PAGEOUT asks for it: anonymous
- * pages go to swap, shmem pages too, lazily freed ones are dropped. A page that may be pinned, or that anybody else holds, stays
- * in memory (feb889fb40fa); one with other references may lose its entries before that is found out.
+ * Reclaim of single pages (mm/vmscan.c: shrink_page_list(); mm/rmap.c: try_to_unmap_one()) as MADV_PAGEOUT
+ * asks for it: anonymous pages go to swap, shmem pages too, lazily freed ones are dropped. A page that may be
+ * pinned, or that anybody else holds, stays in memory (feb889fb40fa); one with other references may lose its
+ * entries before that is found out.
  *
  * Custom: no lists, no writeback in flight, no accessed bits: what was asked for is reclaimed if it can be.
  */

@@ -1,6 +1,6 @@
 /**
- * Event counters (mm/vmstat.c, include/linux/vm_event_item.h): the ones that recordings of real kernels show. Counters of pins
- * are kept by gup.ts. Custom: one set for the machine instead of one per CPU.
+ * Event counters (mm/vmstat.c, include/linux/vm_event_item.h): the ones that recordings of real kernels show.
+ * Counters of pins are kept by gup.ts. Custom: one set for the machine instead of one per CPU.
  */
 "use kernel";
 

@@ -1,13 +1,14 @@
 /**
  * Removing the mappings of an area (mm/memory.c: unmap_vmas(), zap_pte_range(), zap_huge_pmd(); mm/hugetlb.c:
- * unmap_hugepage_range()): entries are cleared, what they counted is uncounted, the TLB is flushed, and then the pages'
- * references go, all through an mmu_gather. Also the lookup of the page behind an entry (vm_normal_page()), and freeing
- * the page tables of a range and of an address space.
+ * unmap_hugepage_range()): entries are cleared, what they counted is uncounted, the TLB is flushed, and then
+ * the pages' references go, all through an mmu_gather. Also the lookup of the page behind an entry
+ * (vm_normal_page()), and freeing the page tables of a range and of an address space.
  *
- * Notifiers are told by the callers, as in the kernel: once for all areas of an munmap() or exit (unmap_vmas()), once per area
- * otherwise (zap_page_range_single()). Custom: a gather per area, finished before range_end instead of right after it;
- * entries are found one by one from the top (pgtable_lookup()) instead of level by level. Tables that end up
- * empty inside an area stay, as in the kernel; those of a range that no area covers any more are freed at munmap().
+ * Notifiers are told by the callers, as in the kernel: once for all areas of an munmap() or exit
+ * (unmap_vmas()), once per area otherwise (zap_page_range_single()). Custom: a gather per area, finished
+ * before range_end instead of right after it; entries are found one by one from the top (pgtable_lookup())
+ * instead of level by level. Tables that end up empty inside an area stay, as in the kernel; those of a range
+ * that no area covers any more are freed at munmap().
  */
 "use kernel";
 
@@ -87,8 +88,8 @@ export function is_huge_zero_pfn(pfn: number): boolean {
 }
 
 /**
- * vm_normal_page(), vm_normal_page_pmd(): the page that a present leaf counts on, or 0: special entries and the huge zero
- * page are not counted, device entries not up to v6.14 (v6.16 for PUDs).
+ * vm_normal_page(), vm_normal_page_pmd(): the page that a present leaf counts on, or 0: special entries and
+ * the huge zero page are not counted, device entries not up to v6.14 (v6.16 for PUDs).
  */
 export function vm_normal_page(e: number): Page {
   if (pte_special(e)) return 0;
@@ -98,7 +99,7 @@ export function vm_normal_page(e: number): Page {
   return pfn_to_page(pfn);
 }
 
-// ---- Clearing one entry -------------------------------------------------------------------------------------
+// ---- Clearing one entry -----------------------------------------------------------------------------------
 
 /** A PTE, of any kind. True if the gather must be flushed before the next. */
 function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
@@ -121,7 +122,10 @@ function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
   return __tlb_remove_page(tlb, page);
 }
 
-/** folio_pte_batch(): how many PTEs from `ptep` on, fewer than `max`, map consecutive subpages of one large folio. */
+/**
+ * folio_pte_batch(): how many PTEs from `ptep` on, fewer than `max`, map consecutive subpages of one large
+ * folio.
+ */
 function folio_pte_batch(ptep: EntryPtr, page: Page, max: number): number {
   const head = compound_head(page);
   const first = pte_pfn(READ_ONCE(ptep));
@@ -134,7 +138,10 @@ function folio_pte_batch(ptep: EntryPtr, page: Page, max: number): number {
   }
   return n;
 }
-/** zap_present_folio_ptes() (v6.9): the PTEs of a large folio are uncounted together. Their number; 0: not of that kind. */
+/**
+ * zap_present_folio_ptes() (v6.9): the PTEs of a large folio are uncounted together. Their number; 0: not of
+ * that kind.
+ */
 function zap_folio_ptes(tlb: LocalArray, vma: Vma, ptep: EntryPtr, max: number): number {
   const pte = READ_ONCE(ptep);
   if (!pte_present(pte)) return 0;
@@ -234,7 +241,10 @@ function unmap_hugepage_range(tlb: LocalArray, vma: Vma, start: number, end: num
   }
 }
 
-/** unmap_single_vma(): removes what the area maps in start <= address < end, and flushes. The caller has told notifiers. */
+/**
+ * unmap_single_vma(): removes what the area maps in start <= address < end, and flushes. The caller has told
+ * notifiers.
+ */
 export function zap_vma_range(vma: Vma, start: number, end: number): void {
   const tlb = localArray(MMU_GATHER_SIZE);
   tlb_gather_mmu(tlb);
@@ -243,7 +253,9 @@ export function zap_vma_range(vma: Vma, start: number, end: number): void {
   tlb_finish_mmu(tlb);
 }
 
-/** unmap_vmas(): the entries of the areas from `first` on that begin below `end`; one range for all of them. */
+/**
+ * unmap_vmas(): the entries of the areas from `first` on that begin below `end`; one range for all of them.
+ */
 export function unmap_vmas(mm: Mm, first: Vma, start: number, end: number): void {
   mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_UNMAP, 0);
   for (let vma = first; vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end; vma = READ_ONCE(vma + VMA.vm_next))
@@ -304,7 +316,7 @@ function zap_file_pages(vma: Vma, start: number, end: number): void {
   }
 }
 
-// ---- Freeing tables -----------------------------------------------------------------------------------------
+// ---- Freeing tables ---------------------------------------------------------------------------------------
 
 /** free_pgtables() for munmap(): PTE tables of start <= address < end whose range no area covers any more. */
 export function free_pgtables(mm: Mm, start: number, end: number): void {

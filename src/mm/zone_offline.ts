@@ -1,10 +1,11 @@
 /**
- * Taking a block of a zone out of the page allocator and giving it back (mm/memory_hotplug.c: offline_pages(), online_pages();
- * mm/page_isolation.c), v6.1 and v6.12: free frames are isolated, pages in use are migrated to another node; one that somebody
- * else holds keeps the block from going offline, and the kernel tries again for ever.
+ * Taking a block of a zone out of the page allocator and giving it back (mm/memory_hotplug.c:
+ * offline_pages(), online_pages(); mm/page_isolation.c), v6.1 and v6.12: free frames are isolated, pages in
+ * use are migrated to another node; one that somebody else holds keeps the block from going offline, and the
+ * kernel tries again for ever.
  *
- * Custom: a round ends where the kernel calls cond_resched(): with the pages that it has isolated in hand and not moved yet. That
- * is where others see them if there is one CPU.
+ * Custom: a round ends where the kernel calls cond_resched(): with the pages that it has isolated in hand and
+ * not moved yet. That is where others see them if there is one CPU.
  */
 "use kernel";
 
@@ -59,8 +60,9 @@ export function undo_isolate_page_range(nr: number, start: number, end: number):
 }
 
 /**
- * scan_movable_pages() and the first half of do_migrate_range(): takes the pages of the range that are in use off the LRU, with a
- * reference each, into hand[1 ..]; hand[0] is their number. False if some page in use could not be taken.
+ * scan_movable_pages() and the first half of do_migrate_range(): takes the pages of the range that are in use
+ * off the LRU, with a reference each, into hand[1 ..]; hand[0] is their number. False if some page in use
+ * could not be taken.
  */
 export function isolate_movable_pages(start: number, end: number, hand: LocalArray): boolean {
   let clean = true;
@@ -83,12 +85,16 @@ export function isolate_movable_pages(start: number, end: number, hand: LocalArr
   return clean;
 }
 
-/** The second half, migrate_pages(): moves what is in hand to another node if there is room; the number of pages that moved. */
+/**
+ * The second half, migrate_pages(): moves what is in hand to another node if there is room; the number of
+ * pages that moved.
+ */
 export function migrate_movable_pages(hand: LocalArray): number {
   let moved = 0;
   for (let i = 1; i <= hand[0]; i++) {
     const page = hand[i];
-    // alloc_migration_target(): "try to allocate from a different node but reuse this node if there are no other".
+    // alloc_migration_target(): "try to allocate from a different node but reuse this node if there are no
+    // other".
     const nid = page_to_nid(page) === 0 ? 1 : 0;
     if (migrate_page(page, GFP_HIGHUSER_MOVABLE, nid) === MIGRATE_OK) {
       put_page(page);

@@ -1,6 +1,7 @@
 /**
- * What a user program's loads and stores do: the hardware's walk with its accessed and dirty bits, and the page fault handler
- * when that fails (arch/x86/mm/fault.c: do_user_addr_fault()). The signal that the program gets, or none.
+ * What a user program's loads and stores do: the hardware's walk with its accessed and dirty bits, and the
+ * page fault handler when that fails (arch/x86/mm/fault.c: do_user_addr_fault()). The signal that the program
+ * gets, or none.
  */
 
 import { localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";

@@ -1,10 +1,12 @@
 /**
- * Canonical form of an observation, so that two of them can be compared as text: runs that merely continue each other
- * are joined (a recording splits them where states differ that it does not show), pages are sorted, and identities
- * that depend on where the allocator put a page are replaced by the place where the page is first seen.
+ * Canonical form of an observation, so that two of them can be compared as text: runs that merely continue
+ * each other are joined (a recording splits them where states differ that it does not show), pages are
+ * sorted, and identities that depend on where the allocator put a page are replaced by the place where the
+ * page is first seen.
  *
- * Identities of devices and zero pages are fixed and kept. Memory that a device gave to the kernel (`dax0.N` in zone
- * Movable) is ordinary memory: which frame of it a page gets is the allocator's choice and is canonicalised.
+ * Identities of devices and zero pages are fixed and kept. Memory that a device gave to the kernel (`dax0.N`
+ * in zone Movable) is ordinary memory: which frame of it a page gets is the allocator's choice and is
+ * canonicalised.
  */
 
 import { compareIds, follows, formatId, type PageId, parseId, shiftId } from "./identity.ts";

@@ -1,15 +1,21 @@
 /**
- * Comparing what a recorded kernel showed after a step with what our memory shows. Both sides are brought into canonical form
- * (canon.ts) and compared line by line; counters and results are compared as they are. What is not compared, and why:
+ * Comparing what a recorded kernel showed after a step with what our memory shows. Both sides are brought
+ * into canonical form (canon.ts) and compared line by line; counters and results are compared as they are.
+ * What is not compared, and why:
  *
- *   - `gone` pages: only that a page that was freed there is free here, and the state of device pages (a page may be reused at once);
- *   - `dirty` of persistent pages (devices, the hugetlb pool, the zero pages) when they are first seen in a sequence: what they
- *     were used for before it need not be recorded, so it is taken over (DirtyAdoption in run.ts);
- *   - how far a child that works in the background has come when its start is recorded: each page and mapping may be as it was
- *     before, during or after that work here (see between()); what is left shows in a later step;
- *   - pgmigrate_success and pgmigrate_fail while a child takes a memory block offline, step by step: other pages of the block move
- *     too, and failures are counted as often as the child got the CPU. When it ends, they must be no fewer than ours;
- *   - equal surpluses of 3 in both pin counters: the recording program's own direct I/O, which pins from v6.3.
+ *   - `gone` pages: only that a page that was freed there is free here, and the state of device pages (a page
+ *     may be reused at once);
+ *   - `dirty` of persistent pages (devices, the hugetlb pool, the zero pages) when they are first seen in a
+ *     sequence: what they were used for before it need not be recorded, so it is taken over (DirtyAdoption in
+ *     run.ts);
+ *   - how far a child that works in the background has come when its start is recorded: each page and mapping
+ *     may be as it was before, during or after that work here (see between()); what is left shows in a later
+ *     step;
+ *   - pgmigrate_success and pgmigrate_fail while a child takes a memory block offline, step by step: other
+ *     pages of the block move too, and failures are counted as often as the child got the CPU. When it ends,
+ *     they must be no fewer than ours;
+ *   - equal surpluses of 3 in both pin counters: the recording program's own direct I/O, which pins from
+ *     v6.3.
  */
 
 import { Canonicaliser, type CanonicalObservation } from "./canon.ts";
@@ -42,7 +48,10 @@ export class Comparison {
     this.backgroundPins = backgroundPins;
   }
 
-  /** The first difference of a step, or null. `moments`: the pages that we showed before as they were while a child worked. */
+  /**
+   * The first difference of a step, or null. `moments`: the pages that we showed before as they were while a
+   * child worked.
+   */
   compare(
     step: Step,
     result: StepResult,
@@ -104,7 +113,10 @@ export class Comparison {
 const MIGRATION_COUNTERS = ["pgmigrate_success", "pgmigrate_fail"] as const;
 type Counters = Readonly<Record<string, number>>;
 
-/** Counters of migration while children take memory offline: summed up, and compared when the last of them has ended. */
+/**
+ * Counters of migration while children take memory offline: summed up, and compared when the last of them has
+ * ended.
+ */
 class OfflineCounters {
   private readonly children = new Set<string>();
   private theirs: Record<string, number> = {};
@@ -137,8 +149,9 @@ class OfflineCounters {
 }
 
 /**
- * Every mapping of the recording is as we showed it before the step or as we show it after it, and every page is as it was here
- * before, at some moment of the child's work, or after: the recorder reads one page after another while the child works.
+ * Every mapping of the recording is as we showed it before the step or as we show it after it, and every page
+ * is as it was here before, at some moment of the child's work, or after: the recorder reads one page after
+ * another while the child works.
  */
 function between(
   a: CanonicalObservation,

@@ -1,6 +1,7 @@
 /**
- * What of the recordings our replay shows otherwise, with the reason: one entry per step. A departure is counted as a difference all the
- * same; the table says why, and a test holds that nothing else differs, nor these any other way.
+ * What of the recordings our replay shows otherwise, with the reason: one entry per step. A departure is
+ * counted as a difference all the same; the table says why, and a test holds that nothing else differs, nor
+ * these any other way.
  */
 
 import type { Difference } from "./compare.ts";

@@ -1,7 +1,7 @@
 /**
  * Memory of drivers on the replay machine, which no recorded machine had: peer-to-peer memory of a PCI device
- * (pci_p2pdma_add_resource()), device-private and device-coherent memory (dmirror_allocate_chunk()). Boot code, ordinary
- * TypeScript.
+ * (pci_p2pdma_add_resource()), device-private and device-coherent memory (dmirror_allocate_chunk()). Boot
+ * code, ordinary TypeScript.
  */
 
 import { config, kernel } from "../machine/config.ts";
@@ -53,7 +53,8 @@ export function addP2pmem(): number {
 
 /**
  * struct dmirror_device with memory of that kind, `free` pages of which it can give out.
- * @throws RangeError for a kind that the kernel does not know (memremap_pages(): "Invalid pgmap type", -EINVAL).
+ * @throws RangeError for a kind that the kernel does not know (memremap_pages(): "Invalid pgmap type",
+ * -EINVAL).
  */
 export function addDeviceMemory(kind: "private" | "coherent", free: number): number {
   if (kind === "coherent" && !config.deviceCoherent)

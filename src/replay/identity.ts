@@ -1,8 +1,8 @@
 /**
- * Page identities of the trace format: `M.508` is the page first seen at index 508 of mapping M, `M.508~1` the next
- * different page seen there, `dax1.7` page 7 of a device, `zero.0` and `hzero.7` the zero pages. Physical addresses
- * are never recorded, so that recordings of two boots can be compared. A page that is neither mapped nor held after a
- * step loses its identity, and gets a new one if it is seen again.
+ * Page identities of the trace format: `M.508` is the page first seen at index 508 of mapping M, `M.508~1`
+ * the next different page seen there, `dax1.7` page 7 of a device, `zero.0` and `hzero.7` the zero pages.
+ * Physical addresses are never recorded, so that recordings of two boots can be compared. A page that is
+ * neither mapped nor held after a step loses its identity, and gets a new one if it is seen again.
  */
 
 /** `prefix.index~generation`. */

@@ -1,6 +1,7 @@
 /**
- * The kernels that recordings exist of: which preset of the mm code each is, and what surrounds mm there, as far as a
- * recording shows it: functions that the recording module could call, and users of GUP outside mm (block layer, io_uring).
+ * The kernels that recordings exist of: which preset of the mm code each is, and what surrounds mm there, as
+ * far as a recording shows it: functions that the recording module could call, and users of GUP outside mm
+ * (block layer, io_uring).
  */
 
 import type { PresetName } from "../machine/config.ts";
@@ -33,7 +34,9 @@ export interface KernelProfile {
   readonly madvCollapse: boolean;
   /** Where a truncate of a file with pinned pages waits, as /proc/PID/wchan tells. */
   readonly layoutWchan: string;
-  /** The page type of hugetlb pages lies in the head's _mapcount (v6.11): what the recording shows as `map`. */
+  /**
+   * The page type of hugetlb pages lies in the head's _mapcount (v6.11): what the recording shows as `map`.
+   */
   readonly hugetlbMap: number;
   /** Fields of v6.5 and later are recorded: large, nrmapped. */
   readonly largeFields: boolean;

@@ -1,7 +1,8 @@
 /**
- * The machine that a recording is replayed on, laid out like the recorded one in kind: two nodes, a zero page in a low zone,
- * a pool of 24 huge pages, swap, and, where a recording uses them, three device-dax devices (of granularity 4 KiB, 2 MiB and 1 GiB),
- * a file system on a DAX device and one on an ordinary device. Boot code, ordinary TypeScript.
+ * The machine that a recording is replayed on, laid out like the recorded one in kind: two nodes, a zero page
+ * in a low zone, a pool of 24 huge pages, swap, and, where a recording uses them, three device-dax devices
+ * (of granularity 4 KiB, 2 MiB and 1 GiB), a file system on a DAX device and one on an ordinary device. Boot
+ * code, ordinary TypeScript.
  */
 
 import { config, type KnobSettings, kernel } from "../machine/config.ts";
@@ -40,9 +41,9 @@ import type { KernelProfile } from "./kernels.ts";
 const HUGETLB_PAGES = 24;
 const SWAP_SLOTS = 6000;
 /**
- * Slots that the recorded machines had used before the families that swap shmem out: 16 and 2 in anon-pageout, 2 in thp-pageout
- * (its huge pages took whole clusters), 1 in thp-unmap-all-but-one. A recording of one family does not show it, and which pages
- * share a readahead window depends on it.
+ * Slots that the recorded machines had used before the families that swap shmem out: 16 and 2 in
+ * anon-pageout, 2 in thp-pageout (its huge pages took whole clusters), 1 in thp-unmap-all-but-one. A
+ * recording of one family does not show it, and which pages share a readahead window depends on it.
  */
 const SWAP_SLOTS_USED = 21;
 

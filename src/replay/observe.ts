@@ -1,6 +1,6 @@
 /**
- * What the recording module saw after a step, from our memory: page tables by a walk, the state of every page that is mapped or
- * held, handles, and counters' deltas, in the trace's own format.
+ * What the recording module saw after a step, from our memory: page tables by a walk, the state of every page
+ * that is mapped or held, handles, and counters' deltas, in the trace's own format.
  */
 
 import { config, geom, kernel } from "../machine/config.ts";
@@ -337,14 +337,19 @@ export class Observer {
     return true;
   }
 
-  /** The page shows the same state as the one before it: both tails of one page, or both single, with equal words. */
+  /**
+   * The page shows the same state as the one before it: both tails of one page, or both single, with equal
+   * words.
+   */
   private sameAsBefore(pfn: number): boolean {
     const a = page_word(pfn_to_page(pfn), 0);
     const b = page_word(pfn_to_page(pfn - 1), 0);
     for (const field of STATE_FIELDS) if (mem[a + field] !== mem[b + field]) return false;
     return ((mem[a + PAGE.flags] as number) & (1 << PG_head)) === 0;
   }
-  /** How many pages from `pfn` on, at most `max`, share their struct pages' memory with the 64 before them. */
+  /**
+   * How many pages from `pfn` on, at most `max`, share their struct pages' memory with the 64 before them.
+   */
   private aliased(pfn: number, max: number): number {
     const per = 1 << geom.vmemmap_shift;
     if (!config.vmemmapMapped || (pfn & (per - 1)) !== 0) return 0;
@@ -397,8 +402,8 @@ export class Observer {
   }
 
   /**
-   * In the recorder's order: pages, then counters; in between children that never sleep get the CPU. `adopt` is called once the
-   * pages are known and says whether it changed state that is not mm's.
+   * In the recorder's order: pages, then counters; in between children that never sleep get the CPU. `adopt`
+   * is called once the pages are known and says whether it changed state that is not mm's.
    */
   observe(adopt: () => boolean = () => false): Observation {
     if (!this.world.nodrain) lru_add_drain();

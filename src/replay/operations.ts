@@ -1,7 +1,7 @@
 /**
- * What an operation of the trace format is: how many arguments it takes, which options it knows, and what it does; and a step's
- * arguments picked apart. A step that says anything that the operation does not know is refused with its line, so that nothing
- * that a recording says is ignored.
+ * What an operation of the trace format is: how many arguments it takes, which options it knows, and what it
+ * does; and a step's arguments picked apart. A step that says anything that the operation does not know is
+ * refused with its line, so that nothing that a recording says is ignored.
  */
 
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
@@ -99,7 +99,7 @@ export interface StepContext {
   readonly loadWord: number;
 }
 
-// ---- Answers ------------------------------------------------------------------------------------------------
+// ---- Answers ----------------------------------------------------------------------------------------------
 
 const ERRNO: Readonly<Record<number, string>> = {
   1: "EPERM",
@@ -140,7 +140,7 @@ export const NOHANDLE: StepResult = { ret: -1, err: "NOHANDLE" };
 /** A name that is taken; what the recording program answers is not recorded. */
 export const DUPRES: StepResult = { ret: -1, err: "DUPRES" };
 
-// ---- What many operations have ------------------------------------------------------------------------------
+// ---- What many operations have ----------------------------------------------------------------------------
 
 /** The mapping that argument `i` names, or null: the answer is NOMAP then. */
 export function mappingOf(ctx: StepContext, i: number): Mapping | null {

@@ -1,6 +1,6 @@
 /**
- * Sets of pages as runs: consecutive frames with consecutive identities. A mapping of 1 GiB is one run, so that an observation
- * costs what it shows and not what it spans.
+ * Sets of pages as runs: consecutive frames with consecutive identities. A mapping of 1 GiB is one run, so
+ * that an observation costs what it shows and not what it spans.
  */
 
 import { compareIds, follows, type PageId, shiftId } from "./identity.ts";

@@ -1,6 +1,6 @@
 /**
- * Reads recordings: gzip'd or plain JSON lines, streamed, grouped into sequences. Anything that is not a recording
- * that we understand is refused with the file and line; nothing is skipped silently.
+ * Reads recordings: gzip'd or plain JSON lines, streamed, grouped into sequences. Anything that is not a
+ * recording that we understand is refused with the file and line; nothing is skipped silently.
  */
 
 import { createReadStream } from "node:fs";
@@ -111,9 +111,9 @@ function firstIssue(error: { issues: readonly { path: PropertyKey[]; message: st
 }
 
 /**
- * Reads one recording. `onMeta` gets the header before the first sequence.
- * Throws ReplayInputError for a line that is no step of any sequence, an unknown schema, or a sequence that is not whole.
- * A step with something that the format does not have breaks its own sequence only (Sequence.broken).
+ * Reads one recording. `onMeta` gets the header before the first sequence. Throws ReplayInputError for a line
+ * that is no step of any sequence, an unknown schema, or a sequence that is not whole. A step with something
+ * that the format does not have breaks its own sequence only (Sequence.broken).
  */
 export async function* readTrace(path: string, onMeta: (meta: Meta) => void): AsyncGenerator<Sequence> {
   let meta: Meta | null = null;

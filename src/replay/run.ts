@@ -1,6 +1,7 @@
 /**
- * Replaying recordings: each file on a machine of its own, sequence after sequence, each step compared. After the first
- * difference of a sequence its remaining steps are done but not compared, so that the machine's persistent state stays right.
+ * Replaying recordings: each file on a machine of its own, sequence after sequence, each step compared. After
+ * the first difference of a sequence its remaining steps are done but not compared, so that the machine's
+ * persistent state stays right.
  */
 
 import { geom, kernel } from "../machine/config.ts";
@@ -76,8 +77,9 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
 }
 
 /**
- * Takes over the dirty flag of persistent pages that are seen for the first time in a sequence: true where the recording has it
- * and we do not know better. Pages that are dirty here and clean there stay a difference.
+ * Takes over the dirty flag of persistent pages that are seen for the first time in a sequence: true where
+ * the recording has it and we do not know better. Pages that are dirty here and clean there stay a
+ * difference.
  */
 class DirtyAdoption {
   private readonly known: Uint8Array;
@@ -88,8 +90,8 @@ class DirtyAdoption {
   }
 
   /**
-   * A new sequence: what happened before it need not all have been recorded, so persistent pages count as clean until they are
-   * seen. Whatever is dirty here and not there was dirtied by this sequence's steps.
+   * A new sequence: what happened before it need not all have been recorded, so persistent pages count as
+   * clean until they are seen. Whatever is dirty here and not there was dirtied by this sequence's steps.
    */
   begin(): void {
     for (const pfn of this.persistentPages) {
@@ -251,7 +253,8 @@ class Session {
         });
         if (first === null) first = comparison.compare(step, result, seen, this.world.moments);
       } catch (error) {
-        // What the rest of a sequence shows after a step that was not done says nothing, and nothing of the machine is left to trust.
+        // What the rest of a sequence shows after a step that was not done says nothing, and nothing of the
+        // machine is left to trust.
         this.crashed = true;
         if (error instanceof StepRefused) return first ?? failedStep(step, `refused ${error.message}`);
         if (!(error instanceof KernelBug)) throw error;

@@ -1,13 +1,17 @@
 /**
- * The format of recorded traces: one JSON object per line, a header line and then one line per step, observed after
- * the operation. The format is the project's own (docs: traces README); this file is its machine-readable form.
+ * The format of recorded traces: one JSON object per line, a header line and then one line per step, observed
+ * after the operation. The format is the project's own (docs: traces README); this file is its
+ * machine-readable form.
  *
  * Not covered: what the steps mean (steps.ts) and how two observations are compared (compare.ts).
  */
 
 import { z } from "zod";
 
-/** Schema numbers of recordings that can be replayed. 2 lacks the `mapping` flag and two other details, see compare.ts. */
+/**
+ * Schema numbers of recordings that can be replayed. 2 lacks the `mapping` flag and two other details, see
+ * compare.ts.
+ */
 export const KNOWN_SCHEMAS: readonly number[] = [2, 3];
 
 /** First line of a file. `kernel` is `uname -r`. */

@@ -45,8 +45,8 @@ function loadStep(ctx: StepContext): StepResult {
   return typeof at === "string" ? { sig: at } : { val: readWord(ctx, at + 1) };
 }
 /**
- * A word of a page's contents. What a device's page holds before anything of this recording has written or read it is not
- * recorded: the first value that is read there is taken over.
+ * A word of a page's contents. What a device's page holds before anything of this recording has written or
+ * read it is not recorded: the first value that is read there is taken over.
  */
 function readWord(ctx: StepContext, at: number): number {
   const { world, recorded } = ctx;

@@ -1,6 +1,7 @@
 /**
- * Steps on the machine itself: unbinding devices, truncating and punching files, memory blocks, sysfs, and the children that do
- * what may block. A child that cannot go on is tried again when the sequence asks for it.
+ * Steps on the machine itself: unbinding devices, truncating and punching files, memory blocks, sysfs, and
+ * the children that do what may block. A child that cannot go on is tried again when the sequence asks for
+ * it.
  */
 
 import { kernel } from "../machine/config.ts";
@@ -32,7 +33,9 @@ import type { StepResult } from "./schema.ts";
 import { mappedPage } from "./steps-move.ts";
 import type { Job, World } from "./world.ts";
 
-/** Starts a child, a fork of the process, on what `retry` does. Only a `busy` one begins later than at once. */
+/**
+ * Starts a child, a fork of the process, on what `retry` does. Only a `busy` one begins later than at once.
+ */
 function startJob(
   ctx: StepContext,
   name: string,
@@ -117,7 +120,10 @@ function joinStep(ctx: StepContext): StepResult {
 /** What a child that waits in offline_pages() is marked with. */
 const OFFLINING = "offline_pages";
 
-/** Writing "offline" to a page's memory block: refused in a normal zone, where pages stay, else repeated until all have moved. */
+/**
+ * Writing "offline" to a page's memory block: refused in a normal zone, where pages stay, else repeated until
+ * all have moved.
+ */
 function offlineJob(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = process.mappings.get(args.text(1));

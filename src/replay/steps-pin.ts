@@ -1,8 +1,11 @@
-/** Pinning and releasing: what the recording module calls of the get_user_pages and pin_user_pages families. */
+/**
+ * Pinning and releasing: what the recording module calls of the get_user_pages and pin_user_pages families.
+ */
 
 import { EOPNOTSUPP, ESRCH } from "../mm/errno.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE, unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
-import { FOLL_NOFAULT, gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../mm/gup_slow.ts";
+import { unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../mm/gup_entry.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock, unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
 import { mmap_read_lock, mmap_read_unlock } from "../mm/mmap.ts";
 import { compound_head, is_zone_device_page, page_to_pfn } from "../mm/page.ts";
@@ -109,15 +112,19 @@ function contiguous(pages: Int32Array): boolean {
     if (page_to_pfn(pages[i] as number) !== page_to_pfn(pages[i - 1] as number) + 1) return false;
   return true;
 }
-/** All pages lie in one compound page or in devices: their order in memory is mm's business, not the allocator's. */
+/**
+ * All pages lie in one compound page or in devices: their order in memory is mm's business, not the
+ * allocator's.
+ */
 function placementIsFixed(pages: Int32Array): boolean {
   const head = compound_head(pages[0] as number);
   return pages.every((p) => is_zone_device_page(compound_head(p)) || compound_head(p) === head);
 }
 
 /**
- * unpin_user_page_range_dirty_lock() works on a physical range; the module refuses pages that are not contiguous. Where that
- * is up to the allocator, the recorded answer decides, and pages that are not contiguous here are released range by range.
+ * unpin_user_page_range_dirty_lock() works on a physical range; the module refuses pages that are not
+ * contiguous. Where that is up to the allocator, the recorded answer decides, and pages that are not
+ * contiguous here are released range by range.
  */
 function unpinRange(ctx: StepContext, pages: Int32Array, dirty: boolean): number {
   const fixed = placementIsFixed(pages);

@@ -1,11 +1,12 @@
 /**
- * Operations that use GUP from outside mm, as far as pages notice: vmsplice and pipes, direct I/O, io_uring's fixed buffers,
- * process_vm_readv and _writev.
+ * Operations that use GUP from outside mm, as far as pages notice: vmsplice and pipes, direct I/O, io_uring's
+ * fixed buffers, process_vm_readv and _writev.
  */
 
 import { ESRCH } from "../mm/errno.ts";
-import { FOLL_LONGTERM, FOLL_WRITE, unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
-import { gup_fast, gup_locked } from "../mm/gup_slow.ts";
+import { unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
+import { gup_fast, gup_locked } from "../mm/gup_entry.ts";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
 import { AS_SHMEM } from "../mm/mm_types.ts";
 import {
@@ -93,7 +94,10 @@ function aiowaitStep(ctx: StepContext): StepResult {
   return { ret: 1, res: io.pages.length * PAGE_SIZE };
 }
 
-/** io_check_coalesce_buffer(): whole runs of equally large folios, but for the first's start and the last's end. */
+/**
+ * io_check_coalesce_buffer(): whole runs of equally large folios, but for the first's start and the last's
+ * end.
+ */
 function coalesces(pages: Int32Array): boolean {
   let head = compound_head(pages[0] as number);
   const nr = compound_nr(head);

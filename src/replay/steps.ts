@@ -1,7 +1,8 @@
 /**
- * The steps of a recording, done on our memory: each operation of the trace format calls the mm code as the recording program
- * and its kernel module called the kernel. Answers that are the module's, not the kernel's, are given as it gave them.
- * Here: the table of all operations, and the end of a sequence; the operations are in the steps-*.ts files.
+ * The steps of a recording, done on our memory: each operation of the trace format calls the mm code as the
+ * recording program and its kernel module called the kernel. Answers that are the module's, not the kernel's,
+ * are given as it gave them. Here: the table of all operations, and the end of a sequence; the operations are
+ * in the steps-*.ts files.
  */
 
 import { unpin_user_page } from "../mm/gup.ts";

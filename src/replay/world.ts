@@ -1,6 +1,7 @@
 /**
- * What a sequence of steps works on, besides the machine's memory: processes by name, mappings by name in each of them, handles
- * (arrays of pages that were pinned or got), and other holders of references: pipes, direct I/O, io_uring buffers.
+ * What a sequence of steps works on, besides the machine's memory: processes by name, mappings by name in
+ * each of them, handles (arrays of pages that were pinned or got), and other holders of references: pipes,
+ * direct I/O, io_uring buffers.
  */
 
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
@@ -41,8 +42,8 @@ export interface Job {
   /** Tries to go on; true if it has finished. */
   readonly retry: () => boolean;
   /**
-   * It never sleeps but works whenever it gets the CPU: each time after the pages have been looked at, when the recorder waits
-   * for the counters.
+   * It never sleeps but works whenever it gets the CPU: each time after the pages have been looked at, when
+   * the recorder waits for the counters.
    */
   readonly busy: boolean;
   /** The child's address space; 0 if it has ended. */
@@ -82,8 +83,9 @@ export class World {
   }
 
   /**
-   * Ends every process and starts a new main one; handles and resources must have been released. The recording program's main
-   * process lives through all sequences of a file: that it has ever pinned a page stays (mm.has_pinned).
+   * Ends every process and starts a new main one; handles and resources must have been released. The
+   * recording program's main process lives through all sequences of a file: that it has ever pinned a page
+   * stays (mm.has_pinned).
    */
   reset(): void {
     const main = this.processes.get("main");
@@ -104,8 +106,8 @@ export class World {
   }
 
   /**
-   * A child that works beside the recorder is between two parts of its work: what is seen now may be what the recorder saw of
-   * some pages.
+   * A child that works beside the recorder is between two parts of its work: what is seen now may be what the
+   * recorder saw of some pages.
    */
   moment(): void {
     if (this.glimpse !== null) this.moments.push(this.glimpse());

@@ -1,8 +1,9 @@
 /**
- * The barrier between iterations of a stress run. The last CPU to arrive does what must be done alone (end-of-run checks,
- * reset of memory) and then releases the others: a sense-reversing barrier on a generation count (Mellor-Crummey and
- * Scott, TOCS 1991, 3.1) whose waiters sleep. After waking, CPUs meet once more by spinning, so that threads of a
- * few microseconds overlap instead of running one after the other as the operating system wakes them.
+ * The barrier between iterations of a stress run. The last CPU to arrive does what must be done alone
+ * (end-of-run checks, reset of memory) and then releases the others: a sense-reversing barrier on a
+ * generation count (Mellor-Crummey and Scott, TOCS 1991, 3.1) whose waiters sleep. After waking, CPUs meet
+ * once more by spinning, so that threads of a few microseconds overlap instead of running one after the other
+ * as the operating system wakes them.
  */
 
 import {
@@ -18,8 +19,9 @@ import {
 } from "./control.ts";
 
 /**
- * Waits for all CPUs; `alone` runs on the last one before the rest go on. Gives false if the run has been stopped.
- * `spins`: looks before sleeping; 0 where CPUs outnumber cores, and then nobody meets by spinning either.
+ * Waits for all CPUs; `alone` runs on the last one before the rest go on. Gives false if the run has been
+ * stopped. `spins`: looks before sleeping; 0 where CPUs outnumber cores, and then nobody meets by spinning
+ * either.
  */
 export function barrier(
   ctl: Int32Array,
@@ -36,8 +38,8 @@ export function barrier(
     Atomics.store(ctl, ARRIVED, 0);
     Atomics.store(ctl, READY, 0);
     alone();
-    // Who sleeps still has not finished what begins now: without this the watchdog could take the last CPU's first wait
-    // for a deadlock, with everybody else "finished".
+    // Who sleeps still has not finished what begins now: without this the watchdog could take the last CPU's
+    // first wait for a deadlock, with everybody else "finished".
     for (let t = 0; t < nrCpus; t++) Atomics.store(ctl, cpuBase(t) + PHASE, PHASE_RUNNING);
     Atomics.add(ctl, GENERATION, 1);
     Atomics.notify(ctl, GENERATION);

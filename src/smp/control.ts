@@ -1,11 +1,12 @@
 /**
- * The words that CPUs of a real-thread run share besides kernel memory: interrupts-off, RCU reader state, who waits for
- * what, and the barrier between iterations. They live in a SharedArrayBuffer of their own, so that kernel code can
- * neither see nor break them and a reset of kernel memory leaves them alone. This file is the layout only.
+ * The words that CPUs of a real-thread run share besides kernel memory: interrupts-off, RCU reader state, who
+ * waits for what, and the barrier between iterations. They live in a SharedArrayBuffer of their own, so that
+ * kernel code can neither see nor break them and a reset of kernel memory leaves them alone. This file is the
+ * layout only.
  *
  * ```
  *  word 0          64            64+64        64+2*64
- *  | run-wide      | CPU 0       | CPU 1      | ...          each CPU has CPU_WORDS words: two cache lines of its own
+ *  | run-wide      | CPU 0       | CPU 1      | ...    each CPU has CPU_WORDS words: two cache lines
  * ```
  *
  * Interrupt word of a CPU (IRQ):
@@ -22,7 +23,9 @@
 export const GENERATION = 0;
 /** CPUs that reached the end of the iteration. */
 export const ARRIVED = 1;
-/** CPUs that woke for the next iteration, so that all of them start within a microsecond where cores allow. */
+/**
+ * CPUs that woke for the next iteration, so that all of them start within a microsecond where cores allow.
+ */
 export const READY = 2;
 /** 0, or why everybody stops: a STOP_ value. */
 export const STOP = 3;
@@ -53,7 +56,9 @@ export const RCU = 1;
 export const STATE_WAITERS = 2;
 /** A PHASE_ value. */
 export const PHASE = 3;
-/** Counts waits begun and ended: unchanged between two looks means that the CPU was in one wait all the time. */
+/**
+ * Counts waits begun and ended: unchanged between two looks means that the CPU was in one wait all the time.
+ */
 export const EPISODE = 4;
 /** A WAIT_ value, and what the wait is for; valid while PHASE is PHASE_WAITING. */
 export const WAIT_KIND = 5;
@@ -61,7 +66,10 @@ export const WAIT_KIND = 5;
 export const WAIT_ON = 6;
 /** WAIT_WORD: the value that is not as awaited. WAIT_GRACE_PERIOD: the epoch to get past. */
 export const WAIT_SEEN = 7;
-/** call_rcu() callbacks pending on this CPU, the epoch that the first of them waits for, and whether it may run now. */
+/**
+ * call_rcu() callbacks pending on this CPU, the epoch that the first of them waits for, and whether it may
+ * run now.
+ */
 export const CALLBACKS = 8;
 export const CALLBACK_EPOCH = 9;
 export const CALLBACK_MAY_RUN = 10;

@@ -1,8 +1,9 @@
 /**
- * One CPU of a real-thread run: the entry module of its worker. Imports the scenario's module, so that it runs the very
- * same code as everybody else, repeats the scenario's boot in memory of its own to get configuration, boot-time
- * addresses and thread functions (and checks that the result is the memory that the main thread booted), then attaches
- * to the shared memory and runs its thread once per iteration until told to stop.
+ * One CPU of a real-thread run: the entry module of its worker. Imports the scenario's module, so that it
+ * runs the very same code as everybody else, repeats the scenario's boot in memory of its own to get
+ * configuration, boot-time addresses and thread functions (and checks that the result is the memory that the
+ * main thread booted), then attaches to the shared memory and runs its thread once per iteration until told
+ * to stop.
  */
 
 import { parentPort, workerData } from "node:worker_threads";

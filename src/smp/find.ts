@@ -1,7 +1,8 @@
 /**
- * Finds a scenario by name in the module that defines it. Functions cannot be sent to a worker, so each CPU imports the
- * module itself and looks the scenario up: among the module's exports, in exported arrays, or through an exported
- * function `scenarioNamed(name)` where scenarios are made on demand. Not covered: loading TypeScript; see lang/load.ts.
+ * Finds a scenario by name in the module that defines it. Functions cannot be sent to a worker, so each CPU
+ * imports the module itself and looks the scenario up: among the module's exports, in exported arrays, or
+ * through an exported function `scenarioNamed(name)` where scenarios are made on demand. Not covered: loading
+ * TypeScript; see lang/load.ts.
  */
 
 import type { Scenario } from "../machine/scenario.ts";

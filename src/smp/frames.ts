@@ -1,7 +1,7 @@
 /**
- * Where in kernel code an exception came from: V8's stack text reduced to the frames of dialect code, innermost first.
- * The machine's own primitives and the runner are left out. Lines are those of the TypeScript source if source maps
- * are on (they are, in CPUs).
+ * Where in kernel code an exception came from: V8's stack text reduced to the frames of dialect code,
+ * innermost first. The machine's own primitives and the runner are left out. Lines are those of the
+ * TypeScript source if source maps are on (they are, in CPUs).
  */
 
 import { fileURLToPath } from "node:url";

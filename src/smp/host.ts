@@ -1,15 +1,15 @@
 /**
- * The host of real threads: how one CPU (a worker thread) turns interrupts off, reads and waits for RCU, interrupts the
- * others, and sleeps. Interrupts are a word per CPU: an IPI takes the target's word, runs the handler on the
- * target's behalf and gives the word back, so that idle and busy CPUs answer alike, and a CPU with interrupts off
- * makes the sender wait. RCU is epoch based: a reader publishes the epoch at which it entered, a grace period raises
- * the epoch and waits until no CPU publishes an older one (compare Fraser, "Practical lock-freedom", 2004, 5.2.3). Nothing
- * spins for ever: every wait sleeps in Atomics.wait, says in the control words what it waits for, and ends when the
- * run is stopped.
+ * The host of real threads: how one CPU (a worker thread) turns interrupts off, reads and waits for RCU,
+ * interrupts the others, and sleeps. Interrupts are a word per CPU: an IPI takes the target's word, runs the
+ * handler on the target's behalf and gives the word back, so that idle and busy CPUs answer alike, and a CPU
+ * with interrupts off makes the sender wait. RCU is epoch based: a reader publishes the epoch at which it
+ * entered, a grace period raises the epoch and waits until no CPU publishes an older one (compare Fraser,
+ * "Practical lock-freedom", 2004, 5.2.3). Nothing spins for ever: every wait sleeps in Atomics.wait, says in
+ * the control words what it waits for, and ends when the run is stopped.
  *
  * *custom*: a handler runs beside the code that it would interrupt instead of inside it, so code that keeps
- * interrupts on sees more interleavings than on hardware, never fewer. call_rcu() callbacks run on the CPU that queued
- * them, while it waits or when its thread has ended, never in the middle of other code.
+ * interrupts on sees more interleavings than on hardware, never fewer. call_rcu() callbacks run on the CPU
+ * that queued them, while it waits or when its thread has ended, never in the middle of other code.
  */
 
 import { KernelBug } from "../machine/errors.ts";
@@ -48,7 +48,10 @@ import { Random, STREAM_CHOOSE, streamSeed } from "./random.ts";
 /** Thrown out of a wait when the run has been stopped; not an error of the program. */
 export class RunStopped extends Error {}
 
-/** Milliseconds that a wait for a lock leaves callbacks alone: its owner may hold a lock that a callback takes. */
+/**
+ * Milliseconds that a wait for a lock leaves callbacks alone: its owner may hold a lock that a callback
+ * takes.
+ */
 const LOCK_PATIENCE_MS = 2;
 const MAX_SLEEP_MS = 1;
 
@@ -81,14 +84,16 @@ export class SmpHost implements Host {
   }
 
   /**
-   * choose() starts over. This CPU's control words are as endThread() required, and must not be written here: another
-   * CPU, off to an earlier start, may be interrupting this one already.
+   * choose() starts over. This CPU's control words are as endThread() required, and must not be written here:
+   * another CPU, off to an earlier start, may be interrupting this one already.
    */
   startIteration(seed: number, iteration: number): void {
     this.random.reseed(streamSeed(seed, iteration, this.self, STREAM_CHOOSE));
   }
 
-  /** What a CPU must have left behind when its thread ends; then runs its callbacks, as rcu_barrier() would. */
+  /**
+   * What a CPU must have left behind when its thread ends; then runs its callbacks, as rcu_barrier() would.
+   */
   endThread(): void {
     if (this.irqsOff !== 0) throw new KernelBug("bad-unlock", "the thread ended with interrupts off");
     if (this.readers !== 0) throw new KernelBug("bad-unlock", "the thread ended inside rcu_read_lock()");
@@ -104,7 +109,7 @@ export class SmpHost implements Host {
     return this.random.below(n);
   }
 
-  // ---- Waiting ----------------------------------------------------------------------------------------------
+  // ---- Waiting --------------------------------------------------------------------------------------------
 
   waitWord(addr: number, seen: number, why: string): void {
     for (let i = 0; i < this.spins; i++) if (Atomics.load(mem, addr) !== seen) return;
@@ -180,7 +185,7 @@ export class SmpHost implements Host {
     }
   }
 
-  // ---- Interrupts -------------------------------------------------------------------------------------------
+  // ---- Interrupts -----------------------------------------------------------------------------------------
 
   irqSave(): number {
     const flags = this.irqsOff;
@@ -269,7 +274,7 @@ export class SmpHost implements Host {
     this.endWait();
   }
 
-  // ---- RCU --------------------------------------------------------------------------------------------------
+  // ---- RCU ------------------------------------------------------------------------------------------------
 
   rcuReadLock(): void {
     if (this.readers++ === 0) Atomics.store(this.ctl, this.base + RCU, Atomics.load(this.ctl, EPOCH));

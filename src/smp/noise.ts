@@ -1,9 +1,10 @@
 /**
- * What makes a stress run meet rare interleavings: delays in front of marked accesses. Two kinds. *Noise* is drawn
- * from the seed, per iteration and CPU: nothing, short spins, some yields, or one long delay at one access, which is
- * the one-preemption case of bounded schedules (Musuvathi and Qadeer, "Iterative context bounding", PLDI 2007; Burckhardt et
- * al., "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010). *Injected delays* are the
- * user's: thread, access number or location, microseconds. Delays change when things happen, never what may happen.
+ * What makes a stress run meet rare interleavings: delays in front of marked accesses. Two kinds. *Noise* is
+ * drawn from the seed, per iteration and CPU: nothing, short spins, some yields, or one long delay at one
+ * access, which is the one-preemption case of bounded schedules (Musuvathi and Qadeer, "Iterative context
+ * bounding", PLDI 2007; Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding
+ * bugs", ASPLOS 2010). *Injected delays* are the user's: thread, access number or location, microseconds.
+ * Delays change when things happen, never what may happen.
  */
 
 import { mem } from "../machine/memory.ts";
@@ -55,7 +56,10 @@ export class Noise {
     this.sleep = sleep;
   }
 
-  /** The host's `preempt` for this CPU; null if there is nothing ever to do, so that accesses cost nothing more. */
+  /**
+   * The host's `preempt` for this CPU; null if there is nothing ever to do, so that accesses cost nothing
+   * more.
+   */
   hook(): ((addr: number) => void) | null {
     if (this.level === "off" && this.mine.length === 0) return null;
     if (this.mine.length === 0) return () => this.visit();

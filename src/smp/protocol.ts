@@ -1,6 +1,6 @@
 /**
- * What the main thread and the CPUs of a run tell each other: the data a worker starts with and the messages it sends.
- * Everything that changes while threads run goes through shared words instead (control.ts).
+ * What the main thread and the CPUs of a run tell each other: the data a worker starts with and the messages
+ * it sends. Everything that changes while threads run goes through shared words instead (control.ts).
  */
 
 import type { MachineSettings } from "../machine/config.ts";

@@ -1,7 +1,8 @@
 /**
- * Seeded randomness for stress runs: small generators whose streams depend only on (seed, iteration, CPU, purpose), so
- * that the choices of an iteration can be had again by name. The generator is xorshift32 (Marsaglia 2003), seeded
- * through the finaliser of MurmurHash3. Statistical quality beyond that of a stress test is not the aim.
+ * Seeded randomness for stress runs: small generators whose streams depend only on (seed, iteration, CPU,
+ * purpose), so that the choices of an iteration can be had again by name. The generator is xorshift32
+ * (Marsaglia 2003), seeded through the finaliser of MurmurHash3. Statistical quality beyond that of a stress
+ * test is not the aim.
  */
 
 /** Mixes two words into one that looks unrelated to either. */

@@ -1,6 +1,7 @@
 /**
- * What a run on real threads gives. A run samples: "clean" says that this many iterations met no violation, never that
- * there is none. Types and the line that reproduces a run; printing is the command line's business.
+ * What a run on real threads gives. A run samples: "clean" says that this many iterations met no violation,
+ * never that there is none. Types and the line that reproduces a run; printing is the command line's
+ * business.
  */
 
 import type { BugKind } from "../machine/errors.ts";

@@ -1,7 +1,8 @@
 /**
- * Runs a scenario on real threads, again and again, as a stress test: boots it here, starts a worker per CPU, watches
- * them, and gathers what they found. Every iteration starts from the booted memory, with all CPUs at once. Not covered:
- * exhaustiveness (check/explore has that) and orders weaker than sequential consistency (Atomics have none).
+ * Runs a scenario on real threads, again and again, as a stress test: boots it here, starts a worker per CPU,
+ * watches them, and gathers what they found. Every iteration starts from the booted memory, with all CPUs at
+ * once. Not covered: exhaustiveness (check/explore has that) and orders weaker than sequential consistency
+ * (Atomics have none).
  */
 
 import { availableParallelism } from "node:os";
@@ -34,7 +35,10 @@ export interface DelaySpec {
 
 export interface RunOptions {
   readonly seed?: number;
-  /** Bounds; the first to be reached ends the run. At least one should be given: without, one iteration is run. */
+  /**
+   * Bounds; the first to be reached ends the run. At least one should be given: without, one iteration is
+   * run.
+   */
   readonly iterations?: number;
   readonly seconds?: number;
   readonly noise?: NoiseLevel;
@@ -85,7 +89,9 @@ function injected(spec: DelaySpec, names: readonly string[]): InjectedDelay {
 
 type BugMessage = Extract<CpuMessage, { type: "bug" }>;
 
-/** Boots and runs `scenario`. Rejects with UnusableScenario or BootFailed, or with an Error if a worker dies. */
+/**
+ * Boots and runs `scenario`. Rejects with UnusableScenario or BootFailed, or with an Error if a worker dies.
+ */
 export async function runScenario(scenario: Scenario, options: RunOptions = {}): Promise<SmpResult> {
   useSequentialHost();
   let booted: BootedScenario;

@@ -1,8 +1,9 @@
 /**
- * Looks at the control words of a run from outside: is every CPU that has not finished in a wait that nothing can end?
- * A look counts only if no CPU began or ended a wait while it was taken, so that what it saw was true at one moment; then
- * the deadlock is certain, however slow the machine. Everything else that stands still (an endless loop, a livelock) is
- * found by time alone, and called by that name. The dump says who waits for whom.
+ * Looks at the control words of a run from outside: is every CPU that has not finished in a wait that nothing
+ * can end? A look counts only if no CPU began or ended a wait while it was taken, so that what it saw was
+ * true at one moment; then the deadlock is certain, however slow the machine. Everything else that stands
+ * still (an endless loop, a livelock) is found by time alone, and called by that name. The dump says who
+ * waits for whom.
  */
 
 import type { MemSymbol } from "../machine/image.ts";
@@ -73,8 +74,9 @@ function canGoOn(w: Watched, cpu: number): boolean {
 }
 
 /**
- * True only if no CPU can ever go on, and at least one wants to. First that nobody runs, then what each waits for, then that
- * nobody ran meanwhile: a CPU that still ran when another's wait was judged may have ended that wait before it finished.
+ * True only if no CPU can ever go on, and at least one wants to. First that nobody runs, then what each waits
+ * for, then that nobody ran meanwhile: a CPU that still ran when another's wait was judged may have ended
+ * that wait before it finished.
  */
 export function isDeadlocked(w: Watched): boolean {
   const episodes = w.threads.map((_, cpu) => at(w, cpu, EPISODE));

@@ -18,7 +18,7 @@ import { escapeHtml, logBars, renderReport } from "../../src/bench/report.ts";
 import { runSmp, scenarioNamed } from "../../src/bench/smp-gup.ts";
 import { SizeError } from "../../src/bench/units.ts";
 import { kernel } from "../../src/machine/config.ts";
-import { FOLL_WRITE } from "../../src/mm/gup.ts";
+import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { PAGE } from "../../src/mm/page.ts";
 
 const options = (change: Partial<GupOptions>): GupOptions => ({

@@ -1,4 +1,6 @@
-/** Claim C6: what the linked code executes for 2 MiB, against what real kernels retired for the same calls. */
+/**
+ * Claim C6: what the linked code executes for 2 MiB, against what real kernels retired for the same calls.
+ */
 import { beforeAll, describe, expect, test } from "vitest";
 import { countC6, deviceSurcharge, disagreements, type WorkRow } from "../../src/bench/c6.ts";
 import { countWork } from "../../src/lang/count.ts";

@@ -1,4 +1,7 @@
-/** The claims that are figures: what makes a verdict of a count or a time, and that each row can go either way. */
+/**
+ * The claims that are figures: what makes a verdict of a count or a time, and that each row can go either
+ * way.
+ */
 
 import fc from "fast-check";
 import { expect, test } from "vitest";

@@ -1,7 +1,8 @@
 /**
- * Laws of the explicit-state engine that hold for every program, as helpers for any test that has a program at hand:
- * reductions change the work and never the answer; the engine and a brute-force interleaver agree; renumbering threads and
- * moving memory change nothing. After fast-check's own test helpers, a law throws with what differs.
+ * Laws of the explicit-state engine that hold for every program, as helpers for any test that has a program
+ * at hand: reductions change the work and never the answer; the engine and a brute-force interleaver agree;
+ * renumbering threads and moving memory change nothing. After fast-check's own test helpers, a law throws
+ * with what differs.
  */
 
 import { explore } from "../../src/check/explore/explore.ts";
@@ -31,7 +32,9 @@ function named(r: Reductions): string {
   return on.length === 0 ? "no reduction" : on.join("+");
 }
 
-/** The part of a result that no reduction may change. An error's kind may differ when a program has several. */
+/**
+ * The part of a result that no reduction may change. An error's kind may differ when a program has several.
+ */
 export function answer(r: ExploreResult): string {
   if (r.verdict === "bounded") return `bounded (${r.reason})`;
   return r.verdict === "holds"
@@ -43,7 +46,9 @@ export function finalsOf(r: ExploreResult): string[] {
   return r.observed.map((o) => o.join()).sort();
 }
 
-/** Reductions on or off: same verdict, same final values of the observed words. Gives the result with all on. */
+/**
+ * Reductions on or off: same verdict, same final values of the observed words. Gives the result with all on.
+ */
 export function assertReductionsAgree(
   program: Program,
   options: ExploreOptions,
@@ -67,8 +72,8 @@ export interface Agreement {
 }
 
 /**
- * The engine and the oracle agree on `program` under every combination given. Null if the program is too big for the
- * oracle. Throws LawBroken with what differs, and for a bounded result.
+ * The engine and the oracle agree on `program` under every combination given. Null if the program is too big
+ * for the oracle. Throws LawBroken with what differs, and for a bounded result.
  */
 export function assertAgreesWithOracle(
   program: Program,
@@ -106,7 +111,10 @@ export function assertAgreesWithOracle(
   return { oracle, violated: kinds.size > 0 };
 }
 
-/** The counterexample of a violated result, short or not, is a run that the oracle can take and that ends in the same error. */
+/**
+ * The counterexample of a violated result, short or not, is a run that the oracle can take and that ends in
+ * the same error.
+ */
 export function assertCounterexampleReplays(program: Program, r: ExploreResult): void {
   if (r.error === null) return;
   // An error before the first visible operation has no trail: no step is needed.

@@ -1,8 +1,9 @@
 /**
- * Mutants of the checker: a copy of src/ in the git-ignored tmp/ of the project, in which pieces of text have been replaced,
- * imported beside the original. So a test can show that it would have caught a mistake without the checker having a
- * hook for it. The text to be replaced must be found, exactly once unless said otherwise: a mutant that no longer applies is
- * a failure, not a mutant that was caught. (DeMillo, Lipton, Sayward, "Hints on Test Data Selection", 1978.)
+ * Mutants of the checker: a copy of src/ in the git-ignored tmp/ of the project, in which pieces of text have
+ * been replaced, imported beside the original. So a test can show that it would have caught a mistake without
+ * the checker having a hook for it. The text to be replaced must be found, exactly once unless said
+ * otherwise: a mutant that no longer applies is a failure, not a mutant that was caught. (DeMillo, Lipton,
+ * Sayward, "Hints on Test Data Selection", 1978.)
  */
 
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

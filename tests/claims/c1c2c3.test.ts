@@ -1,4 +1,7 @@
-/** Claims C1 to C3: the sequential half as properties, a sample of the cells by exploring them, and the cells as data. */
+/**
+ * Claims C1 to C3: the sequential half as properties, a sample of the cells by exploring them, and the cells
+ * as data.
+ */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";
@@ -9,7 +12,8 @@ import { linkScenario, loadScenario } from "../../src/lang/scenario.ts";
 import { geom, kernel } from "../../src/machine/config.ts";
 import { mem, memoryTop } from "../../src/machine/memory.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../../src/mm/boot.ts";
-import { FOLL_WRITE, pin_user_pages_fast_only, unpin_user_page, unpin_user_pages } from "../../src/mm/gup.ts";
+import { pin_user_pages_fast_only, unpin_user_page, unpin_user_pages } from "../../src/mm/gup.ts";
+import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock } from "../../src/mm/gup_unpin.ts";
 import { PAGE, prep_compound_page } from "../../src/mm/page.ts";
 import {
@@ -21,7 +25,7 @@ import {
   set_pte_at,
 } from "../../src/mm/pgtable.ts";
 
-// ---- Random tables ------------------------------------------------------------------------------------------
+// ---- Random tables ----------------------------------------------------------------------------------------
 
 interface Run {
   /** 0 PTE, 1 PMD, 2 PUD. */
@@ -178,7 +182,7 @@ describe("C1, one thread", () => {
   });
 });
 
-// ---- Races --------------------------------------------------------------------------------------------------
+// ---- Races ------------------------------------------------------------------------------------------------
 
 function decide(
   cell: c1.C1Cell,

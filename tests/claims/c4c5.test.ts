@@ -1,4 +1,7 @@
-/** The cells of C4 and C5 are data; what decides them is exploration, shown here by taking mechanisms out and seeing cells flip. */
+/**
+ * The cells of C4 and C5 are data; what decides them is exploration, shown here by taking mechanisms out and
+ * seeing cells flip.
+ */
 
 import { beforeEach, describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";
@@ -191,7 +194,8 @@ describe("a verdict does not rest on the reductions", () => {
       c.config.pages === 1 &&
       c.config.pin !== "held-pin",
   );
-  // Every so many cells, each time without another mechanism, so that verdicts of both kinds and all teardowns are among them.
+  // Every so many cells, each time without another mechanism, so that verdicts of both kinds and all
+  // teardowns are among them.
   const sample = small.filter((_, i) => i % Math.floor(small.length / 24) === 0);
   test.each(sample.map((cell, i) => ({ cell, i })))("$cell.id", async ({ cell, i }) => {
     const without = knockouts(cell).filter((k) => k.notApplicable === null);

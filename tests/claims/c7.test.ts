@@ -1,6 +1,7 @@
 /**
- * Claim C7 as the explorer decides it, on one architecture: what docs/claims.md says must be what comes out. Also that the
- * reductions lose nothing here: the same verdicts without partial order on cells small enough for that.
+ * Claim C7 as the explorer decides it, on one architecture: what docs/claims.md says must be what comes out.
+ * Also that the reductions lose nothing here: the same verdicts without partial order on cells small enough
+ * for that.
  */
 import { describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";

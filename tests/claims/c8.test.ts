@@ -1,4 +1,6 @@
-/** Claim C8 as the explorer decides it: each question's variants, before and after a fix, and by architecture. */
+/**
+ * Claim C8 as the explorer decides it: each question's variants, before and after a fix, and by architecture.
+ */
 import { describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";
 import { cells, knockouts, scenario } from "../../src/claims/c8.ts";

@@ -1,6 +1,7 @@
 /**
- * The matrix: its published form, that equal programs are explored once, that results do not depend on workers, and that
- * verdicts come from explorations: a mechanism taken out flips the cells that rest on it, and nothing else.
+ * The matrix: its published form, that equal programs are explored once, that results do not depend on
+ * workers, and that verdicts come from explorations: a mechanism taken out flips the cells that rest on it,
+ * and nothing else.
  */
 
 import { describe, expect, test } from "vitest";

@@ -1,7 +1,7 @@
 /**
- * mremap() explored: the flush of the old addresses has to come before the locks are dropped (eb66ae030829, CVE-2018-18281), or a
- * store through a stale translation goes to a page that a truncation has freed; and a fast walker of either address gets the
- * page that is mapped, or none.
+ * mremap() explored: the flush of the old addresses has to come before the locks are dropped (eb66ae030829,
+ * CVE-2018-18281), or a store through a stale translation goes to a page that a truncation has freed; and a
+ * fast walker of either address gets the page that is mapped, or none.
  */
 
 import { describe, expect, test } from "vitest";

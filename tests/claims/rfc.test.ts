@@ -1,8 +1,9 @@
 /**
- * Patch 6 of the RFC of 8 December 2020 as posted, and its two errors one by one: its callers pass a leaf's logarithm as the
- * size, and the offset is added to a page that contains it. Together they give the right pages at every address, since a mask of
- * some twenty has no bit above the page offset; either one repaired alone gives wrong pages. The equivalence of C1
- * (a run, and the per-page form of v5.10) finds both, and so does exploring a walk that starts inside a leaf.
+ * Patch 6 of the RFC of 8 December 2020 as posted, and its two errors one by one: its callers pass a leaf's
+ * logarithm as the size, and the offset is added to a page that contains it. Together they give the right
+ * pages at every address, since a mask of some twenty has no bit above the page offset; either one repaired
+ * alone gives wrong pages. The equivalence of C1 (a run, and the per-page form of v5.10) finds both, and so
+ * does exploring a walk that starts inside a leaf.
  */
 
 import fc from "fast-check";
@@ -13,8 +14,9 @@ import { geom, type KnobSettings } from "../../src/machine/config.ts";
 import { defineScenario, type Scenario } from "../../src/machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../../src/mm/boot.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import { FOLL_WRITE, get_user_pages_fast_only, pin_user_pages_fast_only } from "../../src/mm/gup.ts";
-import { gup_locked } from "../../src/mm/gup_slow.ts";
+import { get_user_pages_fast_only, pin_user_pages_fast_only } from "../../src/mm/gup.ts";
+import { gup_locked } from "../../src/mm/gup_entry.ts";
+import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from "../../src/mm/mm_types.ts";
 import { do_mmap } from "../../src/mm/mmap.ts";
 import {
@@ -49,7 +51,10 @@ const REPAIRS: readonly { name: string; knobs: KnobSettings; right: boolean }[] 
 
 const request = fc.tuple(arbitraryLayout, fc.nat(200), fc.integer({ min: 1, max: 80 }), fc.boolean());
 
-/** Frames, and what they leave counted; an error of the machine (a page outside of the memmap) counts as an answer. */
+/**
+ * Frames, and what they leave counted; an error of the machine (a page outside of the memmap) counts as an
+ * answer.
+ */
 function answer(
   layout: Layout,
   preset: "v5.10" | "rfc-2020-12",
@@ -138,7 +143,9 @@ function insideScenario(knobs: KnobSettings, start: number): Scenario {
 
 describe("patch 9, follow_devmap_page()", () => {
   const AT = 1 << 19;
-  /** Eight pages from inside the first leaf on, of a device of 2 MiB, by a kernel with or without the patch. */
+  /**
+   * Eight pages from inside the first leaf on, of a device of 2 MiB, by a kernel with or without the patch.
+   */
   function slow(
     rfcSlowBatch: number,
     compound: boolean,

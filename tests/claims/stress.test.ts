@@ -1,6 +1,7 @@
 /**
- * The stress scenarios on real threads: the kernels that are right stay clean for some hundreds of iterations, the one
- * that is broken on purpose is hit. A sample, not a proof: the claims' cells are explored exhaustively elsewhere.
+ * The stress scenarios on real threads: the kernels that are right stay clean for some hundreds of
+ * iterations, the one that is broken on purpose is hit. A sample, not a proof: the claims' cells are explored
+ * exhaustively elsewhere.
  */
 
 import { describe, expect, test } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * The command as a user meets it: exit codes, coded refusals without stack traces, JSON, colours, limits, Ctrl-C. Runs the
- * built package in processes of its own.
+ * The command as a user meets it: exit codes, coded refusals without stack traces, JSON, colours, limits,
+ * Ctrl-C. Runs the built package in processes of its own.
  */
 
 import { describe, expect, test } from "vitest";

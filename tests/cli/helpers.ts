@@ -1,4 +1,7 @@
-/** Runs the built command as a user would, and law helpers over what it prints. `npm test` builds before it tests. */
+/**
+ * Runs the built command as a user would, and law helpers over what it prints. `npm test` builds before it
+ * tests.
+ */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
  * Runs a linked thread alone over the machine's memory: once with the interpreter, once with the emitted step
- * functions, doing each visible operation with the primitives of the machine. What a checker does on one thread.
+ * functions, doing each visible operation with the primitives of the machine. What a checker does on one
+ * thread.
  */
 import { type Cont, compileThread, type ThreadCode } from "../../src/lang/emit.ts";
 import { Interpreter } from "../../src/lang/interp.ts";
@@ -9,7 +10,10 @@ import { evalRmw } from "../../src/lang/ir.ts";
 import { mem } from "../../src/machine/memory.ts";
 import * as prim from "../../src/machine/primitives.ts";
 
-/** call_rcu() callbacks that wait for their grace period; run when something waits, as the sequential host does. */
+/**
+ * call_rcu() callbacks that wait for their grace period; run when something waits, as the sequential host
+ * does.
+ */
 export class Callbacks {
   private readonly queue: { readonly handler: string; readonly arg: number }[] = [];
   private readonly run: (handler: string, arg: number) => void;

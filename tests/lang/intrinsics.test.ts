@@ -1,4 +1,7 @@
-/** The table of primitives has every primitive, with the arguments, effects and orderings that the primitive has. */
+/**
+ * The table of primitives has every primitive, with the arguments, effects and orderings that the primitive
+ * has.
+ */
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { INTRINSICS, type NewInstr } from "../../src/lang/intrinsics.ts";

@@ -1,7 +1,7 @@
 /**
- * A person's own TypeScript scenario can be imported by plain Node, outside the package and without installing it, and
- * shares configuration and memory with the package; what is wrong with it is said in one line with its place. Runs the
- * package as it is shipped: compiled into a temporary directory of its own.
+ * A person's own TypeScript scenario can be imported by plain Node, outside the package and without
+ * installing it, and shares configuration and memory with the package; what is wrong with it is said in one
+ * line with its place. Runs the package as it is shipped: compiled into a temporary directory of its own.
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -111,7 +111,8 @@ export const scenario = defineScenario({
 `,
   });
   const program = JSON.parse(load("scenario.ts"));
-  // The address that the boot code put into the object that the kernel code reads: one instance of every module.
+  // The address that the boot code put into the object that the kernel code reads: one instance of every
+  // module.
   const x = program.memory.symbols.find((y: { name: string }) => y.name === "x").base;
   expect(program.threads[0].blocks[0].instrs[0]).toMatchObject({
     op: "store",

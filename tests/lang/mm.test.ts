@@ -1,6 +1,6 @@
 /**
- * The kernel code itself: every file compiles, and the threads of real scenarios, run one after the other, leave the same
- * memory behind as JavaScript, as IR and as step functions.
+ * The kernel code itself: every file compiles, and the threads of real scenarios, run one after the other,
+ * leave the same memory behind as JavaScript, as IR and as step functions.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** The optimiser and the register allocator on graphs that no dialect source gives, and on the edges of their rules. */
+/**
+ * The optimiser and the register allocator on graphs that no dialect source gives, and on the edges of their
+ * rules.
+ */
 import { describe, expect, test } from "vitest";
 import { cleanCfg, dominators, predecessors } from "../../src/lang/cfg.ts";
 import { compileThread } from "../../src/lang/emit.ts";

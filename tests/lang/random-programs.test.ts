@@ -1,6 +1,7 @@
 /**
- * Random dialect programs mean the same as JavaScript (the text run after stripping types), as interpreted IR, as emitted
- * step functions, and with registers that share locals: same result, same memory, same failures.
+ * Random dialect programs mean the same as JavaScript (the text run after stripping types), as interpreted
+ * IR, as emitted step functions, and with registers that share locals: same result, same memory, same
+ * failures.
  */
 import { join } from "node:path";
 import fc from "fast-check";
@@ -41,7 +42,10 @@ beforeAll(async () => {
   await loadModules([join(PACKAGE_ROOT, "tests", "lang", "fixtures", "basic.ts")]);
 });
 
-/** Variables v0..v4 and arrays are always declared; loops are bounded by `fuel`, which every function gets afresh. */
+/**
+ * Variables v0..v4 and arrays are always declared; loops are bounded by `fuel`, which every function gets
+ * afresh.
+ */
 const VARS = ["v0", "v1", "v2", "v3", "p0", "p1"];
 const variable = fc.constantFrom(...VARS);
 const assignable = fc.constantFrom("v0", "v1", "v2", "v3", "p0");
@@ -166,7 +170,10 @@ ${main[0]}${main[1]}  return ${ret};
 `,
   }));
 
-/** The text as JavaScript over the machine's memory. Array reads out of bounds are made to fail, as they do compiled. */
+/**
+ * The text as JavaScript over the machine's memory. Array reads out of bounds are made to fail, as they do
+ * compiled.
+ */
 function asJavaScript(text: string): (a: number, b: number) => number {
   const transformed = transformSync(PATH, text, { lang: "ts", sourceType: "module" });
   fc.pre(transformed.errors.length === 0);
@@ -208,7 +215,9 @@ function boot(seed: readonly number[]): void {
   });
 }
 
-/** The same with each register in its local: means the same only if no two that share one are needed at once. */
+/**
+ * The same with each register in its local: means the same only if no two that share one are needed at once.
+ */
 function renamed(ir: ThreadIr, of: Int32Array, count: number): ThreadIr {
   const val = (v: Val): Val => (v.reg < 0 ? v : { ...v, reg: of[v.reg] });
   return {

@@ -16,7 +16,8 @@ import { IrreducibleError, structureOf } from "../../src/lang/wasm/structure.ts"
 import { KernelBug } from "../../src/machine/errors.ts";
 import { POISON } from "../../src/machine/image.ts";
 import { mem, memblock_alloc, memoryTop, resetMemory } from "../../src/machine/memory.ts";
-import { FOLL_WRITE, pin_user_pages_fast_only, unpin_user_pages } from "../../src/mm/gup.ts";
+import { pin_user_pages_fast_only, unpin_user_pages } from "../../src/mm/gup.ts";
+import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { arith, divide, spin, waiting } from "./fixtures/wasm.ts";
 
 const GUP = new URL("../../src/mm/gup.ts", import.meta.url).href;

@@ -1,6 +1,7 @@
 /**
- * A loop that is cut at its bound leaves executions out. Whatever was seen of the others, there is no verdict: not in the
- * text, not in the JSON, not by reachability, and neither explanations nor suggestions speak as if there were one.
+ * A loop that is cut at its bound leaves executions out. Whatever was seen of the others, there is no
+ * verdict: not in the text, not in the JSON, not by reachability, and neither explanations nor suggestions
+ * speak as if there were one.
  */
 import { describe, expect, it } from "vitest";
 import { lkmm } from "../../src/check/models/lkmm.ts";
@@ -81,7 +82,8 @@ describe("a loop that is cut", () => {
   });
 
   it("is not dropped as impossible where only what lies beyond other cuts makes it possible", () => {
-    // Each thread goes on while the other's count is 5, and then stores its own count: a circle without dependencies.
+    // Each thread goes on while the other's count is 5, and then stores its own count: a circle without
+    // dependencies.
     const thread = (mine: string, other: string): string =>
       `i = 0; r = READ_ONCE(*${other}); while (r == 5) { i = i + 1; r = READ_ONCE(*${other}); } WRITE_ONCE(*${mine}, i);`;
     const source = litmus(

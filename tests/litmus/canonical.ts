@@ -1,7 +1,7 @@
 /**
- * A form of a litmus test that does not depend on the names of locations and registers, on the order of the threads or
- * on the way in which it is written: paths of events, initial values, observed values and condition. Two tests with one
- * form are the same test.
+ * A form of a litmus test that does not depend on the names of locations and registers, on the order of the
+ * threads or on the way in which it is written: paths of events, initial values, observed values and
+ * condition. Two tests with one form are the same test.
  */
 import { programPaths } from "../../src/check/enumerate/enumerate.ts";
 import type { Path, Sym } from "../../src/check/enumerate/path.ts";

@@ -1,4 +1,7 @@
-/** Vectors from herd7 7.58 with the model of Linux 7.3.4: verdicts, counts, states and flags. Skipped where the data is absent. */
+/**
+ * Vectors from herd7 7.58 with the model of Linux 7.3.4: verdicts, counts, states and flags. Skipped where
+ * the data is absent.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { lkmm } from "../../src/check/models/lkmm.ts";

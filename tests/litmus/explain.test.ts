@@ -1,4 +1,7 @@
-/** Explanations: cycles are cycles of the named axiom, witnesses satisfy the condition, suggestions do what they say. */
+/**
+ * Explanations: cycles are cycles of the named axiom, witnesses satisfy the condition, suggestions do what
+ * they say.
+ */
 import { describe, expect, it } from "vitest";
 import { lkmm } from "../../src/check/models/lkmm.ts";
 import { explain } from "../../src/litmus/explain.ts";

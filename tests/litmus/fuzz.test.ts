@@ -1,6 +1,6 @@
 /**
- * Broken input: mutated and truncated tests, and random token soup. Whatever is given, the answer is a result or an error
- * with a place, in bounded time; never another exception, never a verdict for what did not parse.
+ * Broken input: mutated and truncated tests, and random token soup. Whatever is given, the answer is a result
+ * or an error with a place, in bounded time; never another exception, never a verdict for what did not parse.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

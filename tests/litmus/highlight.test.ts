@@ -1,4 +1,7 @@
-/** The editor's view of a test: every character that is no white space lies in one token, errors have their places. */
+/**
+ * The editor's view of a test: every character that is no white space lies in one token, errors have their
+ * places.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { completions, diagnose, highlight } from "../../src/litmus/highlight.ts";

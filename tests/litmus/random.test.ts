@@ -1,7 +1,7 @@
 /**
- * Random small programs. The engine against a naive enumerator of all rf x co judged by definition; each weaker model
- * allows what a stronger one does; strengthening never adds a state; names and order of threads do not matter.
- * `npm run campaign:litmus` runs many more.
+ * Random small programs. The engine against a naive enumerator of all rf x co judged by definition; each
+ * weaker model allows what a stronger one does; strengthening never adds a state; names and order of threads
+ * do not matter. `npm run campaign:litmus` runs many more.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

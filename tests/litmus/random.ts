@@ -1,7 +1,7 @@
 /**
- * Random small litmus tests as source text, from a seed: accesses of every kind, RMWs, fences, locks, RCU, SRCU,
- * branches, dependencies through registers, plain memory and pointers. Small enough that every assignment of sources and
- * every order of writes can be tried.
+ * Random small litmus tests as source text, from a seed: accesses of every kind, RMWs, fences, locks, RCU,
+ * SRCU, branches, dependencies through registers, plain memory and pointers. Small enough that every
+ * assignment of sources and every order of writes can be tried.
  */
 
 /** mulberry32: the same numbers for the same seed everywhere. */
@@ -180,8 +180,9 @@ export function randomLitmus(seed: number, options: RandomOptions = {}): string 
 }
 
 /**
- * Random tests in the shape of a cycle: thread i accesses location i and then location i + 1, with a random order between,
- * and perhaps something in front of it. Nearly every one is on the edge between allowed and forbidden.
+ * Random tests in the shape of a cycle: thread i accesses location i and then location i + 1, with a random
+ * order between, and perhaps something in front of it. Nearly every one is on the edge between allowed and
+ * forbidden.
  */
 export function randomCycle(seed: number): string {
   const random = randomSource(seed);

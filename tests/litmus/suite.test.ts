@@ -1,4 +1,7 @@
-/** The project's own 160 litmus tests: each has the verdict that its comment states, by either implementation of the model. */
+/**
+ * The project's own 160 litmus tests: each has the verdict that its comment states, by either implementation
+ * of the model.
+ */
 import { describe, expect, it } from "vitest";
 import { enumerateNaively } from "../../src/check/enumerate/naive.ts";
 import { type Execution, lkmmByDefinition, type Mutation } from "../../src/check/models/definition.ts";
@@ -46,8 +49,8 @@ describe("own suite", () => {
     expect(wrong).toEqual([]);
   });
 
-  // For each part of the model a test that notices when it is gone. gp-fence is almost implied by the RCU axiom: only
-  // the bounds of plain accesses tell.
+  // For each part of the model a test that notices when it is gone. gp-fence is almost implied by the RCU
+  // axiom: only the bounds of plain accesses tell.
   it.each<[Mutation, string]>([
     ["coherence", "CoRR"],
     ["atomic", "atomic+two-incs"],

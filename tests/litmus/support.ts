@@ -1,4 +1,7 @@
-/** Shared by the litmus tests: the project's own suite, the outside corpus where it is present, and short runs. */
+/**
+ * Shared by the litmus tests: the project's own suite, the outside corpus where it is present, and short
+ * runs.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { lkmm } from "../../src/check/models/lkmm.ts";
@@ -7,7 +10,10 @@ import type { LoweredTest } from "../../src/litmus/lower.ts";
 import { type LitmusResult, loadLitmus, runLitmus } from "../../src/litmus/run.ts";
 
 const SUITE = fileURLToPath(new URL("./suite/", import.meta.url));
-/** herd7's verdicts and the tests that they are about; third-party data beside the repository, absent elsewhere. */
+/**
+ * herd7's verdicts and the tests that they are about; third-party data beside the repository, absent
+ * elsewhere.
+ */
 export const SHARED = fileURLToPath(new URL("../../../shared/litmus/", import.meta.url));
 export const hasShared = existsSync(`${SHARED}verdicts.tsv`);
 /** Multiplies the number of random inputs: `npm run campaign:litmus` sets it. */

@@ -1,6 +1,6 @@
 /**
- * Knobs, presets, architectures and geometry: every knob documented, every preset applicable, settings that move
- * whole to another thread.
+ * Knobs, presets, architectures and geometry: every knob documented, every preset applicable, settings that
+ * move whole to another thread.
  */
 
 import { beforeEach, describe, expect, test } from "vitest";

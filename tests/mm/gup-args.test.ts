@@ -1,32 +1,33 @@
 /**
- * The arguments that each function of the get and pin families refuses, by kernel: the functions' own flags, references and pins at
- * once, pins for long, unknown flags, no array of pages. And what a refusal is: -EINVAL or 0, with nothing looked at and nothing held.
+ * The arguments that each function of the get and pin families refuses, by kernel: the functions' own flags,
+ * references and pins at once, pins for long, unknown flags, no array of pages. And what a refusal is:
+ * -EINVAL or 0, with nothing looked at and nothing held.
  */
 
 import { describe, expect, test } from "vitest";
 import { mem } from "../../src/machine/memory.ts";
 import { mm_create } from "../../src/mm/fork.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
 import {
-  FOLL_FAST_ONLY,
-  FOLL_FORCE,
-  FOLL_GET,
-  FOLL_LONGTERM,
-  FOLL_PIN,
-  FOLL_WRITE,
-  unpin_user_pages,
-} from "../../src/mm/gup.ts";
-import { FOLL_REMOTE } from "../../src/mm/gup_args.ts";
-import {
-  FOLL_TOUCH,
-  FOLL_TRIED,
-  FOLL_UNLOCKABLE,
   gup_fast,
   gup_fast_only,
   gup_locked,
   gup_remote,
   gup_unlocked,
   gup_without_pages,
-} from "../../src/mm/gup_slow.ts";
+} from "../../src/mm/gup_entry.ts";
+import {
+  FOLL_FAST_ONLY,
+  FOLL_FORCE,
+  FOLL_GET,
+  FOLL_LONGTERM,
+  FOLL_PIN,
+  FOLL_REMOTE,
+  FOLL_TOUCH,
+  FOLL_TRIED,
+  FOLL_UNLOCKABLE,
+  FOLL_WRITE,
+} from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { MM } from "../../src/mm/mm_types.ts";
 import { do_mmap, mmap_read_lock, mmap_read_unlock } from "../../src/mm/mmap.ts";

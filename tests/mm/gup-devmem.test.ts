@@ -1,7 +1,7 @@
 /**
- * GUP of pages that a driver has taken into its own memory. Device-coherent pages (v6.0) are mapped and taken like others, but not for
- * long: they move to System RAM first, or the call fails with EBUSY. Device-private pages have entries that are not present: the
- * driver brings them home for whoever looks them up.
+ * GUP of pages that a driver has taken into its own memory. Device-coherent pages (v6.0) are mapped and taken
+ * like others, but not for long: they move to System RAM first, or the call fails with EBUSY. Device-private
+ * pages have entries that are not present: the driver brings them home for whoever looks them up.
  */
 
 import { describe, expect, test } from "vitest";
@@ -11,21 +11,15 @@ import { migrate_to_device } from "../../src/mm/device_memory.ts";
 import { alloc_device_page } from "../../src/mm/device_page.ts";
 import { DMIRROR_DEVICE } from "../../src/mm/dmirror.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
+import { unpin_user_page, unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
 import {
   FOLL_FORCE,
-  FOLL_LONGTERM,
-  FOLL_WRITE,
-  unpin_user_page,
-  unpin_user_pages,
-} from "../../src/mm/gup.ts";
-import {
   FOLL_HWPOISON,
+  FOLL_LONGTERM,
   FOLL_NOFAULT,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_unlocked,
-} from "../../src/mm/gup_slow.ts";
+  FOLL_WRITE,
+} from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_munmap } from "../../src/mm/madvise.ts";
 import { is_device_coherent_page, is_device_private_page } from "../../src/mm/migrate_entry.ts";

@@ -1,5 +1,6 @@
 /**
- * Each error and partial-result rule of GUP (mm/gup.c, v5.10 to v7.3) by name, on ordinary memory of the replay machine.
+ * Each error and partial-result rule of GUP (mm/gup.c, v5.10 to v7.3) by name, on ordinary memory of the
+ * replay machine.
  */
 
 import { describe, expect, test } from "vitest";
@@ -7,8 +8,9 @@ import { config, GUP_ARGS_COMMON } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE, unpin_user_pages } from "../../src/mm/gup.ts";
-import { FOLL_NOFAULT, gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_slow.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED } from "../../src/mm/mm_types.ts";
 import { do_mmap } from "../../src/mm/mmap.ts";
 import { do_mprotect } from "../../src/mm/mprotect.ts";

@@ -1,7 +1,7 @@
 /**
- * What slow GUP says to entries and flags that are rare: no struct page behind an entry (EEXIST), core dumps (FOLL_DUMP), huge entries
- * that must be split (FOLL_SPLIT_PMD), MLOCK_ONFAULT, pages of protected guests (s390); and the
- * fast walk that a fork overtakes. No recording shows these: they follow the source.
+ * What slow GUP says to entries and flags that are rare: no struct page behind an entry (EEXIST), core dumps
+ * (FOLL_DUMP), huge entries that must be split (FOLL_SPLIT_PMD), MLOCK_ONFAULT, pages of protected guests
+ * (s390); and the fast walk that a fork overtakes. No recording shows these: they follow the source.
  */
 
 import { afterEach, describe, expect, test } from "vitest";
@@ -10,15 +10,10 @@ import { host } from "../../src/machine/host.ts";
 import { mem, memblock_alloc } from "../../src/machine/memory.ts";
 import { shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import { FOLL_FORCE, FOLL_WRITE, unpin_user_page } from "../../src/mm/gup.ts";
-import {
-  FOLL_DUMP,
-  FOLL_SPLIT_PMD,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  populate_vma_page_range,
-} from "../../src/mm/gup_slow.ts";
+import { unpin_user_page } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked } from "../../src/mm/gup_entry.ts";
+import { FOLL_DUMP, FOLL_FORCE, FOLL_SPLIT_PMD, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
+import { populate_vma_page_range } from "../../src/mm/gup_slow.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
   MM,

@@ -1,6 +1,7 @@
 /**
- * Slow GUP and mmap_lock, as mm/gup.c has it: faults that drop the lock (-EBUSY and -EAGAIN inside), what may have changed until it is
- * taken again, who is killed meanwhile, FOLL_NOWAIT, and who takes the lock. No recording shows these: they follow the source.
+ * Slow GUP and mmap_lock, as mm/gup.c has it: faults that drop the lock (-EBUSY and -EAGAIN inside), what may
+ * have changed until it is taken again, who is killed meanwhile, FOLL_NOWAIT, and who takes the lock. No
+ * recording shows these: they follow the source.
  */
 
 import fc from "fast-check";
@@ -10,15 +11,9 @@ import { host } from "../../src/machine/host.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { find_page, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import { FOLL_LONGTERM, FOLL_WRITE, unpin_user_pages } from "../../src/mm/gup.ts";
-import {
-  FOLL_NOWAIT,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_remote,
-  gup_unlocked,
-} from "../../src/mm/gup_slow.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_remote, gup_unlocked } from "../../src/mm/gup_entry.ts";
+import { FOLL_LONGTERM, FOLL_NOWAIT, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { do_munmap } from "../../src/mm/madvise.ts";
 import { MM, VM_MAYREAD, VM_READ } from "../../src/mm/mm_types.ts";
 import { do_mmap, mmap_read_lock, mmap_read_unlock } from "../../src/mm/mmap.ts";
@@ -63,7 +58,10 @@ const kill = (): void => {
   mem[kernel.fatal_signal] = 1;
 };
 
-/** Counts how often mmap_lock is let go of while `run` runs; `then` acts each time, before anybody takes it again. */
+/**
+ * Counts how often mmap_lock is let go of while `run` runs; `then` acts each time, before anybody takes it
+ * again.
+ */
 function drops(mm: number, run: () => void, then: (nth: number) => void = () => {}): number {
   let held = lockWord(mm) !== 0;
   let dropped = 0;

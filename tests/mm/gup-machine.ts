@@ -1,4 +1,7 @@
-/** What the tests of GUP's answers share: the kernels, areas' flags, and a look at entries and counts of a booted machine. */
+/**
+ * What the tests of GUP's answers share: the kernels, areas' flags, and a look at entries and counts of a
+ * booted machine.
+ */
 
 import { expect } from "vitest";
 import { mem } from "../../src/machine/memory.ts";

@@ -1,29 +1,23 @@
 /**
- * GUP of peer-to-peer memory (MEMORY_DEVICE_PCI_P2PDMA) that a process has mapped from a PCI device's p2pmem/allocate: refused without
- * FOLL_PCI_P2PDMA (v6.2, 4003f107fa2e), never for long. Kernels to v6.1 have neither the flag nor the mapping.
+ * GUP of peer-to-peer memory (MEMORY_DEVICE_PCI_P2PDMA) that a process has mapped from a PCI device's
+ * p2pmem/allocate: refused without FOLL_PCI_P2PDMA (v6.2, 4003f107fa2e), never for long. Kernels to v6.1 have
+ * neither the flag nor the mapping.
  */
 
 import { describe, expect, test } from "vitest";
 import { type KnobSettings, knobValue } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
+import { unpin_user_page, unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
 import {
   FOLL_FORCE,
   FOLL_LONGTERM,
+  FOLL_NOFAULT,
   FOLL_PCI_P2PDMA,
   FOLL_WRITE,
-  unpin_user_page,
-  unpin_user_pages,
-} from "../../src/mm/gup.ts";
-import {
-  FOLL_NOFAULT,
-  faultin_vma_page_range,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_unlocked,
-  populate_vma_page_range,
-} from "../../src/mm/gup_slow.ts";
+} from "../../src/mm/gup_flags.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
 import { do_madvise, do_munmap, MADV_DONTNEED } from "../../src/mm/madvise.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
 import { p2pmem_alloc_mmap } from "../../src/mm/p2pdma.ts";

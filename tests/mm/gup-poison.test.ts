@@ -1,20 +1,15 @@
 /**
- * GUP of pages that memory_failure() has poisoned: -EHWPOISON for who asks with FOLL_HWPOISON, -EFAULT for everybody else, and the
- * pages before one. In every kernel alike. Not covered: pages of files and of hugetlb areas.
+ * GUP of pages that memory_failure() has poisoned: -EHWPOISON for who asks with FOLL_HWPOISON, -EFAULT for
+ * everybody else, and the pages before one. In every kernel alike. Not covered: pages of files and of hugetlb
+ * areas.
  */
 
 import { describe, expect, test } from "vitest";
 import { mem } from "../../src/machine/memory.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
-import { FOLL_LONGTERM, FOLL_WRITE, unpin_user_pages } from "../../src/mm/gup.ts";
-import {
-  FOLL_HWPOISON,
-  FOLL_NOFAULT,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_unlocked,
-} from "../../src/mm/gup_slow.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
+import { FOLL_HWPOISON, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_DONTNEED, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";

@@ -1,6 +1,6 @@
 /**
- * Slow GUP without an array of pages (pages == NULL: mlock(), MAP_POPULATE, MADV_POPULATE_*): pages are faulted in and counted, none is
- * held; partial counts and errors are those of a request with one.
+ * Slow GUP without an array of pages (pages == NULL: mlock(), MAP_POPULATE, MADV_POPULATE_*): pages are
+ * faulted in and counted, none is held; partial counts and errors are those of a request with one.
  */
 
 import { afterEach, describe, expect, test } from "vitest";
@@ -10,7 +10,8 @@ import { mem } from "../../src/machine/memory.ts";
 import { secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import { unpin_user_pages } from "../../src/mm/gup.ts";
-import { faultin_vma_page_range, gup_fast, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
+import { gup_fast } from "../../src/mm/gup_entry.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";

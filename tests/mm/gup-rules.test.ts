@@ -1,7 +1,8 @@
 /**
- * The rules of GUP's results that the other gup-*.test.ts do not have, in the order of mm/gup.c: arguments, the fast walk's stops and
- * what it keeps, undoing, the slow path's errors and partial results, fatal signals, unsharing, secret memory, long-term pins. Each
- * kernel's own answer. All rules, and where each is tested: docs/gup-rules.md.
+ * The rules of GUP's results that the other gup-*.test.ts do not have, in the order of mm/gup.c: arguments,
+ * the fast walk's stops and what it keeps, undoing, the slow path's errors and partial results, fatal
+ * signals, unsharing, secret memory, long-term pins. Each kernel's own answer. All rules, and where each is
+ * tested: docs/gup-rules.md.
  */
 
 import { afterEach, describe, expect, test } from "vitest";
@@ -11,24 +12,21 @@ import { mem } from "../../src/machine/memory.ts";
 import { find_page, secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import {
-  FOLL_FORCE,
-  FOLL_LONGTERM,
-  FOLL_PIN,
-  FOLL_WRITE,
   is_migrate_cma_page,
   try_grab_compound_head,
   try_grab_page,
   unpin_user_page,
   unpin_user_pages,
 } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
 import {
+  FOLL_FORCE,
+  FOLL_LONGTERM,
   FOLL_NOFAULT,
+  FOLL_PIN,
   FOLL_TOUCH,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_unlocked,
-} from "../../src/mm/gup_slow.ts";
+  FOLL_WRITE,
+} from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {

@@ -1,21 +1,16 @@
 /**
- * GUP of user shadow stacks (VM_SHADOW_STACK, x86, v6.6): read like other memory, written only by force. Kernels to v6.5 have none.
+ * GUP of user shadow stacks (VM_SHADOW_STACK, x86, v6.6): read like other memory, written only by force.
+ * Kernels to v6.5 have none.
  */
 
 import { describe, expect, test } from "vitest";
 import { config, kernel } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE, unpin_user_pages } from "../../src/mm/gup.ts";
-import {
-  FOLL_NOFAULT,
-  faultin_vma_page_range,
-  gup_fast,
-  gup_fast_only,
-  gup_locked,
-  gup_unlocked,
-  populate_vma_page_range,
-} from "../../src/mm/gup_slow.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {

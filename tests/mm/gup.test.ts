@@ -8,16 +8,13 @@ import { describe, expect, test } from "vitest";
 import { geom, type KnobSettings, type PresetName } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";
 import {
-  FOLL_GET,
-  FOLL_LONGTERM,
-  FOLL_PIN,
-  FOLL_WRITE,
   get_user_pages_fast_only,
   lockless_pages_from_mm,
   pin_user_pages_fast_only,
   unpin_user_page,
   unpin_user_pages,
 } from "../../src/mm/gup.ts";
+import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { MM } from "../../src/mm/mm_types.ts";
 import {
   compound_head,
@@ -52,7 +49,9 @@ const FORMS: readonly { name: string; preset: PresetName; knobs: KnobSettings; b
   { name: "v7.3", preset: "v7.3", knobs: {}, batches: true },
 ];
 
-/** One grab for a leaf is right only if one compound page is under it; see "a leaf over single pages" below. */
+/**
+ * One grab for a leaf is right only if one compound page is under it; see "a leaf over single pages" below.
+ */
 function layoutFor(layout: Layout, batches: boolean): Layout {
   return batches ? wholeLeaves(layout) : layout;
 }
@@ -77,7 +76,8 @@ describe.each(FORMS)("fast GUP, $name", ({ preset, knobs, batches = false }) => 
         const buffer = new Int32Array(100);
         const flags = write ? FOLL_WRITE : 0;
         const n = (pin ? pin_user_pages_fast_only : get_user_pages_fast_only)(m.mm, start, nr, flags, buffer);
-        // The device path takes a leaf or a table whole or not at all (undo_dev_pagemap()), but grabs cannot fail here.
+        // The device path takes a leaf or a table whole or not at all (undo_dev_pagemap()), but grabs cannot
+        // fail here.
         const expected = start + nr > geom.task_size ? [] : expectedRun(m, start, nr, write);
         expect(pagesOf(buffer, n)).toEqual(expected);
       }),

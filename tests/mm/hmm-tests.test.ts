@@ -1,7 +1,8 @@
 /**
- * The kernel's hmm-tests (tools/testing/selftests/mm/hmm-tests.c, v7.1) by their names, on our mirror device: fixtures hmm and hmm2
- * (two devices), variants hmm_device_private and hmm_device_coherent, each test with the kernel's expectation. One CPU, no
- * races: those are claims C7 and C8. Tests that this machine cannot run are listed as skipped, with the reason.
+ * The kernel's hmm-tests (tools/testing/selftests/mm/hmm-tests.c, v7.1) by their names, on our mirror device:
+ * fixtures hmm and hmm2 (two devices), variants hmm_device_private and hmm_device_coherent, each test with
+ * the kernel's expectation. One CPU, no races: those are claims C7 and C8. Tests that this machine cannot run
+ * are listed as skipped, with the reason.
  */
 import { beforeEach, describe, expect, test } from "vitest";
 import {

@@ -1,7 +1,7 @@
 /**
- * hmm_range_fault() entry by entry: what it gives for each kind of entry at PTE, PMD and PUD level, asked for and not, in
- * the forms of v5.6, v5.10 and v7.1 (mm/hmm.c), and what it does if an entry changes under it. One CPU; where it waits or takes
- * a lock twice, that is the deadlock that the sequential host reports.
+ * hmm_range_fault() entry by entry: what it gives for each kind of entry at PTE, PMD and PUD level, asked for
+ * and not, in the forms of v5.6, v5.10 and v7.1 (mm/hmm.c), and what it does if an entry changes under it.
+ * One CPU; where it waits or takes a lock twice, that is the deadlock that the sequential host reports.
  */
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
@@ -108,7 +108,9 @@ interface Ask {
 const READ = hmm.HMM_PFN_REQ_FAULT;
 const WRITE = hmm.HMM_PFN_REQ_FAULT | hmm.HMM_PFN_REQ_WRITE;
 
-/** hmm_range_fault() of [start, end): its result, and a word per page such as "17 W order 1", "none", "error". */
+/**
+ * hmm_range_fault() of [start, end): its result, and a word per page such as "17 W order 1", "none", "error".
+ */
 function walk(m: Machine, start: number, end: number, ask: Ask = {}): { ret: number; pages: string[] } {
   const range = new Int32Array(hmm.HMM_RANGE_SIZE);
   const pfns = new Int32Array(end - start);
@@ -270,7 +272,8 @@ describe.each(FORMS)("hmm_range_fault of $name", (form) => {
       mem[kernel.vmemmap + 3 * PAGE.SIZE + PAGE.flags] = 1 << PG_locked;
       const n = 1 << level;
       expect(walk(m, 0, n), `level ${level}`).toEqual(ok(repeat("none", n)));
-      // v5.6 computes for a PTE that nothing is asked for, and for a PMD leaves what was asked to pass for what was found.
+      // v5.6 computes for a PTE that nothing is asked for, and for a PMD leaves what was asked to pass for
+      // what was found.
       if (v56(m) && level === 0) expect(walk(m, 0, n, { all: READ })).toEqual(ok(["none"]));
       else expect(() => walk(m, 0, n, { all: READ })).toThrow(/nothing else runs/);
     }
@@ -310,7 +313,8 @@ describe.each(FORMS)("hmm_range_fault of $name", (form) => {
     put(m, 1, 0, pg.swp_entry(pg.SWP_DEVICE_READ, 16));
     put(m, 2, 1, pg.swp_entry(pg.SWP_DEVICE_WRITE, 16));
     expect(walk(m, 0, 2, { owner: 77 })).toEqual(ok(["17 W", "16 R"]));
-    // "Don't fault in device private pages owned by the caller, just report the PFN": also if writing is asked for.
+    // "Don't fault in device private pages owned by the caller, just report the PFN": also if writing is
+    // asked for.
     expect(walk(m, 0, 2, { owner: 77, all: WRITE })).toEqual(ok(["17 W", "16 R"]));
     for (const owner of [0, 78])
       expect(walk(m, 0, 2, { owner })).toEqual(ok(v56(m) ? ["17 W", "16 R"] : ["none", "none"]));

@@ -1,6 +1,6 @@
 /**
- * Small machines for the tests of mm/: random layouts of leaves of every level over a device or over plain frames, and a
- * snapshot of everything that counts.
+ * Small machines for the tests of mm/: random layouts of leaves of every level over a device or over plain
+ * frames, and a snapshot of everything that counts.
  */
 
 import fc from "fast-check";
@@ -131,7 +131,10 @@ export function expectedRun(m: TestMachine, addr: number, nr: number, write: boo
   return out;
 }
 
-/** The layout with the device made of compound pages as large as its largest leaf, as memory models demand of a driver. */
+/**
+ * The layout with the device made of compound pages as large as its largest leaf, as memory models demand of
+ * a driver.
+ */
 export function wholeLeaves(layout: Layout): Layout {
   let order = layout.order;
   for (const s of layout.segments) {

@@ -1,6 +1,6 @@
 /**
- * mremap() on one CPU, on the replay machine (five levels, huge pages, swap, files): entries go to another address, and nothing
- * else changes. Errors are those of mm/mremap.c, by version.
+ * mremap() on one CPU, on the replay machine (five levels, huge pages, swap, files): entries go to another
+ * address, and nothing else changes. Errors are those of mm/mremap.c, by version.
  */
 
 import fc from "fast-check";
@@ -11,8 +11,9 @@ import { mem } from "../../src/machine/memory.ts";
 import { READ_ONCE, WRITE_ONCE } from "../../src/machine/primitives.ts";
 import { shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";
-import { FOLL_LONGTERM, FOLL_WRITE, unpin_user_pages } from "../../src/mm/gup.ts";
-import { gup_fast } from "../../src/mm/gup_slow.ts";
+import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { gup_fast } from "../../src/mm/gup_entry.ts";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, do_munmap, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
@@ -319,7 +320,8 @@ describe.each(KERNELS)("mremap() of %s", (name) => {
     expect(level(mm, to)).toBe(PMD_LEVEL);
     expect(state(large)).toEqual(counted);
     expect([...pin(mm, to + 500, 100)]).toEqual([...large]);
-    // A device's area can be cut at its granularity only; at an address off it nothing can be faulted in again.
+    // A device's area can be cut at its granularity only; at an address off it nothing can be faulted in
+    // again.
     expect(do_mremap(mm, to + 3, 512, 512, FIXED, at)).toBe(EINVAL);
     expect(do_mremap(mm, to, 1024, 1024, FIXED, at + 1)).toBe(at + 1);
     expect(load(mm, at + 2)).toBe("SIGBUS");

@@ -1,10 +1,12 @@
 /**
- * Watches a sequential machine for invariant I10: no entry that a secondary MMU may mirror changes outside an invalidation that
- * covers it. Every access of kernel code passes host.preempt(), so each write to a page table is seen when it happens, with what
- * is announced at that moment; what an entry maps is compared before and after, also if a whole table comes or goes. Also real
- * mirror devices, which nobody but the notifier core tells of a change.
+ * Watches a sequential machine for invariant I10: no entry that a secondary MMU may mirror changes outside an
+ * invalidation that covers it. Every access of kernel code passes host.preempt(), so each write to a page
+ * table is seen when it happens, with what is announced at that moment; what an entry maps is compared before
+ * and after, also if a whole table comes or goes. Also real mirror devices, which nobody but the notifier
+ * core tells of a change.
  *
- * Not covered: what a device writes (nothing is dirtied through a mirror here), and accessed bits, which have notifiers of their own.
+ * Not covered: what a device writes (nothing is dirtied through a mirror here), and accessed bits, which have
+ * notifiers of their own.
  */
 
 import { geom, kernel } from "../../src/machine/config.ts";
@@ -138,7 +140,7 @@ export class Watch {
     this.active.length = 0;
   }
 
-  // ---- Announcements ----------------------------------------------------------------------------------------
+  // ---- Announcements --------------------------------------------------------------------------------------
 
   /** Returns whether the real function is to be called. */
   start(mm: number, start: number, end: number, event: number, underLock: boolean): boolean {
@@ -170,7 +172,7 @@ export class Watch {
     return this.active.some((a) => !a.suppressed && a.mm === mm && a.start <= addr && addr < a.end);
   }
 
-  // ---- Page tables ------------------------------------------------------------------------------------------
+  // ---- Page tables ----------------------------------------------------------------------------------------
 
   private access(p: number): void {
     this.settle();

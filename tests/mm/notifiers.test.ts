@@ -1,7 +1,8 @@
 /**
- * Invariant I10 of mm/: what a secondary MMU may mirror changes only between range_start and range_end of an invalidation that
- * covers it, these pair, and a mirror that hears of changes in no other way is never wrong between two operations. Each operation as
- * a claim (which range, which event), with its announcement left out to see that it is noticed; then random operations.
+ * Invariant I10 of mm/: what a secondary MMU may mirror changes only between range_start and range_end of an
+ * invalidation that covers it, these pair, and a mirror that hears of changes in no other way is never wrong
+ * between two operations. Each operation as a claim (which range, which event), with its announcement left
+ * out to see that it is noticed; then random operations.
  */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test, vi } from "vitest";
@@ -112,7 +113,7 @@ class Machine {
   }
 }
 
-// ---- One operation at a time --------------------------------------------------------------------------------
+// ---- One operation at a time ------------------------------------------------------------------------------
 
 type Op = readonly [proc: string, op: string, ...args: string[]];
 
@@ -383,7 +384,7 @@ describe.each(RELEASES)("who mirrors an address space of %s is told of", (releas
   });
 });
 
-// ---- Random operations --------------------------------------------------------------------------------------
+// ---- Random operations ------------------------------------------------------------------------------------
 
 interface RandomOp {
   readonly what: number;

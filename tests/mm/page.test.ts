@@ -99,7 +99,8 @@ describe("a deduplicated vmemmap", () => {
     memoryRegions().filter((r) => r.name.startsWith("vmemmap") && mem[r.base] !== POISON).length;
 
   test.each([
-    // 64 struct pages, four to a frame: 16 frames; a compound page keeps two if it has at least four (order 4 and up).
+    // 64 struct pages, four to a frame: 16 frames; a compound page keeps two if it has at least four (order 4
+    // and up).
     [0, 16],
     [3, 16],
     [4, 8],

@@ -1,6 +1,6 @@
 /**
- * memremap_pages() and memunmap_pages(), bind and unbind, on one CPU: order of steps, what is waited for, what
- * is freed.
+ * memremap_pages() and memunmap_pages(), bind and unbind, on one CPU: order of steps, what is waited for,
+ * what is freed.
  */
 
 import fc from "fast-check";
@@ -99,7 +99,8 @@ describe("a device that nobody uses", () => {
         useSequentialHost();
         const { mm, device } = setup(s);
         const pages = new Int32Array(NR);
-        // Mapped by huge leaves the device path takes a grab per page, which only single pages or v7.3 give back alike.
+        // Mapped by huge leaves the device path takes a grab per page, which only single pages or v7.3 give
+        // back alike.
         const n = get_user_pages_fast_only(mm, 0, NR, 0, pages);
         expect(n).toBe(s.mapped ? NR : 0);
         for (let i = 0; i < n; i++) put_page(pages[i] as number);

@@ -1,7 +1,8 @@
 /**
- * Interval notifiers in two passes (mm/mmu_notifier.c, v7.1): every device is told before the first one is waited for, and a
- * start that may not block and fails leaves nothing begun. One CPU: devices are at an access until somebody waits for them,
- * which is when they finish; so the order in which the core tells and waits can be written down.
+ * Interval notifiers in two passes (mm/mmu_notifier.c, v7.1): every device is told before the first one is
+ * waited for, and a start that may not block and fails leaves nothing begun. One CPU: devices are at an
+ * access until somebody waits for them, which is when they finish; so the order in which the core tells and
+ * waits can be written down.
  */
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";

@@ -1,4 +1,7 @@
-/** What the booted machine counts as a whole, for tests that compare it before and after: free frames, outstanding pins. */
+/**
+ * What the booted machine counts as a whole, for tests that compare it before and after: free frames,
+ * outstanding pins.
+ */
 
 import { kernel } from "../../src/machine/config.ts";
 import { mem } from "../../src/machine/memory.ts";

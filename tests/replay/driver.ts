@@ -1,4 +1,7 @@
-/** Steps of the trace format done one by one on a replay machine, without a recording: for tests of the steps themselves. */
+/**
+ * Steps of the trace format done one by one on a replay machine, without a recording: for tests of the steps
+ * themselves.
+ */
 
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";

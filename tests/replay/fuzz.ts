@@ -1,7 +1,8 @@
 /**
- * Random operations on a replay machine: map (private, shared, huge, hugetlb, memfd, device-dax of 4 KiB and 2 MiB, a DAX file), touch,
- * fork, pin, get, long-term pins, release, protect, advise, unmap, mremap, split, collapse, exit, unbinding and binding devices.
- * Choices come from a seed. What must hold afterwards is the caller's business, except what is known at the pin itself.
+ * Random operations on a replay machine: map (private, shared, huge, hugetlb, memfd, device-dax of 4 KiB and
+ * 2 MiB, a DAX file), touch, fork, pin, get, long-term pins, release, protect, advise, unmap, mremap, split,
+ * collapse, exit, unbinding and binding devices. Choices come from a seed. What must hold afterwards is the
+ * caller's business, except what is known at the pin itself.
  */
 
 import { expect } from "vitest";
@@ -140,7 +141,7 @@ export class Fuzz {
     }
   }
 
-  // ---- Pins -------------------------------------------------------------------------------------------------
+  // ---- Pins -----------------------------------------------------------------------------------------------
 
   private pin(proc: string, process: Process, name: string, off: number, n: number): void {
     const flags = this.random.pick(FLAGS);
@@ -162,7 +163,10 @@ export class Fuzz {
       if (flags.includes("L")) this.mayBeHeldForLong(page);
     });
   }
-  /** I8: no long-term pin on fsdax, nor (from v5.13 on; v5.10 pins there what it cannot move) in a movable zone or in CMA. */
+  /**
+   * I8: no long-term pin on fsdax, nor (from v5.13 on; v5.10 pins there what it cannot move) in a movable
+   * zone or in CMA.
+   */
   private mayBeHeldForLong(page: number): void {
     const head = compound_head(page);
     if (is_zone_device_page(head))
@@ -188,7 +192,7 @@ export class Fuzz {
     return out;
   }
 
-  // ---- mremap() ---------------------------------------------------------------------------------------------
+  // ---- mremap() -------------------------------------------------------------------------------------------
 
   /** A part or the whole of a mapping shrinks, grows or moves; what has moved is a mapping of its own. */
   private mremap(process: Process, mapping: { addr: number; pages: number }, off: number, n: number): void {
@@ -206,7 +210,7 @@ export class Fuzz {
     process.mappings.set(`r${this.moves++}`, { addr: ret, pages: new_len });
   }
 
-  // ---- Unbinding --------------------------------------------------------------------------------------------
+  // ---- Unbinding ------------------------------------------------------------------------------------------
 
   private holdsPagesOf(start: number, nr: number): boolean {
     for (const kind of ["pin", "get"] as const)
@@ -217,8 +221,9 @@ export class Fuzz {
     return false;
   }
   /**
-   * Unbinds a device, or finishes unbinding it and binds it again. v5.10 waits for what is held; later kernels do not, and
-   * free struct pages that are still held: claims C4 and C5 have that, here the program lets go first, as it has to.
+   * Unbinds a device, or finishes unbinding it and binds it again. v5.10 waits for what is held; later
+   * kernels do not, and free struct pages that are still held: claims C4 and C5 have that, here the program
+   * lets go first, as it has to.
    */
   private unbindOrBind(): void {
     if (!this.kinds.some((k) => k.startsWith("dax"))) return;

@@ -1,8 +1,10 @@
 /**
  * Random operations (fuzz.ts) keep the invariants that pinning rests on, numbered as in the project's list:
- *   I1, I15  a pin or reference is on the page that is mapped at its address, with the permission that was asked for
+ *   I1, I15  a pin or reference is on the page that is mapped at its address, with the permission that was
+ *            asked for
  *   I2       what a page counts is what maps and holds it: private pages, compound ones, device pages
- *   I3       nobody holds a page whose struct page is gone; when everything is released all memory is free again
+ *   I3       nobody holds a page whose struct page is gone; when everything is released all memory is free
+ *            again
  *   I7       a pinned private page stays exclusive (from v5.19)
  *   I8       no long-term pin on fsdax, nor (from v5.13 on) in a movable zone or a CMA area
  *   I12      acquired minus released is the number of pins outstanding
@@ -38,7 +40,10 @@ import { World } from "../../src/replay/world.ts";
 import { freePages, pinsCounted } from "./counts.ts";
 import { Fuzz } from "./fuzz.ts";
 
-/** 150,000 steps over four kernels and three machines in a campaign (HOLDFAST_CAMPAIGN=10), a tenth of that in the suite. */
+/**
+ * 150,000 steps over four kernels and three machines in a campaign (HOLDFAST_CAMPAIGN=10), a tenth of that in
+ * the suite.
+ */
 const STEPS = 1_250 * Number(process.env["HOLDFAST_CAMPAIGN"] ?? 1);
 const SEED = Number(process.env["HOLDFAST_SEED"] ?? 12345);
 const PER_ROUND = 40;
@@ -98,7 +103,10 @@ function checkAnon(page: number, pinned: number, got: number, exclusive: boolean
   if (exclusive && pinned > 0 && map > 0 && (!compound || (flags & (1 << PG_hugetlb)) !== 0))
     expect(flags & (1 << PG_anon_exclusive)).not.toBe(0);
 }
-/** A device's: the base reference (1, but on fsdax from v6.15 on), what holds it, and from v6.15 on what maps it. */
+/**
+ * A device's: the base reference (1, but on fsdax from v6.15 on), what holds it, and from v6.15 on what maps
+ * it.
+ */
 function checkDevice(head: number, pinned: number, got: number): void {
   const fsdax = mem[page_pgmap(head) + DEV_PAGEMAP.type] === MEMORY_DEVICE_FS_DAX;
   const base = fsdax && config.pteRef ? 0 : 1;
@@ -146,7 +154,9 @@ function expectIdle(start: number, nr: number): void {
   }
 }
 
-/** Of every compound device page whose tails share a vmemmap frame: that they do, and a sum of what is there. */
+/**
+ * Of every compound device page whose tails share a vmemmap frame: that they do, and a sum of what is there.
+ */
 function sharedStructPages(fuzz: Fuzz): number[] {
   if (!config.vmemmapDedup) return [];
   const per = 1 << geom.vmemmap_shift;

@@ -1,6 +1,7 @@
 /**
- * Memory going offline under the recording program's feet: pages move to the other node, one that is held stays and is seen isolated, a
- * killed child gives everything back, and the block can come back. Also what is compared of a child that works in the background.
+ * Memory going offline under the recording program's feet: pages move to the other node, one that is held
+ * stays and is seen isolated, a killed child gives everything back, and the block can come back. Also what is
+ * compared of a child that works in the background.
  */
 
 import { describe, expect, test } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * Swap readahead of shmem (mm/swap_state.c: swapin_nr_pages(), swap_cluster_readahead()): how many slots a fault reads, by what the
- * last windows brought, and that no page is read twice or for nobody.
+ * Swap readahead of shmem (mm/swap_state.c: swapin_nr_pages(), swap_cluster_readahead()): how many slots a
+ * fault reads, by what the last windows brought, and that no page is read twice or for nobody.
  */
 
 import fc from "fast-check";

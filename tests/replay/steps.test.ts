@@ -1,4 +1,7 @@
-/** Steps that no recording of ours has: shared hugetlb memory, mappings that meet, names that are taken, sizes that are rounded. */
+/**
+ * Steps that no recording of ours has: shared hugetlb memory, mappings that meet, names that are taken, sizes
+ * that are rounded.
+ */
 
 import { describe, expect, test } from "vitest";
 import { freePages, pinsCounted } from "./counts.ts";

@@ -1,6 +1,6 @@
 /**
- * Recorded behaviour of four real kernels against our memory: every sequence of every vector agrees, but for the ones named in
- * the table of departures.
+ * Recorded behaviour of four real kernels against our memory: every sequence of every vector agrees, but for
+ * the ones named in the table of departures.
  */
 
 import { describe, expect, test } from "vitest";

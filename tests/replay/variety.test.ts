@@ -1,7 +1,8 @@
 /**
- * Recorded sequences, altered: sizes, offsets, flags, modes, kinds of mapping, steps dropped, doubled and exchanged. What the kernel
- * would have answered is not known, but nothing may throw, no operation of the format may be unknown, and after every step what is
- * counted is what is held (I2), pins are counted exactly (I12), no count is negative; after cleanup all memory is free (I3).
+ * Recorded sequences, altered: sizes, offsets, flags, modes, kinds of mapping, steps dropped, doubled and
+ * exchanged. What the kernel would have answered is not known, but nothing may throw, no operation of the
+ * format may be unknown, and after every step what is counted is what is held (I2), pins are counted exactly
+ * (I12), no count is negative; after cleanup all memory is free (I3).
  */
 
 import { readFileSync } from "node:fs";
@@ -115,7 +116,8 @@ function check(d: Driver, zeroPins: boolean): string | null {
     const map = p.fl.includes("hugetlb") ? 0 : p.map;
     if (p.ref < 0 || map < 0 || (p.pin ?? 0) < 0 || (p.entire ?? 0) < 0)
       return `${p.id}: ref ${p.ref} map ${p.map} pin ${p.pin}`;
-    // Small anonymous pages of which every mapping is seen: a reference for each, for the swap cache, and for each holder.
+    // Small anonymous pages of which every mapping is seen: a reference for each, for the swap cache, and for
+    // each holder.
     const flags = p.fl.split(" ");
     if (p.kind !== "single" || !flags.includes("anon") || d.world.jobs.size > 0 || !flags.includes("lru"))
       continue;

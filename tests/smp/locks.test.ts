@@ -1,6 +1,6 @@
 /**
- * Real threads: locks, message passing, waits and the watchdog. Scenarios with a known answer (fixtures/locks.ts), each
- * beside a broken twin, so that a test that could not fail would show.
+ * Real threads: locks, message passing, waits and the watchdog. Scenarios with a known answer
+ * (fixtures/locks.ts), each beside a broken twin, so that a test that could not fail would show.
  */
 
 import { describe, expect, test } from "vitest";

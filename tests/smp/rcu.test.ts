@@ -1,6 +1,6 @@
 /**
- * Real threads: RCU, interrupts off, interrupts to other CPUs. Delays put the writer between a reader's two steps; a
- * primitive that did not wait would then free under the reader's eyes, as the broken twins show.
+ * Real threads: RCU, interrupts off, interrupts to other CPUs. Delays put the writer between a reader's two
+ * steps; a primitive that did not wait would then free under the reader's eyes, as the broken twins show.
  */
 
 import { describe, expect, test } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * When the watchdog may speak of a deadlock: on control words set by hand, so that moments which threads pass through in
- * microseconds can be held still.
+ * When the watchdog may speak of a deadlock: on control words set by hand, so that moments which threads pass
+ * through in microseconds can be held still.
  */
 
 import { describe, expect, test, vi } from "vitest";
@@ -88,7 +88,10 @@ describe("a CPU that waits for a word", () => {
 });
 
 describe("a CPU that is released while the watchdog looks", () => {
-  /** What isDeadlocked() says if the other CPU releases the waiting one and ends just before its nth look at a word. */
+  /**
+   * What isDeadlocked() says if the other CPU releases the waiting one and ends just before its nth look at a
+   * word.
+   */
   function saysAfterRelease(n: number): { deadlocked: boolean; looks: number } {
     const m = machine(2);
     wait(m, 0, WAIT_WORD, WORD, 3);

@@ -1,8 +1,9 @@
 /**
- * The protocol that explicit-state checkers are compared on: walkers that take references to pages through a table
- * with interrupts off, re-check the entry and put the reference back if it changed; one remover that clears the
- * entries under the page-table lock, sends an IPI and drops the table's own references. Whoever drops a count to zero
- * tears the page down. The same protocol, step for step, as a Promela model that stands beside it in the benchmark.
+ * The protocol that explicit-state checkers are compared on: walkers that take references to pages through a
+ * table with interrupts off, re-check the entry and put the reference back if it changed; one remover that
+ * clears the entries under the page-table lock, sends an IPI and drops the table's own references. Whoever
+ * drops a count to zero tears the page down. The same protocol, step for step, as a Promela model that stands
+ * beside it in the benchmark.
  */
 "use kernel";
 

@@ -1,7 +1,7 @@
 /**
- * The kernel side of the benchmarks, after mm/gup_test.c (Linux v7.1) and ib_umem_get() and __ib_umem_release() of
- * drivers/infiniband/core/umem.c (v5.10 and v5.13): the loops around the calls that are measured. What is measured is
- * mm/gup.ts; nothing here takes or drops a reference by itself.
+ * The kernel side of the benchmarks, after mm/gup_test.c (Linux v7.1) and ib_umem_get() and
+ * __ib_umem_release() of drivers/infiniband/core/umem.c (v5.10 and v5.13): the loops around the calls that
+ * are measured. What is measured is mm/gup.ts; nothing here takes or drops a reference by itself.
  *
  * Custom: the scatterlist of a memory region is an array of pairs (first page, number of pages).
  */
@@ -9,13 +9,13 @@
 
 import type { LocalArray } from "../../machine/primitives.ts";
 import {
-  FOLL_LONGTERM,
   get_user_pages_fast_only,
   pin_user_pages_fast_only,
   unpin_user_page,
   unpin_user_pages,
 } from "../../mm/gup.ts";
-import { gup_fast, gup_locked } from "../../mm/gup_slow.ts";
+import { gup_fast, gup_locked } from "../../mm/gup_entry.ts";
+import { FOLL_LONGTERM } from "../../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock } from "../../mm/gup_unpin.ts";
 import type { Mm } from "../../mm/mm_types.ts";
 import { mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
@@ -29,7 +29,10 @@ export function gup_pin(mm: Mm, start: number, nr: number, flags: number, pages:
   return pin_user_pages_fast_only(mm, start, nr, flags, pages);
 }
 
-/** GUP_BASIC_TEST, PIN_BASIC_TEST: get_user_pages() and pin_user_pages(); the caller holds mmap_lock, as gup_test does. */
+/**
+ * GUP_BASIC_TEST, PIN_BASIC_TEST: get_user_pages() and pin_user_pages(); the caller holds mmap_lock, as
+ * gup_test does.
+ */
 export function gup_slow_get(mm: Mm, start: number, nr: number, flags: number, pages: LocalArray): number {
   return gup_locked(mm, start, nr, flags, pages, false, false);
 }
@@ -58,8 +61,9 @@ export function unpin_range(page: Page, npages: number): void {
 }
 
 /**
- * ib_umem_get(): pin_user_pages_fast() with FOLL_LONGTERM, which leaves the fast path on device pages to v6.16: pins nr pages from start in calls of
- * `batch`, and appends them to the scatterlist, contiguous pages merged. The number of entries, or -1 if a call fell short.
+ * ib_umem_get(): pin_user_pages_fast() with FOLL_LONGTERM, which leaves the fast path on device pages to
+ * v6.16: pins nr pages from start in calls of `batch`, and appends them to the scatterlist, contiguous pages
+ * merged. The number of entries, or -1 if a call fell short.
  */
 export function umem_get(
   mm: Mm,

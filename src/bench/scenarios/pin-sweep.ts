@@ -1,12 +1,13 @@
 /**
- * Kernel code of the throughput run: a CPU that pins a mapped range from end to end with pin_user_pages_fast_only(), a call
- * of `batch` pages at a time, and unpins each batch before the next; what gup_test -a -n does between its two time
- * stamps (mm/gup_test.c), without the time stamps.
+ * Kernel code of the throughput run: a CPU that pins a mapped range from end to end with
+ * pin_user_pages_fast_only(), a call of `batch` pages at a time, and unpins each batch before the next; what
+ * gup_test -a -n does between its two time stamps (mm/gup_test.c), without the time stamps.
  */
 "use kernel";
 
 import { assert, localArray } from "../../machine/primitives.ts";
-import { FOLL_WRITE, pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
+import { pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
+import { FOLL_WRITE } from "../../mm/gup_flags.ts";
 import type { Mm } from "../../mm/mm_types.ts";
 
 /** Pins nr pages from start, `rounds` times; gives the number of pages pinned. `batch` is at most 512. */

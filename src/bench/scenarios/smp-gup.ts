@@ -1,7 +1,8 @@
 /**
- * Threads of the benchmark on several CPUs: one pins and unpins a range for a number of rounds, another unmaps a leaf and
- * maps it again meanwhile, as a driver whose pages are revoked would. What is measured is how far they slow each other:
- * the cache line of a shared head, and the IPI of the flush that waits for walkers.
+ * Threads of the benchmark on several CPUs: one pins and unpins a range for a number of rounds, another
+ * unmaps a leaf and maps it again meanwhile, as a driver whose pages are revoked would. What is measured is
+ * how far they slow each other: the cache line of a shared head, and the IPI of the flush that waits for
+ * walkers.
  */
 "use kernel";
 

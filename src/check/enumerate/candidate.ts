@@ -1,10 +1,10 @@
 /**
- * A *candidate*: one path for each thread, seen as a set of events without rf and co yet. Events that relations
- * range over are *nodes*, numbered 0.. by thread and program order; a relation is a bit matrix of `words` 32-bit
- * words a row. Initial writes are no nodes: they have no predecessor in any relation, so no cycle passes through
- * them; a read of the initial value is a read without rf that is fr-before every write. Fences are no nodes either,
- * as they act only through pairs of accesses, except that grace periods and rcu_read_lock() are when there are plain
- * accesses, because visibility can end at them.
+ * A *candidate*: one path for each thread, seen as a set of events without rf and co yet. Events that
+ * relations range over are *nodes*, numbered 0.. by thread and program order; a relation is a bit matrix of
+ * `words` 32-bit words a row. Initial writes are no nodes: they have no predecessor in any relation, so no
+ * cycle passes through them; a read of the initial value is a read without rf that is fr-before every write.
+ * Fences are no nodes either, as they act only through pairs of accesses, except that grace periods and
+ * rcu_read_lock() are when there are plain accesses, because visibility can end at them.
  */
 import type { Path, PathEvent, Sym } from "./path.ts";
 
@@ -151,7 +151,9 @@ export class Candidate {
   }
 }
 
-/** Critical sections of a lock, in each thread's order; null if a thread takes it twice without releasing it. */
+/**
+ * Critical sections of a lock, in each thread's order; null if a thread takes it twice without releasing it.
+ */
 export function criticalSections(c: Candidate, plan: LocPlan): Critical[][] | null {
   const out: Critical[][] = [];
   for (const seq of plan.sequences) {

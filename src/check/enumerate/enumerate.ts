@@ -1,8 +1,9 @@
 /**
- * The `enumerate` engine: every execution of a litmus-size program that a memory model accepts, load buffering
- * included, counted as herd7 counts them. Each thread is run symbolically into paths (path.ts); each combination of
- * paths is a candidate (candidate.ts); the executions of a candidate are searched, pruned and where possible counted
- * without being built (search.ts). A limit that is hit is reported, never passed off as an answer.
+ * The `enumerate` engine: every execution of a litmus-size program that a memory model accepts, load
+ * buffering included, counted as herd7 counts them. Each thread is run symbolically into paths (path.ts);
+ * each combination of paths is a candidate (candidate.ts); the executions of a candidate are searched, pruned
+ * and where possible counted without being built (search.ts). A limit that is hit is reported, never passed
+ * off as an answer.
  */
 import type { Program } from "../../lang/ir.ts";
 import type { MemoryModel } from "../models/model.ts";
@@ -32,7 +33,9 @@ export interface EnumerateOptions {
   readonly keepWitness?: boolean;
   /** Stop at the first execution in which the condition holds, or does not. The counts are then partial. */
   readonly stopAt?: "positive" | "negative";
-  /** With stopAt: do not even look at executions of the other kind, which are then not counted. Default true. */
+  /**
+   * With stopAt: do not even look at executions of the other kind, which are then not counted. Default true.
+   */
   readonly skipOthers?: boolean;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Which paths can be taken at all, before any execution is built: the values that each location may hold are
- * over-approximated from the writes of all paths (to a fixpoint), and a path whose condition needs another value is
- * dropped. This keeps the combinations of paths few in tests that branch on what they read or follow pointers.
+ * over-approximated from the writes of all paths (to a fixpoint), and a path whose condition needs another
+ * value is dropped. This keeps the combinations of paths few in tests that branch on what they read or follow
+ * pointers.
  */
 import { evalBin, evalUn } from "../../lang/ir.ts";
 import { isRead, isWrite } from "./candidate.ts";
@@ -21,9 +22,10 @@ export interface Feasible {
 }
 
 /**
- * Drops the paths (per thread) that no execution takes. A cut path may be taken because of what lies beyond its own cut or
- * another's; those that are left out of the question only once none of the values that the program can store anywhere
- * allows them. Whole paths are then judged by whole paths alone, which are the ones that executions are made of.
+ * Drops the paths (per thread) that no execution takes. A cut path may be taken because of what lies beyond
+ * its own cut or another's; those that are left out of the question only once none of the values that the
+ * program can store anywhere allows them. Whole paths are then judged by whole paths alone, which are the
+ * ones that executions are made of.
  */
 export function feasiblePaths(threads: readonly Path[][], initial: (loc: number) => number): Feasible {
   const cut = threads.some((list) => list.some((p) => p.cut !== null));

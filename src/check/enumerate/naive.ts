@@ -1,7 +1,7 @@
 /**
- * A naive enumerator: for each combination of paths every assignment of sources to reads and every order of the writes
- * of each location, each judged by the models' definitions (models/definition.ts) and nothing else. Exponential and
- * without a single shortcut; it exists to test the real one.
+ * A naive enumerator: for each combination of paths every assignment of sources to reads and every order of
+ * the writes of each location, each judged by the models' definitions (models/definition.ts) and nothing
+ * else. Exponential and without a single shortcut; it exists to test the real one.
  */
 import type { Program } from "../../lang/ir.ts";
 import { evalBin, evalUn } from "../../lang/ir.ts";

@@ -1,12 +1,14 @@
 /**
- * Symbolic execution of one thread. A *path* is one way through a thread: its events in program order, with symbolic
- * values over what its reads will return, the conditions under which it is taken, and for each event the reads that
- * its address, its data and its being executed depend on (the LKMM's addr, data and ctrl, before they are carried
- * through memory). Reads are not given values here; the search does that by choosing whom they read from.
+ * Symbolic execution of one thread. A *path* is one way through a thread: its events in program order, with
+ * symbolic values over what its reads will return, the conditions under which it is taken, and for each event
+ * the reads that its address, its data and its being executed depend on (the LKMM's addr, data and ctrl,
+ * before they are carried through memory). Reads are not given values here; the search does that by choosing
+ * whom they read from.
  *
- * As in herd7's C semantics, a control dependency covers the arms of the branch and not what follows it (that is,
- * blocks up to the immediate postdominator). Loops are unrolled a bounded number of times; a path that would go
- * on is cut and marked. Allocation, interrupts, IPIs and call_rcu are not covered: `explore` is for these.
+ * As in herd7's C semantics, a control dependency covers the arms of the branch and not what follows it (that
+ * is, blocks up to the immediate postdominator). Loops are unrolled a bounded number of times; a path that
+ * would go on is cut and marked. Allocation, interrupts, IPIs and call_rcu are not covered: `explore` is for
+ * these.
  */
 import type { BinOp, FenceKind, Order, Reg, ThreadIr, UnOp, Val, VisibleInstr } from "../../lang/ir.ts";
 import { evalBin, evalUn } from "../../lang/ir.ts";
@@ -19,7 +21,10 @@ export type SymNode =
   | { readonly k: "bin"; readonly fn: BinOp; readonly a: Sym; readonly b: Sym }
   | { readonly k: "un"; readonly fn: UnOp; readonly a: Sym };
 
-/** Event kinds, LKMM names: LKR/LKW/UL spin_lock and unlock, LF failed trylock, RL/RU spin_is_locked true/false. */
+/**
+ * Event kinds, LKMM names: LKR/LKW/UL spin_lock and unlock, LF failed trylock, RL/RU spin_is_locked
+ * true/false.
+ */
 export type EventKind =
   | "R"
   | "W"
@@ -71,7 +76,10 @@ export interface Path {
   /** Final value of every register. */
   readonly regs: readonly Sym[];
   readonly constraints: readonly Constraint[];
-  /** Null for a whole path; of one that was cut at the unrolling bound, the stores that may lie beyond the cut. */
+  /**
+   * Null for a whole path; of one that was cut at the unrolling bound, the stores that may lie beyond the
+   * cut.
+   */
   readonly cut: readonly LaterStore[] | null;
   /** Position of an access to something that is no location, or -1. */
   readonly invalid: number;
@@ -126,7 +134,10 @@ export function symUn(fn: UnOp, a: Sym): Sym {
   return typeof a === "number" ? evalUn(fn, a) : { k: "un", fn, a };
 }
 
-/** The stores of all code that can be reached from block `from`, as far as registers that it leaves alone tell them. */
+/**
+ * The stores of all code that can be reached from block `from`, as far as registers that it leaves alone tell
+ * them.
+ */
 function laterStores(blocks: ThreadIr["blocks"], from: number, regs: readonly Sym[]): LaterStore[] {
   const reached = new Set([from]);
   for (const b of reached) {
@@ -488,7 +499,8 @@ class PathWalk {
       const failed = new State(s, 0, 0);
       const r = this.#read(failed, { kind: "R", order: i.order, failed: true, ...at });
       this.#set(failed, i.dst, { k: "read", event: r }, [r]);
-      // cmpxchg fails where the old value differs from the expected one, add_unless where it is the one to spare.
+      // cmpxchg fails where the old value differs from the expected one, add_unless where it is the one to
+      // spare.
       const equal = i.fn === "cmpxchg";
       const tie = (t: State, eq: boolean): boolean =>
         typeof other === "number"
@@ -515,7 +527,8 @@ class PathWalk {
         break;
       default:
         value = symBin(i.fn, node, a);
-        // What is stored is computed from what was read: a data dependency within the operation, as herd7 has it.
+        // What is stored is computed from what was read: a data dependency within the operation, as herd7 has
+        // it.
         dataDeps = unionDeps(aDeps, [r]);
     }
     this.#event(s, { kind: "W", order: i.order, value, dataDeps, rmw: r, ...at });

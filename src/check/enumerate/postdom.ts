@@ -1,6 +1,6 @@
 /**
- * Immediate postdominators of a thread's blocks: the block where the arms of a branch meet again, which ends a
- * control dependency. Cooper, Harvey and Kennedy's iteration on the reversed graph, with a virtual exit.
+ * Immediate postdominators of a thread's blocks: the block where the arms of a branch meet again, which ends
+ * a control dependency. Cooper, Harvey and Kennedy's iteration on the reversed graph, with a virtual exit.
  */
 import type { Block } from "../../lang/ir.ts";
 

@@ -1,11 +1,12 @@
 /**
- * Search over the executions of one candidate: for each location a coherence order, then for each read a source.
- * Coherence and atomicity hold by construction: along each thread the positions of same-location accesses in the
- * coherence order may not decrease, a read-modify-write reads the write just before its own, a spin_lock() the unlock
- * just before its section. Between locations the model's monotone axioms are asked twice: of the edges chosen so
- * far (if they are bad already, no completion is good), and of these with every edge still possible (if that union
- * is good, every completion is, and only has to be counted). When besides the condition is decided, the rest is
- * a product. This is why rings of many readers take time linear in their length and not 2^reads.
+ * Search over the executions of one candidate: for each location a coherence order, then for each read a
+ * source. Coherence and atomicity hold by construction: along each thread the positions of same-location
+ * accesses in the coherence order may not decrease, a read-modify-write reads the write just before its own,
+ * a spin_lock() the unlock just before its section. Between locations the model's monotone axioms are asked
+ * twice: of the edges chosen so far (if they are bad already, no completion is good), and of these with every
+ * edge still possible (if that union is good, every completion is, and only has to be counted). When besides
+ * the condition is decided, the rest is a product. This is why rings of many readers take time linear in
+ * their length and not 2^reads.
  */
 import type { BoundModel } from "../models/model.ts";
 import type { Candidate, Com, Critical, LocPlan } from "./candidate.ts";
@@ -64,7 +65,9 @@ export class Search {
   readonly #observedLoc: readonly number[];
   readonly #slotValues: number[];
   readonly #boxable: boolean;
-  /** Some path ends at an access to something that is no location: an error of the test if it can be executed. */
+  /**
+   * Some path ends at an access to something that is no location: an error of the test if it can be executed.
+   */
   readonly #invalid: boolean;
   readonly #suffix: Float64Array;
   #safe = false;
@@ -140,7 +143,7 @@ export class Search {
     return ok;
   }
 
-  // ---- locations -------------------------------------------------------------------------------------------------
+  // ---- locations ------------------------------------------------------------------------------------------
 
   #location(li: number): void {
     if (li === this.#plans.length) {
@@ -243,7 +246,7 @@ export class Search {
     return true;
   }
 
-  // ---- coherence order of one location ---------------------------------------------------------------------------
+  // ---- coherence order of one location --------------------------------------------------------------------
 
   #place(li: number): void {
     const p = this.#plans[li];
@@ -326,7 +329,7 @@ export class Search {
     a[i * this.c.words + (j >> 5)] |= 1 << (j & 31);
   }
 
-  // ---- sources of the reads of one location ----------------------------------------------------------------------
+  // ---- sources of the reads of one location ---------------------------------------------------------------
 
   #source(li: number, k: number): void {
     const p = this.#plans[li];
@@ -411,9 +414,12 @@ export class Search {
     }
   }
 
-  // ---- values ----------------------------------------------------------------------------------------------------
+  // ---- values ---------------------------------------------------------------------------------------------
 
-  /** Whether no constraint of a path is violated yet, and the filter not either. `li`: locations before it are decided. */
+  /**
+   * Whether no constraint of a path is violated yet, and the filter not either. `li`: locations before it are
+   * decided.
+   */
   #tied(li: number): boolean {
     if (this.#counting !== null) return true;
     if (this.tally.unwanted !== null && this.tally.unwanted(this.#readSlots(li)) === 1) return false;

@@ -1,8 +1,9 @@
 /**
- * The distinct final states of an enumeration. Most are added one by one; those of a subtree that was counted as a
- * product come as boxes: fixed values and independent factors. Few states are kept as they are. Many (a ring of 19
- * readers has 2^19) are numbered: the values of each slot are sorted, a state is a number in mixed radix, a set of
- * states a sorted array of 8 bytes each, and listing them in order needs no more memory than that.
+ * The distinct final states of an enumeration. Most are added one by one; those of a subtree that was counted
+ * as a product come as boxes: fixed values and independent factors. Few states are kept as they are. Many (a
+ * ring of 19 readers has 2^19) are numbered: the values of each slot are sorted, a state is a number in mixed
+ * radix, a set of states a sorted array of 8 bytes each, and listing them in order needs no more memory than
+ * that.
  */
 
 export interface Factor {
@@ -74,7 +75,9 @@ export class StateSet {
     return n;
   }
 
-  /** The states in lexicographic order, values by `compare`; null if there are too many. The array is reused. */
+  /**
+   * The states in lexicographic order, values by `compare`; null if there are too many. The array is reused.
+   */
   sorted(compare: (a: number, b: number) => number): Iterable<readonly number[]> | null {
     if (this.#total <= FEW) {
       this.#spread();
@@ -144,7 +147,8 @@ export class StateSet {
     const sets = all.map((b) => {
       const per = b.values.slice(0, this.width).map((v) => new Set([v]));
       for (const f of b.factors) {
-        // Slots that are no part of the state may make two tuples one: then the box is no product of the state.
+        // Slots that are no part of the state may make two tuples one: then the box is no product of the
+        // state.
         if (f.slots.some((s) => s >= this.width)) return null;
         for (let i = 0; i < f.slots.length; i++) per[f.slots[i]] = new Set(f.tuples.map((t) => t[i]));
       }

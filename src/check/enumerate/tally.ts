@@ -1,6 +1,7 @@
 /**
- * What an enumeration adds up: accepted executions for and against the condition, the distinct observed states, flags,
- * a witness of either kind. When to stop early is decided here too: at a limit, or at the execution looked for.
+ * What an enumeration adds up: accepted executions for and against the condition, the distinct observed
+ * states, flags, a witness of either kind. When to stop early is decided here too: at a limit, or at the
+ * execution looked for.
  */
 import type { Candidate, Com } from "./candidate.ts";
 import { EnumerateError } from "./path.ts";
@@ -46,9 +47,13 @@ export class Tally {
   counterWitness: Witness | null = null;
   /** Keeps the first execution of either kind if set. */
   keepWitness = false;
-  /** Stop at the first execution for or against the condition: reachability only, as herd7's -speedcheck fast. */
+  /**
+   * Stop at the first execution for or against the condition: reachability only, as herd7's -speedcheck fast.
+   */
   stopAt: "positive" | "negative" | null = null;
-  /** Holds of executions that need not be looked at: the filter fails, or they are not of the kind to stop at. */
+  /**
+   * Holds of executions that need not be looked at: the filter fails, or they are not of the kind to stop at.
+   */
   unwanted: Predicate | null = null;
   readonly states: StateSet;
 

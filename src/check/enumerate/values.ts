@@ -1,8 +1,9 @@
 /**
- * Values of an execution: each read returns what its source stored, which may depend on other reads. A read whose
- * source is not chosen yet has no value (NaN). Where plain copies form a circle the value is undetermined: one
- * number beyond 32 bits for the whole circle, equal to nothing else, as herd7 leaves it symbolic. A circle through
- * arithmetic or an address has no solution (Infinity) and makes the execution meaningless, again as in herd7.
+ * Values of an execution: each read returns what its source stored, which may depend on other reads. A read
+ * whose source is not chosen yet has no value (NaN). Where plain copies form a circle the value is
+ * undetermined: one number beyond 32 bits for the whole circle, equal to nothing else, as herd7 leaves it
+ * symbolic. A circle through arithmetic or an address has no solution (Infinity) and makes the execution
+ * meaningless, again as in herd7.
  */
 import { evalBin, evalUn } from "../../lang/ir.ts";
 import type { Candidate, Com } from "./candidate.ts";
@@ -67,7 +68,10 @@ export class Values {
     return v;
   }
 
-  /** The value of a circle of copies through write `w`, named by its smallest write; Infinity if it is no such circle. */
+  /**
+   * The value of a circle of copies through write `w`, named by its smallest write; Infinity if it is no such
+   * circle.
+   */
   #circle(w: number): number {
     let least = w;
     let at = w;

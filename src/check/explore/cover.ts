@@ -1,13 +1,15 @@
 /**
- * Accesses that need no check of their own that their object is there. A thread that loads from an object and then
- * touches it again, with nothing in between that anybody else could notice, can meet the object freed the second time
- * only in executions in which everything that led to the freeing could as well have happened before the first: the load
- * changes nothing for the others. That execution is explored, and is an error at the load. So for partial-order
- * reduction the second access does not conflict with the freeing. (It is still checked when it runs; dropping the conflict only means that it need not be
- * interleaved with it. Lipton, "Reduction: a method of proving properties of parallel programs", CACM 1975, has the
- * idea of moving what others cannot see.)
+ * Accesses that need no check of their own that their object is there. A thread that loads from an object and
+ * then touches it again, with nothing in between that anybody else could notice, can meet the object freed
+ * the second time only in executions in which everything that led to the freeing could as well have happened
+ * before the first: the load changes nothing for the others. That execution is explored, and is an error at
+ * the load. So for partial-order reduction the second access does not conflict with the freeing. (It is still
+ * checked when it runs; dropping the conflict only means that it need not be interleaved with it. Lipton,
+ * "Reduction: a method of proving properties of parallel programs", CACM 1975, has the idea of moving what
+ * others cannot see.)
  *
- * Found by a forward analysis: which objects were surely loaded from since the last operation that others can notice.
+ * Found by a forward analysis: which objects were surely loaded from since the last operation that others can
+ * notice.
  */
 
 import { isVisible, type ThreadIr, type VisibleInstr } from "../../lang/ir.ts";

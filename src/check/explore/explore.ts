@@ -1,14 +1,17 @@
 /**
- * Explicit-state exploration: every reachable state of a program under SC or TSO, depth first, with an exact visited
- * set. A state is stored as a tuple of component numbers: the shared words, and each thread's frame, are interned in
- * tables of their own ("collapse", Holzmann, "State Compression in SPIN", 1997), which keeps a state at a few words.
+ * Explicit-state exploration: every reachable state of a program under SC or TSO, depth first, with an exact
+ * visited set. A state is stored as a tuple of component numbers: the shared words, and each thread's frame,
+ * are interned in tables of their own ("collapse", Holzmann, "State Compression in SPIN", 1997), which keeps
+ * a state at a few words.
  *
  * Reductions, each of which can be turned off and is tested against being off:
- *  - partial order: only a persistent set of each state's steps is taken (persistent.ts). Cycle proviso: when a step
- *    of a reduced state leads back to a state on the search stack, that state is expanded fully.
- *  - merging: a state from which one step is enough is not stored; the search runs on to the next real choice.
- *  - symmetry: threads with identical code are interchangeable, so their frames are sorted before a state is looked up.
- *    Identical means that not even their CPU number shows; data is not permuted, since loops visit it in order.
+ *  - partial order: only a persistent set of each state's steps is taken (persistent.ts). Cycle proviso: when
+ *    a step of a reduced state leads back to a state on the search stack, that state is expanded fully.
+ *  - merging: a state from which one step is enough is not stored; the search runs on to the next real
+ *    choice.
+ *  - symmetry: threads with identical code are interchangeable, so their frames are sorted before a state is
+ *    looked up. Identical means that not even their CPU number shows; data is not permuted, since loops visit
+ *    it in order.
  *
  * A search that stops early for any reason is "bounded", never "holds".
  */
@@ -27,7 +30,10 @@ import { StateTable, type Step } from "./statetable.ts";
 import { describeTrail, type Trail } from "./trail.ts";
 import { VectorSet } from "./vectorset.ts";
 
-/** Above this many steps without a choice the state is stored all the same, so that endless runs close a cycle. */
+/**
+ * Above this many steps without a choice the state is stored all the same, so that endless runs close a
+ * cycle.
+ */
 const CHAIN = 2048;
 
 /** Explores `program` completely, or says why not. Throws only on programs that are malformed. */
@@ -208,7 +214,8 @@ class Search {
       const error = this.failure as FoundError; // just set
       return this.result("violated", null, error, describeTrail(m, [], error));
     }
-    // The stack, level by level: the state, what is still to do there, what was done, and the step in progress.
+    // The stack, level by level: the state, what is still to do there, what was done, and the step in
+    // progress.
     const width = table.tupleWidth;
     let capacity = 1024;
     let tuples = new Int32Array(capacity * width);

@@ -1,9 +1,9 @@
 /**
- * Which words a thread may still touch. A value-set analysis of the whole program (flow-sensitive in registers,
- * flow-insensitive in memory) bounds the addresses of every visible operation; from these come the words that can
- * change at all (the rest is constant and left out of states) and what each operation may read and write.
- * Partial-order reduction (persistent.ts) stands on these sets, so each approximation here errs towards "may touch": an
- * address that cannot be bounded is every address.
+ * Which words a thread may still touch. A value-set analysis of the whole program (flow-sensitive in
+ * registers, flow-insensitive in memory) bounds the addresses of every visible operation; from these come the
+ * words that can change at all (the rest is constant and left out of states) and what each operation may read
+ * and write. Partial-order reduction (persistent.ts) stands on these sets, so each approximation here errs
+ * towards "may touch": an address that cannot be bounded is every address.
  */
 
 import type { LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
@@ -25,7 +25,10 @@ export const FP_FIRST = 5;
 export interface OpFootprint {
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
-  /** An access whose object cannot be freed in front of it unless it could be freed in front of an earlier one: see cover.ts. */
+  /**
+   * An access whose object cannot be freed in front of it unless it could be freed in front of an earlier
+   * one: see cover.ts.
+   */
   readonly covered: boolean;
   /** Addresses that an await or lock may wait on; null if unknown. Empty for other operations. */
   readonly waitsOn: readonly number[] | null;
@@ -65,7 +68,10 @@ interface OpSets {
 
 type Instr = LocalInstr | VisibleInstr;
 
-/** A word or handler argument whose set has grown so often is a counter, not a pointer: it becomes ANY at once. */
+/**
+ * A word or handler argument whose set has grown so often is a counter, not a pointer: it becomes ANY at
+ * once.
+ */
 const MEMORY_WIDENING = 6;
 /** Visits of a block after which registers that still grow become ANY. */
 const BLOCK_WIDENING = 14;

@@ -1,7 +1,7 @@
 /**
- * Callbacks: a callback runs on the CPU that queued it (rcu_do_batch() in kernel/rcu/tree.c goes through the list of its own
- * CPU), beside whatever else runs there. Which CPU that is, the callback gets as a second parameter, so that the number
- * is part of a state only as long as something may yet ask for it.
+ * Callbacks: a callback runs on the CPU that queued it (rcu_do_batch() in kernel/rcu/tree.c goes through the
+ * list of its own CPU), beside whatever else runs there. Which CPU that is, the callback gets as a second
+ * parameter, so that the number is part of a state only as long as something may yet ask for it.
  */
 
 import type { ThreadCode } from "../../lang/emit.ts";
@@ -48,7 +48,10 @@ const WITH_OWNER: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "spin_unlock",
 ]);
 
-/** Names of the handlers for which it makes a difference which CPU queued them: their own code, or what they queue. */
+/**
+ * Names of the handlers for which it makes a difference which CPU queued them: their own code, or what they
+ * queue.
+ */
 export function handlersThatTell(program: Program): ReadonlySet<string> {
   const tells = new Set<string>();
   const all = Object.entries(program.handlers);

@@ -1,11 +1,13 @@
 /**
- * Livelock: a run that is fair and never ends. On the full state graph (no reductions: they keep safety, not this) a
- * strongly connected component is a livelock if a weakly fair run can stay in it for ever: every process either takes a
- * step inside it or is unable to act in one of its states. A waiter that spins while the thread it waits for could
- * go on is not reported; two threads that undo each other's work for ever are. Components by Tarjan's algorithm.
+ * Livelock: a run that is fair and never ends. On the full state graph (no reductions: they keep safety, not
+ * this) a strongly connected component is a livelock if a weakly fair run can stay in it for ever: every
+ * process either takes a step inside it or is unable to act in one of its states. A waiter that spins while
+ * the thread it waits for could go on is not reported; two threads that undo each other's work for ever are.
+ * Components by Tarjan's algorithm.
  *
- * Spinlocks are fair in the stronger sense (they are queued: whoever waits gets the lock once it is free often enough), so a
- * component in which somebody waits for a lock that is free in some of its states counts only if a run can avoid these.
+ * Spinlocks are fair in the stronger sense (they are queued: whoever waits gets the lock once it is free
+ * often enough), so a component in which somebody waits for a lock that is free in some of its states counts
+ * only if a run can avoid these.
  */
 
 import type { Machine } from "./machine.ts";
@@ -110,7 +112,8 @@ function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph |
       const n = choicesOf(m, p);
       for (let c = 0; c < n; c++) {
         if (c > 0) table.restoreId(id);
-        if (!(p >= m.total ? m.drain(p - m.total) : m.step(p, c))) continue; // an error, reported by the main search
+        // an error, reported by the main search
+        if (!(p >= m.total ? m.drain(p - m.total) : m.step(p, c))) continue;
         const to = table.intern();
         if (table.added) {
           parent.push(id);
@@ -199,7 +202,10 @@ function tarjan(g: Graph, alive: Uint8Array): Int32Array {
 }
 
 interface Inside {
-  /** Processes that step inside the component; those that are unable to in some state; those that could take a lock in some. */
+  /**
+   * Processes that step inside the component; those that are unable to in some state; those that could take a
+   * lock in some.
+   */
   steps: number;
   disabled: number;
   couldLock: number;
@@ -231,8 +237,9 @@ function insides(g: Graph, component: Int32Array): Map<number, Inside> {
 }
 
 /**
- * A component in which a fair run can stay, as its number for every state and a state of it; null if there is none. Where
- * only a lock's waiter starves, the states in which it could take the lock are left out, and what remains is looked at again.
+ * A component in which a fair run can stay, as its number for every state and a state of it; null if there is
+ * none. Where only a lock's waiter starves, the states in which it could take the lock are left out, and what
+ * remains is looked at again.
  */
 function fairComponent(g: Graph, processes: number): { component: Int32Array; state: number } | null {
   const everyone = processes >= 31 ? -1 : (1 << processes) - 1;
@@ -249,7 +256,8 @@ function fairComponent(g: Graph, processes: number): { component: Int32Array; st
     for (let v = 0; v < g.states; v++) {
       if (alive[v] === 0) continue;
       const c = all.get(component[v]);
-      // A part of a component has no more steps and no more disabled processes than the whole, so an unfair one is done with.
+      // A part of a component has no more steps and no more disabled processes than the whole, so an unfair
+      // one is done with.
       if (c === undefined || !c.fair || (g.enabled[v] & g.locking[v] & c.starving) !== 0) alive[v] = 0;
       else again = true;
     }

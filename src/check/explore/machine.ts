@@ -1,7 +1,8 @@
 /**
- * The operational semantics: one working state in a flat Int32Array, and the steps that threads can take in it. The
- * explorer decides which step to take; this file decides what it does. Sequential consistency, and TSO with one FIFO
- * store buffer per CPU (Owens, Sarkar, Sewell, "A better x86 memory model: x86-TSO", TPHOLs 2009).
+ * The operational semantics: one working state in a flat Int32Array, and the steps that threads can take in
+ * it. The explorer decides which step to take; this file decides what it does. Sequential consistency, and
+ * TSO with one FIFO store buffer per CPU (Owens, Sarkar, Sewell, "A better x86 memory model: x86-TSO", TPHOLs
+ * 2009).
  *
  * Layout of the state (words):
  *
@@ -9,11 +10,11 @@
  *     | memory     | liveness of | pc | registers | reader state | buffer | pc | ...
  *     | of image   | R regions   |<------------- thread 0 ------------->|
  *
- * RCU and IPIs: thread w that waits for a grace period (or for its IPI to be taken) owns bit w. At the start the bit is
- * put on every thread that is then inside a read-side section (or has interrupts off); leaving the section takes it
- * off; the wait is over when nobody has it. Under TSO the leaving is an entry of the store buffer behind the section's
- * stores, so that a grace period also waits for these to become visible; an IPI waits for everything that its target
- * had in the buffer, as an interrupt drains it.
+ * RCU and IPIs: thread w that waits for a grace period (or for its IPI to be taken) owns bit w. At the start
+ * the bit is put on every thread that is then inside a read-side section (or has interrupts off); leaving the
+ * section takes it off; the wait is over when nobody has it. Under TSO the leaving is an entry of the store
+ * buffer behind the section's stores, so that a grace period also waits for these to become visible; an IPI
+ * waits for everything that its target had in the buffer, as an interrupt drains it.
  */
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";
@@ -83,7 +84,10 @@ export class Machine {
   error: StepError | null = null;
   /** Per address: below 0 if no thread ever writes it (footprint.ts). */
   private readonly changes: Int32Array;
-  /** Where in the state the number of the CPU is that queued an instance of a handler; -1 if nothing depends on it. */
+  /**
+   * Where in the state the number of the CPU is that queued an instance of a handler; -1 if nothing depends
+   * on it.
+   */
   private readonly cpuWord: Int32Array;
 
   constructor(
@@ -142,7 +146,10 @@ export class Machine {
     this.s = new Int32Array(at);
   }
 
-  /** Puts the initial state into `s` and runs every thread to its first visible operation. False: error in that. */
+  /**
+   * Puts the initial state into `s` and runs every thread to its first visible operation. False: error in
+   * that.
+   */
   boot(): boolean {
     const s = this.s;
     s.fill(0);
@@ -156,8 +163,8 @@ export class Machine {
   }
 
   /**
-   * Runs the end-of-run thread alone, from the final state that `s` holds, once for each way to take its choices.
-   * Leaves `s` as it found it.
+   * Runs the end-of-run thread alone, from the final state that `s` holds, once for each way to take its
+   * choices. Leaves `s` as it found it.
    */
   runLast(): boolean {
     if (this.last < 0) return true;
@@ -223,7 +230,9 @@ export class Machine {
     return this.tso ? this.s[this.own[t] + BUFFER] : 0;
   }
 
-  /** Address of entry `i` of the store buffer; 0 for the end of a read-side section, below 0 for a call_rcu(). */
+  /**
+   * Address of entry `i` of the store buffer; 0 for the end of a read-side section, below 0 for a call_rcu().
+   */
   bufferAddr(t: number, i: number): number {
     return this.s[this.own[t] + BUFFER + 1 + i * ENTRY];
   }
@@ -300,9 +309,9 @@ export class Machine {
   }
 
   /**
-   * Whether the next step of `t`, an RMW or trylock, fails on the value that it would read now. Then it is a read
-   * without ordering (linux-kernel.bell) and needs no empty store buffer: on x86, atomic_add_unless() and
-   * spin_trylock() look before they lock the bus.
+   * Whether the next step of `t`, an RMW or trylock, fails on the value that it would read now. Then it is a
+   * read without ordering (linux-kernel.bell) and needs no empty store buffer: on x86, atomic_add_unless()
+   * and spin_trylock() look before they lock the bus.
    */
   private failsNow(t: number): boolean {
     const d = this.threads[t];
@@ -336,7 +345,10 @@ export class Machine {
     return out;
   }
 
-  /** The same as processes: a CPU that is still in its section, or (bit `total` + CPU) a buffer that still has its end. */
+  /**
+   * The same as processes: a CPU that is still in its section, or (bit `total` + CPU) a buffer that still has
+   * its end.
+   */
   holderProcesses(t: number): number {
     const s = this.s;
     const bit = 1 << t;
@@ -351,7 +363,10 @@ export class Machine {
     return out;
   }
 
-  /** The processes that can release the lock at `addr`: on the CPU that its word names, or a buffer with the release. */
+  /**
+   * The processes that can release the lock at `addr`: on the CPU that its word names, or a buffer with the
+   * release.
+   */
   lockHolders(addr: number): number {
     const word = this.s[addr];
     let out = 0;
@@ -435,8 +450,8 @@ export class Machine {
   }
 
   /**
-   * One step of `t`'s CPU; it must be enabled. `choice` is the value of a `choose`. Gives false when the step is an
-   * error, which is then in `error`.
+   * One step of `t`'s CPU; it must be enabled. `choice` is the value of a `choose`. Gives false when the step
+   * is an error, which is then in `error`.
    */
   step(t: number, choice: number): boolean {
     const s = this.s;
@@ -544,7 +559,8 @@ export class Machine {
         break;
       case K.gp:
       case K.ipi:
-        // Always two steps, so that the start commutes with the end of a section that it would have waited for.
+        // Always two steps, so that the start commutes with the end of a section that it would have waited
+        // for.
         if (s[own + PHASE] === 0) {
           if (d.kind[pc] === K.gp) this.startGracePeriod(t);
           else this.startIpi(t);
@@ -618,7 +634,10 @@ export class Machine {
     return true;
   }
 
-  /** The end of an irq-off section, or of an RCU section with interrupts on: lets those go on who waited for it. */
+  /**
+   * The end of an irq-off section, or of an RCU section with interrupts on: lets those go on who waited for
+   * it.
+   */
   private leave(t: number, irq: boolean): void {
     const s = this.s;
     const own = this.own[t];
@@ -674,8 +693,9 @@ export class Machine {
       s[this.own[u] + PHASE] = 1;
       s[this.own[u] + ARG] = arg;
       if (this.cpuWord[u] >= 0) s[this.cpuWord[u]] = this.cpuOf(t);
-      // The grace period is to cover everyone who can still see what the caller's earlier stores hide, so it starts
-      // when these are visible: the call is an entry of the buffer behind them, with an address below 0.
+      // The grace period is to cover everyone who can still see what the caller's earlier stores hide, so it
+      // starts when these are visible: the call is an entry of the buffer behind them, with an address below
+      // 0.
       if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);
       else this.startGracePeriod(u);
       return;

@@ -1,6 +1,6 @@
 /**
- * A thread's visible operations in the form that the explorer's hot loop reads: an operation code and operands per pc, in
- * typed arrays. What each operation does is in machine.ts.
+ * A thread's visible operations in the form that the explorer's hot loop reads: an operation code and
+ * operands per pc, in typed arrays. What each operation does is in machine.ts.
  */
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";

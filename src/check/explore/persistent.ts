@@ -1,13 +1,15 @@
 /**
- * Partial-order reduction: which of the enabled steps of a state are enough. A *process* is a CPU (0 .. T-1) or a CPU's
- * store buffer (T .. 2T-1, under TSO). The set of processes chosen is persistent: nothing that the others can do before
- * one of the chosen acts is dependent with the chosen ones' next steps (Godefroid, "Partial-Order Methods for the
- * Verification of Concurrent Systems", LNCS 1032, 1996, ch. 4). It is found as a closure: start from one process; let the
- * set stand still and see what the others can do (reach.ts); add whoever of them may come into conflict with an enabled
- * next step of the set, or may enable a disabled one; repeat. Next steps are known exactly: the address is in the state.
+ * Partial-order reduction: which of the enabled steps of a state are enough. A *process* is a CPU (0 .. T-1)
+ * or a CPU's store buffer (T .. 2T-1, under TSO). The set of processes chosen is persistent: nothing that the
+ * others can do before one of the chosen acts is dependent with the chosen ones' next steps (Godefroid,
+ * "Partial-Order Methods for the Verification of Concurrent Systems", LNCS 1032, 1996, ch. 4). It is found as
+ * a closure: start from one process; let the set stand still and see what the others can do (reach.ts); add
+ * whoever of them may come into conflict with an enabled next step of the set, or may enable a disabled one;
+ * repeat. Next steps are known exactly: the address is in the state.
  *
- * What commutes, besides accesses to different words: the start of a grace period or IPI with the end of a section that it
- * would have waited for (either way nobody waits for it in the end), but not with the beginning of one.
+ * What commutes, besides accesses to different words: the start of a grace period or IPI with the end of a
+ * section that it would have waited for (either way nobody waits for it in the end), but not with the
+ * beginning of one.
  *
  * The cycle proviso is the explorer's: see explore.ts.
  */
@@ -64,7 +66,8 @@ export class Persistent {
     this.regionWrites = new Uint8Array(n);
     this.special = new Uint8Array(n);
     this.handlerLoc = new Int32Array(n);
-    // Row t of `reach` is thread t; behind them comes one row per handler, which stands for further instances.
+    // Row t of `reach` is thread t; behind them comes one row per handler, which stands for further
+    // instances.
     const handlers = [...fp.locOfHandler.keys()].flatMap((name) => {
       const t = m.handlerOf.indexOf(name);
       return t < 0 ? [] : [{ name, t }];
@@ -148,7 +151,8 @@ export class Persistent {
         // Under TSO it goes to the store buffer, which nobody sees but an IPI that makes it drain.
         if (m.tso) {
           this.pushes(p);
-          // The release of a lock looks whose it is. While only its holder writes the word, the answer stands.
+          // The release of a lock looks whose it is. While only its holder writes the word, the answer
+          // stands.
           if (m.threads[p].kind[pc] === K.unlock && this.fp.lockOnly[m.nextAddr(p)] !== 1) {
             this.at(p, m.nextAddr(p));
             this.reads[p] = 1;
@@ -260,7 +264,10 @@ export class Persistent {
     return (special & PUSH) !== 0 && (reads & IPI) !== 0;
   }
 
-  /** The one conflict of a buffer with its own CPU: a call_rcu()'s grace period begins, the CPU enters a section. */
+  /**
+   * The one conflict of a buffer with its own CPU: a call_rcu()'s grace period begins, the CPU enters a
+   * section.
+   */
   private startsWhileEntering(t: number): boolean {
     const row = t * this.words;
     return (
@@ -285,7 +292,10 @@ export class Persistent {
     return false;
   }
 
-  /** Who outside the set may make the disabled process `p` of the set able to act: all who may, or one who must. */
+  /**
+   * Who outside the set may make the disabled process `p` of the set able to act: all who may, or one who
+   * must.
+   */
   private enablers(p: number, set: number): number {
     const m = this.m;
     const T = m.total;
@@ -319,7 +329,10 @@ export class Persistent {
     return add;
   }
 
-  /** Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the handler. */
+  /**
+   * Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the
+   * handler.
+   */
   private accomplices(q: number, set: number): number {
     if (q < this.m.total) return 1 << q;
     let add = 0;

@@ -1,6 +1,7 @@
 /**
- * What a search needs of a program and what does not change during it: compiled step functions, what each thread may touch
- * (footprint.ts), which threads are alike. Made once, if a program is explored under several models.
+ * What a search needs of a program and what does not change during it: compiled step functions, what each
+ * thread may touch (footprint.ts), which threads are alike. Made once, if a program is explored under several
+ * models.
  */
 
 import { compileThread, type ThreadCode } from "../../lang/emit.ts";
@@ -9,7 +10,9 @@ import { computeFootprints, type Footprints } from "./footprint.ts";
 import { type HandlerCode, handlersThatTell, withCpuParameter } from "./handlers.ts";
 import { CapacityError, Machine, type Model } from "./machine.ts";
 
-/** Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word. */
+/**
+ * Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word.
+ */
 const MAX_THREADS = { sc: 30, tso: 15 } as const;
 
 /** Everything about a program that a search needs and that does not change during it. */

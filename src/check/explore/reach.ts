@@ -1,9 +1,10 @@
 /**
- * What the rest of a program can do while some of its processes stand still. A thread's code is cut at its *gates*:
- * operations that wait for somebody else (an awaited word, a lock, the end of a grace period or IPI). Up to the first
- * gates its accesses are known beforehand; a gate opens only if the state satisfies it, or if somebody who may move can
- * bring that about. So a thread that will free an object after a grace period is not in conflict with a reader that
- * stands still inside its section, and one that waits for a completion is not in conflict with who has yet to complete it.
+ * What the rest of a program can do while some of its processes stand still. A thread's code is cut at its
+ * *gates*: operations that wait for somebody else (an awaited word, a lock, the end of a grace period or
+ * IPI). Up to the first gates its accesses are known beforehand; a gate opens only if the state satisfies it,
+ * or if somebody who may move can bring that about. So a thread that will free an object after a grace period
+ * is not in conflict with a reader that stands still inside its section, and one that waits for a completion
+ * is not in conflict with who has yet to complete it.
  */
 
 import type { ThreadCode } from "../../lang/emit.ts";
@@ -83,8 +84,8 @@ export function cutAtGates(
 
 export class Reach {
   /**
-   * What each thread may touch, by the last `compute`; rows of `words` words. Row `total` + h is the handler h as if it
-   * had one more instance: it may be queued again whatever becomes of those that there are.
+   * What each thread may touch, by the last `compute`; rows of `words` words. Row `total` + h is the handler
+   * h as if it had one more instance: it may be queued again whatever becomes of those that there are.
    */
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
@@ -99,7 +100,9 @@ export class Reach {
   readonly rows: number;
   /** Union of all writes. */
   private readonly all: Uint32Array;
-  /** Per row: its gates that are not passed yet; pc -1 is the start of a queued handler, -2 of one not queued. */
+  /**
+   * Per row: its gates that are not passed yet; pc -1 is the start of a queued handler, -2 of one not queued.
+   */
   private readonly pending: readonly Int32Array[];
   private readonly pendingCount: Int32Array;
   private anyPassed = false;
@@ -246,7 +249,8 @@ export class Reach {
       if (current && m.syncBegun(q)) return (m.holderProcesses(q) & frozen) === 0;
       return !(kind === K.gp ? insideAny : insideIrq);
     }
-    // A word that is awaited, or a lock. The operation that the thread stands at is known exactly, others by analysis.
+    // A word that is awaited, or a lock. The operation that the thread stands at is known exactly, others by
+    // analysis.
     if (current) {
       const addr = m.nextAddr(q);
       if (!m.valid(addr) || this.mayChange(addr)) return true;

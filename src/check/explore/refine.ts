@@ -1,7 +1,8 @@
 /**
- * What a branch says about registers: on the way where `pte & PRESENT` was not zero, `pte` is one of those of its values for
- * which that is so. The condition is followed back through the arithmetic of its block to each register that it was
- * computed from; a register whose set is small keeps the values with which the arithmetic comes out as the branch went.
+ * What a branch says about registers: on the way where `pte & PRESENT` was not zero, `pte` is one of those of
+ * its values for which that is so. The condition is followed back through the arithmetic of its block to each
+ * register that it was computed from; a register whose set is small keeps the values with which the
+ * arithmetic comes out as the branch went.
  */
 
 import { type Block, evalBin, evalUn, type LocalInstr, type Val, type VisibleInstr } from "../../lang/ir.ts";

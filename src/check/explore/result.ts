@@ -1,6 +1,7 @@
 /**
- * What one exploration is asked and what it answers: limits and switches, the verdict with its counts, the error that was
- * found. Plain data, so that a worker can send it. How the answer comes about is in explore.ts.
+ * What one exploration is asked and what it answers: limits and switches, the verdict with its counts, the
+ * error that was found. Plain data, so that a worker can send it. How the answer comes about is in
+ * explore.ts.
  */
 
 import type { FoundError } from "../errors.ts";
@@ -13,7 +14,9 @@ export interface ExploreOptions {
   readonly partialOrder?: boolean;
   readonly merge?: boolean;
   readonly symmetry?: boolean;
-  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
+  /**
+   * Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB).
+   */
   readonly maxStates?: number;
   readonly maxBytes?: number;
   /** Stop, as "bounded", after so many seconds (default: none). */

@@ -1,8 +1,8 @@
 /**
- * Makes a counterexample readable: among the executions that end in the same kind of error, one with the fewest context
- * switches, found by a search that explores all runs with 0 switches, then 1, 2, ... (Musuvathi and Qadeer, "Iterative
- * Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007). Few switches read better than few
- * steps. Gives the original back if that search grows too large.
+ * Makes a counterexample readable: among the executions that end in the same kind of error, one with the
+ * fewest context switches, found by a search that explores all runs with 0 switches, then 1, 2, ...
+ * (Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI
+ * 2007). Few switches read better than few steps. Gives the original back if that search grows too large.
  */
 
 import type { FoundError } from "../errors.ts";

@@ -1,15 +1,18 @@
 /**
- * The visited set of the explorer: takes the machine's working state apart into components (shared words, each
- * thread's frame), numbers each component in a table, and the tuple of numbers in another. Exact. Threads with the same
- * code share a table, so that sorting the numbers of a symmetric group makes states that differ only in who is who
- * one state.
+ * The visited set of the explorer: takes the machine's working state apart into components (shared words,
+ * each thread's frame), numbers each component in a table, and the tuple of numbers in another. Exact.
+ * Threads with the same code share a table, so that sorting the numbers of a symmetric group makes states
+ * that differ only in who is who one state.
  */
 
 import type { Footprints } from "./footprint.ts";
 import type { Machine } from "./machine.ts";
 import { VectorSet } from "./vectorset.ts";
 
-/** One step of an execution: a process (CPU, or CPU count + CPU for a store-buffer drain) and the value of a choice. */
+/**
+ * One step of an execution: a process (CPU, or CPU count + CPU for a store-buffer drain) and the value of a
+ * choice.
+ */
 export interface Step {
   readonly process: number;
   readonly choice: number;

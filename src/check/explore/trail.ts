@@ -1,7 +1,7 @@
 /**
- * A counterexample as data: the steps of one execution with the operation, location and values of each, where in the
- * source it is, and what makes it wrong: the two accesses that conflict, who freed the object, who waits for what. Made
- * by running the steps again, so that whatever is shown was executed.
+ * A counterexample as data: the steps of one execution with the operation, location and values of each, where
+ * in the source it is, and what makes it wrong: the two accesses that conflict, who freed the object, who
+ * waits for what. Made by running the steps again, so that whatever is shown was executed.
  */
 
 import type { FenceKind, Order, Position, RmwFn, VisibleInstr } from "../../lang/ir.ts";
@@ -20,7 +20,9 @@ export interface TrailStep {
   /** Word address, or 0 for operations that have none; and its name. */
   readonly addr: number;
   readonly location: string;
-  /** Word at the address before and after the step (for the step's own CPU, its store buffer included after). */
+  /**
+   * Word at the address before and after the step (for the step's own CPU, its store buffer included after).
+   */
   readonly before: number;
   readonly after: number;
   /** What the operation gave, if it gives something. */
@@ -142,7 +144,9 @@ function resultOf(i: VisibleInstr, before: number, choice: number): number | nul
   }
 }
 
-/** The last step's object: who freed it, and the last earlier step of another thread that touched the same. */
+/**
+ * The last step's object: who freed it, and the last earlier step of another thread that touched the same.
+ */
 function accused(
   m: Machine,
   steps: readonly TrailStep[],

@@ -1,8 +1,8 @@
 /**
- * Abstract values for the footprint analysis: a finite set of int32, or ANY. Small sets are enough because what the
- * analysis is for is addresses: page-table entries and pointers take few values in a program to be checked, while
- * counters quickly become ANY and are never used as addresses. (Value-set analysis after Balakrishnan and Reps,
- * "Analyzing Memory Accesses in x86 Executables", CC 2004, without strides.)
+ * Abstract values for the footprint analysis: a finite set of int32, or ANY. Small sets are enough because
+ * what the analysis is for is addresses: page-table entries and pointers take few values in a program to be
+ * checked, while counters quickly become ANY and are never used as addresses. (Value-set analysis after
+ * Balakrishnan and Reps, "Analyzing Memory Accesses in x86 Executables", CC 2004, without strides.)
  */
 
 import { type BinOp, evalBin, evalUn, type UnOp } from "../../lang/ir.ts";

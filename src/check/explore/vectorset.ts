@@ -1,7 +1,7 @@
 /**
- * An exact set of fixed-width int32 vectors that numbers its members 0, 1, 2, ...: the visited set, and the tables of
- * its components. Open addressing over one Int32Array of ids; vectors live in chunks, so that growth copies nothing
- * but the index. Exact: a vector is found only if every word is equal.
+ * An exact set of fixed-width int32 vectors that numbers its members 0, 1, 2, ...: the visited set, and the
+ * tables of its components. Open addressing over one Int32Array of ids; vectors live in chunks, so that
+ * growth copies nothing but the index. Exact: a vector is found only if every word is equal.
  */
 
 const CHUNK_BITS = 14;
@@ -23,7 +23,10 @@ export class VectorSet {
     this.mask = this.index.length - 1;
   }
 
-  /** `intern` for a vector that is often member `near` (-1: none): comparing is cheaper than hashing and probing. */
+  /**
+   * `intern` for a vector that is often member `near` (-1: none): comparing is cheaper than hashing and
+   * probing.
+   */
   internNear(src: Int32Array, off: number, near: number): number {
     if (near < 0) return this.intern(src, off);
     const w = this.width;

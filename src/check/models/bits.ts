@@ -1,7 +1,7 @@
 /**
- * Relations over at most a few hundred events as bit matrices: row i holds the successors of i, `words` 32-bit words
- * to a row. Everything works in place on typed arrays and allocates nothing; almost every litmus test fits in one
- * word a row, for which each operation has its own loop.
+ * Relations over at most a few hundred events as bit matrices: row i holds the successors of i, `words`
+ * 32-bit words to a row. Everything works in place on typed arrays and allocates nothing; almost every litmus
+ * test fits in one word a row, for which each operation has its own loop.
  */
 
 /** out = a ; b. `out` must be neither operand. */

@@ -1,12 +1,15 @@
 /**
- * The memory models by definition: linux-kernel.bell, linux-kernel.cat and lock.cat of Linux 7.3 line by line over all
- * events of one complete execution, initial writes and fences included, and SC and TSO likewise. Slow and obvious: this
- * is the oracle that the fast models are tested against, and what to read first. Nothing here is used by a run.
+ * The memory models by definition: linux-kernel.bell, linux-kernel.cat and lock.cat of Linux 7.3 line by line
+ * over all events of one complete execution, initial writes and fences included, and SC and TSO likewise.
+ * Slow and obvious: this is the oracle that the fast models are tested against, and what to read first.
+ * Nothing here is used by a run.
  */
 import type { Path, PathEvent } from "../enumerate/path.ts";
 import { Rel } from "./relation.ts";
 
-/** An execution with nothing left open. Events: one initial write per location, then each thread's in order. */
+/**
+ * An execution with nothing left open. Events: one initial write per location, then each thread's in order.
+ */
 export interface Execution {
   readonly events: readonly DefEvent[];
   /** Source of each read by event number; -1 for what is no read. */

@@ -1,8 +1,9 @@
 /**
- * SC and TSO, each one acyclic global order over accesses. SC: program order and communications. TSO (x86): program order
- * without write-to-read pairs, except across smp_mb() or a locked RMW, and communications between threads (a thread
- * may read its own write early). Coherence per location and atomicity are the search's business. RCU is judged by the
- * LKMM's counting rule over that order. Plain accesses behave as marked ones; these models know no data races.
+ * SC and TSO, each one acyclic global order over accesses. SC: program order and communications. TSO (x86):
+ * program order without write-to-read pairs, except across smp_mb() or a locked RMW, and communications
+ * between threads (a thread may read its own write early). Coherence per location and atomicity are the
+ * search's business. RCU is judged by the LKMM's counting rule over that order. Plain accesses behave as
+ * marked ones; these models know no data races.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
 import { criticalSections, isRead, isWrite } from "../enumerate/candidate.ts";

@@ -1,6 +1,6 @@
 /**
- * Plain accesses under the LKMM: when a plain access is bounded by marked ones, whether coherence of plain accesses
- * is contradicted by visibility (an axiom), and whether two accesses race (a flag). The last part of
+ * Plain accesses under the LKMM: when a plain access is bounded by marked ones, whether coherence of plain
+ * accesses is contradicted by visibility (an axiom), and whether two accesses race (a flag). The last part of
  * linux-kernel.cat, evaluated only for tests with plain accesses, after happens-before, propagation and RCU.
  */
 import type { Com } from "../enumerate/candidate.ts";
@@ -59,7 +59,9 @@ export class PlainAccesses {
     return true;
   }
 
-  /** Two accesses that race in a consistent execution, the earlier first; null if none do. After coherent(). */
+  /**
+   * Two accesses that race in a consistent execution, the earlier first; null if none do. After coherent().
+   */
   race(com: Com): readonly [number, number] | null {
     const { c, n, W } = this.m;
     for (let i = 0; i < n; i++) {

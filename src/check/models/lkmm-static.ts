@@ -1,8 +1,8 @@
 /**
- * The part of the LKMM that one path decides alone: fences, release/acquire order, dependencies, the fixed part of
- * preserved program order, matching of RCU sections, and the flags that need no execution (unbalanced locks, mixed
- * accesses). Computed once per path over its events and kept, since the paths of a thread take part in many
- * candidates. Names are those of linux-kernel.cat and linux-kernel.bell (Linux 7.3).
+ * The part of the LKMM that one path decides alone: fences, release/acquire order, dependencies, the fixed
+ * part of preserved program order, matching of RCU sections, and the flags that need no execution (unbalanced
+ * locks, mixed accesses). Computed once per path over its events and kept, since the paths of a thread take
+ * part in many candidates. Names are those of linux-kernel.cat and linux-kernel.bell (Linux 7.3).
  */
 import { isAccess, isPlain, isRead, isWrite } from "../enumerate/candidate.ts";
 import type { Path, PathEvent } from "../enumerate/path.ts";
@@ -33,7 +33,10 @@ export interface StaticPath {
   /** Matched rcu_read_lock/unlock pairs, as event indices. */
   readonly rcu: readonly Section[];
   readonly flags: readonly string[];
-  /** Some write with a data dependency precedes a read of its location: dependencies may be carried through memory. */
+  /**
+   * Some write with a data dependency precedes a read of its location: dependencies may be carried through
+   * memory.
+   */
   readonly carries: boolean;
   /** Smp_mb__after_unlock_lock(): lock hand-over from another thread may be a full fence. */
   readonly afterUnlockLock: boolean;
@@ -52,7 +55,10 @@ export const isAcquire = (e: PathEvent): boolean =>
 export const isRelease = (e: PathEvent): boolean =>
   e.kind === "UL" || (e.kind === "W" && e.order === "release");
 export const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
-/** The set RMW: halves of atomic operations, failed ones too. Those of a spin_lock() are not in it (herd-representation.txt). */
+/**
+ * The set RMW: halves of atomic operations, failed ones too. Those of a spin_lock() are not in it
+ * (herd-representation.txt).
+ */
 const isRmw = (e: PathEvent): boolean => (e.kind === "R" || e.kind === "W") && (e.rmw >= 0 || e.failed);
 const isMb = (e: PathEvent): boolean => e.order === "mb" && !e.failed;
 const isGp = (e: PathEvent): boolean => e.kind === "sync-rcu" || e.kind === "sync-srcu";

@@ -1,8 +1,8 @@
 /**
- * The Linux kernel memory model of Linux 7.3 (tools/memory-model, "lkmmv2"), on bit matrices: coherence and atomicity
- * are the search's business (it never proposes anything else); here are happens-before, propagation, RCU, and for
- * plain accesses coherence and data races (lkmm-plain.ts). models/definition.ts says the same again, slowly and in
- * the words of linux-kernel.cat; tests hold the two together.
+ * The Linux kernel memory model of Linux 7.3 (tools/memory-model, "lkmmv2"), on bit matrices: coherence and
+ * atomicity are the search's business (it never proposes anything else); here are happens-before,
+ * propagation, RCU, and for plain accesses coherence and data races (lkmm-plain.ts). models/definition.ts
+ * says the same again, slowly and in the words of linux-kernel.cat; tests hold the two together.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
 import { criticalSections, isAccess, isPlain, isRead, isWrite } from "../enumerate/candidate.ts";

@@ -1,6 +1,6 @@
 /**
- * From a model's order to rcu-link between grace periods and sections, and from there to the RCU axiom. The models
- * differ only in the order: hb*;pb*;prop for the LKMM, the total order of SC, the global order of TSO.
+ * From a model's order to rcu-link between grace periods and sections, and from there to the RCU axiom. The
+ * models differ only in the order: hb*;pb*;prop for the LKMM, the total order of SC, the global order of TSO.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
 import { isPlain } from "../enumerate/candidate.ts";
@@ -19,8 +19,8 @@ export class RcuLinks {
   readonly #plain: boolean;
 
   /**
-   * Null if there is no grace period, so that nothing can be violated. `plain`: whether plain accesses are ordered like
-   * any others (SC, TSO) or take no part (LKMM).
+   * Null if there is no grace period, so that nothing can be violated. `plain`: whether plain accesses are
+   * ordered like any others (SC, TSO) or take no part (LKMM).
    */
   static of(c: Candidate, srcu: SrcuMatcher | null, plain: boolean): RcuLinks | null {
     if (!c.paths.some((p) => p.events.some((e) => e.kind === "sync-rcu" || e.kind === "sync-srcu")))
@@ -53,7 +53,10 @@ export class RcuLinks {
     }
   }
 
-  /** Whether the axiom holds, given x: what is ordered from an event to an event. `always` solves rcu-order anyway. */
+  /**
+   * Whether the axiom holds, given x: what is ordered from an event to an event. `always` solves rcu-order
+   * anyway.
+   */
   holds(com: Com, x: Int32Array, always: boolean): boolean {
     const { order } = this;
     const { items, link } = order;

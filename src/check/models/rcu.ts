@@ -1,8 +1,9 @@
 /**
  * Grace periods and read-side critical sections. An *item* is a grace period or a matched lock/unlock pair;
- * `link[p]` has bit q if the target of p (the grace period, or the lock) is rcu-linked to the source of q (the grace
- * period, or the unlock). rcu-order is the least relation of linux-kernel.cat over items; the axiom is violated if
- * an ordered pair is linked back. "At least as many grace periods as sections", per SRCU domain, on every cycle.
+ * `link[p]` has bit q if the target of p (the grace period, or the lock) is rcu-linked to the source of q
+ * (the grace period, or the unlock). rcu-order is the least relation of linux-kernel.cat over items; the
+ * axiom is violated if an ordered pair is linked back. "At least as many grace periods as sections", per SRCU
+ * domain, on every cycle.
  */
 import { closure } from "./bits.ts";
 
@@ -11,7 +12,10 @@ export interface RcuItem {
   /** Address of the srcu_struct, -1 for RCU. */
   readonly domain: number;
   readonly thread: number;
-  /** Event index in the thread's path: where it is entered from (grace period, unlock) and left to (grace period, lock). */
+  /**
+   * Event index in the thread's path: where it is entered from (grace period, unlock) and left to (grace
+   * period, lock).
+   */
   readonly source: number;
   readonly target: number;
   /** Thread of the target, if it is another one than that of the source (an SRCU index handed over). */
@@ -43,7 +47,9 @@ export class RcuOrder {
     });
   }
 
-  /** Whether some cycle of links passes through a grace period at all; without one nothing can be violated. */
+  /**
+   * Whether some cycle of links passes through a grace period at all; without one nothing can be violated.
+   */
   mayViolate(): boolean {
     const n = this.items.length;
     const W = this.words;

@@ -1,6 +1,7 @@
 /**
- * Relations and sets over numbered events in the vocabulary of the cat language: composition, closure, inverse,
- * difference. Immutable, rows as BigInt, unhurried: for the definitions that the fast models are tested against.
+ * Relations and sets over numbered events in the vocabulary of the cat language: composition, closure,
+ * inverse, difference. Immutable, rows as BigInt, unhurried: for the definitions that the fast models are
+ * tested against.
  */
 
 export class Rel {

@@ -1,7 +1,8 @@
 /**
- * SRCU read-side sections. srcu_read_lock() is a read that gives an index and srcu_read_unlock() a write of an index;
- * they match if the index flows from one to the other: through registers (known from the path), or through memory
- * (known once reads have sources): srcu-rscs = ([Srcu-lock];(data;[~Srcu-unlock];rf)*;data;[Srcu-unlock]) & loc.
+ * SRCU read-side sections. srcu_read_lock() is a read that gives an index and srcu_read_unlock() a write of
+ * an index; they match if the index flows from one to the other: through registers (known from the path), or
+ * through memory (known once reads have sources): srcu-rscs =
+ * ([Srcu-lock];(data;[~Srcu-unlock];rf)*;data;[Srcu-unlock]) & loc.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
 import { hasBit } from "./bits.ts";
@@ -99,7 +100,9 @@ export class SrcuMatcher {
   }
 }
 
-/** Items for rcu-order: grace periods first, then RCU sections, then SRCU pairs (in the order of the matcher). */
+/**
+ * Items for rcu-order: grace periods first, then RCU sections, then SRCU pairs (in the order of the matcher).
+ */
 export function rcuItems(c: Candidate, srcu: SrcuMatcher | null): RcuItem[] {
   const items: RcuItem[] = [];
   c.paths.forEach((path, thread) => {

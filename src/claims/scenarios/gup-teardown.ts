@@ -1,9 +1,9 @@
 /**
- * The threads of claims C4 and C5: walkers that take pages of a DAX device with fast GUP, a holder whose pin is older
- * than the unbind, and a remover that unbinds the device. What is checked is that nothing touches a struct page, or the
- * device's memory, after it is gone (a use after free), that counts neither underflow nor leak, and that the
- * unbind ends. The walkers are of two kinds, for two questions: whether the walk itself is excluded, and whether a
- * reference that it brought back is honoured.
+ * The threads of claims C4 and C5: walkers that take pages of a DAX device with fast GUP, a holder whose pin
+ * is older than the unbind, and a remover that unbinds the device. What is checked is that nothing touches a
+ * struct page, or the device's memory, after it is gone (a use after free), that counts neither underflow nor
+ * leak, and that the unbind ends. The walkers are of two kinds, for two questions: whether the walk itself is
+ * excluded, and whether a reference that it brought back is honoured.
  */
 "use kernel";
 
@@ -37,8 +37,8 @@ function use_pages(pages: LocalArray, n: number): void {
 }
 
 /**
- * A user of pin_user_pages_fast() as O_DIRECT is one: takes nr pages from addr on, works on them, releases them. `gup_flags` adds
- * to FOLL_PIN.
+ * A user of pin_user_pages_fast() as O_DIRECT is one: takes nr pages from addr on, works on them, releases
+ * them. `gup_flags` adds to FOLL_PIN.
  */
 export function walker(mm: Mm, addr: number, nr: number, gup_flags: number): void {
   const pages = localArray(MAX_PAGES);
@@ -48,8 +48,9 @@ export function walker(mm: Mm, addr: number, nr: number, gup_flags: number): voi
 }
 
 /**
- * A user whose references end before it lets interrupts in again, as perf's sampling does (perf_virt_to_phys(), v4.14 on):
- * whatever excludes the walk covers them too, so that only the walk itself is put to the test.
+ * A user whose references end before it lets interrupts in again, as perf's sampling does
+ * (perf_virt_to_phys(), v4.14 on): whatever excludes the walk covers them too, so that only the walk itself
+ * is put to the test.
  */
 export function walker_irqs_off(mm: Mm, addr: number, nr: number, gup_flags: number): void {
   const pages = localArray(MAX_PAGES);

@@ -1,9 +1,10 @@
 /**
- * The threads of claim C7: a driver that mirrors an address space and lets its device read or write through what it mirrored,
- * against whatever takes the memory away: unmapping, the end of the address space, the unbind of a DAX device, migration, collapse;
- * or the right to write to it: mprotect, fork. What is checked: the device never touches memory that was given back (a use after
- * free), nor does the walk; it never writes to memory that was made read-only once that has returned; and in the end
- * the device's table agrees with the CPU's.
+ * The threads of claim C7: a driver that mirrors an address space and lets its device read or write through
+ * what it mirrored, against whatever takes the memory away: unmapping, the end of the address space, the
+ * unbind of a DAX device, migration, collapse; or the right to write to it: mprotect, fork. What is checked:
+ * the device never touches memory that was given back (a use after free), nor does the walk; it never writes
+ * to memory that was made read-only once that has returned; and in the end the device's table agrees with the
+ * CPU's.
  */
 "use kernel";
 
@@ -44,7 +45,10 @@ export function driver(dmirror: Dmirror, addr: number, accesses: number): void {
   for (let i = 0; i < accesses; i++) dmirror_access(dmirror, addr);
 }
 
-/** Mirrors one page for writing and writes to it through the device's table, as hardware does: without asking again. */
+/**
+ * Mirrors one page for writing and writes to it through the device's table, as hardware does: without asking
+ * again.
+ */
 export function writing_driver(dmirror: Dmirror, addr: number, value: number): void {
   if (dmirror_fault(dmirror, addr, addr + 1, true) !== 0) return;
   spin_lock(dmirror + DMIRROR.mutex);
@@ -54,7 +58,9 @@ export function writing_driver(dmirror: Dmirror, addr: number, value: number): v
   spin_unlock(dmirror + DMIRROR.mutex);
 }
 
-/** mprotect(PROT_READ) of the area; then nobody writes to the page any more. `seen` is what it held: a word. */
+/**
+ * mprotect(PROT_READ) of the area; then nobody writes to the page any more. `seen` is what it held: a word.
+ */
 export function protect(vma: Vma, pfn: number, seen: number): void {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   mmap_write_lock(mm);
@@ -64,7 +70,10 @@ export function protect(vma: Vma, pfn: number, seen: number): void {
   WRITE_ONCE(seen, READ_ONCE(page_address(pfn_to_page(pfn))));
 }
 
-/** fork(): the area `dst` of the child gets what `src` has; what the child sees then is what it saw when fork returned. */
+/**
+ * fork(): the area `dst` of the child gets what `src` has; what the child sees then is what it saw when fork
+ * returned.
+ */
 export function fork(src: Vma, dst: Vma, pfn: number, seen: number): void {
   const mm: Mm = READ_ONCE(src + VMA.vm_mm);
   mmap_write_lock(mm);

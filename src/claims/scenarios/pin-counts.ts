@@ -1,11 +1,11 @@
 /**
- * Claims C2 and C3: what a pin counts and what an unpin counts must be the same struct page. A driver pins the subpages of a
- * device leaf and releases them in every order and grouping, through the kernel's own unpin functions, which know nothing but
- * the compound head.
+ * Claims C2 and C3: what a pin counts and what an unpin counts must be the same struct page. A driver pins
+ * the subpages of a device leaf and releases them in every order and grouping, through the kernel's own unpin
+ * functions, which know nothing but the compound head.
  *
- * Custom: pin_on_tail() is the pin that the mail's reviewer warns of, one that counts on the struct page of the subpage
- * itself; no kernel ever had it. pin_leaf_if_compound() is v1 of the series (March 2021): `next = PageCompound(head) ? end :
- * addr + 4K` instead of a flag of the pagemap.
+ * Custom: pin_on_tail() is the pin that the mail's reviewer warns of, one that counts on the struct page of
+ * the subpage itself; no kernel ever had it. pin_leaf_if_compound() is v1 of the series (March 2021):
+ * `next = PageCompound(head) ? end : addr + 4K` instead of a flag of the pagemap.
  */
 "use kernel";
 
@@ -20,12 +20,12 @@ import {
   smp_store_release,
 } from "../../machine/primitives.ts";
 import {
-  FOLL_PIN,
   pin_user_pages_fast_only,
   try_grab_compound_head,
   unpin_user_page,
   unpin_user_pages,
 } from "../../mm/gup.ts";
+import { FOLL_PIN } from "../../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock } from "../../mm/gup_unpin.ts";
 import { zap_page_range } from "../../mm/memory.ts";
 import type { Mm } from "../../mm/mm_types.ts";
@@ -44,7 +44,7 @@ import {
 /** Most pages that a scenario pins. */
 const MAX = 4;
 
-// ---- Pins ---------------------------------------------------------------------------------------------------
+// ---- Pins -------------------------------------------------------------------------------------------------
 
 /** Counts on the subpage itself, head or tail. */
 function pin_on_tail(page: Page): boolean {
@@ -66,7 +66,7 @@ function pin_leaf_if_compound(page: Page, nr: number, pages: LocalArray): number
   return got;
 }
 
-// ---- Releases -----------------------------------------------------------------------------------------------
+// ---- Releases ---------------------------------------------------------------------------------------------
 
 /** Releases pages[0 .. nr-1], all different, in any order and by any of the kernel's functions. */
 function unpin_in_any_order(pages: LocalArray, nr: number): void {
@@ -102,7 +102,7 @@ function unpin_in_any_order(pages: LocalArray, nr: number): void {
   }
 }
 
-// ---- Threads ------------------------------------------------------------------------------------------------
+// ---- Threads ----------------------------------------------------------------------------------------------
 
 /** Pins nr pages on the head or on the subpage itself, and releases them in every way. */
 export function pinner(page: Page, nr: number, on_tail: number): void {
@@ -155,7 +155,7 @@ export function zapper(mm: Mm, addr: number, nr: number): void {
   zap_page_range(mm, addr, nr);
 }
 
-// ---- At the end ---------------------------------------------------------------------------------------------
+// ---- At the end -------------------------------------------------------------------------------------------
 
 /** Every count is what it was: `ref` for a page that is no tail, 0 for a tail; no pins. */
 export function check_counts(page: Page, nr: number, ref: number, has_been: number): void {
@@ -171,7 +171,9 @@ export function check_counts(page: Page, nr: number, ref: number, has_been: numb
   }
 }
 
-/** Two devices of two pages: single ones that count `ref0` and `ref1`, and a compound one that counts `ref`. */
+/**
+ * Two devices of two pages: single ones that count `ref0` and `ref1`, and a compound one that counts `ref`.
+ */
 export function check_both(base: Page, compound: Page, ref0: number, ref1: number, ref: number): void {
   check_counts(base, 1, ref0, 0);
   check_counts(nth_page(base, 1), 1, ref1, 0);

@@ -1,8 +1,8 @@
 /**
- * Kernel code of the stress scenarios: CPUs that pin runs of a DAX device's pages with fast GUP, touch them and unpin them,
- * while another unbinds the device and binds it again. After Dan Williams' race (linux-mm, 23 February 2021: direct I/O to
- * a DAX mapping against unbind) and tools/testing/selftests/mm/gup_test.c. Meant for real threads; the state space is not
- * meant to be small. Not covered: slow GUP, faults.
+ * Kernel code of the stress scenarios: CPUs that pin runs of a DAX device's pages with fast GUP, touch them
+ * and unpin them, while another unbinds the device and binds it again. After Dan Williams' race (linux-mm, 23
+ * February 2021: direct I/O to a DAX mapping against unbind) and tools/testing/selftests/mm/gup_test.c. Meant
+ * for real threads; the state space is not meant to be small. Not covered: slow GUP, faults.
  */
 "use kernel";
 
@@ -16,7 +16,8 @@ import {
   READ_ONCE,
 } from "../../machine/primitives.ts";
 import { type DevDax, dev_dax_probe, dev_dax_unbind } from "../../mm/dax.ts";
-import { FOLL_WRITE, pin_user_pages_fast_only, unpin_user_pages, VMSTAT_ITEMS } from "../../mm/gup.ts";
+import { pin_user_pages_fast_only, unpin_user_pages, VMSTAT_ITEMS } from "../../mm/gup.ts";
+import { FOLL_WRITE } from "../../mm/gup_flags.ts";
 import { insert_pfn } from "../../mm/memory.ts";
 import type { Mm } from "../../mm/mm_types.ts";
 import {
@@ -58,7 +59,10 @@ export function pin_loop(mm: Mm, addr: number, pfn: number, nr: number, rounds: 
   return pinned;
 }
 
-/** Unbinds and binds the device `rounds` times, mapping it again with leaves of `span` pages; the number of rounds. */
+/**
+ * Unbinds and binds the device `rounds` times, mapping it again with leaves of `span` pages; the number of
+ * rounds.
+ */
 export function rebind_loop(
   dev: DevDax,
   mm: Mm,

@@ -1,8 +1,8 @@
 /**
- * Kernel code of the stress scenario hmm-teardown: a CPU that writes its memory, a mirror device that reads and writes it and moves
- * it to its own memory and back, while somebody unmaps it, migrates its frames, and brings the device's pages home as if
- * it were leaving. Every word written names its page, so that a page that turns up at another address is found; freed
- * frames are poison. Meant for real threads.
+ * Kernel code of the stress scenario hmm-teardown: a CPU that writes its memory, a mirror device that reads
+ * and writes it and moves it to its own memory and back, while somebody unmaps it, migrates its frames, and
+ * brings the device's pages home as if it were leaving. Every word written names its page, so that a page
+ * that turns up at another address is found; freed frames are poison. Meant for real threads.
  *
  * Custom: a CPU's access is under the page-table lock: translation and access are one to a TLB flush.
  */

@@ -1,12 +1,12 @@
 /**
- * Claim C1's races: one walker that pins a run of subpages, against what may happen to its entry meanwhile. The walker is
- * mm/gup.ts; zapping is mm/memory.ts. A pinned page's contents must stay: freed frames are poison, and a driver that found its
- * page idle after the unmapping has given it to somebody else.
+ * Claim C1's races: one walker that pins a run of subpages, against what may happen to its entry meanwhile.
+ * The walker is mm/gup.ts; zapping is mm/memory.ts. A pinned page's contents must stay: freed frames are
+ * poison, and a driver that found its page idle after the unmapping has given it to somebody else.
  *
- * Custom: splitting, collapsing, fork's write protection and the write fault after it are written down here for an area of
- * two pages and one owner, after mm/huge_memory.c, mm/khugepaged.c and mm/memory.c (v7.1): the
- * order of steps is the kernel's, while locks that exclude only each other (mmap_lock, anon_vma, the folio lock) are left out,
- * since there is one of each actor, and the table that a split needs is given.
+ * Custom: splitting, collapsing, fork's write protection and the write fault after it are written down here
+ * for an area of two pages and one owner, after mm/huge_memory.c, mm/khugepaged.c and mm/memory.c (v7.1): the
+ * order of steps is the kernel's, while locks that exclude only each other (mmap_lock, anon_vma, the folio
+ * lock) are left out, since there is one of each actor, and the table that a split needs is given.
  */
 "use kernel";
 
@@ -80,12 +80,11 @@ import { flush_tlb_range, tlb_remove_table_sync_one } from "../../mm/tlb.ts";
 /** Pages of the area: what one PMD spans at the checker's geometry. */
 const NR = 2;
 
-// ---- The walker ---------------------------------------------------------------------------------------------
+// ---- The walker -------------------------------------------------------------------------------------------
 
 /**
- * Pins `nr` pages and lets them go. `revoked`: the permission is gone; `reused`: a word per frame, set when it belongs to
- * somebody else.
- * The number of pages that it had.
+ * Pins `nr` pages and lets them go. `revoked`: the permission is gone; `reused`: a word per frame, set when
+ * it belongs to somebody else. The number of pages that it had.
  */
 export function walker(
   mm: Mm,
@@ -118,7 +117,7 @@ export function holder(mm: Mm, addr: number, flags: number, slot: number): numbe
   return got;
 }
 
-// ---- What happens to the entry ------------------------------------------------------------------------------
+// ---- What happens to the entry ----------------------------------------------------------------------------
 
 function entry_at(mm: Mm, addr: number, level: number): EntryPtr {
   const pmdp = mm_find_pmd(mm, addr);
@@ -126,8 +125,9 @@ function entry_at(mm: Mm, addr: number, level: number): EntryPtr {
 }
 
 /**
- * MADV_DONTNEED, munmap(): entries cleared, flush, references dropped. Frames that are free then are allocated again, by
- * another process: what the walker may then come to with its old entry is somebody else's page with a count of 1.
+ * MADV_DONTNEED, munmap(): entries cleared, flush, references dropped. Frames that are free then are
+ * allocated again, by another process: what the walker may then come to with its old entry is somebody else's
+ * page with a count of 1.
  */
 export function zapper(mm: Mm, addr: number, nr: number, first: Page, step: number, reused: number): void {
   zap_page_range(mm, addr, nr);
@@ -142,7 +142,10 @@ export function zapper(mm: Mm, addr: number, nr: number, first: Page, step: numb
   }
 }
 
-/** A driver or file system that unmaps device pages and gives them away if nobody has them (dax_layout_busy_page()). */
+/**
+ * A driver or file system that unmaps device pages and gives them away if nobody has them
+ * (dax_layout_busy_page()).
+ */
 export function revoker(mm: Mm, addr: number, nr: number, page: Page, idle: number, reused: number): void {
   zap_page_range(mm, addr, nr);
   for (let i = 0; i < nr; i++) if (page_count(nth_page(page, i)) !== idle) return;
@@ -169,8 +172,8 @@ function set_migration_ptes(table: TablePtr, addr: number, pfn: number): void {
 }
 
 /**
- * split_huge_page() of an anonymous compound page, then MADV_DONTNEED of the area. `table` is an empty table where the page
- * is mapped by a PMD, 0 where by PTEs.
+ * split_huge_page() of an anonymous compound page, then MADV_DONTNEED of the area. `table` is an empty table
+ * where the page is mapped by a PMD, 0 where by PTEs.
  */
 export function splitter(mm: Mm, addr: number, head: Page, table: TablePtr): void {
   const pfn = page_to_pfn(head);
@@ -196,7 +199,8 @@ export function splitter(mm: Mm, addr: number, head: Page, table: TablePtr): voi
   spin_unlock(mm + MM.page_table_lock);
   const split = page_ref_freeze(head, 1);
   if (split) {
-    // __split_huge_page(): "Caller disabled irqs, so they are still disabled here"; counts are 0, so nobody gets a reference.
+    // __split_huge_page(): "Caller disabled irqs, so they are still disabled here"; counts are 0, so nobody
+    // gets a reference.
     WRITE_ONCE(page_word(nth_page(head, 1), PAGE.compound_head), 0);
     ClearPageFlag(head, PG_head);
     page_ref_unfreeze(nth_page(head, 1), 1);
@@ -225,7 +229,8 @@ export function collapser(mm: Mm, addr: number, huge: Page): void {
   if (config.mmuNotifier) mmu_notifier_invalidate_range_end(mm);
   tlb_remove_table_sync_one();
   const table = pmd_page_table(old);
-  // __collapse_huge_page_isolate(): "Cannot collapse if there is a reference that is not a mapping's": GUP pins win.
+  // __collapse_huge_page_isolate(): "Cannot collapse if there is a reference that is not a mapping's": GUP
+  // pins win.
   for (let i = 0; i < NR; i++) {
     const page = pfn_to_page(pte_pfn(READ_ONCE(pte_offset_table(table, addr + i))));
     if (page_ref_count(page) !== 1) {
@@ -250,8 +255,9 @@ export function collapser(mm: Mm, addr: number, huge: Page): void {
 }
 
 /**
- * fork(), and then the parent writes. copy_present_pte() with its early copy of pinned pages, under write_protect_seq; then
- * do_wp_page(): an exclusive page is reused, another copied to `copy`. The child's entry is the word `child`.
+ * fork(), and then the parent writes. copy_present_pte() with its early copy of pinned pages, under
+ * write_protect_seq; then do_wp_page(): an exclusive page is reused, another copied to `copy`. The child's
+ * entry is the word `child`.
  */
 export function forker(mm: Mm, addr: number, child: number, child_copy: Page, copy: Page): void {
   // copy_page_range(): raw_write_seqcount_begin(), before the locks of the tables are taken.
@@ -288,7 +294,7 @@ export function forker(mm: Mm, addr: number, child: number, child_copy: Page, co
   if (old !== 0) put_page(old);
 }
 
-// ---- At the end ---------------------------------------------------------------------------------------------
+// ---- At the end -------------------------------------------------------------------------------------------
 
 /** Every pin was given back: nothing looks pinned, and the pin counts are zero. */
 export function check_unpinned(first: Page, nr: number): void {

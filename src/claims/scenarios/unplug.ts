@@ -1,7 +1,8 @@
 /**
- * The threads of claim C8: those who take memory away (offline and remove System RAM, unbind device-private memory, optimise a huge
- * page's struct pages) and those who look at it meanwhile (a mirror device, CPU faults, frame walkers). What is
- * checked: no access to a struct page, a pagemap or contents that are gone, and that everybody gets done.
+ * The threads of claim C8: those who take memory away (offline and remove System RAM, unbind device-private
+ * memory, optimise a huge page's struct pages) and those who look at it meanwhile (a mirror device, CPU
+ * faults, frame walkers). What is checked: no access to a struct page, a pagemap or contents that are gone,
+ * and that everybody gets done.
  */
 "use kernel";
 
@@ -69,7 +70,7 @@ import { dmirror_access, dmirror_fault, dmirror_read } from "../../mm/test_hmm.t
 import { dmirror_migrate_to_device, dmirror_migrate_to_system } from "../../mm/test_hmm_ioctl.ts";
 import { check_mirror } from "./hmm-teardown.ts";
 
-// ---- Takers -------------------------------------------------------------------------------------------------
+// ---- Takers -----------------------------------------------------------------------------------------------
 
 /** echo offline > state, then the hardware is pulled. */
 export function unplug_ram(start_pfn: number, nr: number): void {
@@ -92,8 +93,8 @@ export function kill_dax(dev: DevDax): void {
 }
 
 /**
- * Brings the device's only page home: tries once, as the kernel's drivers do, after which memunmap_pages() waits until a CPU faults
- * on the page; or again whenever somebody else held it for a moment.
+ * Brings the device's only page home: tries once, as the kernel's drivers do, after which memunmap_pages()
+ * waits until a CPU faults on the page; or again whenever somebody else held it for a moment.
  */
 function evict_all(pgmap: Pgmap): void {
   const mdevice: DmirrorDevice = READ_ONCE(pgmap + DEV_PAGEMAP.owner);
@@ -119,8 +120,8 @@ export function unbind_private(pgmap: Pgmap): void {
 }
 
 /**
- * hugetlb_vmemmap_optimize_folio(): the struct page in frame `frame` of the vmemmap becomes a tail, with count 0, and the frame is
- * replaced by `shared`, which is mapped read-only (mm/hugetlb_vmemmap.c).
+ * hugetlb_vmemmap_optimize_folio(): the struct page in frame `frame` of the vmemmap becomes a tail, with
+ * count 0, and the frame is replaced by `shared`, which is mapped read-only (mm/hugetlb_vmemmap.c).
  */
 export function optimize_vmemmap(frame: number, shared: number): void {
   const storage = READ_ONCE(kernel.vmemmap_table + frame);
@@ -132,7 +133,7 @@ export function optimize_vmemmap(frame: number, shared: number): void {
   kfree(storage);
 }
 
-// ---- Lookers ------------------------------------------------------------------------------------------------
+// ---- Lookers ----------------------------------------------------------------------------------------------
 
 /** A driver mirrors a page and its device reads it. */
 export function mirror(dmirror: Dmirror, addr: number): void {
@@ -174,7 +175,10 @@ function walker_get_page(page: Page): boolean {
   return got;
 }
 
-/** What compaction, memory failure and /proc/kpageflags do with a frame; under the hotplug lock, or RCU, if they are asked to. */
+/**
+ * What compaction, memory failure and /proc/kpageflags do with a frame; under the hotplug lock, or RCU, if
+ * they are asked to.
+ */
 export function pfn_walker(pfn: number): void {
   if (config.offlineLock) get_online_mems();
   if (config.vmemmapRcu) rcu_read_lock();
@@ -196,7 +200,10 @@ export function pfn_valid_reader(pfn: number): void {
   pfn_valid(pfn);
 }
 
-/** page_ref_add_unless() of a walker: compares first, then writes; since v6.11 in an RCU section (bd225530a4c7). */
+/**
+ * page_ref_add_unless() of a walker: compares first, then writes; since v6.11 in an RCU section
+ * (bd225530a4c7).
+ */
 export function speculative_get(pfn: number, shared: number): void {
   const page = pfn_to_page(pfn);
   rcu_read_lock();
@@ -215,7 +222,7 @@ export function check_device(dmirror: Dmirror, addr: number): void {
   check_mirror(dmirror, addr, 1);
 }
 
-// ---- Users who hold a page ------------------------------------------------------------------------------------
+// ---- Users who hold a page --------------------------------------------------------------------------------
 
 /** Drops a reference that was taken before. */
 export function unpin(pfn: number): void {
@@ -253,7 +260,10 @@ export function migrate_and_read(dmirror: Dmirror, addr: number): void {
   dmirror_migrate_to_device(dmirror, addr, 1);
   dmirror_read(dmirror, addr, word);
 }
-/** At the end: either addr's entry holds the device's frame, as its only reference, or the driver has it and nobody else. */
+/**
+ * At the end: either addr's entry holds the device's frame, as its only reference, or the driver has it and
+ * nobody else.
+ */
 export function check_driver_page(mm: Mm, addr: number, mdevice: DmirrorDevice, pfn: number): void {
   const ptep = mm_find_pte(mm, addr);
   const mapped = ptep !== 0 && entry_page(READ_ONCE(ptep)) === pfn_to_page(pfn);
@@ -291,7 +301,7 @@ export function mirror_walk_then_sleep(dmirror: Dmirror, addr: number): void {
   WRITE_ONCE(kernel.cpu_sleeps, 1);
 }
 
-// ---- Known bugs of pagemaps and pins ----------------------------------------------------------------------------
+// ---- Known bugs of pagemaps and pins ----------------------------------------------------------------------
 
 /** Somebody asks which pagemap a frame is of (memory failure, GUP). */
 export function pagemap_getter(pfn: number): void {
@@ -328,8 +338,9 @@ function follow_and_get(mm: Mm, addr: number): Page {
   }
 }
 /**
- * pin_user_pages(FOLL_LONGTERM) of one page (check_and_migrate_movable_pages(), v5.13): a page of ZONE_MOVABLE is let go, moved,
- * and looked up again; the call fails if it cannot be moved. The pin is kept until `word` is set.
+ * pin_user_pages(FOLL_LONGTERM) of one page (check_and_migrate_movable_pages(), v5.13): a page of
+ * ZONE_MOVABLE is let go, moved, and looked up again; the call fails if it cannot be moved. The pin is kept
+ * until `word` is set.
  */
 export function longterm_pin_until(mm: Mm, addr: number, word: number): void {
   mmap_read_lock(mm);
@@ -344,7 +355,7 @@ export function longterm_pin_until(mm: Mm, addr: number, word: number): void {
   put_page(page);
 }
 
-// ---- Notifiers ------------------------------------------------------------------------------------------------
+// ---- Notifiers --------------------------------------------------------------------------------------------
 
 /** A driver takes its notifier away and frees it. */
 export function remove_notifier(ni: number): void {

@@ -1,12 +1,13 @@
 /**
- * From the linked IR of a function to WebAssembly: the same lines that Node runs as they are and that the checker
- * explores, for runs at the speed of compiled code. Virtual registers are locals (locals.ts), a marked access an atomic operation of
- * the shared memory, a thread-private array a run of words behind the kernel's memory. Every check of the primitives
- * stays: addresses, poison, array bounds, assertions. Atomics of WebAssembly are sequentially consistent, like those
- * of JavaScript, so fences are nothing here either (machine/primitives.ts).
+ * From the linked IR of a function to WebAssembly: the same lines that Node runs as they are and that the
+ * checker explores, for runs at the speed of compiled code. Virtual registers are locals (locals.ts), a
+ * marked access an atomic operation of the shared memory, a thread-private array a run of words behind the
+ * kernel's memory. Every check of the primitives stays: addresses, poison, array bounds, assertions. Atomics
+ * of WebAssembly are sequentially consistent, like those of JavaScript, so fences are nothing here either
+ * (machine/primitives.ts).
  *
- * Not covered: the preemption hook of stress runs, and handlers of call_rcu() and smp_call_function() that are given by
- * name (the host's primitives are called for everything that waits, allocates or interrupts).
+ * Not covered: the preemption hook of stress runs, and handlers of call_rcu() and smp_call_function() that
+ * are given by name (the host's primitives are called for everything that waits, allocates or interrupts).
  */
 
 import { NULL_GUARD, POISON } from "../../machine/image.ts";
@@ -15,7 +16,10 @@ import { ATOMIC, Code, encodeModule, type ImportedFunction, OP, VOID } from "./e
 import { allocateLocals } from "./locals.ts";
 import { type Structure, structureOf } from "./structure.ts";
 
-/** Host functions that compiled code calls, in the order of their function numbers. The failing ones do not return. */
+/**
+ * Host functions that compiled code calls, in the order of their function numbers. The failing ones do not
+ * return.
+ */
 export const IMPORTS = [
   { name: "bad_address", params: 1, results: 0 },
   { name: "poison", params: 1, results: 0 },
@@ -145,7 +149,7 @@ class Compiler {
     return { bytes, failures: this.failures, privateWords: this.privateWords };
   }
 
-  // ---- Control ----------------------------------------------------------------------------------------------
+  // ---- Control --------------------------------------------------------------------------------------------
 
   private tree(c: Code, block: number, around: readonly Frame[]): void {
     const merges = this.s.merges[block];
@@ -205,7 +209,7 @@ class Compiler {
     throw new Error(`no frame for the jump from block ${from} to ${to}`);
   }
 
-  // ---- Values -----------------------------------------------------------------------------------------------
+  // ---- Values ---------------------------------------------------------------------------------------------
 
   private value(c: Code, v: Val): void {
     if (v.reg < 0) {
@@ -268,7 +272,7 @@ class Compiler {
     if (b !== undefined) c.get(b.base).op(OP.add);
   }
 
-  // ---- Instructions -----------------------------------------------------------------------------------------
+  // ---- Instructions ---------------------------------------------------------------------------------------
 
   private instr(c: Code, i: LocalInstr | VisibleInstr): void {
     switch (i.op) {
@@ -471,8 +475,9 @@ class Compiler {
 }
 
 /**
- * Compiles a linked function whose first `boundArrays` arrays are its array parameters. The wasm function takes the values of
- * `ir.params`, then base (byte address) and length of each bound array, and gives what the function returns.
+ * Compiles a linked function whose first `boundArrays` arrays are its array parameters. The wasm function
+ * takes the values of `ir.params`, then base (byte address) and length of each bound array, and gives what
+ * the function returns.
  * @throws CannotCompile, IrreducibleError
  */
 export function compileFunction(ir: ThreadIr, boundArrays: number, options: CompileOptions): Compiled {

@@ -1,7 +1,7 @@
 /**
- * The binary format of WebAssembly, as far as compiled kernel code needs it (WebAssembly Core Specification 2.0, section 5,
- * and the threads proposal for the 0xFE opcodes): LEB128 numbers, sections, one function over i32, an imported shared
- * memory. Not covered: anything but i32 values, tables, globals, data.
+ * The binary format of WebAssembly, as far as compiled kernel code needs it (WebAssembly Core Specification
+ * 2.0, section 5, and the threads proposal for the 0xFE opcodes): LEB128 numbers, sections, one function over
+ * i32, an imported shared memory. Not covered: anything but i32 values, tables, globals, data.
  */
 
 export const OP = {

@@ -1,8 +1,9 @@
 /**
- * WebAssembly locals for virtual registers: registers that are never live at once share one, by colouring the interference graph
- * greedily (Chaitin, "Register allocation and spilling via graph coloring", 1982; without spilling: there are locals enough).
- * V8 merges every local at every join of the control flow, so that compiling takes time and memory by locals times blocks: a
- * function that is one call tree inlined has thousands of each. A copy and its source get one local where they can.
+ * WebAssembly locals for virtual registers: registers that are never live at once share one, by colouring the
+ * interference graph greedily (Chaitin, "Register allocation and spilling via graph coloring", 1982; without
+ * spilling: there are locals enough). V8 merges every local at every join of the control flow, so that
+ * compiling takes time and memory by locals times blocks: a function that is one call tree inlined has
+ * thousands of each. A copy and its source get one local where they can.
  */
 
 import type { ThreadIr } from "../ir.ts";
@@ -25,8 +26,9 @@ function interference(ir: ThreadIr): BitSet[] {
     neighbours[a].add(b);
     neighbours[b].add(a);
   };
-  // Parameters are given at once, and what is read before it is written must find the zero that locals begin with.
-  // Parameters that are used come in at once, and what is read before it is written finds the zero that its local begins with.
+  // Parameters are given at once, and what is read before it is written must find the zero that locals begin
+  // with. Parameters that are used come in at once, and what is read before it is written finds the zero that
+  // its local begins with.
   const atEntry = ins[0];
   atEntry.forEach((a) => {
     atEntry.forEach((b) => {

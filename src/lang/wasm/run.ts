@@ -1,7 +1,7 @@
 /**
- * Running compiled kernel code on the machine that is booted: memory that both JavaScript and WebAssembly see, and
- * the host functions behind the imports, which are the primitives themselves. A function is compiled for the
- * configuration that is in force, as linking always is; after another boot it must be compiled again.
+ * Running compiled kernel code on the machine that is booted: memory that both JavaScript and WebAssembly
+ * see, and the host functions behind the imports, which are the primitives themselves. A function is compiled
+ * for the configuration that is in force, as linking always is; after another boot it must be compiled again.
  *
  * Not covered: several CPUs at once (an instance has one set of private arrays), memory beyond 4 GiB.
  */
@@ -41,8 +41,8 @@ export interface SharedWords {
 let current: SharedWords | null = null;
 
 /**
- * Boots with memory that compiled code can use: calls `boot`, which must reset the machine's memory, and gives what that
- * lies in. `extraWords` is room behind it for arrays.
+ * Boots with memory that compiled code can use: calls `boot`, which must reset the machine's memory, and
+ * gives what that lies in. `extraWords` is room behind it for arrays.
  * @throws RangeError if the memory cannot be had.
  */
 export function bootForWasm(boot: () => void, extraWords: number): SharedWords {
@@ -101,8 +101,8 @@ export class PrivateRoom {
 }
 
 /**
- * Links and compiles a dialect function of a loaded module for the machine booted by `bootForWasm`. It is called with its
- * value arguments, in order, then base and length of each array argument.
+ * Links and compiles a dialect function of a loaded module for the machine booted by `bootForWasm`. It is
+ * called with its value arguments, in order, then base and length of each array argument.
  * @throws DialectError, CannotCompile, IrreducibleError
  */
 export function compileForRun(run: EntryRef, shared: SharedWords, room: PrivateRoom): CompiledFunction {

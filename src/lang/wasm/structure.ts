@@ -1,10 +1,12 @@
 /**
- * From basic blocks to structured control flow: WebAssembly has no jumps, only blocks that are left forwards and loops
- * that are continued. Ramsey, "Beyond Relooper: Recursive Translation of Unstructured Control Flow to Structured
- * Control Flow" (ICFP 2022): recursion over the dominator tree, a block around the code before every merge point, a
- * loop at every loop header. Dominators as in Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
+ * From basic blocks to structured control flow: WebAssembly has no jumps, only blocks that are left forwards
+ * and loops that are continued. Ramsey, "Beyond Relooper: Recursive Translation of Unstructured Control Flow
+ * to Structured Control Flow" (ICFP 2022): recursion over the dominator tree, a block around the code before
+ * every merge point, a loop at every loop header. Dominators as in Cooper, Harvey and Kennedy, "A Simple,
+ * Fast Dominance Algorithm" (2001).
  *
- * Not covered: irreducible graphs. Dialect code is structured, and the optimiser keeps it reducible; one that is not is refused.
+ * Not covered: irreducible graphs. Dialect code is structured, and the optimiser keeps it reducible; one that
+ * is not is refused.
  */
 
 import type { Block, Terminator } from "../ir.ts";

@@ -1,4 +1,7 @@
-/** Sets of states given one by one and as products: the same set as multiplying everything out, in order, counted right. */
+/**
+ * Sets of states given one by one and as products: the same set as multiplying everything out, in order,
+ * counted right.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StateSet } from "../../../src/check/enumerate/states.ts";

@@ -1,6 +1,7 @@
 /**
- * The classics (oracle/classics.ts) through the engine, with reductions on and off, and through the brute-force
- * interleaver; what must not matter: the order of the threads, where memory lies, which run it is.
+ * The classics (oracle/classics.ts) through the engine, with reductions on and off, and through the
+ * brute-force interleaver; what must not matter: the order of the threads, where memory lies, which run it
+ * is.
  */
 
 import { describe, expect, test } from "vitest";

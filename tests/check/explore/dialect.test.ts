@@ -1,6 +1,6 @@
 /**
- * The classics as dialect modules, through the compiler and the engine: the same verdicts as from IR that was lowered by
- * hand. Random dialect programs are in random.test.ts.
+ * The classics as dialect modules, through the compiler and the engine: the same verdicts as from IR that was
+ * lowered by hand. Random dialect programs are in random.test.ts.
  */
 
 import { beforeAll, expect, test } from "vitest";

@@ -1,7 +1,7 @@
 /**
- * Would the suite notice? Each mutant of the explorer makes one mistake that a person could make; the classics, or
- * failing these the random programs, must give a wrong answer or break a law under it. The unchanged checker passes the same run, so that
- * what is caught is the mistake.
+ * Would the suite notice? Each mutant of the explorer makes one mistake that a person could make; the
+ * classics, or failing these the random programs, must give a wrong answer or break a law under it. The
+ * unchanged checker passes the same run, so that what is caught is the mistake.
  */
 
 import fc from "fast-check";

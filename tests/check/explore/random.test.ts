@@ -1,8 +1,9 @@
 /**
- * Compiler and explicit-state engine against the brute-force interleaver on random programs in the kernel dialect: same
- * final states, same verdicts, a kind of error that the oracle finds too, by a run that the oracle can take. The oracle gets the program as
- * lowered by hand, so that it shares nothing with what it judges. `npm run campaign:explore` checks the same on other and more
- * programs (HOLDFAST_CAMPAIGN = how many for each model, HOLDFAST_SEED).
+ * Compiler and explicit-state engine against the brute-force interleaver on random programs in the kernel
+ * dialect: same final states, same verdicts, a kind of error that the oracle finds too, by a run that the
+ * oracle can take. The oracle gets the program as lowered by hand, so that it shares nothing with what it
+ * judges. `npm run campaign:explore` checks the same on other and more programs (HOLDFAST_CAMPAIGN = how many
+ * for each model, HOLDFAST_SEED).
  */
 
 import fc from "fast-check";
@@ -61,7 +62,8 @@ for (const model of ["sc", "tso"] satisfies OracleModel[]) {
         if (!r.violated) tally.holds++;
         for (const k of [...r.oracle.errors, ...(r.oracle.livelock ? ["livelock"] : [])])
           tally.kinds.set(k, (tally.kinds.get(k) ?? 0) + 1);
-        // On every eighth program: all combinations of reductions, the counterexample, the threads the other way round.
+        // On every eighth program: all combinations of reductions, the counterexample, the threads the other
+        // way round.
         if (n++ % 8 !== 0) return;
         assertAgreesWithOracle(program, model, observe, REDUCTIONS, MAX_STATES);
         const result = explore(program, { model, observe });

@@ -1,7 +1,7 @@
 /**
- * The mixed-accesses flag of linux-kernel.cat: a plain write and a marked access to one location in one thread with no
- * barrier between. What a barrier is there: fences, grace periods, section marks, acquires, releases, and each
- * half of a successful fully ordered read-modify-write.
+ * The mixed-accesses flag of linux-kernel.cat: a plain write and a marked access to one location in one
+ * thread with no barrier between. What a barrier is there: fences, grace periods, section marks, acquires,
+ * releases, and each half of a successful fully ordered read-modify-write.
  */
 import { describe, expect, it } from "vitest";
 import { litmus, run } from "../../litmus/support.ts";

@@ -1,6 +1,7 @@
 /**
- * The RCU axiom as a counting rule: a cycle of links is forbidden exactly if it has at least as many grace periods as
- * sections. On simple rings, where that rule is easy to state, rcu-order must give it for every arrangement.
+ * The RCU axiom as a counting rule: a cycle of links is forbidden exactly if it has at least as many grace
+ * periods as sections. On simple rings, where that rule is easy to state, rcu-order must give it for every
+ * arrangement.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

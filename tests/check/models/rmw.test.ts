@@ -1,4 +1,7 @@
-/** Read-modify-writes under the LKMM: which operations the conditional fences pair with, and dependencies within one. */
+/**
+ * Read-modify-writes under the LKMM: which operations the conditional fences pair with, and dependencies
+ * within one.
+ */
 import { describe, expect, it } from "vitest";
 import { litmus, observation } from "../../litmus/support.ts";
 

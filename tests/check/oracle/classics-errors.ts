@@ -1,5 +1,6 @@
 /**
- * Classics in which something goes wrong, or must not: objects, deadlock, livelock, sections; and what orders what.
+ * Classics in which something goes wrong, or must not: objects, deadlock, livelock, sections; and what orders
+ * what.
  */
 
 import {

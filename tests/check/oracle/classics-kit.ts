@@ -1,5 +1,6 @@
 /**
- * The words that the classics (classics.ts, classics-errors.ts) are written in: statements, and what is expected of a program.
+ * The words that the classics (classics.ts, classics-errors.ts) are written in: statements, and what is
+ * expected of a program.
  */
 
 import type { ErrorKind } from "../../../src/check/errors.ts";

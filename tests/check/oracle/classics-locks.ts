@@ -1,6 +1,7 @@
 /**
- * Classics about locks whose word is also an ordinary word, and about the CPU that a callback runs on. A spinlock is what its
- * word says (0 free, else 1 + the holder's CPU number), for who takes it, who releases it and who waits, whoever wrote it.
+ * Classics about locks whose word is also an ordinary word, and about the CPU that a callback runs on. A
+ * spinlock is what its word says (0 free, else 1 + the holder's CPU number), for who takes it, who releases
+ * it and who waits, whoever wrote it.
  */
 
 import {

@@ -1,8 +1,9 @@
 /**
- * Classics with known answers, as data: which final values of which words, or which error, under SC and TSO. The answers
- * are from the literature (Alglave, Maranget, Tautschnig, "Herding Cats", TOPLAS 2014, for the litmus shapes; Owens,
- * Sarkar, Sewell, TPHOLs 2009, for what store forwarding shows) or follow from a count given beside the program; none was
- * taken from the engine. Registers are observed through words that each thread writes last.
+ * Classics with known answers, as data: which final values of which words, or which error, under SC and TSO.
+ * The answers are from the literature (Alglave, Maranget, Tautschnig, "Herding Cats", TOPLAS 2014, for the
+ * litmus shapes; Owens, Sarkar, Sewell, TPHOLs 2009, for what store forwarding shows) or follow from a count
+ * given beside the program; none was taken from the engine. Registers are observed through words that each
+ * thread writes last.
  */
 
 import { ERRORS, ORDERING } from "./classics-errors.ts";
@@ -303,7 +304,8 @@ const MUTUAL_EXCLUSION: readonly Classic[] = [
     ...both(holds("1", "2", "3")),
   },
   {
-    // The least is 2, whatever the number of threads: the classic puzzle (Ben-Ari, "Principles of Concurrent Programming").
+    // The least is 2, whatever the number of threads: the classic puzzle (Ben-Ari, "Principles of Concurrent
+    // Programming").
     name: "2 threads of 3 lossy increments each: 2 to 6",
     program: { words: ["x"], threads: times(2, [{ s: "loop", n: 3, body: lossy }]) },
     observe: ["x"],
@@ -437,9 +439,9 @@ const RCU: readonly Classic[] = [
     ...both(holds("1")),
   },
   {
-    // Not (a, b, c, d) = 0,0,0,0. The first CPU stores x before it reads f = 0, hence before the IPI is sent. If it takes the
-    // IPI before its load of z, x is visible before z is read, so c = 1 follows from b = 0; if after, y is visible
-    // before the IPI ends, so d = 1.
+    // Not (a, b, c, d) = 0,0,0,0. The first CPU stores x before it reads f = 0, hence before the IPI is sent.
+    // If it takes the IPI before its load of z, x is visible before z is read, so c = 1 follows from b = 0;
+    // if after, y is visible before the IPI ends, so d = 1.
     name: "an interrupt is taken at one point of a CPU's program, with all stores before it visible",
     program: {
       words: ["x", "y", "z", "f", "a", "b", "c", "d"],

@@ -1,7 +1,7 @@
 /**
- * Mini-programs as modules in the kernel dialect: the same program that program.ts lowers to the IR by hand goes through
- * the dialect's parser, checker, linker and optimiser here. With the oracle on the hand-made IR and the engine on the
- * compiled one, a random program tests compiler and engine together.
+ * Mini-programs as modules in the kernel dialect: the same program that program.ts lowers to the IR by hand
+ * goes through the dialect's parser, checker, linker and optimiser here. With the oracle on the hand-made IR
+ * and the engine on the compiled one, a random program tests compiler and engine together.
  */
 
 import { join } from "node:path";
@@ -165,7 +165,10 @@ class Printer {
   }
 }
 
-/** The program as the text of a dialect module with an exported function per thread, handler and end-of-run check. */
+/**
+ * The program as the text of a dialect module with an exported function per thread, handler and end-of-run
+ * check.
+ */
 export function asDialect(p: MiniProgram): string {
   const printer = new Printer(layout(p).address);
   const units = [

@@ -1,11 +1,11 @@
 /**
- * Fair cycles of a state graph that the interleaver has written down: a strongly connected component in which a weakly
- * fair run can stay for ever. Naive on purpose, and apart from the engine's own search.
+ * Fair cycles of a state graph that the interleaver has written down: a strongly connected component in which
+ * a weakly fair run can stay for ever. Naive on purpose, and apart from the engine's own search.
  */
 
 /**
- * Whether a weakly fair run can go on for ever: a strongly connected component with a cycle in which every process
- * takes a step or is, in some state of it, unable to. Components by Kosaraju's two passes.
+ * Whether a weakly fair run can go on for ever: a strongly connected component with a cycle in which every
+ * process takes a step or is, in some state of it, unable to. Components by Kosaraju's two passes.
  */
 export function hasFairCycle(
   edges: ReadonlyMap<string, readonly { process: number; to: string }[]>,

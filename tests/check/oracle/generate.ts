@@ -1,8 +1,9 @@
 /**
- * fast-check generators of small concurrent programs: sections, locks, RCU, IPIs, callbacks, pointers that are published,
- * followed and freed, loops and conditionals on values that were read. Single statements are mixed with idioms
- * (look up and read under a section; unpublish, wait somehow, free), because those are what the checker is for
- * and what blind sampling rarely hits. Sections are usually balanced; now and then one is not.
+ * fast-check generators of small concurrent programs: sections, locks, RCU, IPIs, callbacks, pointers that
+ * are published, followed and freed, loops and conditionals on values that were read. Single statements are
+ * mixed with idioms (look up and read under a section; unpublish, wait somehow, free), because those are what
+ * the checker is for and what blind sampling rarely hits. Sections are usually balanced; now and then one is
+ * not.
  */
 
 import fc from "fast-check";
@@ -263,7 +264,9 @@ const atEnd: fc.Arbitrary<Body | undefined> = fc.oneof(
   },
 );
 
-/** Programs in which nearly every statement waits or makes others wait: what persistent sets are hardest for. */
+/**
+ * Programs in which nearly every statement waits or makes others wait: what persistent sets are hardest for.
+ */
 const waiting: fc.Arbitrary<Body> = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(data, small).map(([l, v]): Body => [{ s: "store", loc: l, v }]) },
   { weight: 3, arbitrary: fc.tuple(reg, data).map(([dst, l]): Body => [{ s: "load", dst, loc: l }]) },

@@ -1,15 +1,16 @@
 /**
- * A brute-force interleaver: the independent oracle that the explicit-state engine is compared with. States are JSON
- * strings in a Set, every successor is made by parsing, changing and printing one, and there is no reduction of any
- * kind; the only thing shared with the engine is the IR and its arithmetic. Semantics: sequential consistency, and
- * x86-TSO with one FIFO store buffer per CPU (Owens, Sarkar, Sewell, TPHOLs 2009); RCU operationally (a grace period
- * is over when every CPU that was in a read-side or irq-off section at its start has been outside once; Linux since
- * 4.20), broadcast IPIs that interrupt their targets, freed regions poisoned.
+ * A brute-force interleaver: the independent oracle that the explicit-state engine is compared with. States
+ * are JSON strings in a Set, every successor is made by parsing, changing and printing one, and there is no
+ * reduction of any kind; the only thing shared with the engine is the IR and its arithmetic. Semantics:
+ * sequential consistency, and x86-TSO with one FIFO store buffer per CPU (Owens, Sarkar, Sewell, TPHOLs
+ * 2009); RCU operationally (a grace period is over when every CPU that was in a read-side or irq-off section
+ * at its start has been outside once; Linux since 4.20), broadcast IPIs that interrupt their targets, freed
+ * regions poisoned.
  *
- * Choices where the literature leaves room. A value-returning RMW that fails is one read without ordering (linux-kernel.bell);
- * all others, allocation and freeing need an empty buffer. The end of a section and call_rcu() are entries of the
- * buffer, so that they take effect after the stores before them. For IPIs see `preciseInterrupts`.
- * Not covered: SRCU, and IPIs that run a handler.
+ * Choices where the literature leaves room. A value-returning RMW that fails is one read without ordering
+ * (linux-kernel.bell); all others, allocation and freeing need an empty buffer. The end of a section and
+ * call_rcu() are entries of the buffer, so that they take effect after the stores before them. For IPIs see
+ * `preciseInterrupts`. Not covered: SRCU, and IPIs that run a handler.
  */
 
 import {
@@ -34,9 +35,10 @@ export interface OracleOptions {
   /** Addresses whose values in each final state are collected. */
   readonly observe: readonly number[];
   /**
-   * An interrupt is taken at one point of its CPU's program, with everything before it visible: what x86 does. By
-   * default, as in the engine, an IPI is over when what the target had in its buffer has drained, though stores that
-   * the target issued meanwhile may still be in it: more executions, so that no error is lost.
+   * An interrupt is taken at one point of its CPU's program, with everything before it visible: what x86
+   * does. By default, as in the engine, an IPI is over when what the target had in its buffer has drained,
+   * though stores that the target issued meanwhile may still be in it: more executions, so that no error is
+   * lost.
    */
   readonly preciseInterrupts?: boolean;
   /** Give up above so many states. */
@@ -55,7 +57,10 @@ export interface OracleResult {
   readonly states: number;
 }
 
-/** `[0, address, value]`, `[1]` end of a section, `[2, handler, argument]` call_rcu, `[3, thread]` IPI handled. */
+/**
+ * `[0, address, value]`, `[1]` end of a section, `[2, handler, argument]` call_rcu, `[3, thread]` IPI
+ * handled.
+ */
 type Entry = [0, number, number] | [1] | [2, string, number] | [3, number];
 
 interface Frame {
@@ -79,7 +84,10 @@ interface Thread {
   /** Spinlocks taken and not released. */
   held: number;
   buffer: Entry[];
-  /** IPIs not yet taken: handler, argument, sender, entries of the buffer that must drain first (-1: interrupts are off). */
+  /**
+   * IPIs not yet taken: handler, argument, sender, entries of the buffer that must drain first (-1:
+   * interrupts are off).
+   */
   pending: [string, number, number, number][];
   /** Grace period of a callback that has not started. */
   grace: [number, number][];
@@ -110,9 +118,10 @@ export interface ReplayStep {
 }
 
 /**
- * Takes exactly the given steps and gives the kinds of error that the run ends with, "deadlock" included; `livelock` if its
- * last state, registers apart, was there before; a text that starts with "step" if the oracle cannot take one of them. `names` are
- * the threads of the counterexample; those beyond the program's are instances of handlers.
+ * Takes exactly the given steps and gives the kinds of error that the run ends with, "deadlock" included;
+ * `livelock` if its last state, registers apart, was there before; a text that starts with "step" if the
+ * oracle cannot take one of them. `names` are the threads of the counterexample; those beyond the program's
+ * are instances of handlers.
  */
 export function replay(
   program: Program,
@@ -285,7 +294,9 @@ class Oracle {
     this.#fail(t, "endless-local-loop");
   }
 
-  /** All steps of all processes: thread i runs (3i), its buffer drains (3i+1), it takes an interrupt (3i+2). */
+  /**
+   * All steps of all processes: thread i runs (3i), its buffer drains (3i+1), it takes an interrupt (3i+2).
+   */
   #successors(key: string): { process: number; to: string }[] {
     const out: { process: number; to: string }[] = [];
     const n = (JSON.parse(key) as State).threads.length;
@@ -307,7 +318,10 @@ class Oracle {
     return out;
   }
 
-  /** Does the next visible operation of thread i in place. Gives 0 if it is blocked, else how many choices it has. */
+  /**
+   * Does the next visible operation of thread i in place. Gives 0 if it is blocked, else how many choices it
+   * has.
+   */
   #execute(s: State, i: number, choice: number): number {
     const t = s.threads[i];
     if (t.status === "waiting") {
@@ -331,7 +345,10 @@ class Oracle {
     return r;
   }
 
-  /** 0: blocked; n: done, with n choices in all; a string: the error. A frame left with `wait` stays where it is. */
+  /**
+   * 0: blocked; n: done, with n choices in all; a string: the error. A frame left with `wait` stays where it
+   * is.
+   */
   #visible(s: State, i: number, t: Thread, f: Frame, x: VisibleInstr, choice: number): number | string {
     const empty = t.buffer.length === 0;
     switch (x.op) {
@@ -502,7 +519,10 @@ class Oracle {
     return 1;
   }
 
-  /** The thread has just left a section; if it is now in none, that counts for grace periods (in buffer order). */
+  /**
+   * The thread has just left a section; if it is now in none, that counts for grace periods (in buffer
+   * order).
+   */
   #maybeLeft(s: State, t: Thread): void {
     if (t.rcu > 0 || t.irq === 1) return;
     if (t.buffer.length > 0) t.buffer.push([1]);
@@ -568,7 +588,10 @@ class Oracle {
     return true;
   }
 
-  /** Nothing can happen any more: a final state, a deadlock, or the rest of a run in which a thread has failed. */
+  /**
+   * Nothing can happen any more: a final state, a deadlock, or the rest of a run in which a thread has
+   * failed.
+   */
   #atEnd(s: State): void {
     if (s.threads.some((t) => t.status === "failed")) return;
     if (s.threads.some((t) => t.status !== "finished")) {
@@ -589,7 +612,10 @@ class Oracle {
   }
 }
 
-/** For recognising a round: registers that nobody reads any more may differ, and which these are is not known here. */
+/**
+ * For recognising a round: registers that nobody reads any more may differ, and which these are is not known
+ * here.
+ */
 function withoutRegisters(key: string): string {
   return JSON.stringify(JSON.parse(key), (k: string, v: unknown) => (k === "regs" ? undefined : v));
 }

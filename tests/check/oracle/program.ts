@@ -1,7 +1,8 @@
 /**
- * A mini-language for small concurrent programs: structured statements over registers, named words, locks and objects,
- * with a printer that shows them as kernel-like source and a lowering to the IR that knows nothing of the dialect
- * compiler. Random programs are made of it, shrink in it, and are printed in it; the classics are written in it.
+ * A mini-language for small concurrent programs: structured statements over registers, named words, locks and
+ * objects, with a printer that shows them as kernel-like source and a lowering to the IR that knows nothing
+ * of the dialect compiler. Random programs are made of it, shrink in it, and are printed in it; the classics
+ * are written in it.
  */
 
 import {
