@@ -429,6 +429,10 @@ function binary(fn: Extract<LocalInstr, { op: "bin" }>["fn"], a: string, b: stri
       return `${a} >>> ${b} | 0`;
     case "ult":
       return `${a} >>> 0 < ${b} >>> 0 ? 1 : 0`;
+    case "udiv":
+      return `(${a} >>> 0) / (${b} >>> 0) | 0`;
+    case "umod":
+      return `(${a} >>> 0) % (${b} >>> 0) | 0`;
     default:
       return `${a} ${COMPARE[fn]} ${b} ? 1 : 0`;
   }

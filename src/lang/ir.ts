@@ -50,9 +50,11 @@ export type BinOp =
   | "le"
   | "gt"
   | "ge"
-  | "ult";
+  | "ult"
+  | "udiv"
+  | "umod";
 
-/** The two-operand operators of the dialect; `ult` has none. */
+/** The two-operand operators of the dialect; the unsigned ones have none. */
 export const BINARY_OPERATORS: Readonly<Record<string, BinOp>> = {
   "+": "add",
   "-": "sub",
@@ -180,6 +182,16 @@ export type VisibleInstr =
   /** Any value of 0 .. a-1, all of them explored. */
   | (Base & { readonly op: "choose"; readonly dst: Reg; readonly a: Val });
 
+/**
+ * Only before linking: the address of a stack object, an index into the function's `slots`. Each place that the function is
+ * inlined at has objects of its own.
+ */
+export interface SlotInstr extends Base {
+  readonly op: "slot";
+  readonly dst: Reg;
+  readonly slot: number;
+}
+
 /** Only before linking: arguments are registers, constants or arrays of the caller (by array index). */
 export interface CallInstr extends Base {
   readonly op: "call";
@@ -287,7 +299,7 @@ const VISIBLE: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "choose",
 ]);
 
-export function isVisible(instr: Instr): instr is VisibleInstr {
+export function isVisible(instr: Instr | SlotInstr): instr is VisibleInstr {
   return VISIBLE.has(instr.op);
 }
 
@@ -330,6 +342,10 @@ export function evalBin(fn: BinOp, a: number, b: number): number {
       return a >= b ? 1 : 0;
     case "ult":
       return a >>> 0 < b >>> 0 ? 1 : 0;
+    case "udiv":
+      return b === 0 ? 0 : ((a >>> 0) / (b >>> 0)) | 0;
+    case "umod":
+      return b === 0 ? 0 : ((a >>> 0) % (b >>> 0)) | 0;
   }
 }
 

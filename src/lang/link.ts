@@ -9,14 +9,14 @@
 
 import type { MemoryImage } from "../machine/image.ts";
 import type { ScenarioThread } from "../machine/scenario.ts";
+import { constValue } from "./constants.ts";
 import { nearestName } from "./errors.ts";
-import { constant, type LocalInstr, type Program, type ThreadIr, type Val, type VisibleInstr } from "./ir.ts";
+import { constant, type Program, type ThreadIr } from "./ir.ts";
+import { ThreadLinker } from "./link-thread.ts";
 import type { LowFn } from "./lowered.ts";
 import { loadedModules, lowFunction, lowFunctionById, moduleAt } from "./modules.ts";
-import { type FlatInstr, mapTargets } from "./operands.ts";
-import { compact, type FlatFn, optimise } from "./optimise.ts";
 import { sourcePath } from "./sources.ts";
-import { refuseAt, type Specialised, Specialiser, VARIANTS, writePositions } from "./specialise.ts";
+import { type LowSource, refuseAt } from "./specialise.ts";
 
 /** A function to start from: exported by a loaded module, or named in one. */
 export type EntryRef = ((...args: number[]) => unknown) | { readonly module: string; readonly name: string };
@@ -34,17 +34,22 @@ export interface LinkOptions {
   readonly keepCpu?: boolean;
 }
 
-/** CPU number of handlers: which one runs them is decided when they are started. */
-export const ANY_CPU = -1;
+/** Functions and constants of the dialect modules that are loaded. */
+const DIALECT: LowSource = {
+  function: lowFunctionById,
+  constant: (low, ref) => {
+    if (low.file === null) throw new Error(`${low.name}() is no function of the dialect`);
+    return constValue(low.file, ref);
+  },
+};
 
 /** One link: configuration does not change while it lives. */
 export class Linker {
-  private readonly specialiser = new Specialiser();
-  private readonly handlerIds = new Set<string>();
+  private readonly linker = new ThreadLinker(DIALECT);
 
   /**
-   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not
-   * fit; and whatever lowering and constants have to say about the functions that it reaches.
+   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not fit; and
+   * whatever lowering and constants have to say about the functions that it reaches.
    */
   thread(spec: ThreadSpec, options: LinkOptions = {}): ThreadIr {
     const low = findEntry(spec.run);
@@ -64,122 +69,26 @@ export class Linker {
           "HF140",
           `thread ${spec.name} passes ${String(a)} to ${low.name}(), not a 32-bit integer`,
         );
-    return this.finish(
-      low,
-      spec.name,
-      args.map((a) => constant(a)),
-      spec.cpu,
-      options.keepCpu === true,
-    );
+    return this.linker.finish(low, {
+      name: spec.name,
+      args: args.map((a) => constant(a)),
+      cpu: spec.cpu,
+      keepCpu: options.keepCpu === true,
+    });
   }
 
-  /**
-   * A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array
-   * parameters.
-   */
+  /** A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array parameters. */
   function(run: EntryRef, cpu: number): { readonly ir: ThreadIr; readonly boundArrays: number } {
     const low = findEntry(run);
     const boundArrays = low.params.filter((k) => k === "array").length;
-    const ir = this.finish(low, low.name, null, cpu, false);
+    const ir = this.linker.finish(low, { name: low.name, args: null, cpu, keepCpu: false });
     return { ir: { ...ir, params: ir.params.filter((_, p) => low.params[p] === "value") }, boundArrays };
   }
 
   /** Every handler that the threads linked so far name, and those that these name. */
   handlers(): Record<string, ThreadIr> {
-    const out: Record<string, ThreadIr> = {};
-    // The set grows while handlers are linked; iteration sees what is added.
-    for (const id of this.handlerIds) {
-      const low = lowFunctionById(id);
-      if (low === undefined) throw new Error(`handler ${id} is not loaded`);
-      out[id] = this.finish(low, low.name, null, ANY_CPU, true);
-    }
-    return out;
+    return this.linker.handlers();
   }
-
-  private finish(
-    low: LowFn,
-    name: string,
-    args: readonly Val[] | null,
-    cpu: number,
-    keepCpu: boolean,
-  ): ThreadIr {
-    const s = this.specialiser.specialise(low);
-    const key = `${args === null ? "handler" : args.map((a) => a.imm).join()} ${keepCpu ? "any" : cpu}`;
-    const known = threadCache.get(s)?.get(key);
-    if (known !== undefined) return this.noteHandlers({ ...known, name, cpu });
-    const fn: FlatFn = {
-      nregs: s.nregs,
-      regNames: [...s.regNames],
-      params: args === null ? s.params : [],
-      arrays: [...s.arrays],
-      // A thread's arrays are its own; array parameters of a function stay the caller's.
-      fixedArrays: args === null ? s.arrayParams : 0,
-      blocks: s.blocks.map((b) => ({
-        instrs: keepCpu
-          ? b.instrs
-          : b.instrs.map((i) =>
-              i.op === "cpu" ? { op: "mov", dst: i.dst, a: constant(cpu), pos: i.pos } : i,
-            ),
-        end: b.end,
-      })),
-    };
-    if (args !== null) {
-      const movs: FlatInstr[] = args.map((a, p) => ({ op: "mov", dst: s.params[p], a, pos: 0 }));
-      // A block of its own: block 0 may be the head of a loop.
-      fn.blocks = [
-        { instrs: movs, end: { op: "jump", to: 1, pos: 0 } },
-        ...fn.blocks.map((b) => ({ ...b, end: mapTargets(b.end, (t) => t + 1) })),
-      ];
-    }
-    optimise(fn);
-    compact(fn);
-    const thread = toThread(fn, name, cpu, s);
-    let threads = threadCache.get(s);
-    if (threads === undefined) {
-      threads = new Map();
-      threadCache.set(s, threads);
-    }
-    if (threads.size >= VARIANTS) threads.clear();
-    threads.set(key, thread);
-    return this.noteHandlers(thread);
-  }
-
-  private noteHandlers(thread: ThreadIr): ThreadIr {
-    for (const b of thread.blocks)
-      for (const i of b.instrs)
-        if ((i.op === "call_rcu" || i.op === "smp_call_function") && i.handler !== "")
-          this.handlerIds.add(i.handler);
-    return thread;
-  }
-}
-
-/**
- * Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread
- * only.
- */
-const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
-
-/** Plain data, calls gone. */
-function toThread(fn: FlatFn, name: string, cpu: number, from: Specialised): ThreadIr {
-  const positions = writePositions(fn.blocks, from);
-  const blocks = fn.blocks.map((b) => {
-    const instrs: (LocalInstr | VisibleInstr)[] = [];
-    for (const i of b.instrs) {
-      if (i.op === "call") throw new Error("a call is left after linking");
-      instrs.push(i);
-    }
-    return { instrs, end: b.end };
-  });
-  return {
-    name,
-    cpu,
-    nregs: fn.nregs,
-    regNames: fn.regNames,
-    arrays: fn.arrays,
-    params: fn.params,
-    blocks,
-    positions,
-  };
 }
 
 function findEntry(run: EntryRef): LowFn {

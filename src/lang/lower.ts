@@ -359,6 +359,7 @@ export function lowerFunction(file: SourceFile, decl: FunctionDecl, lookup: File
     nregs: b.regNames.length,
     regNames: b.regNames,
     arrays: b.arrays,
+    slots: [],
     blocks: b.blocks,
     positions: b.positions,
   };

@@ -12,6 +12,7 @@ import type {
   PosId,
   Position,
   Reg,
+  SlotInstr,
   Terminator,
   VisibleInstr,
 } from "./ir.ts";
@@ -41,7 +42,7 @@ export interface ArrayZeroInstr {
   readonly pos: PosId;
 }
 
-export type LowInstr = LocalInstr | VisibleInstr | CallInstr | ExtInstr | ArrayZeroInstr;
+export type LowInstr = LocalInstr | VisibleInstr | CallInstr | SlotInstr | ExtInstr | ArrayZeroInstr;
 
 export interface LowBlock {
   readonly instrs: LowInstr[];
@@ -51,20 +52,28 @@ export interface LowBlock {
 export interface LowArray {
   readonly name: string;
   /** Null for array parameters, which the caller binds. */
-  readonly size: ConstRef | null;
+  readonly size: ConstRef | number | null;
+}
+
+/** An object of a function in memory: a variable whose address is taken. The front end knows what it is. */
+export interface LowSlot {
+  readonly name: string;
+  readonly what: object;
 }
 
 export interface LowFn {
   /** `file#name`. */
   readonly id: string;
   readonly name: string;
-  readonly file: SourceFile;
+  /** Null if it is no function of the dialect: then it refers to no constants. */
+  readonly file: SourceFile | null;
   /** Parameter i is register i if a value; array parameters are arrays 0, 1, ... in order. */
   readonly params: readonly ParamKind[];
   readonly paramNames: readonly string[];
   readonly nregs: number;
   readonly regNames: readonly string[];
   readonly arrays: readonly LowArray[];
+  readonly slots: readonly LowSlot[];
   readonly blocks: readonly LowBlock[];
   readonly positions: readonly Position[];
 }

@@ -136,7 +136,7 @@ export function defineModule(path: string, text: string, namespace: Namespace): 
   if (found.length > 0) throw new DialectError(found);
   // Its importers were lowered against what it declared before.
   for (const [id, fn] of lowered)
-    if (fn.file.path === path || fn.file.dependencies.includes(path)) lowered.delete(id);
+    if (fn.file?.path === path || fn.file?.dependencies.includes(path) === true) lowered.delete(id);
   modules.set(path, { file, namespace });
   namespaces.set(path, namespace);
 }

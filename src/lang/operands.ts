@@ -3,16 +3,17 @@
  * of the IR are `addr`, `a`, `b`, `idx` and `pool`; the result is `dst`.
  */
 
-import type { CallInstr, LocalInstr, Reg, Terminator, Val, VisibleInstr } from "./ir.ts";
+import type { CallInstr, LocalInstr, Reg, SlotInstr, Terminator, Val, VisibleInstr } from "./ir.ts";
 
-/** What the passes see: calls are opaque, and gone once a thread is linked. */
-export type FlatInstr = LocalInstr | VisibleInstr | CallInstr;
+/** What the passes see: calls and stack objects are opaque, and gone once a thread is linked. */
+export type FlatInstr = LocalInstr | VisibleInstr | CallInstr | SlotInstr;
 
 /** An instruction seen as its fields, to be filled in. */
 export interface InstrFields {
   pos: number;
   dst?: Reg;
   arr?: number;
+  slot?: number;
   addr?: Val;
   a?: Val;
   b?: Val;

@@ -190,7 +190,7 @@ function propagate(fn: FlatFn, preds: readonly (readonly number[])[], exits: Fac
 
 /** Local instructions that cannot fail. */
 function isPure(i: FlatInstr, fn: FlatFn): boolean {
-  if (i.op === "mov" || i.op === "bin" || i.op === "un" || i.op === "cpu") return true;
+  if (i.op === "mov" || i.op === "bin" || i.op === "un" || i.op === "cpu" || i.op === "slot") return true;
   return i.op === "aget" && inRange(i.idx, fn.arrays[i.arr].size);
 }
 

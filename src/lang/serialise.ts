@@ -46,6 +46,8 @@ const BIN = [
   "gt",
   "ge",
   "ult",
+  "udiv",
+  "umod",
 ] as const;
 const FENCES = [
   "mb",

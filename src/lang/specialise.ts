@@ -9,16 +9,24 @@
  */
 
 import { cleanCfg } from "./cfg.ts";
-import { constValue } from "./constants.ts";
 import { DialectError, type DialectErrorCode, diagnostic } from "./errors.ts";
 import { type CallInstr, constant, type PosId, type Position, type Val, val } from "./ir.ts";
-import type { ConstRef, LowFn } from "./lowered.ts";
-import { lowFunctionById } from "./modules.ts";
+import type { ConstRef, LowFn, LowSlot } from "./lowered.ts";
 import { copyWith, type FlatInstr, mapTargets, mapTerminatorVal } from "./operands.ts";
 import { compact, type FlatFn, optimise } from "./optimise.ts";
 
+/** Where functions and the values of their constants come from: the dialect's modules, or a program in C. */
+export interface LowSource {
+  /** By `file#name`; undefined if there is none. */
+  function(id: string): LowFn | undefined;
+  /** The value of a constant of a function, as things are now. */
+  constant(low: LowFn, ref: ConstRef): number;
+}
+
 /** A function with its callees inlined, for one configuration. */
 export interface Specialised extends FlatFn {
+  /** Stack objects, its own and those of what was inlined. */
+  slots: LowSlot[];
   /**
    * Positions 0.. are those of its source; then come those of inlined functions, `base` onwards, in order.
    */
@@ -48,6 +56,11 @@ export function refuseAt(
 export class Specialiser {
   private readonly done = new Map<string, Specialised>();
   private readonly stack: string[] = [];
+  private readonly source: LowSource;
+
+  constructor(source: LowSource) {
+    this.source = source;
+  }
 
   /** @throws DialectError HF107 for recursion, and what lowering and constants have to say. */
   specialise(low: LowFn): Specialised {
@@ -78,7 +91,7 @@ export class Specialiser {
       variants = { refs: constRefs(low), list: [] };
       cache.set(low, variants);
     }
-    const constants = variants.refs.map((r) => constValue(low.file, r));
+    const constants = variants.refs.map((r) => this.source.constant(low, r));
     const folded = variants.list.find((v) => v.constants.every((c, i) => c === constants[i]));
     // With equal constants the same calls are left, so it is enough to look at these.
     if (folded?.callees.every((c) => this.isCurrent(c)) === true) return folded.fn;
@@ -103,7 +116,7 @@ export class Specialiser {
   }
 
   private isCurrent(callee: Specialised): boolean {
-    const low = lowFunctionById(callee.low.id);
+    const low = this.source.function(callee.low.id);
     return low !== undefined && this.specialise(low) === callee;
   }
 
@@ -118,7 +131,7 @@ export class Specialiser {
           current.instrs.push(i);
           continue;
         }
-        const callee = lowFunctionById(i.callee);
+        const callee = this.source.function(i.callee);
         if (callee === undefined) throw new Error(`function ${i.callee} is not loaded`);
         const entry = blocks.length;
         const body = this.specialise(callee);
@@ -158,7 +171,7 @@ export const VARIANTS = 48;
 /** Every constant that the function reads, in the order in which `fold` takes their values. */
 function constRefs(low: LowFn): ConstRef[] {
   const refs: ConstRef[] = [];
-  for (const a of low.arrays) if (a.size !== null) refs.push(a.size);
+  for (const a of low.arrays) if (a.size !== null && typeof a.size !== "number") refs.push(a.size);
   for (const b of low.blocks) for (const i of b.instrs) if (i.op === "ext") refs.push(i.ref);
   return refs;
 }
@@ -171,7 +184,7 @@ function fold(low: LowFn, constants: readonly number[]): Specialised {
   let next = 0;
   const arrays = low.arrays.map((a) => {
     if (a.size === null) return { name: a.name, size: 0 };
-    const size = constants[next++];
+    const size = typeof a.size === "number" ? a.size : constants[next++];
     if (size < 1 || size > 4096) refuseAt(low.positions[0], "HF137", `${a.name} has ${size} words`);
     return { name: a.name, size };
   });
@@ -201,6 +214,7 @@ function fold(low: LowFn, constants: readonly number[]): Specialised {
     ownPositions: low.positions,
     inlined: [],
     npositions: low.positions.length,
+    slots: [...low.slots],
     arrayParams,
     optimised: 0,
     low,
@@ -228,6 +242,8 @@ function copyInto(
   caller.inlined.push({ base: posBase, callee, call: call.pos });
   caller.npositions += callee.npositions;
 
+  const slotBase = caller.slots.length;
+  caller.slots.push(...callee.slots);
   const arr: number[] = [];
   const place = caller.ownPositions[call.pos];
   call.args.forEach((arg, n) => {
@@ -251,6 +267,7 @@ function copyInto(
       out.pos += posBase;
       if (out.dst !== undefined) out.dst += regBase;
       if (out.arr !== undefined) out.arr = arr[out.arr];
+      if (out.slot !== undefined) out.slot += slotBase;
       return out as FlatInstr;
     }),
     end: { ...mapTerminatorVal(b.end, map), pos: b.end.pos + posBase },

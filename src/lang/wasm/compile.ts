@@ -347,6 +347,14 @@ class Compiler {
     c.set(this.t1);
     this.value(c, i.a);
     c.set(this.t0).get(this.t1).op(OP.eqz).op(OP.if, 0x7f).const(0).op(OP.else);
+    if (i.fn === "udiv" || i.fn === "umod") {
+      c.get(this.t0)
+        .get(this.t1)
+        .op(i.fn === "udiv" ? OP.divU : OP.remU)
+        .op(OP.end);
+      this.put(c, i.dst);
+      return;
+    }
     c.get(this.t1).const(-1).op(OP.eq).op(OP.if, 0x7f);
     if (i.fn === "div") c.const(0).get(this.t0).op(OP.sub);
     else c.const(0);

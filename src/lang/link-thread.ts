@@ -1,0 +1,139 @@
+/**
+ * From a lowered function to a thread: all that it calls inlined (specialise.ts), its arguments and CPU put in, its stack objects
+ * given addresses, the whole optimised and renumbered to plain IR. Handlers that threads name are noted and linked after them.
+ * Both front ends, the dialect (link.ts) and C (c/program.ts), end here.
+ */
+
+import { constant, type LocalInstr, type ThreadIr, type Val, type VisibleInstr } from "./ir.ts";
+import type { LowFn, LowSlot } from "./lowered.ts";
+import { type FlatInstr, mapTargets } from "./operands.ts";
+import { compact, type FlatFn, optimise } from "./optimise.ts";
+import { type LowSource, type Specialised, Specialiser, VARIANTS, writePositions } from "./specialise.ts";
+
+/** CPU number of handlers: which one runs them is decided when they are started. */
+export const ANY_CPU = -1;
+
+export interface FinishOptions {
+  readonly name: string;
+  /** Null: parameters stay parameters. */
+  readonly args: readonly Val[] | null;
+  readonly cpu: number;
+  /** Leave smp_processor_id() as an instruction. */
+  readonly keepCpu: boolean;
+}
+
+/** One link: what the source gives does not change while it lives. */
+export class ThreadLinker {
+  private readonly source: LowSource;
+  private readonly specialiser: Specialiser;
+  private readonly place: (slot: LowSlot, thread: string) => number;
+  private readonly handlerIds = new Set<string>();
+
+  /** `place` gives a stack object its address; asked once for each place that its function is inlined at. */
+  constructor(
+    source: LowSource,
+    place: (slot: LowSlot, thread: string) => number = (slot) => {
+      throw new Error(`no place for ${slot.name}`);
+    },
+  ) {
+    this.source = source;
+    this.specialiser = new Specialiser(source);
+    this.place = place;
+  }
+
+  /** @throws DialectError or CError: whatever lowering and constants have to say about the functions that it reaches. */
+  finish(low: LowFn, { name, args, cpu, keepCpu }: FinishOptions): ThreadIr {
+    const s = this.specialiser.specialise(low);
+    // Stack objects are new ones every time.
+    const cacheable = s.slots.length === 0;
+    const key = `${args === null ? "handler" : args.map((a) => a.imm).join()} ${keepCpu ? "any" : cpu}`;
+    const known = cacheable ? threadCache.get(s)?.get(key) : undefined;
+    if (known !== undefined) return this.noteHandlers({ ...known, name, cpu });
+    const slots = new Map<number, number>();
+    const local = (i: FlatInstr): FlatInstr => {
+      if (i.op === "cpu" && !keepCpu) return { op: "mov", dst: i.dst, a: constant(cpu), pos: i.pos };
+      if (i.op !== "slot") return i;
+      const address = slots.get(i.slot) ?? this.place(s.slots[i.slot], name);
+      slots.set(i.slot, address);
+      return { op: "mov", dst: i.dst, a: constant(address), pos: i.pos };
+    };
+    const fn: FlatFn = {
+      nregs: s.nregs,
+      regNames: [...s.regNames],
+      params: args === null ? s.params : [],
+      arrays: [...s.arrays],
+      // A thread's arrays are its own; array parameters of a function stay the caller's.
+      fixedArrays: args === null ? s.arrayParams : 0,
+      blocks: s.blocks.map((b) => ({
+        instrs: keepCpu && s.slots.length === 0 ? b.instrs : b.instrs.map(local),
+        end: b.end,
+      })),
+    };
+    if (args !== null) {
+      const movs: FlatInstr[] = args.map((a, p) => ({ op: "mov", dst: s.params[p], a, pos: 0 }));
+      // A block of its own: block 0 may be the head of a loop.
+      fn.blocks = [
+        { instrs: movs, end: { op: "jump", to: 1, pos: 0 } },
+        ...fn.blocks.map((b) => ({ ...b, end: mapTargets(b.end, (t) => t + 1) })),
+      ];
+    }
+    optimise(fn);
+    compact(fn);
+    const thread = toThread(fn, name, cpu, s);
+    if (cacheable) {
+      let threads = threadCache.get(s);
+      if (threads === undefined) {
+        threads = new Map();
+        threadCache.set(s, threads);
+      }
+      if (threads.size >= VARIANTS) threads.clear();
+      threads.set(key, thread);
+    }
+    return this.noteHandlers(thread);
+  }
+
+  /** Every handler that the threads linked so far name, and those that these name. */
+  handlers(): Record<string, ThreadIr> {
+    const out: Record<string, ThreadIr> = {};
+    // The set grows while handlers are linked; iteration sees what is added.
+    for (const id of this.handlerIds) {
+      const low = this.source.function(id);
+      if (low === undefined) throw new Error(`handler ${id} is not loaded`);
+      out[id] = this.finish(low, { name: low.name, args: null, cpu: ANY_CPU, keepCpu: true });
+    }
+    return out;
+  }
+
+  /** Handlers that a thread made elsewhere names. */
+  noteHandlers(thread: ThreadIr): ThreadIr {
+    for (const b of thread.blocks)
+      for (const i of b.instrs) if ("handler" in i && i.handler !== "") this.handlerIds.add(i.handler);
+    return thread;
+  }
+}
+
+/** Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread only. */
+const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
+
+/** Plain data, calls gone. */
+function toThread(fn: FlatFn, name: string, cpu: number, from: Specialised): ThreadIr {
+  const positions = writePositions(fn.blocks, from);
+  const blocks = fn.blocks.map((b) => {
+    const instrs: (LocalInstr | VisibleInstr)[] = [];
+    for (const i of b.instrs) {
+      if (i.op === "call" || i.op === "slot") throw new Error(`a ${i.op} is left after linking`);
+      instrs.push(i);
+    }
+    return { instrs, end: b.end };
+  });
+  return {
+    name,
+    cpu,
+    nregs: fn.nregs,
+    regNames: fn.regNames,
+    arrays: fn.arrays,
+    params: fn.params,
+    blocks,
+    positions,
+  };
+}
