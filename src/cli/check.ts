@@ -9,6 +9,7 @@ import type { ExploreResult } from "../check/explore/result.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
+import { coverageLines, modelsLine } from "./coverage.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
@@ -104,6 +105,7 @@ export function reportResult(
 ): void {
   print(verdictLine(name, result));
   const e = result.error;
+  if (result.verdict === "holds" && result.coverage !== null) print(...coverageLines(result.coverage));
   if (e === null) return;
   const where = location === "" ? "" : ` at ${location}`;
   print(
@@ -149,6 +151,8 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
         print(verdictLine(scenario.name, r.result), `  ${r.result.error.kind} again; shown by: ${again}`);
       else reportResult(scenario.name, r, again, options.verbose === true);
     }
+  const held = results.flatMap((r) => (r.result.verdict === "holds" ? [r.job.model] : []));
+  if (options.json !== true && held.length > 0) print(modelsLine(held));
   return exitOf(
     results.map((r) => r.result),
     interrupted,

@@ -72,6 +72,9 @@ export interface ThreadCode {
   readonly variables: readonly (readonly (readonly [number, string])[])[];
   /** What a negative result of a step function means. */
   readonly asserts: readonly Failure[];
+  /** The stretches of local code, and per stretch whether a step function has begun it since this was last cleared. */
+  readonly stretches: readonly Stretch[];
+  readonly begun: Uint8Array;
   readonly positions: readonly Position[];
   /** Source text of the step functions, for tests and the curious. */
   readonly source: string;
@@ -81,12 +84,17 @@ export interface ThreadCode {
 export const LOCAL_LOOP_LIMIT = 1_000_000;
 
 /** One stretch of local code: from an instruction of a block up to a visible operation or the block's end. */
-interface Piece {
+export interface Stretch {
   readonly block: number;
   readonly from: number;
   /** Index of the visible operation that ends it, or -1 if it runs to the terminator. */
   readonly stop: number;
+}
+
+interface Piece extends Stretch {
   readonly stopOp: number;
+  /** Index into `stretches`. */
+  readonly mark: number;
 }
 
 class Emitter {
@@ -94,6 +102,8 @@ class Emitter {
   private readonly alloc: Allocation;
   private readonly cpu: number;
   readonly failures: Failure[] = [];
+  readonly stretches: Stretch[] = [];
+  private readonly markOf = new Map<string, number>();
   /** Operation number of each visible instruction, by block. */
   private readonly opAt: Map<number, number>[];
   private readonly failureIndex = new Map<string, number>();
@@ -122,8 +132,22 @@ class Emitter {
   private piece(block: number, from: number): Piece {
     const instrs = this.ir.blocks[block].instrs;
     for (let k = from; k < instrs.length; k++)
-      if (isVisible(instrs[k])) return { block, from, stop: k, stopOp: this.opAt[block].get(k) ?? 0 };
-    return { block, from, stop: -1, stopOp: -1 };
+      if (isVisible(instrs[k])) {
+        const mark = this.mark(block, from, k);
+        return { block, from, stop: k, stopOp: this.opAt[block].get(k) ?? 0, mark };
+      }
+    return { block, from, stop: -1, stopOp: -1, mark: this.mark(block, from, -1) };
+  }
+
+  /** A stretch may be part of several step functions. */
+  private mark(block: number, from: number, stop: number): number {
+    const key = `${block} ${from}`;
+    let mark = this.markOf.get(key);
+    if (mark === undefined) {
+      mark = this.stretches.push({ block, from, stop }) - 1;
+      this.markOf.set(key, mark);
+    }
+    return mark;
   }
 
   /** Step function that starts behind instruction `index` of `block`; `op` 0 is the entry. */
@@ -308,7 +332,7 @@ class Emitter {
   ): string {
     const b = this.ir.blocks[p.block];
     const end = p.stop >= 0 ? p.stop : b.instrs.length;
-    const lines: string[] = [];
+    const lines: string[] = [`B[${p.mark}] = 1;`];
     for (let k = p.from; k < end; k++) lines.push(this.instrCode(b.instrs[k] as LocalInstr));
     if (p.stop >= 0) lines.push(this.exit(p.stopOp, defined, arrays, occupied));
     else lines.push(this.terminatorCode(b.end, defined, arrays, occupied, go));
@@ -476,7 +500,8 @@ function compile(ir: ThreadIr, cpu: number): ThreadCode {
     regions.push(emitter.region(k + 1, p.block, p.index + 1));
   });
   const source = `"use strict";\n${regions.map((r) => r.code).join("\n")}\nreturn [${regions.map((_, k) => `c${k}`).join(", ")}];`;
-  const conts = new Function(source)() as Cont[];
+  const begun = new Uint8Array(emitter.stretches.length);
+  const conts = new Function("B", source)(begun) as Cont[];
   const toWord = (v: Val): Val => (v.reg < 0 ? v : { reg: alloc.word[v.reg], imm: v.imm });
   const ops = alloc.points.map((p, k): LinkedOp => {
     const original = ir.blocks[p.block].instrs[p.index] as VisibleInstr;
@@ -528,6 +553,8 @@ function compile(ir: ThreadIr, cpu: number): ThreadCode {
     regNames: names.map((s) => [...s].join("/")),
     variables: [[], ...variables],
     asserts: emitter.failures,
+    stretches: emitter.stretches,
+    begun,
     positions: ir.positions,
     source,
   };

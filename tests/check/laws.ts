@@ -66,6 +66,24 @@ export function assertReductionsAgree(
   return results[0];
 }
 
+/** What an exploration that holds says that it reached is what the oracle reached. */
+export function assertCoverageAgrees(r: ExploreResult, oracle: OracleResult, program: Program): void {
+  if (r.verdict !== "holds" || r.coverage === null) return;
+  for (const { file, line } of r.coverage.neverEvaluated)
+    if (oracle.evaluated.has(`${file}:${line}`))
+      throw new LawBroken(`${r.model}: the assertion at ${file}:${line} is evaluated, the engine says never`);
+  const evaluated = r.coverage.assertions - r.coverage.neverEvaluated.length;
+  if (evaluated !== oracle.evaluated.size)
+    throw new LawBroken(
+      `${r.model}: ${evaluated} assertions are evaluated, ${oracle.evaluated.size} by the oracle`,
+    );
+  const never = program.threads.flatMap((t, i) => (oracle.ended.has(i) ? [] : [t.name]));
+  if (never.join() !== r.coverage.neverEnded.join())
+    throw new LawBroken(
+      `${r.model}: ${r.coverage.neverEnded.join()} never end, by the oracle ${never.join()}`,
+    );
+}
+
 export interface Agreement {
   readonly oracle: OracleResult;
   readonly violated: boolean;

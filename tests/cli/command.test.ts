@@ -100,6 +100,24 @@ export function never(word: number): void { assert(READ_ONCE(word) === 0, "someb
     expect(o.out).toMatch(/adders under TSO: holds; /);
     expect(o.exit).toBe(0);
   });
+  test("that holds because nothing happens says so beside the verdict, and which models that is about", async () => {
+    const dir = project({
+      "kernel.ts": `"use kernel";
+import { READ_ONCE, assert } from "holdfast/machine/primitives";
+export function walk(word: number): void {
+  const entry = READ_ONCE(word);
+  if (entry !== 0) assert(entry === 3, "an entry is 3");
+}
+`,
+      "s.ts": scenarioModule("walkers", ["walk", "walk"]),
+    });
+    const o = await holdfast(["check", "s.ts"], { cwd: dir });
+    expect(o.exit).toBe(0);
+    expect(o.out).toContain("reached: 0 of 1 assertions evaluated");
+    expect(o.out).toContain("warning: assertions that no execution evaluates");
+    expect(o.out).toContain("kernel.ts:5 walk(): an entry is 3");
+    expect(o.out).toContain("Explored under SC and TSO only: hardware that is weaker");
+  });
   test("that is violated shows the step, its source line, and exits 1", async () => {
     const dir = project({ "kernel.ts": kernel, "s.ts": scenarioModule("watcher", ["never", "add"]) });
     const o = await holdfast(["check", "s.ts", "--model", "sc"], { cwd: dir });

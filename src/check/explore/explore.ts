@@ -19,6 +19,7 @@
 import type { Program } from "../../lang/ir.ts";
 import { POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
+import { clearMarks, coverageOf } from "./coverage.ts";
 import { findLivelock } from "./livelock.ts";
 import { CapacityError, type Machine, type Model, type StepError } from "./machine.ts";
 import { K } from "./operations.ts";
@@ -40,6 +41,7 @@ const CHAIN = 2048;
 export function explore(program: Program, options: ExploreOptions): ExploreResult {
   const started = performance.now();
   const prepared = prepare(program, options.symmetry ?? true);
+  clearMarks(prepared);
   for (let instances = 1; ; instances++) {
     let search: Search | null = null;
     try {
@@ -69,6 +71,7 @@ function emptyResult(model: Model, reason: string): ExploreResult {
     seconds: 0,
     bytes: 0,
     complete: false,
+    coverage: null,
     observed: [],
   };
 }
@@ -128,6 +131,7 @@ class Search {
       seconds: (performance.now() - this.started) / 1000,
       bytes: this.table.bytes,
       complete: verdict === "holds",
+      coverage: verdict === "violated" ? null : coverageOf(this.prepared, this.finalStates),
       observed: this.observations(),
     };
   }

@@ -4,6 +4,7 @@
  * explore.ts.
  */
 
+import type { AssertKind, Position } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import type { Model } from "./machine.ts";
 import type { Trail } from "./trail.ts";
@@ -39,6 +40,43 @@ export interface ExploreProgress {
   readonly seconds: number;
 }
 
+/** An assertion as written; inlined copies of it count as one. */
+export interface AssertionSite {
+  readonly kind: AssertKind;
+  readonly message: string;
+  readonly file: string;
+  readonly line: number;
+  readonly fn: string;
+}
+
+export interface WaitSite {
+  readonly thread: string;
+  /** The kernel's name of the operation. */
+  readonly op: string;
+  /** Where it is, then the call sites outwards. */
+  readonly where: readonly Position[];
+}
+
+/**
+ * What some execution reached, of the code that was linked. Of a search that is complete, "never" means in no execution;
+ * of one that was stopped, not so far.
+ */
+export interface Coverage {
+  /** Assertions in the code, and those of them that were never evaluated. BUG_ON() is one; see `message`. */
+  readonly assertions: number;
+  readonly neverEvaluated: readonly AssertionSite[];
+  /** Threads that never came to their end. */
+  readonly neverEnded: readonly string[];
+  /** Waits at which somebody arrived and that nobody ever got past. */
+  readonly neverPassed: readonly WaitSite[];
+  /** Functions in the code, and those of which nothing ran. */
+  readonly functions: number;
+  readonly neverCalled: readonly string[];
+  /** Source lines with code, and how many of them ran. */
+  readonly lines: number;
+  readonly linesReached: number;
+}
+
 export interface ExploreResult {
   readonly verdict: "holds" | "violated" | "bounded";
   /** Why it is bounded. */
@@ -57,6 +95,8 @@ export interface ExploreResult {
   /** Bytes of the tables at the end. */
   readonly bytes: number;
   readonly complete: boolean;
+  /** Null if violated: the search ended early. */
+  readonly coverage: Coverage | null;
   /** Distinct values of the observed words over all final states, sorted; [] if none were asked for. */
   readonly observed: readonly (readonly number[])[];
 }

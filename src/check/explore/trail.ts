@@ -123,7 +123,8 @@ export function describeTrail(m: Machine, steps: readonly Step[], error: FoundEr
   };
 }
 
-function positions(table: readonly Position[], pos: number): Position[] {
+/** Where `pos` is, then the call sites outwards. */
+export function positions(table: readonly Position[], pos: number): Position[] {
   const out: Position[] = [];
   for (let p = pos; p >= 0 && p < table.length && out.length < 64; p = table[p].parent) out.push(table[p]);
   return out;

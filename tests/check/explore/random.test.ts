@@ -13,6 +13,7 @@ import {
   answer,
   assertAgreesWithOracle,
   assertCounterexampleReplays,
+  assertCoverageAgrees,
   LawBroken,
   REDUCTIONS,
 } from "../laws.ts";
@@ -67,6 +68,7 @@ for (const model of ["sc", "tso"] satisfies OracleModel[]) {
         if (n++ % 8 !== 0) return;
         assertAgreesWithOracle(program, model, observe, REDUCTIONS, MAX_STATES);
         const result = explore(program, { model, observe });
+        assertCoverageAgrees(result, r.oracle, program);
         assertCounterexampleReplays(program, result);
         const turned = explore(lower({ ...mini, threads: [...mini.threads].reverse() }), { model, observe });
         if (answer(turned) !== answer(result))

@@ -55,6 +55,9 @@ export interface OracleResult {
   /** Some weakly fair run never ends. Only meaningful without errors. */
   readonly livelock: boolean;
   readonly states: number;
+  /** `file:line` of every assertion that some execution evaluates, and the threads that come to their end in one. */
+  readonly evaluated: ReadonlySet<string>;
+  readonly ended: ReadonlySet<number>;
 }
 
 /**
@@ -140,6 +143,8 @@ class Oracle {
   readonly #errors = new Set<string>();
   /** Kept apart so that errors of the run and of `finally` go to one set. */
   readonly #finals = new Set<string>();
+  readonly #evaluated = new Set<string>();
+  readonly #ended = new Set<number>();
 
   constructor(program: Program, options: OracleOptions) {
     this.#program = program;
@@ -167,7 +172,15 @@ class Oracle {
       }
     } catch (e) {
       if (!(e instanceof TooBig)) throw e;
-      return { complete: false, finals: [], errors: new Set(), livelock: false, states: edges.size };
+      return {
+        complete: false,
+        finals: [],
+        errors: new Set(),
+        livelock: false,
+        states: edges.size,
+        evaluated: new Set(),
+        ended: new Set(),
+      };
     }
     return {
       complete: true,
@@ -175,6 +188,8 @@ class Oracle {
       errors: this.#errors,
       livelock: hasFairCycle(edges),
       states: edges.size,
+      evaluated: this.#evaluated,
+      ended: this.#ended,
     };
   }
 
@@ -273,6 +288,8 @@ class Oracle {
       if (f.at < block.instrs.length) {
         const i = block.instrs[f.at];
         if (isVisible(i)) return;
+        const at = ir.positions[i.pos];
+        if (i.op === "assert") this.#evaluated.add(`${at.file}:${at.line}`);
         const error = local(i, f, t.cpu);
         if (error !== null) {
           this.#fail(t, error);
@@ -286,6 +303,7 @@ class Oracle {
         t.frames.pop();
         if (t.held > 0 || t.irq === 1 || t.rcu > 0) this.#fail(t, "bad-unlock");
         else t.status = "finished";
+        if (f.code.startsWith("t")) this.#ended.add(Number(f.code.slice(1)));
         return;
       }
       f.block = end.op === "jump" ? end.to : value(end.cond, f) !== 0 ? end.then : end.else;

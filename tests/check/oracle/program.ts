@@ -188,7 +188,7 @@ class Lowering {
 
   #pos(): number {
     this.#positions.push({
-      file: "mini",
+      file: `mini/${this.#name}`,
       line: this.#positions.length + 1,
       col: 1,
       fn: this.#name,

@@ -1,0 +1,62 @@
+/**
+ * What stands beside a "holds": how much of the program some execution reached, a warning where that is not what its author
+ * will have meant, and the models that were explored.
+ */
+
+import { join, resolve, sep } from "node:path";
+import type { AssertionSite, Coverage } from "../check/explore/result.ts";
+import { PACKAGE_ROOT } from "../lang/sources.ts";
+import { displayPath, paint } from "./output.ts";
+import { count } from "./table.ts";
+
+/** More places than this are counted, not listed. */
+const LISTED = 5;
+
+const MIRRORED = ["mm", "machine"].map((d) => join(PACKAGE_ROOT, "src", d) + sep);
+
+/** A check that kernel code makes of itself: that it is never reached says nothing about the scenario. */
+function isSanityCheck({ file, message }: AssertionSite): boolean {
+  return message === "BUG_ON" || MIRRORED.some((d) => resolve(file).startsWith(d));
+}
+
+/** Warnings: what was never reached in any execution although somebody wrote it down to be. */
+export function coverageWarnings(c: Coverage): string[] {
+  const claims = c.neverEvaluated.filter((a) => !isSanityCheck(a));
+  const places = claims.map((a) => `${displayPath(a.file)}:${a.line} ${a.fn}(): ${a.message}`);
+  const waits = c.neverPassed.map(({ thread, op, where }) => {
+    const at = where[0];
+    return `${thread}: ${op}${at === undefined ? "" : ` at ${displayPath(at.file)}:${at.line}`}`;
+  });
+  const list = (title: string, all: readonly string[]): string[] =>
+    all.length === 0
+      ? []
+      : [
+          `${paint.yellow("warning")}: ${title}`,
+          ...all.slice(0, LISTED).map((l) => `  ${l}`),
+          ...(all.length > LISTED ? [`  and ${count(all.length - LISTED)} more`] : []),
+        ];
+  return [
+    ...list("assertions that no execution evaluates", places),
+    ...list("threads that never end", c.neverEnded),
+    ...list("waits that nobody ever gets past", waits),
+  ];
+}
+
+/** One line of figures, then the warnings. */
+export function coverageLines(c: Coverage): string[] {
+  const evaluated = c.assertions - c.neverEvaluated.length;
+  const figures = [
+    c.assertions === 0
+      ? "no assertions"
+      : `${count(evaluated)} of ${count(c.assertions)} assertions evaluated`,
+    `${count(c.functions - c.neverCalled.length)} of ${count(c.functions)} functions`,
+    `${count(c.linesReached)} of ${count(c.lines)} lines reached`,
+  ];
+  return [`reached: ${figures.join(", ")}`, ...coverageWarnings(c)].map((l) => `  ${l}`);
+}
+
+/** What a "holds" under these models says, and about what it says nothing. */
+export function modelsLine(models: readonly ("sc" | "tso")[]): string {
+  const names = models.map((m) => m.toUpperCase()).join(" and ");
+  return `Explored under ${names} only: hardware that is weaker (arm64, powerpc, riscv) is not covered.`;
+}
