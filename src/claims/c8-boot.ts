@@ -60,6 +60,7 @@ import {
   optimize_vmemmap,
   pfn_valid_reader,
   pfn_walker,
+  read_begin,
   remove_notifier,
   remove_section,
   send_signal,
@@ -472,19 +473,39 @@ export const bootNotifierInsert: Boot = (arch, preset, knobs) => {
   };
 };
 
-export const bootNonblock: Boot = (arch, preset, knobs) => {
-  const { mm } = machine(arch, preset, knobs);
+/** Two old-style notifiers: KVM's, which counts, and one that refuses what may not block. Gives the first. */
+function addOldStyleNotifiers(mm: number): number {
   const subs = mem[mm + MM.mmu_notifiers];
   const n1 = allocStruct("kvm", MMU_NOTIFIER);
   const n2 = allocStruct("busy", MMU_NOTIFIER);
   mem[n2 + MMU_NOTIFIER.busy] = 1;
   mem[n1 + MMU_NOTIFIER.next] = n2;
   mem[subs + SUBSCRIPTIONS.list] = n1;
+  return n1;
+}
+
+export const bootNonblock: Boot = (arch, preset, knobs) => {
+  const { mm } = machine(arch, preset, knobs);
+  const kvm = addOldStyleNotifiers(mm);
   return {
     threads: [
       { name: "oom", run: invalidate_nonblock, args: [mm, ADDR] },
       // KVM's fault handler: goes on when no invalidation runs that has not ended.
-      { name: "guest", run: wait_count, args: [n1] },
+      { name: "guest", run: wait_count, args: [kvm] },
+    ],
+  };
+};
+
+/** The same with a driver that mirrors the address by an interval notifier. */
+export const bootNonblockReader: Boot = (arch, preset, knobs) => {
+  const { mm } = machine(arch, preset, knobs);
+  addOldStyleNotifiers(mm);
+  const ni = allocStruct("notifier", INTERVAL_NOTIFIER);
+  mmu_interval_notifier_insert(ni, mm, ADDR, ADDR, INTERVAL_OPS_SEQ, 0);
+  return {
+    threads: [
+      { name: "oom", run: invalidate_nonblock, args: [mm, ADDR] },
+      { name: "reader", run: read_begin, args: [ni] },
     ],
   };
 };

@@ -26,6 +26,7 @@ import {
   bootMirrorRam,
   bootMixedSection,
   bootNonblock,
+  bootNonblockReader,
   bootNotifierInsert,
   bootNotifierRemove,
   bootOfflineFault,
@@ -385,6 +386,16 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "one of two notifiers refuses a start that may not sleep (zoo J08)",
     boot: bootNonblock,
     variants: { "v5.10": v("v5.10", "to v5.11"), "v6.1": v("v6.1", "c2655835fd8c, v5.12") },
+    knockouts: [],
+  },
+  "notifier-nonblock-reader": {
+    title: "the same, where an interval notifier covers the range and its driver reads the tables afterwards",
+    boot: bootNonblockReader,
+    variants: {
+      "v5.10": v("v5.10", "the interval tree's invalidation is never ended (v5.5 to v7.3)"),
+      "v7.3": v("v7.3", "the same"),
+      ended: v("v7.3", "it is ended with the others: no version", { notifierUndoTree: 1 }),
+    },
     knockouts: [],
   },
 };

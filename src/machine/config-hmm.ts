@@ -40,6 +40,7 @@ export const HMM_CONFIG = {
   notifierBracket: 1,
   notifierRemoveLocked: 0,
   notifierPairing: 0,
+  notifierUndoTree: 0,
   notifierTwoPass: 0,
   daxSrcu: 1,
   devicePrivateFault: FAULT_NO_REF as number,
@@ -181,6 +182,14 @@ export const HMM_KNOBS: readonly Knob[] = [
     name: "notifierPairing",
     title: "a start that fails is undone for the notifiers that had started",
     values: onOff("v5.12, c2655835fd8c", "they keep waiting for the end (to v5.11)"),
+  },
+  {
+    name: "notifierUndoTree",
+    title: "a start that an old-style notifier refuses also ends the invalidation of the interval tree",
+    values: [
+      { value: 0, name: "off", title: "active_invalidate_ranges stays raised (v5.5 to v7.3)" },
+      { value: 1, name: "on", title: "no version: docs/reports/mmu-notifier-nonblock.md" },
+    ],
   },
   {
     name: "notifierTwoPass",

@@ -235,7 +235,8 @@ function __invalidate_range_start(
   if (ret !== 0) return ret;
   if (READ_ONCE(subs + SUBSCRIPTIONS.list) === 0) return 0;
   const failed = mn_hlist_range_start(subs, blockable);
-  if (failed !== 0) mn_itree_inv_end(subs);
+  // v5.5 to v7.3 return as they are: the tree's invalidation, which did start, is never ended.
+  if (config.notifierUndoTree && failed !== 0) mn_itree_inv_end(subs);
   return failed;
 }
 

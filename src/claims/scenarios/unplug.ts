@@ -46,6 +46,7 @@ import { find_vma, mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
 import {
   mmu_interval_notifier_insert,
   mmu_interval_notifier_remove,
+  mmu_interval_read_begin,
   mmu_notifier_invalidate_range_end,
   mmu_notifier_invalidate_range_start,
   mmu_notifier_invalidate_range_start_nonblock,
@@ -367,6 +368,10 @@ export function insert_remove_notifier(ni: number, mm: Mm, addr: number): void {
   mmu_interval_notifier_insert(ni, mm, addr, addr, INTERVAL_OPS_SEQ, 0);
   mmu_interval_notifier_remove(ni);
   kfree(ni);
+}
+/** A driver begins to read what its notifier covers: waits while an invalidation of it runs. */
+export function read_begin(ni: number): void {
+  mmu_interval_read_begin(ni);
 }
 /** KVM's fault handler: tries again as long as an invalidation runs that has not ended. */
 export function wait_count(n: number): void {
