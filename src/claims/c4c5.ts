@@ -36,7 +36,8 @@ export const TEARDOWNS = {
   "device-dax-2m": "the same, mapped by one PMD leaf of two pages",
   "device-dax-idle":
     "the same as device-dax, and every page is waited for until it is idle before memunmap_pages()",
-  fsdax: "a file system stays mounted: the pages go while entries still name them (to v5.19)",
+  fsdax:
+    "a file system stays mounted: the pages go while entries still name them (ext4; xfs to v6.6, or without an rmapbt)",
 } as const;
 export const PGMAP_REFS = ["ref-taken", "ref-not-taken"] as const;
 const REF_MODES = { percpu: REF_PERCPU, atomic: REF_ATOMIC, external: REF_EXTERNAL } as const;
@@ -67,8 +68,6 @@ const MODELS: readonly CellModel[] = ["sc", "tso"];
 function notApplicable(c: TeardownConfig): string | null {
   if (c.counting === "v7.3") {
     if (c.pgmapRef === "ref-taken") return "v6.17 and later have no device path that could take a reference";
-    if (c.teardown === "fsdax")
-      return "since v6.0 the file system is told before its device goes (MF_MEM_PRE_REMOVE)";
   }
   if (c.percpuRef === "external" && c.counting !== "v5.10")
     return "v5.17 removed external references (b80892ca022e)";

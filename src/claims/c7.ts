@@ -10,7 +10,7 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, kernel } from "../machine/config.ts";
+import { findArch, type KnobSettings, kernel, REF_EXTERNAL } from "../machine/config.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,
@@ -51,7 +51,7 @@ export const EVENTS = {
   "dax-unbind": "device memory: mappings are removed, then the memory (kill_dev_dax(), memunmap_pages())",
   "dax-unbind-cold":
     "the same, of memory that nobody has touched yet: the driver's fault maps it, or is refused",
-  "fsdax-unbind": "device memory that goes while entries still name it (fsdax to v5.19)",
+  "fsdax-unbind": "device memory that goes while entries still name it (ext4 on fsdax)",
   "fsdax-walk": "the same, and the device does not read: does hmm_range_fault() end?",
   madvise: "System RAM: MADV_DONTNEED, mmap_lock held for reading",
   munmap: "System RAM: munmap(), page tables freed, mmap_lock held for writing",
@@ -83,8 +83,6 @@ const isDevice = (e: HmmEvent): boolean => isFsdax(e) || e === "dax-unbind" || e
 
 function notApplicable(c: HmmConfig): string | null {
   if (c.pgmapCheck === "check" && !isDevice(c.event)) return "System RAM has no pagemap to look up";
-  if (c.version === "v7.3" && isFsdax(c.event))
-    return "since v6.0 the file system is told before its device goes (MF_MEM_PRE_REMOVE)";
   if (c.version === "v7.3" && c.pgmapCheck === "check")
     return "entries of v6.17 and later do not say that their page is a device's";
   return null;
@@ -133,6 +131,8 @@ function knobsOf(c: HmmConfig): KnobSettings {
   return {
     hmmPgmapCheck: c.pgmapCheck === "check" ? 1 : 0,
     unbindUnmaps: isFsdax(c.event) ? 0 : 1,
+    // pmem's own reference is its queue's to v5.14.
+    ...(isFsdax(c.event) && c.version === "v5.10" ? { percpuRef: REF_EXTERNAL } : {}),
     ...(c.notifier === "ignored" ? { dmirrorSetSeq: 0, dmirrorInvalidate: 0 } : {}),
     // The reference of the address space costs states and matters only where that ends.
     ...(c.event === "exit" ? {} : { dmirrorMmget: 0 }),

@@ -34,6 +34,7 @@ export const config = {
   rfcSlowBatch: 0,
   pgmapRef: 1,
   pgmapRefcounting: REFCOUNT_ONE_BASED as number,
+  pgmapRefPointer: 1,
   pgmapExitLate: 0,
   gupHugeUndoFix: 0,
   percpuRef: REF_PERCPU as number,
@@ -174,6 +175,12 @@ export const KNOBS: readonly Knob[] = [
     ],
   },
   {
+    name: "pgmapRefPointer",
+    title:
+      "pgmap->ref is a pointer, which memunmap_pages() clears where it is to the pagemap's own reference",
+    values: onOff("v5.10, to v5.16", "the reference lies in the pagemap (v5.17, b80892ca022e)"),
+  },
+  {
     name: "pgmapExitLate",
     title: "percpu_ref_exit() after the pagemap left pgmap_array",
     values: onOff("last step of memunmap_pages() (v6.0, 1e57ffb6e3fd)", "right after the wait (to v5.19)"),
@@ -216,7 +223,7 @@ export const KNOBS: readonly Knob[] = [
     title: "unbinding the device removes its mappings first",
     values: onOff(
       "kill_dev_dax(): unmap_mapping_range() (device-dax, all versions)",
-      "mappings stay (fsdax unbind while mounted, to v5.19)",
+      "mappings stay (fsdax unbind while mounted: ext4; xfs before it is told, fa422b353d21, v6.7)",
     ),
   },
   {
@@ -364,6 +371,7 @@ export type KnobSettings = Partial<Readonly<Record<KnobName, number>>>;
 const V5_10: Readonly<Record<KnobName, number>> = { ...config };
 const V5_18: Readonly<Record<KnobName, number>> = {
   ...V5_10,
+  pgmapRefPointer: 0,
   pgmapRefcounting: REFCOUNT_ZERO_BASED,
   gupHugeUndoFix: 1,
   headRecheck: 1,

@@ -223,7 +223,7 @@ export function newDaxDevice(name: string, spec: DaxDeviceSpec): DaxDevice {
   mem[pgmap + DEV_PAGEMAP.vmemmap_shift] = order;
   mem[pgmap + DEV_PAGEMAP.start] = start;
   mem[pgmap + DEV_PAGEMAP.nr] = nr;
-  if (fsdax) kernel.devmap_managed_key = 1;
+  if (fsdax && !config.pteRef) kernel.devmap_managed_key = 1;
   if (config.percpuRef === REF_EXTERNAL) {
     const ref = allocStruct(`${name}.q_usage_count`, PERCPU_REF);
     if (!percpu_ref_init(ref, 0, PERCPU_REF_INIT_ATOMIC))

@@ -15,7 +15,7 @@ import { READ_ONCE, smp_cond_load_acquire_eq, WRITE_ONCE } from "../machine/prim
 import { synchronize_srcu } from "../machine/srcu.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
 import { unmap_mapping_range } from "./memory.ts";
-import { memremap_pages, memunmap_pages } from "./memremap.ts";
+import { initial_page_count, memremap_pages, memunmap_pages } from "./memremap.ts";
 import { pfn_to_page } from "./page.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
 import { page_idle_word } from "./swap.ts";
@@ -24,9 +24,6 @@ export type DevDax = Ptr<"dev_dax">;
 
 /** pgmap, the address_space that maps its pages, and DAXDEV_ALIVE. */
 export const DEV_DAX = struct("dev_dax", ["pgmap", "mapping", "alive"]);
-
-/** A page that nobody uses counts 1 (to v6.14). */
-const IDLE_COUNT = 1;
 
 /** Gives the device's memory struct pages; false if that failed. */
 export function dev_dax_probe(dev_dax: DevDax): boolean {
@@ -41,8 +38,8 @@ function wait_pages_idle(pgmap: Pgmap): void {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
   const nr = READ_ONCE(pgmap + DEV_PAGEMAP.nr);
   const step = 1 << READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
-  for (let i = 0; i < nr; i += step)
-    smp_cond_load_acquire_eq(page_idle_word(pfn_to_page(start + i)), IDLE_COUNT);
+  const idle = initial_page_count(pgmap);
+  for (let i = 0; i < nr; i += step) smp_cond_load_acquire_eq(page_idle_word(pfn_to_page(start + i)), idle);
 }
 
 /** kill_dev_dax(): no new mappings, and the ones that exist are removed. */

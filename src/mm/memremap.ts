@@ -46,6 +46,8 @@ import {
   DEV_PAGEMAP,
   get_dev_pagemap,
   MEMORY_DEVICE_COHERENT,
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_PCI_P2PDMA,
   MEMORY_DEVICE_PRIVATE,
   type Pgmap,
   pgmap_slot,
@@ -66,14 +68,22 @@ function pgmap_array_delete(pgmap: Pgmap): void {
 }
 
 /**
- * __init_zone_device_page(): count 1, as every struct page starts, but 0 for driver memory from v6.1 on
- * (ef233450898f), whose driver sets it to 1 when it gives the page out: whoever walks the frames
- * (migrate_device_range()) must find no count to add to.
+ * What an unused page counts: 1, as every struct page starts; 0 for driver memory from v6.1 on
+ * (ef233450898f), whose driver sets it to 1 when it gives the page out, so that whoever walks the frames
+ * (migrate_device_range()) finds no count to add to; and 0 from v6.15 on for fsdax and peer-to-peer memory,
+ * where nothing but entries and users counts.
  */
+export function initial_page_count(pgmap: Pgmap): number {
+  const type = READ_ONCE(pgmap + DEV_PAGEMAP.type);
+  if (config.pteRef && (type === MEMORY_DEVICE_FS_DAX || type === MEMORY_DEVICE_PCI_P2PDMA)) return 0;
+  return pages_hold_refs(pgmap) ? 1 : 0;
+}
+
+/** __init_zone_device_page() (mm/page_alloc.c to v6.1, mm/mm_init.c in v6.12 and v7.3). */
 function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
   WRITE_ONCE(page_word(page, PAGE.flags), (1 << PG_zone_device) | (1 << PG_reserved));
   WRITE_ONCE(page_word(page, PAGE.compound_head), 0);
-  WRITE_ONCE(page_word(page, PAGE._refcount), pages_hold_refs(pgmap) ? 1 : 0);
+  WRITE_ONCE(page_word(page, PAGE._refcount), initial_page_count(pgmap));
   WRITE_ONCE(page_word(page, PAGE._mapcount), -1);
   WRITE_ONCE(page_word(page, PAGE.pgmap), pgmap);
 }
@@ -174,6 +184,9 @@ function dev_pagemap_cleanup(pgmap: Pgmap): void {
   }
   wait_for_completion(pgmap + DEV_PAGEMAP.done);
   if (!config.pgmapExitLate) percpu_ref_exit(ref);
+  // "Undo the pgmap ref assignment for the internal case as the caller may re-enable the same pgmap." The
+  // array still leads here: whoever looks the pagemap up now meets NULL.
+  if (config.pgmapRefPointer) WRITE_ONCE(pgmap + DEV_PAGEMAP.ref, 0);
 }
 
 /** arch_remove_memory(): the struct pages first, then the linear map (x86). */

@@ -23,6 +23,7 @@ import {
   call_rcu,
   kfree,
   kzalloc,
+  load,
   local_irq_restore,
   local_irq_save,
   READ_ONCE,
@@ -146,7 +147,8 @@ export function percpu_ref_tryget_live(ref: PercpuRef): boolean {
   if ((ptr & __PERCPU_REF_ATOMIC_DEAD) === 0) {
     this_cpu_add(ptr, 1);
     got = true;
-  } else if ((ptr & __PERCPU_REF_DEAD) === 0) got = atomic_inc_not_zero(percpu_ref_data_count(ref));
+  } else if ((load(percpu_count_ptr(ref)) & __PERCPU_REF_DEAD) === 0)
+    got = atomic_inc_not_zero(percpu_ref_data_count(ref));
   rcu_read_unlock();
   return got;
 }

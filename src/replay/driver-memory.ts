@@ -11,7 +11,6 @@ import { DMIRROR_DEVICE } from "../mm/dmirror.ts";
 import { memremap_pages } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_SYSFS } from "../mm/mm_types.ts";
 import { P2PDMA } from "../mm/p2pdma_page.ts";
-import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
 import {
   DEV_PAGEMAP,
   MEMORY_DEVICE_COHERENT,
@@ -45,9 +44,6 @@ export function addP2pmem(): number {
   mem[p2pdma + P2PDMA.pool] = memblock_alloc("p2pmem.pool", FRAMES, { count: FRAMES });
   mem[device.mapping + ADDRESS_SPACE.kind] = AS_SYSFS;
   bind(device);
-  // From v6.15 an unused page counts nothing (b7e282378773).
-  if (config.pteRef)
-    for (let i = 0; i < FRAMES; i++) mem[page_word(pfn_to_page(P2PMEM + i), PAGE._refcount)] = 0;
   return p2pdma;
 }
 

@@ -287,9 +287,6 @@ function addFiles(machine: ReplayMachine, needs: MachineNeeds): void {
   if (!needs.devices.has("fsdax")) return;
   const device = newDaxDevice("pmem", { start: FSDAX, nr: FSDAX_FRAMES, fsdax: true });
   bindDaxDevice(device);
-  // From v6.15 nothing but mappings and users counts.
-  if (config.pteRef)
-    for (let i = 0; i < FSDAX_FRAMES; i++) mem[page_word(pfn_to_page(FSDAX + i), PAGE._refcount)] = 0;
   ["f", "g", "h", "i"].forEach((name, i) => {
     const file = memblock_alloc(`dax/${name}`, ADDRESS_SPACE.SIZE, {
       fields: structFields(ADDRESS_SPACE),

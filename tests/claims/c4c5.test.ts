@@ -169,9 +169,24 @@ describe("a walker whose references end with its walk", () => {
 
 describe("an unbind that leaves the mappings", () => {
   test("is survived only by walkers that ask for the pagemap", async () => {
-    const rest = "percpu/v5.10/no-pin/1x1";
-    expect((await decide(`C4/x86-64/fsdax/ref-taken/${rest}`)).verdict).toBe("holds");
-    expect((await decide(`C4/x86-64/fsdax/ref-not-taken/${rest}`)).error?.kind).toBe("use-after-free");
+    for (const rest of ["external/v5.10/no-pin/1x1", "percpu/v5.18/no-pin/1x1"]) {
+      expect((await decide(`C4/x86-64/fsdax/ref-taken/${rest}`)).verdict).toBe("holds");
+      expect((await decide(`C4/x86-64/fsdax/ref-not-taken/${rest}`)).error?.kind).toBe("use-after-free");
+    }
+  });
+  test.each(["no-pin", "walker-pin", "held-pin"])(
+    "meets NULL in the look-up where the pagemap's own reference is a pointer (v5.15, v5.16): %s",
+    async (pin) => {
+      for (const arch of ["C4/x86-64", "C5/arm64"])
+        expect((await decide(`${arch}/fsdax/ref-taken/percpu/v5.10/${pin}/1x1`)).error?.kind).toBe(
+          "bad-address",
+        );
+    },
+  );
+  test.each(["no-pin", "walker-pin", "held-pin"])("is a use after free in v7.3 (ext4): %s", async (pin) => {
+    expect((await decide(`C4/x86-64/fsdax/ref-not-taken/percpu/v7.3/${pin}/1x1`)).error?.kind).toBe(
+      "use-after-free",
+    );
   });
 });
 

@@ -7,7 +7,7 @@
  */
 "use kernel";
 
-import { config } from "../../machine/config.ts";
+import { config, REF_EXTERNAL } from "../../machine/config.ts";
 import {
   assert,
   assert_no_leak,
@@ -83,8 +83,7 @@ export function check_unbound(dev_dax: DevDax): void {
     READ_ONCE(pgmap_slot(first)) === 0 && READ_ONCE(pgmap_slot(last)) === 0,
     "an unbound device is still in pgmap_array",
   );
-  assert_no_leak(
-    percpu_ref_sum(READ_ONCE(pgmap + DEV_PAGEMAP.ref)) === 0,
-    "the pagemap is unbound but its references are not balanced",
-  );
+  const own = pgmap + DEV_PAGEMAP.internal_ref;
+  const ref = config.percpuRef === REF_EXTERNAL ? READ_ONCE(pgmap + DEV_PAGEMAP.ref) : own;
+  assert_no_leak(percpu_ref_sum(ref) === 0, "the pagemap is unbound but its references are not balanced");
 }
