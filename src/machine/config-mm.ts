@@ -33,8 +33,17 @@ export const MM_KNOBS: readonly Knob[] = [
   },
   {
     name: "follMlock",
-    title: "mlock2(MLOCK_ONFAULT) looks up what is present",
-    values: onOff("FOLL_MLOCK (to v5.17)", "nothing is looked up (v5.18, b67bf49ce7aa)"),
+    title: "how mlock() marks pages",
+    values: onOff(
+      "GUP does, of what it finds (FOLL_MLOCK; to v5.17)",
+      "entries that map a page count (mlock_count; v5.18, b67bf49ce7aa, cea86fe246b6)",
+    ),
+  },
+  {
+    name: "mlockLarge",
+    title:
+      "large folios that an area maps whole by PTEs are locked, and the reverse map leaves large ones alone",
+    values: onOff("v6.7, dc68badcede4 and 1acbc3f93614", "only those that it maps by a PMD (to v6.6)"),
   },
   {
     name: "hugetlbSplitPmd",

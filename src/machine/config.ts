@@ -73,6 +73,7 @@ export const config = {
   gupLockKillable: 0,
   pfnEexist: 0,
   follMlock: 1,
+  mlockLarge: 0,
   hugetlbSplitPmd: 0,
   faultCompleted: 0,
   longtermFileCheck: 0,
@@ -405,6 +406,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
 };
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
+  mlockLarge: 1,
   unshareLongterm: 1,
   savedDirty: 1,
   splitKeepsDirty: 1,

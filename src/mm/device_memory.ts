@@ -17,7 +17,7 @@ import { alloc_device_page } from "./device_page.ts";
 import type { DmirrorDevice } from "./dmirror.ts";
 import { EBUSY, EFAULT, ENOMEM } from "./errno.ts";
 import { fault_gfp, VM_FAULT_SIGBUS } from "./fault.ts";
-import { lru_cache_add } from "./lru.ts";
+import { lru_add_drain, lru_cache_add } from "./lru.ts";
 import { isolate_lru_page, move_to_new_page, putback_lru_page } from "./migrate.ts";
 import { migrate_vma_check_page } from "./migrate_device.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
@@ -126,6 +126,7 @@ function ram_page_at(mm: Mm, addr: number): Page {
 export function migrate_to_device(mm: Mm, addr: number, mdevice: DmirrorDevice): number {
   mmap_read_lock(mm);
   const vma = vma_lookup(mm, addr);
+  lru_add_drain();
   const page = vma !== 0 && vma_is_anonymous(vma) ? ram_page_at(mm, addr) : 0;
   let ret = page === 0 ? -EFAULT : 0;
   if (page !== 0 && !isolate_lru_page(page)) ret = -EBUSY;

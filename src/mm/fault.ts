@@ -18,7 +18,8 @@ import { copy_highpage, filemap_get_page, find_page } from "./filemap.ts";
 import { do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, transhuge_vma_suitable } from "./huge_memory.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
 import { hugetlb_fault } from "./hugetlb.ts";
-import { lru_add_drain, lru_cache_add } from "./lru.ts";
+import { lru_add_drain } from "./lru.ts";
+import { lru_cache_add_vma, munlock_page } from "./mlock.ts";
 import {
   ADDRESS_SPACE,
   type AddressSpace,
@@ -161,12 +162,6 @@ function alloc_anon_page(flags: number): Page {
   if (page !== 0) SetPageFlag(page, PG_uptodate);
   return page;
 }
-/** lru_cache_add_inactive_or_unevictable(). */
-export function lru_cache_add_vma(page: Page, vma: Vma): void {
-  if (vma_is_locked(vma)) SetPageFlag(page, PG_mlocked);
-  lru_cache_add(page);
-}
-
 // ---- Anonymous memory and swap ----------------------------------------------------------------------------
 
 /** do_anonymous_page(). */
@@ -361,6 +356,8 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
   set_pte_at(ptep, pte);
   if (old !== 0) {
     page_remove_rmap_pte(old, vma);
+    // "Don't let another task, with possibly unlocked vma, keep the mlocked page."
+    if (config.follMlock && vma_is_locked(vma) && PageFlag(old, PG_mlocked)) munlock_page(old);
     put_page(old);
   }
   mmu_notifier_end_relock(mm);

@@ -9,10 +9,11 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
-import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child } from "./hugetlb.ts";
+import { unlock_range } from "./madvise.ts";
+import { lru_cache_add_vma } from "./mlock.ts";
 import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
 import {
   is_cow_mapping,
@@ -280,6 +281,7 @@ export function mm_create(): Mm {
 
 /** exit_mmap(): areas, entries, tables and the address space itself go. */
 export function exit_mmap(mm: Mm): void {
+  if (config.follMlock) unlock_range(mm, 0, geom.task_size);
   unmap_vmas(mm, READ_ONCE(mm + MM.mmap), 0, geom.task_size);
   for (let vma: Vma = READ_ONCE(mm + MM.mmap); vma !== 0; vma = READ_ONCE(mm + MM.mmap)) {
     const file = READ_ONCE(vma + VMA.vm_file);

@@ -19,8 +19,10 @@ export const FOLL_TOUCH = 0x02;
 export const FOLL_DUMP = 0x08;
 /** A huge entry of transparent huge pages is split first (uprobes). */
 export const FOLL_SPLIT_PMD = 0x20000;
-/** What is present is locked, nothing is faulted in (to v5.17, without FOLL_POPULATE; internal). */
+/** What is present is locked, and, without FOLL_POPULATE, nothing is faulted in (to v5.17; internal). */
 export const FOLL_MLOCK = 0x1000;
+/** With FOLL_MLOCK: what is not present is faulted in all the same (to v5.17; internal). */
+export const FOLL_POPULATE = 0x40;
 /** Start what a fault has to wait for, but do not wait: a short count, or 0. */
 export const FOLL_NOWAIT = 0x20;
 /** A fault has dropped mmap_lock for this page once already (internal). */

@@ -23,7 +23,6 @@ import {
   EFAULT,
   EHWPOISON,
   EINTR,
-  EINVAL,
   EMLINK,
   ENOENT,
   ENOMEM,
@@ -58,6 +57,7 @@ import {
   FOLL_NOWAIT,
   FOLL_PCI_P2PDMA,
   FOLL_PIN,
+  FOLL_POPULATE,
   FOLL_SPLIT_PMD,
   FOLL_TOUCH,
   FOLL_TRIED,
@@ -65,6 +65,8 @@ import {
   FOLL_WRITE,
 } from "./gup_flags.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
+import { lru_add_drain } from "./lru.ts";
+import { mlock_page } from "./mlock.ts";
 import {
   ADDRESS_SPACE,
   AS_DEVDAX,
@@ -72,9 +74,8 @@ import {
   AS_SECRETMEM,
   MM,
   type Mm,
-  VM_EXEC,
   VM_IO,
-  VM_LOCKONFAULT,
+  VM_LOCKED,
   VM_MAYREAD,
   VM_MAYWRITE,
   VM_PFNMAP,
@@ -90,11 +91,16 @@ import { p2pdma_refused } from "./p2pdma_page.ts";
 import {
   compound_head,
   nth_page,
+  PAGE,
   type Page,
   PageAnon,
   PageAnonExclusive,
   PageDirty,
+  PageFlag,
+  PageHead,
+  PG_double_map,
   page_ref_count,
+  page_word,
   pfn_to_page,
 } from "./page.ts";
 import { set_page_dirty } from "./page_writeback.ts";
@@ -111,6 +117,7 @@ import {
   pte_protnone,
   pte_write,
 } from "./pgtable.ts";
+import { entire_mapcount_ptr } from "./rmap.ts";
 import { fatal_signal_pending } from "./signal.ts";
 import { arch_make_page_accessible } from "./uv.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
@@ -161,6 +168,18 @@ function touch_entry(vma: Vma, entryp: number, level: number, page: Page): void 
   } else if (!is_vm_hugetlb_page(vma) || config.hugetlbNofault) {
     if (pte_write(e)) WRITE_ONCE(entryp, pte_mkdirty(e));
   }
+}
+
+/** FOLL_MLOCK (to v5.17): "We don't mlock() pte-mapped THPs", nor huge pages that others map too. */
+function mlock_followed(vma: Vma, level: number, page: Page): void {
+  const head = compound_head(page);
+  if ((vma_flags(vma) & VM_LOCKED) === 0 || READ_ONCE(page_word(head, PAGE.mapping)) === 0) return;
+  if (level === PTE_LEVEL) {
+    if (PageHead(head)) return;
+    // "push cached pages to LRU"
+    lru_add_drain();
+  } else if (READ_ONCE(entire_mapcount_ptr(head)) !== 0 || PageFlag(head, PG_double_map)) return;
+  mlock_page(head);
 }
 
 /** no_page_table(): a core dump does not fault in what nobody has touched. */
@@ -220,6 +239,7 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   }
   if ((flags & (FOLL_TOUCH | FOLL_WRITE)) === (FOLL_TOUCH | FOLL_WRITE))
     touch_entry(vma, out[0], level, page);
+  if ((flags & FOLL_MLOCK) !== 0) mlock_followed(vma, level, page);
   return page;
 }
 
@@ -256,7 +276,8 @@ function faultin_page(
   unshare: boolean,
   locked: LocalArray,
 ): number {
-  if ((flags[0] & FOLL_MLOCK) !== 0) return -ENOENT;
+  // "mlock all present pages, but do not fault in new pages"
+  if ((flags[0] & (FOLL_POPULATE | FOLL_MLOCK)) === FOLL_MLOCK) return -ENOENT;
   const hugetlb_ignores = is_vm_hugetlb_page(vma) && !config.hugetlbNofault;
   if ((flags[0] & FOLL_NOFAULT) !== 0 && !hugetlb_ignores) return -EFAULT;
   const ret = handle_mm_fault(mm, vma, addr, fault_flags_of(flags[0], unshare));
@@ -277,7 +298,7 @@ function faultin_page(
 const P2P_LONGTERM = FOLL_LONGTERM | FOLL_PCI_P2PDMA;
 
 /** check_vma_flags(): 0 or the error. */
-function check_vma_flags(vma: Vma, flags: number): number {
+export function check_vma_flags(vma: Vma, flags: number): number {
   const vm_flags = vma_flags(vma);
   if ((vm_flags & (VM_IO | VM_PFNMAP)) !== 0) return -EFAULT;
   if (config.fsdaxCheckEarly && (flags & FOLL_LONGTERM) !== 0 && vma_is_fsdax(vma)) return -EOPNOTSUPP;
@@ -481,33 +502,4 @@ export function fault_in_pages(mm: Mm, start: number, nr: number, flags: number)
   const locked = localArray(1);
   locked[0] = 1;
   return __get_user_pages(mm, start, nr, flags, none, 0, locked);
-}
-
-/**
- * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write
- * unless it is shared; their number, or the error if there is none; with VM_LOCKONFAULT all are counted and
- * none is faulted in. mmap_lock is held, and kept.
- */
-export function populate_vma_page_range(mm: Mm, vma: Vma, start: number, end: number): number {
-  const vm_flags = vma_flags(vma);
-  let flags = FOLL_TOUCH;
-  if ((vm_flags & VM_LOCKONFAULT) !== 0) {
-    if (!config.follMlock) return end - start;
-    flags |= FOLL_MLOCK;
-  }
-  // "We want to touch writable mappings with a write fault in order to break COW, except for shared
-  // mappings."
-  if ((vm_flags & (VM_WRITE | VM_SHARED)) === VM_WRITE) flags |= FOLL_WRITE;
-  // "We want mlock to succeed for regions that have any permissions other than PROT_NONE."
-  if ((vm_flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0) flags |= FOLL_FORCE;
-  return fault_in_pages(mm, start, end - start, flags);
-}
-/**
- * faultin_vma_page_range() of MADV_POPULATE_READ and _WRITE (v5.14, 4ca9b3859dac): as above, but what the
- * area does not allow is -EINVAL.
- */
-export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: number, write: boolean): number {
-  const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
-  if (check_vma_flags(vma, flags) !== 0) return -EINVAL;
-  return fault_in_pages(mm, start, end - start, flags);
 }

@@ -15,7 +15,6 @@ import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
   fault_gfp,
-  lru_cache_add_vma,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
   VM_FAULT_WRITE,
@@ -23,6 +22,7 @@ import {
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
+import { lru_cache_add_vma } from "./mlock.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { anon_vma_prepare, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";

@@ -12,11 +12,11 @@
 import { geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { EAGAIN, EINVAL, ENOMEM } from "./errno.ts";
-import { lru_cache_add_vma } from "./fault.ts";
 import { copy_highpage } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
 import { lru_add_drain } from "./lru.ts";
+import { lru_cache_add_vma } from "./mlock.ts";
 import { MM, type Mm, VM_HUGETLB, VM_NOHUGEPAGE, VMA, type Vma } from "./mm_types.ts";
 import { anon_vma_prepare, vm_page_prot, vma_flags, vma_is_anonymous, vma_lookup } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";

@@ -1,63 +1,126 @@
 /**
- * The per-CPU batch of pages on their way to the LRU lists (mm/swap.c: lru_cache_add(), lru_add_drain()): a
- * page in it has one reference more and PG_lru clear, which is what makes a freshly faulted page look busy to
- * migration (98c6d259319e). Also mlocked pages: they become unevictable when they reach the LRU.
+ * * The per-CPU batches of pages on their way to or between LRU lists (mm/swap.c: cpu_fbatches).
+ * lru_cache_add(): a page in it has one reference more and PG_lru clear, which is what makes a freshly
+ * faulted page look busy to migration (98c6d259319e). lru_lazyfree: pages that MADV_FREE gave up. The batch
+ * of mlock() (mlock.ts) is drained after them.
  *
- * Custom: one batch, the LRU lists themselves do not exist, only the flags that say that a page is on one.
+ * Custom: one CPU's; the LRU lists themselves do not exist, only the flags that say that a page is on one.
+ * Not covered: batches that change nothing but a page's age (rotate, deactivate, activate).
  */
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
+import { mlock_drain_local, set_mlock_count } from "./mlock.ts";
 import {
+  ClearPageFlag,
   compound_head,
   get_page,
   type Page,
+  PageAnon,
   PageFlag,
   PageHead,
   PG_lru,
   PG_mlocked,
+  PG_swapbacked,
+  PG_swapcache,
   PG_unevictable,
   SetPageFlag,
+  TestClearPageFlag,
 } from "./page.ts";
 import { put_page } from "./swap.ts";
 
-/** PAGEVEC_SIZE: 15 to v6.7, 31 after (folio_batch). */
+/** PAGEVEC_SIZE: 15 to v6.8, 31 after (folio_batch). */
 export const LRU_BATCH_MAX = 31;
 export const LRU_BATCH = struct("folio_batch", ["nr", "folios"], 1 + LRU_BATCH_MAX);
 
-/** __pagevec_lru_add_fn(). */
-function lru_add_fn(page: Page): void {
-  SetPageFlag(page, PG_lru);
-  if (PageFlag(page, PG_mlocked)) SetPageFlag(page, PG_unevictable);
+// The batches, one behind the other from kernel.lru_add on.
+const LRU_ADD = 0;
+const LRU_LAZYFREE = 1;
+/** mm/mlock.c: mlock_fbatch (v5.18). */
+export const LRU_MLOCK = 2;
+export const NR_LRU_BATCHES = 3;
+
+/** Address of a batch. */
+export function lru_batch(kind: number): number {
+  return kernel.lru_add + kind * LRU_BATCH.SIZE;
+}
+/**
+ * folio_batch_add(): false if the batch is full now. `entry`: the page, perhaps with bits that its address
+ * has not.
+ */
+export function folio_batch_add(batch: number, entry: number): boolean {
+  const nr = READ_ONCE(batch + LRU_BATCH.nr);
+  WRITE_ONCE(batch + LRU_BATCH.folios + nr, entry);
+  WRITE_ONCE(batch + LRU_BATCH.nr, nr + 1);
+  return nr + 1 < config.lruBatch;
 }
 
-/** lru_add_drain(), lru_add_drain_all(): the batch reaches the LRU, its references go. */
-export function lru_add_drain(): void {
-  const batch = kernel.lru_add;
+/** folio_evictable(), for all but files that are unevictable as a whole. */
+export function page_evictable(page: Page): boolean {
+  return !PageFlag(page, PG_mlocked);
+}
+/** lru_add_fn(), __pagevec_lru_add_fn(). */
+function lru_add_fn(page: Page): void {
+  const was_unevictable = TestClearPageFlag(page, PG_unevictable);
+  if (!page_evictable(page)) {
+    SetPageFlag(page, PG_unevictable);
+    // "Err on the safe side, underestimate, let page reclaim fix it."
+    set_mlock_count(page, 0);
+  } else if (was_unevictable) ClearPageFlag(page, PG_unevictable);
+  SetPageFlag(page, PG_lru);
+}
+/** lru_lazyfree_fn(): a page on the LRU that is evictable becomes one that is not backed by swap. */
+function lru_lazyfree_fn(page: Page): void {
+  if (may_be_lazyfree(page)) ClearPageFlag(page, PG_swapbacked);
+}
+function may_be_lazyfree(page: Page): boolean {
+  return (
+    PageAnon(page) &&
+    PageFlag(page, PG_swapbacked) &&
+    !PageFlag(page, PG_swapcache) &&
+    !PageFlag(page, PG_unevictable)
+  );
+}
+
+/** folio_batch_move_lru(): the batch's pages are dealt with, its references go. */
+function lru_batch_move(kind: number): void {
+  const batch = lru_batch(kind);
   const nr = READ_ONCE(batch + LRU_BATCH.nr);
   WRITE_ONCE(batch + LRU_BATCH.nr, 0);
   for (let i = 0; i < nr; i++) {
     const page: Page = READ_ONCE(batch + LRU_BATCH.folios + i);
-    lru_add_fn(page);
+    if (kind === LRU_ADD) lru_add_fn(page);
+    else if (PageFlag(page, PG_lru)) lru_lazyfree_fn(page);
     put_page(page);
   }
 }
-
-/** lru_cache_add(): compound pages and a full batch go at once. */
-export function lru_cache_add(page: Page): void {
-  const batch = kernel.lru_add;
+/** folio_batch_add_and_move(): compound pages and a full batch go at once. */
+function lru_batch_add(kind: number, page: Page): void {
   get_page(page);
-  const nr = READ_ONCE(batch + LRU_BATCH.nr);
-  WRITE_ONCE(batch + LRU_BATCH.folios + nr, page);
-  WRITE_ONCE(batch + LRU_BATCH.nr, nr + 1);
-  if (nr + 1 === config.lruBatch || PageHead(page)) lru_add_drain();
+  if (!folio_batch_add(lru_batch(kind), page) || PageHead(page)) lru_batch_move(kind);
 }
 
-/** The page is in the batch. */
+/** lru_add_drain(), lru_add_drain_all(). */
+export function lru_add_drain(): void {
+  lru_batch_move(LRU_ADD);
+  lru_batch_move(LRU_LAZYFREE);
+  if (!config.follMlock) mlock_drain_local();
+}
+/** lru_cache_add(), folio_add_lru(). */
+export function lru_cache_add(page: Page): void {
+  lru_batch_add(LRU_ADD, page);
+}
+/** mark_page_lazyfree(), folio_mark_lazyfree(). */
+export function mark_page_lazyfree(page: Page): void {
+  const head = compound_head(page);
+  if (PageFlag(head, PG_lru) && may_be_lazyfree(head)) lru_batch_add(LRU_LAZYFREE, head);
+}
+
+/** The page is in the batch on its way to the LRU. */
 export function page_in_lru_batch(page: Page): boolean {
-  const batch = kernel.lru_add;
+  const batch = lru_batch(LRU_ADD);
   const head = compound_head(page);
   const nr = READ_ONCE(batch + LRU_BATCH.nr);
   for (let i = 0; i < nr; i++) if (READ_ONCE(batch + LRU_BATCH.folios + i) === head) return true;

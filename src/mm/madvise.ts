@@ -1,17 +1,16 @@
 /**
- * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and which
- * pages PAGEOUT would reclaim; munmap(); mlock() (mm/mlock.c). COLLAPSE is in khugepaged.ts, reclaim in
- * vmscan.ts.
+ * * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and
+ * which pages PAGEOUT would reclaim; munmap(). COLLAPSE is in khugepaged.ts, reclaim in vmscan.ts.
  */
 "use kernel";
 
 import { config } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { EINVAL, ENOMEM } from "./errno.ts";
-import { FAULT_FLAG_WRITE, handle_mm_fault, VM_FAULT_ERROR } from "./fault.ts";
 import { file_put } from "./filemap.ts";
 import { split_huge_page } from "./huge_memory.ts";
-import { lru_add_drain } from "./lru.ts";
+import { lru_add_drain, mark_page_lazyfree } from "./lru.ts";
+import { munlock_vma_pages_range } from "./mlock_fixup.ts";
 import {
   MM,
   type Mm,
@@ -21,8 +20,6 @@ import {
   VM_LOCKED,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
-  VM_SHARED,
-  VM_WRITE,
   VMA,
   type Vma,
 } from "./mm_types.ts";
@@ -34,7 +31,6 @@ import {
   vma_flags,
   vma_is_anonymous,
   vma_is_dax,
-  vma_lookup,
   vma_modify_flags,
 } from "./mmap.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
@@ -43,18 +39,12 @@ import {
   ClearPageFlag,
   compound_head,
   get_page,
-  type Page,
   PageAnon,
   PageDirty,
   PageFlag,
   PageHead,
   PG_dirty,
-  PG_lru,
-  PG_mlocked,
-  PG_swapbacked,
   PG_swapcache,
-  PG_unevictable,
-  SetPageFlag,
 } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
@@ -83,6 +73,18 @@ export const MADV_NOHUGEPAGE = 15;
 
 // ---- munmap -----------------------------------------------------------------------------------------------
 
+/**
+ * unlock_range() of __do_munmap() and exit_mmap() (to v5.17): what is locked is unlocked before it is
+ * unmapped.
+ */
+export function unlock_range(mm: Mm, start: number, end: number): void {
+  for (let vma = find_vma(mm, start); vma !== 0; vma = READ_ONCE(vma + VMA.vm_next)) {
+    const vm_start = READ_ONCE(vma + VMA.vm_start);
+    if (vm_start >= end) return;
+    if ((vma_flags(vma) & VM_LOCKED) === 0) continue;
+    munlock_vma_pages_range(mm, vm_start, READ_ONCE(vma + VMA.vm_end));
+  }
+}
 /** do_munmap(): the error or 0. mmap_lock is held for writing. */
 export function do_munmap(mm: Mm, start: number, len: number): number {
   if (len <= 0) return -EINVAL;
@@ -98,6 +100,7 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
     const error = split_vma(mm, last, end);
     if (error !== 0) return error;
   }
+  if (config.follMlock) unlock_range(mm, start, end);
   unmap_vmas(mm, find_vma(mm, start), start, end);
   vma = find_vma(mm, start);
   while (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end) {
@@ -159,14 +162,6 @@ function madvise_free_pte(mm: Mm, ptep: number): void {
   set_pte_at(ptep, pte_mkold(pte_mkclean(READ_ONCE(ptep))));
   mark_page_lazyfree(page);
 }
-/** lru_lazyfree_fn(): a page on the LRU that is evictable becomes one that is not backed by swap. */
-function mark_page_lazyfree(page: Page): void {
-  lru_add_drain();
-  const head = compound_head(page);
-  if (!PageFlag(head, PG_lru) || PageFlag(head, PG_unevictable) || PageFlag(head, PG_swapcache)) return;
-  ClearPageFlag(head, PG_swapbacked);
-}
-
 /** madvise_free_huge_pmd(): true if the entry is dealt with; false: the PTEs below are to be visited. */
 function madvise_free_huge_pmd(mm: Mm, vma: Vma, pmdp: number, start: number, end: number): boolean {
   const pmd = READ_ONCE(pmdp);
@@ -262,44 +257,4 @@ export function do_madvise(mm: Mm, start: number, len: number, behavior: number)
     addr = next;
   }
   return unmapped_error;
-}
-
-// ---- mlock ------------------------------------------------------------------------------------------------
-
-/** mlock_folio(): the page under a leaf. */
-function mlock_page(page: Page): void {
-  const head = compound_head(page);
-  if (PageFlag(head, PG_mlocked)) return;
-  SetPageFlag(head, PG_mlocked);
-  if (PageFlag(head, PG_lru)) SetPageFlag(head, PG_unevictable);
-}
-
-/** mlock(): the area is locked, and every page of it made present (mm_populate()). The error or 0. */
-export function do_mlock(mm: Mm, start: number, len: number): number {
-  const end = start + len;
-  const out = localArray(1);
-  for (let addr = start; addr < end; ) {
-    const vma = vma_lookup(mm, addr);
-    if (vma === 0) return -ENOMEM;
-    const vm_end = READ_ONCE(vma + VMA.vm_end);
-    const next = vm_end < end ? vm_end : end;
-    if (!is_vm_hugetlb_page(vma) && !vma_is_dax(vma)) {
-      const error = madvise_update_vma(mm, vma, addr, next, vma_flags(vma) | VM_LOCKED);
-      if (error !== 0) return error;
-    }
-    addr = next;
-  }
-  lru_add_drain();
-  for (let addr = start; addr < end; addr++) {
-    const vma = vma_lookup(mm, addr);
-    const level = pgtable_lookup(mm, addr, out);
-    const write = (vma_flags(vma) & (VM_WRITE | VM_SHARED)) === VM_WRITE ? FAULT_FLAG_WRITE : 0;
-    if (READ_ONCE(out[0]) === 0 && (handle_mm_fault(mm, vma, addr, write) & VM_FAULT_ERROR) !== 0)
-      return -ENOMEM;
-    if (is_vm_hugetlb_page(vma) || vma_is_dax(vma)) continue;
-    pgtable_lookup(mm, addr, out);
-    const page = pte_present(READ_ONCE(out[0])) ? vm_normal_page(READ_ONCE(out[0])) : 0;
-    if (page !== 0 && level <= PMD_LEVEL) mlock_page(page);
-  }
-  return 0;
 }

@@ -54,6 +54,7 @@ import { flush_tlb_range } from "./tlb.ts";
  */
 export function soft_offline_page(page: Page): number {
   const head = compound_head(page);
+  lru_add_drain();
   if (PageHead(head)) {
     get_page(head);
     const error = split_huge_page(head);

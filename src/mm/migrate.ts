@@ -14,7 +14,7 @@ import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
 import { hugetlb_alloc_fresh, hugetlb_make_temporary } from "./hugetlb.ts";
-import { lru_add_drain } from "./lru.ts";
+import { lru_add_drain, lru_cache_add } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import type { AddressSpace } from "./mm_types.ts";
 import {
@@ -28,16 +28,15 @@ import {
   PageHead,
   PG_dirty,
   PG_lru,
-  PG_mlocked,
   PG_private,
   PG_swapbacked,
-  PG_unevictable,
   PG_uptodate,
   page_count,
   page_ref_add,
   page_ref_sub,
   page_word,
   SetPageFlag,
+  TestClearPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
 import { page_mapped } from "./rmap.ts";
@@ -72,8 +71,6 @@ export function move_to_new_page(fresh: Page, page: Page): void {
   copy_flag(fresh, page, PG_uptodate);
   copy_flag(fresh, page, PG_dirty);
   copy_flag(fresh, page, PG_swapbacked);
-  copy_flag(fresh, page, PG_mlocked);
-  copy_flag(fresh, page, PG_unevictable);
   if (PageAnon(page) || mapping === 0) return;
   WRITE_ONCE(i_pages_slot(mapping, READ_ONCE(page_word(page, PAGE.index))), fresh);
   page_ref_add(fresh, nr);
@@ -86,18 +83,26 @@ export function move_to_new_page(fresh: Page, page: Page): void {
   }
 }
 
-/** unmap_and_move(): the caller holds one reference, and the page is off the LRU. */
-function unmap_and_move(page: Page, fresh: Page): number {
+/**
+ * unmap_and_move(): the caller holds one reference, and the page is off the LRU. `lru`: the new one goes
+ * there.
+ */
+function unmap_and_move(page: Page, fresh: Page, lru: boolean): number {
   const unmapped = try_to_migrate(page, false);
   if (!unmapped || page_mapped(page) || page_count(page) !== expected_count(page)) {
     remove_migration_ptes(page, page, false);
     return MIGRATE_EAGAIN;
   }
   move_to_new_page(fresh, page);
+  // "push dst to LRU immediately: so that ... remove_migration_ptes() will automatically build up the correct
+  // dst->mlock_count"
+  if (lru) {
+    lru_cache_add(fresh);
+    lru_add_drain();
+  }
   remove_migration_ptes(page, fresh, false);
   // "The page is off the file or anonymous memory": it is freed as a page of nobody's.
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
-  SetPageFlag(fresh, PG_lru);
   return MIGRATE_OK;
 }
 
@@ -110,7 +115,7 @@ export function migrate_page(page: Page, gfp: number, nid: number): number {
     count_vm_events(VM_EVENT.pgmigrate_fail, nr);
     return MIGRATE_ENOMEM;
   }
-  const ret = unmap_and_move(page, fresh);
+  const ret = unmap_and_move(page, fresh, true);
   // The new page's first reference is the caller's of the kernel; the old page is the caller's here.
   put_page(fresh);
   if (ret === MIGRATE_OK) {
@@ -124,20 +129,23 @@ export function migrate_page(page: Page, gfp: number, nid: number): number {
 export function migrate_to_pinnable(page: Page): number {
   return migrate_page(page, config.longtermMigrates ? GFP_USER : GFP_HIGHUSER_MOVABLE | GFP_NOCMA, -1);
 }
-/** Takes a page off the LRU for migration: false if it is not on it. The caller gets a reference. */
+/**
+ * isolate_lru_page(), folio_isolate_lru(): takes a page off the LRU; false if it is not on it. The caller
+ * gets a reference.
+ */
 export function isolate_lru_page(page: Page): boolean {
-  if (!PageFlag(page, PG_lru)) lru_add_drain();
-  if (!PageFlag(page, PG_lru)) return false;
-  ClearPageFlag(page, PG_lru);
+  if (!TestClearPageFlag(page, PG_lru)) return false;
   page_ref_add(page, 1);
   return true;
 }
+/** putback_lru_page(), folio_putback_lru(). */
 export function putback_lru_page(page: Page): void {
-  SetPageFlag(page, PG_lru);
+  lru_cache_add(page);
   put_page(page);
 }
 /** move_pages() of one page to a node: 0, or the error. */
 export function move_page_to_node(page: Page, nid: number): number {
+  lru_add_drain();
   if (!isolate_lru_page(page)) return -16;
   const ret = migrate_page(page, GFP_HIGHUSER_MOVABLE, nid);
   if (ret === MIGRATE_OK) put_page(page);
@@ -155,9 +163,8 @@ export function migrate_hugetlb(head: Page, nid: number): number {
   const fresh = hugetlb_alloc_fresh(nid);
   let ret = MIGRATE_ENOMEM;
   if (fresh !== 0) {
-    ret = unmap_and_move(head, fresh);
+    ret = unmap_and_move(head, fresh, false);
     if (ret === MIGRATE_OK) {
-      ClearPageFlag(fresh, PG_lru);
       // The pool has as many pages as before: the old one leaves it.
       hugetlb_make_temporary(head);
     } else hugetlb_make_temporary(fresh);

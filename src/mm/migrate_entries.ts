@@ -17,8 +17,9 @@ import { assert, localArray, READ_ONCE, smp_mb, spin_lock, spin_unlock } from ".
 import { vma_wants_writenotify } from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { is_device_private_page } from "./migrate_entry.ts";
+import { mlock_drain_local, mlock_page } from "./mlock.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
-import { vm_page_prot } from "./mmap.ts";
+import { vm_page_prot, vma_is_locked } from "./mmap.ts";
 import {
   ClearPageAnonExclusive,
   compound_head,
@@ -140,6 +141,7 @@ function try_to_migrate_one(vma: Vma, entryp: EntryPtr, level: number): boolean 
   set_pte_at(entryp, swp_entry(type, page_to_pfn(page)) | dirty);
   if (level === PTE_LEVEL) page_remove_rmap_pte(page, vma);
   else page_remove_rmap_pmd(page, vma);
+  if (vma_is_locked(vma) && !config.follMlock) mlock_drain_local();
   put_page(page);
   return true;
 }
@@ -244,6 +246,9 @@ function remove_migration_entry(
   if (kernel.device_private !== 0 && is_device_private_page(page))
     e = swp_entry(type === SWP_MIGRATION_WRITE ? SWP_DEVICE_WRITE : SWP_DEVICE_READ, pfn);
   set_pte_at(entryp, e);
+  if (!vma_is_locked(vma)) return;
+  if (!config.follMlock) mlock_drain_local();
+  else if (!PageHead(compound_head(page))) mlock_page(page);
 }
 
 /**

@@ -62,6 +62,7 @@ export const VM_MAYREAD = 0x10;
 export const VM_MAYWRITE = 0x20;
 export const VM_PFNMAP = 0x400;
 export const VM_IO = 0x4000;
+export const VM_DONTEXPAND = 0x40000;
 export const VM_HUGETLB = 0x400000;
 export const VM_MIXEDMAP = 0x10000000;
 export const VM_MAYSHARE = 0x80;
@@ -69,6 +70,9 @@ export const VM_MAYSHARE = 0x80;
 export const VM_SHADOW_STACK = 0x1000000;
 export const VM_LOCKED = 0x2000;
 export const VM_LOCKONFAULT = 0x80000;
+export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
+/** Areas that mlock() passes over, and that are not merged. */
+export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 export const VM_DONTCOPY = 0x20000;
 export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;

@@ -29,6 +29,7 @@ import {
   VM_NOHUGEPAGE,
   VM_READ,
   VM_SHARED,
+  VM_SPECIAL,
   VM_WRITE,
   VMA,
   type Vma,
@@ -184,7 +185,7 @@ export function split_vma(mm: Mm, vma: Vma, addr: number): number {
 
 function can_vma_merge(a: Vma, b: Vma): boolean {
   if (READ_ONCE(a + VMA.vm_end) !== READ_ONCE(b + VMA.vm_start)) return false;
-  if (vma_flags(a) !== vma_flags(b)) return false;
+  if (vma_flags(a) !== vma_flags(b) || (vma_flags(a) & VM_SPECIAL) !== 0) return false;
   if (READ_ONCE(a + VMA.vm_file) !== READ_ONCE(b + VMA.vm_file)) return false;
   const anon_a = READ_ONCE(a + VMA.anon_vma);
   const anon_b = READ_ONCE(b + VMA.anon_vma);

@@ -15,7 +15,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import {
   atomic_add,
   atomic_add_negative,
@@ -23,9 +23,9 @@ import {
   READ_ONCE,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
+import { clear_page_mlock, mlock_vma_page, munlock_vma_page } from "./mlock.ts";
 import { type Mm, VMA, type Vma } from "./mm_types.ts";
 import {
-  ClearPageFlag,
   compound_head,
   compound_nr,
   compound_order,
@@ -43,7 +43,6 @@ import {
   PG_mlocked,
   PG_swapbacked,
   PG_swapcache,
-  PG_unevictable,
   page_word,
   SetPageAnonExclusive,
   SetPageFlag,
@@ -206,9 +205,11 @@ function add_rmap_pmd(page: Page, mm: Mm): void {
 /** One more PTE for a page that is mapped or in the page cache: page_dup_rmap(), page_add_file_rmap(). */
 export function page_add_rmap_pte(page: Page, vma: Vma): void {
   add_rmap_pte(page, READ_ONCE(vma + VMA.vm_mm));
+  rmap_mlock(page, vma, false);
 }
 export function page_add_rmap_pmd(page: Page, vma: Vma): void {
   add_rmap_pmd(page, READ_ONCE(vma + VMA.vm_mm));
+  rmap_mlock(page, vma, true);
 }
 /** page_add_anon_rmap(): an anonymous page that may have lost all its entries (swap-in, migration). */
 export function page_add_anon_rmap(page: Page, vma: Vma, addr: number, exclusive: boolean): void {
@@ -224,10 +225,18 @@ export function page_move_anon_rmap(page: Page): void {
 
 // ---- Removing ---------------------------------------------------------------------------------------------
 
-/** munlock_vma_page(), clear_page_mlock(): the last mlocked entry is gone. */
-function clear_page_mlock(head: Page): void {
-  if (!TestClearPageFlag(head, PG_mlocked)) return;
-  ClearPageFlag(head, PG_unevictable);
+/**
+ * An entry that maps the page has gone from the area; `last`: it was the page's last of its size. Without an
+ * LRU nothing is locked.
+ */
+function rmap_munlock(page: Page, vma: Vma, compound: boolean, last: boolean): void {
+  if (kernel.lru_add === 0) return;
+  if (!config.follMlock) munlock_vma_page(page, vma, compound);
+  else if (last && PageFlag(compound_head(page), PG_mlocked)) clear_page_mlock(compound_head(page));
+}
+/** One has been made. */
+function rmap_mlock(page: Page, vma: Vma, compound: boolean): void {
+  if (kernel.lru_add !== 0 && !config.follMlock) mlock_vma_page(page, vma, compound);
 }
 
 /**
@@ -247,7 +256,7 @@ function remove_rmap_ptes_large(page: Page, nr: number, head: Page, mm: Mm): voi
 export function page_remove_rmap_ptes(page: Page, nr: number, vma: Vma): void {
   const head = compound_head(page);
   remove_rmap_ptes_large(page, nr, head, READ_ONCE(vma + VMA.vm_mm));
-  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
+  rmap_munlock(page, vma, false, false);
 }
 /** page_remove_rmap(page, false), folio_remove_rmap_pte(). */
 export function page_remove_rmap_pte(page: Page, vma: Vma): void {
@@ -256,7 +265,7 @@ export function page_remove_rmap_pte(page: Page, vma: Vma): void {
     remove_rmap_ptes_large(page, 1, head, READ_ONCE(vma + VMA.vm_mm));
   else if (atomic_add_negative(-1, page_word(page, PAGE._mapcount)) && PageAnon(head) && PageHead(head))
     deferred_split_folio(head);
-  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
+  rmap_munlock(page, vma, false, READ_ONCE(page_word(page, PAGE._mapcount)) < 0);
 }
 
 function remove_rmap_pmd_large(head: Page, mm: Mm): void {
@@ -281,13 +290,14 @@ export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
   const head = compound_head(page);
   if (config.largeMapcount) remove_rmap_pmd_large(head, READ_ONCE(vma + VMA.vm_mm));
   else remove_rmap_pmd_double(head);
-  if (PageFlag(head, PG_mlocked) && !page_mapped(head)) clear_page_mlock(head);
+  rmap_munlock(head, vma, true, READ_ONCE(entire_mapcount_ptr(head)) < 0);
 }
 
 // ---- Splitting a huge entry -------------------------------------------------------------------------------
 
 /** The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. */
 export function split_pmd_rmap(head: Page, vma: Vma, exclusive: boolean): void {
+  rmap_munlock(head, vma, true, true);
   const nr = compound_nr(head);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   for (let i = 0; i < nr; i++) {

@@ -126,7 +126,7 @@ function zap_pte(tlb: LocalArray, vma: Vma, ptep: EntryPtr): boolean {
  * folio_pte_batch(): how many PTEs from `ptep` on, fewer than `max`, map consecutive subpages of one large
  * folio.
  */
-function folio_pte_batch(ptep: EntryPtr, page: Page, max: number): number {
+export function folio_pte_batch(ptep: EntryPtr, page: Page, max: number): number {
   const head = compound_head(page);
   const first = pte_pfn(READ_ONCE(ptep));
   let n = 1;

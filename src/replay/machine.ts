@@ -12,7 +12,7 @@ import { structFields } from "../machine/struct.ts";
 import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
 import { I_PAGES_MAX, POOL_ADDRESS_SPACE, POOL_I_PAGES } from "../mm/filemap.ts";
 import { HSTATE, hugetlb_add_page } from "../mm/hugetlb.ts";
-import { LRU_BATCH } from "../mm/lru.ts";
+import { LRU_BATCH, NR_LRU_BATCHES } from "../mm/lru.ts";
 import { ADDRESS_SPACE, AS_DEVDAX, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
 import { POOL_MM, POOL_VMA } from "../mm/mmap.ts";
 import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
@@ -176,7 +176,7 @@ export function bootReplayMachine(
   kernel.cma_nr = needs.cma ?? 0;
   kernel.cma_start = NORMAL_END - kernel.cma_nr;
   kernel.vm_events = memblock_alloc("vm_events", VM_EVENT.SIZE, { fields: structFields(VM_EVENT) });
-  kernel.lru_add = memblock_alloc("lru_add", LRU_BATCH.SIZE);
+  kernel.lru_add = memblock_alloc("lru_add", LRU_BATCH.SIZE * NR_LRU_BATCHES);
   kernel.mm_list = memblock_alloc("mm_list", 1);
   kernel.huge_zero = memblock_alloc("huge_zero_pfn", 1);
   kernel.hugetlb = memblock_alloc("hstate", HSTATE.SIZE, { fields: structFields(HSTATE) });

@@ -6,7 +6,8 @@ import { READ_ONCE } from "../machine/primitives.ts";
 import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
 import { shmem_file_setup } from "../mm/filemap.ts";
 import { dup_mm, exit_mmap } from "../mm/fork.ts";
-import { do_madvise, do_mlock, do_munmap, MADV_HUGEPAGE, MADV_NOHUGEPAGE } from "../mm/madvise.ts";
+import { do_madvise, do_munmap, MADV_HUGEPAGE, MADV_NOHUGEPAGE } from "../mm/madvise.ts";
+import { do_mlock, do_munlock } from "../mm/mlock_fixup.ts";
 import {
   VM_EXEC,
   VM_HUGETLB,
@@ -21,7 +22,15 @@ import {
 import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
 import { do_mprotect } from "../mm/mprotect.ts";
 import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
-import { mappingOf, NOPROC, type Operations, rangeCall, type StepContext, syscall } from "./operations.ts";
+import {
+  mappingOf,
+  NOMAP,
+  NOPROC,
+  type Operations,
+  rangeCall,
+  type StepContext,
+  syscall,
+} from "./operations.ts";
 import type { StepResult } from "./schema.ts";
 
 const PROT: Readonly<Record<string, number>> = {
@@ -116,6 +125,13 @@ function exitStep(ctx: StepContext): StepResult {
   return { ret: 0 };
 }
 
+/** mlock() and munlock() take mmap_lock themselves. */
+function lockStep(ctx: StepContext, call: (mm: number, addr: number, len: number) => number): StepResult {
+  const mapping = mappingOf(ctx, 0);
+  if (mapping === null) return NOMAP;
+  return syscall(call(ctx.process.mm, mapping.addr + ctx.args.int(1), ctx.args.int(2)));
+}
+
 export const MAP_OPERATIONS: Operations = {
   map: {
     args: [3, 3],
@@ -128,7 +144,8 @@ export const MAP_OPERATIONS: Operations = {
     run: (ctx) =>
       rangeCall(ctx, (mm, addr, len) => do_mprotect(mm, addr, len, protOf(ctx, ctx.args.text(3)))),
   },
-  mlock: { args: [3, 3], run: (ctx) => rangeCall(ctx, do_mlock) },
+  mlock: { args: [3, 3], run: (ctx) => lockStep(ctx, (mm, addr, len) => do_mlock(mm, addr, len, 0)) },
+  munlock: { args: [3, 3], run: (ctx) => lockStep(ctx, do_munlock) },
   // The first recording's program has no such operation: it answers so itself.
   mremap: { args: [1, 9], run: () => ({ ret: -1, err: "BADSCRIPT" }) },
   fork: { args: [1, 1], run: forkStep },

@@ -13,7 +13,7 @@ import { mm_create } from "../../src/mm/fork.ts";
 import { unpin_user_page } from "../../src/mm/gup.ts";
 import { gup_fast, gup_fast_only, gup_locked } from "../../src/mm/gup_entry.ts";
 import { FOLL_DUMP, FOLL_FORCE, FOLL_SPLIT_PMD, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
-import { populate_vma_page_range } from "../../src/mm/gup_slow.ts";
+import { populate_vma_page_range } from "../../src/mm/gup_populate.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
   MM,

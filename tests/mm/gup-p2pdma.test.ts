@@ -17,7 +17,7 @@ import {
   FOLL_PCI_P2PDMA,
   FOLL_WRITE,
 } from "../../src/mm/gup_flags.ts";
-import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_populate.ts";
 import { do_madvise, do_munmap, MADV_DONTNEED } from "../../src/mm/madvise.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
 import { p2pmem_alloc_mmap } from "../../src/mm/p2pdma.ts";

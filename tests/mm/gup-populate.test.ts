@@ -11,7 +11,7 @@ import { secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import { unpin_user_pages } from "../../src/mm/gup.ts";
 import { gup_fast } from "../../src/mm/gup_entry.ts";
-import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_populate.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";

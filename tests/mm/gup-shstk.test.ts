@@ -10,7 +10,7 @@ import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import { unpin_user_pages } from "../../src/mm/gup.ts";
 import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
 import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
-import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_slow.ts";
+import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_populate.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
 import {
