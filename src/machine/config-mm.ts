@@ -66,6 +66,34 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("v5.16, 550a7d60bd5e", "-EINVAL (to v5.15)"),
   },
   {
+    name: "dontunmapFiles",
+    title: "mremap(MREMAP_DONTUNMAP) of mappings that are not anonymous",
+    values: onOff("moved too (v5.13, a4609387859f)", "-EINVAL (v5.7 to v5.12)"),
+  },
+  {
+    name: "dontunmapUnlinks",
+    title: "what mremap(MREMAP_DONTUNMAP) leaves behind as a whole is as if it had never had pages",
+    values: onOff("v6.0, 1583aa278f52", "it keeps its anon_vma (to v5.19)"),
+  },
+  {
+    name: "dontunmapSplits",
+    title: "mremap(MREMAP_DONTUNMAP) of a part of a locked area unlocks",
+    values: onOff("that part (observed in v6.12.117, in its source)", "the whole area (to v6.1)"),
+  },
+  {
+    name: "mremapMany",
+    title: "mremap() to a fixed address without another size moves several areas",
+    values: onOff("v6.17, d23cb648e365", "-EFAULT if the range is not one area's (to v6.16)"),
+  },
+  {
+    name: "mremapMaySplit",
+    title: "mremap() asks vm_ops->may_split before it moves a part of a mapping",
+    values: onOff(
+      "v5.11, 73d5e0629919",
+      "a part that cannot be cut off stays where it was, and is mapped twice (to v5.10)",
+    ),
+  },
+  {
     name: "rfcShiftAsSize",
     title: "the RFC's callers pass a leaf's logarithm for its size (with gup rfc)",
     values: onOff("as posted on 8 December 2020", "repaired alone: the offset counts twice"),
@@ -154,9 +182,12 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("v5.18, 90e7e7f5ef3f", "-EINVAL (to v5.17)"),
   },
   {
-    name: "hugetlbForkClean",
-    title: "fork maps the child's copy of a pinned hugetlb page clean",
-    values: onOff("observed in v6.12", "dirty (to v6.1)"),
+    name: "hugetlbMkwriteAsks",
+    title: "an entry of a hugetlb page is made writable",
+    values: onOff(
+      "only if the area is writable (observed in v7.3, in its source)",
+      "also for fork's copy in an area that is not (observed in v6.1 and v6.12; a bug of theirs)",
+    ),
   },
   {
     name: "longtermFileCheck",

@@ -11,7 +11,7 @@ import { config, geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
-import { hugetlb_copy_for_child } from "./hugetlb.ts";
+import { hugetlb_copy_for_child, make_huge_pte } from "./hugetlb.ts";
 import { unlock_range } from "./madvise.ts";
 import { lru_cache_add_vma } from "./mlock.ts";
 import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
@@ -49,7 +49,6 @@ import {
   level_span,
   PMD_LEVEL,
   PTE_LEVEL,
-  pfn_pmd,
   pfn_pte,
   pgtable_alloc,
   pgtable_lookup,
@@ -199,8 +198,8 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
     if (config.hugetlbForkCopy && needs_cow_for_dma(mm, page)) {
       const copy = hugetlb_copy_for_child(dst, addr, page);
       if (copy === 0) return false;
-      const fresh = pfn_pmd(page_to_pfn(copy), vm_page_prot(dst, false));
-      set_pte_at(dst_entryp, maybe_mkwrite(config.hugetlbForkClean ? fresh : pte_mkdirty(fresh), dst));
+      // hugetlb_install_page()
+      set_pte_at(dst_entryp, make_huge_pte(dst, copy, true));
       continue;
     }
     get_page(page);

@@ -13,7 +13,6 @@ import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primit
 import { struct } from "../machine/struct.ts";
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./fault.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
-import { maybe_mkwrite } from "./huge_split.ts";
 import {
   ADDRESS_SPACE,
   type AddressSpace,
@@ -55,11 +54,11 @@ import {
   pfn_pmd,
   pgtable_alloc,
   pte_mkdirty,
-  pte_mkwrite,
   pte_mkyoung,
   pte_pfn,
   pte_present,
   pte_write,
+  pte_wrprotect,
   set_pte_at,
 } from "./pgtable.ts";
 import {
@@ -118,14 +117,27 @@ export function hugetlb_make_temporary(head: Page): void {
   ClearPageFlag(head, PG_hugetlb);
 }
 
-function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
+/**
+ * * huge_pte_mkwrite(huge_pte_mkdirty()): an entry that was not writable keeps the dirty bit where such a one
+ * has it (x86 from v6.6: pte_mkwrite_novma() does not move it), so that the hardware's is clear.
+ */
+function huge_pte_mkwrite(pte: number): number {
+  return pte_mkdirty(pte) | _PAGE_RW;
+}
+/**
+ * The entry may be made writable: to v6.x the area is not asked, which its callers have done, but for fork.
+ */
+function may_mkwrite(vma: Vma): boolean {
+  return !config.hugetlbMkwriteAsks || (vma_flags(vma) & VM_WRITE) !== 0;
+}
+/** make_huge_pte(). */
+export function make_huge_pte(vma: Vma, page: Page, writable: boolean): number {
   const pte = pfn_pmd(page_to_pfn(page), vm_page_prot(vma, false));
-  if (!writable) return pte;
-  // make_huge_pte() of v6.12 marks the entry dirty before it is writable, so the bit is saved, not the
-  // hardware's.
-  if (config.hugetlbForkClean)
-    return (vma_flags(vma) & VM_WRITE) !== 0 ? pte_mkdirty(pte) | _PAGE_RW : pte_mkdirty(pte);
-  return maybe_mkwrite(pte_mkdirty(pte), vma);
+  return writable && may_mkwrite(vma) ? huge_pte_mkwrite(pte) : pte_wrprotect(pte);
+}
+/** set_huge_ptep_writable(), set_huge_ptep_maybe_writable(). */
+function set_huge_ptep_writable(vma: Vma, entryp: EntryPtr): void {
+  if (may_mkwrite(vma)) set_pte_at(entryp, pte_mkyoung(huge_pte_mkwrite(READ_ONCE(entryp))));
 }
 
 /** hugetlb_no_page(). */
@@ -155,9 +167,9 @@ function hugetlb_no_page(vma: Vma, addr: number, entryp: EntryPtr, flags: number
     anon_vma_prepare(vma);
     page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
   }
-  const writable = (vma_flags(vma) & VM_WRITE) !== 0 && (shared || (flags & FAULT_FLAG_WRITE) !== 0);
-  set_pte_at(entryp, make_huge_pte(vma, page, writable));
-  return 0;
+  set_pte_at(entryp, make_huge_pte(vma, page, shared && (vma_flags(vma) & VM_WRITE) !== 0));
+  // "Optimization, do the COW without a second fault"
+  return !shared && (flags & FAULT_FLAG_WRITE) !== 0 ? hugetlb_wp(vma, addr, entryp, flags) : 0;
 }
 
 /** hugetlb_wp(), hugetlb_cow(). */
@@ -166,16 +178,13 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   const old = pfn_to_page(pte_pfn(pte));
   const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
   if ((vma_flags(vma) & VM_SHARED) !== 0) {
-    set_pte_at(entryp, maybe_mkwrite(pte_mkdirty(pte_mkyoung(pte)), vma));
+    set_huge_ptep_writable(vma, entryp);
     return 0;
   }
   // "If no-one else is actually using this page, we're the exclusive owner and can reuse this page."
   if (page_mapcount(old) === 1 && PageAnon(old)) {
     if (config.anonExclusive && !PageAnonExclusive(old)) page_move_anon_rmap(compound_head(old));
-    if (unshare) return 0;
-    const entry = pte_mkdirty(pte_mkyoung(pte));
-    // set_huge_ptep_writable() of v5.10 does not ask whether the area is writable.
-    set_pte_at(entryp, config.anonExclusive ? maybe_mkwrite(entry, vma) : pte_mkwrite(entry));
+    if (!unshare) set_huge_ptep_writable(vma, entryp);
     return 0;
   }
   const page = alloc_huge_page();

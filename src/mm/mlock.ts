@@ -1,6 +1,6 @@
 /**
- * * Locking pages in memory (mm/mlock.c): which pages are PG_mlocked, and with it unevictable. Read in v5.10,
- * v6.1, v6.12, v7.3.
+ * * * Locking pages in memory (mm/mlock.c): which pages are PG_mlocked, and with it unevictable. Read in
+ * v5.10, v6.1, v6.12, v7.3.
  *
  *   to v5.17   GUP marks what it finds (FOLL_MLOCK), taking it off the LRU and putting it back; the last entry to go clears the mark
  *              (clear_page_mlock()); munlock() looks through the reverse map for another area that holds the page

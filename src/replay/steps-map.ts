@@ -21,6 +21,7 @@ import {
 } from "../mm/mm_types.ts";
 import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
 import { do_mprotect } from "../mm/mprotect.ts";
+import { do_mremap, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "../mm/mremap.ts";
 import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
 import {
   mappingOf,
@@ -32,6 +33,7 @@ import {
   syscall,
 } from "./operations.ts";
 import type { StepResult } from "./schema.ts";
+import type { Mapping, Process } from "./world.ts";
 
 const PROT: Readonly<Record<string, number>> = {
   n: 0,
@@ -132,6 +134,86 @@ function lockStep(ctx: StepContext, call: (mm: number, addr: number, len: number
   return syscall(call(ctx.process.mm, mapping.addr + ctx.args.int(1), ctx.args.int(2)));
 }
 
+// ---- mremap() ---------------------------------------------------------------------------------------------
+
+/** Calls mremap(), which may put what was at `addr` at `to`. */
+function callMremap(
+  process: Process,
+  addr: number,
+  oldPages: number,
+  newPages: number,
+  flags: number,
+  to: number,
+): number {
+  mmap_write_lock(process.mm);
+  const ret = do_mremap(process.mm, addr, oldPages, newPages, flags, to);
+  mmap_write_unlock(process.mm);
+  return ret;
+}
+/** A new place, aligned to 2 MiB plus what option skew says, for so many pages. */
+function newPlace(ctx: StepContext, pages: number): number {
+  return ctx.world.placeArea(pages + HPAGE_PMD_NR) + ctx.args.number("skew", 0);
+}
+const MOVE = MREMAP_MAYMOVE | MREMAP_FIXED;
+/** What each form of the operation takes besides the mapping's name. */
+const MREMAP_FORMS: Readonly<Record<string, number>> = {
+  move: 0,
+  resize: 1,
+  grow: 1,
+  dontunmap: 1,
+  part: 3,
+  onto: 4,
+};
+function mremapStep(ctx: StepContext): StepResult {
+  const { args, process } = ctx;
+  // The first recording's program has no such operation: it answers so itself.
+  if (args.count === 1) return { ret: -1, err: "BADSCRIPT" };
+  const form = args.text(1);
+  if (MREMAP_FORMS[form] !== args.count - 2) return args.fail(`unknown form "${form}", or not its arguments`);
+  const mapping = mappingOf(ctx, 0);
+  if (mapping === null) return NOMAP;
+  const { addr, pages } = mapping;
+  const name = args.text(0);
+  const moved = (ret: number, as: string, n: number): StepResult => {
+    if (ret < 0) return syscall(ret);
+    process.mappings.set(as, { addr: ret, pages: n });
+    return { ret: 0 };
+  };
+  switch (form) {
+    case "move":
+      return moved(callMremap(process, addr, pages, pages, MOVE, newPlace(ctx, pages)), name, pages);
+    case "resize":
+      return moved(callMremap(process, addr, pages, args.int(2), 0, 0), name, args.int(2));
+    case "grow": {
+      const n = args.int(2);
+      return moved(callMremap(process, addr, pages, n, MOVE, newPlace(ctx, n)), name, n);
+    }
+    case "dontunmap": {
+      const flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+      return moved(callMremap(process, addr, pages, pages, flags, newPlace(ctx, pages)), args.text(2), pages);
+    }
+    case "part": {
+      const n = args.int(3);
+      const ret = callMremap(process, addr + args.int(2), n, n, MOVE, newPlace(ctx, n));
+      if (ret >= 0) forgetWhole(ctx, mapping);
+      return moved(ret, args.text(4), n);
+    }
+    default: {
+      const onto = process.mappings.get(args.text(4));
+      if (onto === undefined) return NOMAP;
+      const n = args.int(3);
+      const ret = callMremap(process, addr + args.int(2), n, n, MOVE, onto.addr + args.int(5));
+      if (ret < 0) return syscall(ret);
+      forgetWhole(ctx, mapping);
+      return { ret: 0 };
+    }
+  }
+}
+/** A mapping of which all pages have gone elsewhere has no name any more. */
+function forgetWhole({ args, process }: StepContext, mapping: Mapping): void {
+  if (args.int(2) === 0 && args.int(3) === mapping.pages) process.mappings.delete(args.text(0));
+}
+
 export const MAP_OPERATIONS: Operations = {
   map: {
     args: [3, 3],
@@ -146,8 +228,7 @@ export const MAP_OPERATIONS: Operations = {
   },
   mlock: { args: [3, 3], run: (ctx) => lockStep(ctx, (mm, addr, len) => do_mlock(mm, addr, len, 0)) },
   munlock: { args: [3, 3], run: (ctx) => lockStep(ctx, do_munlock) },
-  // The first recording's program has no such operation: it answers so itself.
-  mremap: { args: [1, 9], run: () => ({ ret: -1, err: "BADSCRIPT" }) },
+  mremap: { args: [1, 6], options: ["skew"], run: mremapStep },
   fork: { args: [1, 1], run: forkStep },
   exit: { args: [1, 1], run: exitStep },
 };
