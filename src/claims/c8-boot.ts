@@ -7,6 +7,7 @@
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
 import type { BootedScenario } from "../machine/scenario.ts";
+import { structSymbol } from "../machine/struct.ts";
 import { allocStruct, bindDaxDevice, mapDaxDevice, newDaxDevice } from "../mm/boot.ts";
 import { alloc_device_page } from "../mm/device_page.ts";
 import { DMIRROR_DEVICE } from "../mm/dmirror.ts";
@@ -101,7 +102,7 @@ export function addSections(n: number, shift = 0): void {
   kernel.section_shift = shift;
   kernel.mem_section = memblock_alloc("mem_section", n * MEM_SECTION.SIZE, {
     count: n,
-    fields: ["section_mem_map", "usage"],
+    ...structSymbol(MEM_SECTION),
   });
   kernel.mem_hotplug_lock = memblock_alloc("mem_hotplug_lock", 1);
   for (let i = 0; i < n; i++) {
@@ -253,18 +254,18 @@ export const bootMixedSection: Boot = (arch, preset, knobs, variant) => {
 /** Maps frame `frame` of the vmemmap to storage of its own; gives its address. */
 function populateVmemmap(frame: number): number {
   const words = PAGE.SIZE << geom.vmemmap_shift;
-  const storage = memblock_alloc(`struct page ${frame}`, words, { fields: PAGE_FIELDS, align: PAGE.SIZE });
+  const storage = memblock_alloc(`struct page ${frame}`, words, PAGE_LAYOUT);
   declareRegion(`memmap of frame ${frame}`, storage, words);
   mem[kernel.vmemmap_table + frame] = storage;
   return storage;
 }
-const PAGE_FIELDS = Object.keys(PAGE).filter((f) => f !== "SIZE");
+const PAGE_LAYOUT = { ...structSymbol(PAGE), align: PAGE.SIZE };
 
 export const bootHvo: Boot = (arch, preset, knobs) => {
   machine(arch, preset, { ...knobs, mmuNotifier: 0, vmemmapMapped: 1 });
   const storage = populateVmemmap(0);
   mem[storage + PAGE._refcount] = 1;
-  const shared = memblock_alloc("shared tail page", PAGE.SIZE, { fields: PAGE_FIELDS, align: PAGE.SIZE });
+  const shared = memblock_alloc("shared tail page", PAGE.SIZE, PAGE_LAYOUT);
   return {
     threads: [
       { name: "walker", run: speculative_get, args: [0, shared] },

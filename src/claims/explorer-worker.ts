@@ -10,7 +10,7 @@ import type { ExploreResult } from "../check/explore/result.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
 import { buildProgram } from "../lang/scenario.ts";
-import { hashProgram } from "../lang/serialise.ts";
+import { hashProgram } from "../lang/hash.ts";
 import { describeAddress } from "../machine/image.ts";
 import type { BootedScenario, Scenario } from "../machine/scenario.ts";
 import { findScenario } from "../smp/find.ts";

@@ -1,28 +1,21 @@
 /**
- * Programs as JSON and as a hash. JSON round-trips exactly and is checked when read, shape and meaning, so
- * that a file from anywhere cannot make an engine misbehave. The hash covers what a program *does*: code,
- * initial memory and objects, but no names, messages or source positions, so that two configurations that
- * link to the same program are explored once.
+ * Programs as JSON. It round-trips exactly and is checked when read, shape and meaning, so that a file from anywhere
+ * cannot make an engine misbehave. What a program is known by is hash.ts.
  */
 
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { MemoryImage } from "../machine/image.ts";
-import { type Instr, isVisible, type Program, type Terminator, type ThreadIr } from "./ir.ts";
+import { index, programMemory, word } from "./image-schema.ts";
+import type { Program, ThreadIr } from "./ir.ts";
 import { defOf, forEachTarget, forEachVal, terminatorVal } from "./operands.ts";
 
-const int = z.int().min(-2147483648).max(2147483647);
-const index = z
-  .int()
-  .min(0)
-  .max(1 << 26);
 const reg = index;
 const value = z.strictObject({
   reg: z
     .int()
     .min(-1)
     .max(1 << 26),
-  imm: int,
+  imm: word,
 });
 const order = z.enum(["plain", "once", "acquire", "release", "mb", "noreturn"]);
 const pos = z.int().min(0);
@@ -134,29 +127,12 @@ const thread = z.strictObject({
   ),
 });
 
-const image = z.strictObject({
-  origin: int.min(0).exactOptional(),
-  words: z.array(int).max(1 << 26),
-  symbols: z.array(
-    z.strictObject({
-      name: z.string(),
-      base: int,
-      words: index,
-      count: index,
-      fields: z.array(z.string()),
-    }),
-  ),
-  regions: z.array(
-    z.strictObject({ name: z.string(), base: int, words: index, pool: int, live: z.boolean() }),
-  ),
-});
-
 const program = z.strictObject({
   name: z.string(),
   threads: z.array(thread).min(1),
   handlers: z.record(z.string(), thread),
   finally: thread.nullable(),
-  memory: image,
+  memory: programMemory,
 });
 
 /** A program file that cannot be used. The message says where and why. */
@@ -251,68 +227,4 @@ function checkImage(memory: MemoryImage): void {
     if (i > 0 && sorted[i - 1].base + sorted[i - 1].words > r.base)
       throw new ProgramFormatError(`memory: ${sorted[i - 1].name} and ${r.name} share words`);
   });
-}
-
-/** SHA-256, in hex, over what the program does; see the head of this file. Stable across installations. */
-export function hashProgram(p: Program): string {
-  // Handlers are named in the order in which threads, then handlers, first mention them.
-  const order: string[] = [];
-  const nameOf = (id: string): string => {
-    if (id === "") return "";
-    let n = order.indexOf(id);
-    if (n < 0) n = order.push(id) - 1;
-    return `h${n}`;
-  };
-  const hash = createHash("sha256");
-  const feed = (x: unknown): void => {
-    hash.update(JSON.stringify(x));
-    hash.update("\n");
-  };
-  feed(["holdfast-program", 1, p.threads.length]);
-  for (const t of p.threads) feed(bareThread(t, nameOf));
-  feed(p.finally === null ? null : bareThread(p.finally, nameOf));
-  for (let n = 0; n < order.length; n++) feed(bareThread(p.handlers[order[n]], nameOf));
-  feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live]));
-  feed([p.memory.origin ?? 0, p.memory.words.length]);
-  hash.update(Int32Array.from(p.memory.words));
-  return hash.digest("hex");
-}
-
-function bareThread(t: ThreadIr, nameOf: (handler: string) => string): unknown {
-  return [
-    t.cpu,
-    t.nregs,
-    t.arrays.map((a) => a.size),
-    t.params,
-    t.blocks.map((b) => [b.instrs.map((i) => bareInstr(i, nameOf)), bareEnd(b.end)]),
-  ];
-}
-
-/** Fields in alphabetical order, without position and message. */
-function bareInstr(i: Instr, nameOf: (handler: string) => string): unknown[] {
-  const out: unknown[] = [];
-  const record = i as unknown as Record<string, unknown>;
-  for (const key of Object.keys(record).sort()) {
-    if (key === "pos" || key === "message") continue;
-    const v = record[key];
-    out.push(key, key === "handler" ? nameOf(v as string) : isValue(v) ? [v.reg, v.imm] : v);
-  }
-  return out;
-}
-
-function isValue(v: unknown): v is { reg: number; imm: number } {
-  return typeof v === "object" && v !== null && "reg" in v && "imm" in v;
-}
-
-function bareEnd(t: Terminator): unknown[] {
-  if (t.op === "jump") return [t.op, t.to];
-  if (t.op === "branch") return [t.op, t.cond.reg, t.cond.imm, t.then, t.else];
-  return [t.op, t.a.reg, t.a.imm];
-}
-
-/** Visible operations of a thread, for reports. */
-export function visibleOperations(t: ThreadIr): number {
-  let n = 0;
-  for (const b of t.blocks) for (const i of b.instrs) if (isVisible(i)) n++;
-  return n;
 }

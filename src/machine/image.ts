@@ -4,6 +4,8 @@
  * it; the result is handed to real threads as a SharedArrayBuffer, or to the checker as this image.
  */
 
+import { type MemoryView, plainNumber, readingText, readWord, type WordFormat } from "./format.ts";
+
 /** A run of words with a name and a struct layout, so that an address can be shown as `page[3]._refcount`. */
 export interface MemSymbol {
   readonly name: string;
@@ -14,6 +16,8 @@ export interface MemSymbol {
   readonly count: number;
   /** Field name of each word of one element; [] if it has none. */
   readonly fields: readonly string[];
+  /** The struct, or another type of the view: how its words read. */
+  readonly type?: string;
 }
 
 /** Something that can be freed as a whole. */
@@ -33,6 +37,8 @@ export interface MemoryImage {
   readonly origin?: number;
   readonly symbols: readonly MemSymbol[];
   readonly regions: readonly MemRegion[];
+  /** How words read; absent if nothing is known of them but names. */
+  readonly view?: MemoryView;
 }
 
 /**
@@ -43,20 +49,55 @@ export const NULL_GUARD = 64;
 /** The word that freed memory is filled with; the kernel's POISON_FREE byte (include/linux/poison.h). */
 export const POISON = 0x6b6b6b6b;
 
-/**
- * Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there.
- */
-export function describeAddress(symbols: readonly MemSymbol[], addr: number): string {
+/** Where an address lies: the symbol, which element, which word of it. Null if nothing lies there. */
+export function placeOf(
+  symbols: readonly MemSymbol[],
+  addr: number,
+): { readonly symbol: MemSymbol; readonly index: number; readonly offset: number } | null {
   for (const s of symbols) {
     if (addr < s.base || addr >= s.base + s.words) continue;
     const stride = s.count > 0 ? s.words / s.count : s.words;
-    const index = Math.floor((addr - s.base) / stride);
-    const offset = (addr - s.base) % stride;
-    const field = s.fields[offset];
-    const element = s.count > 0 ? `${s.name}[${index}]` : s.name;
-    if (field !== undefined && field !== "") return `${element}.${field}`;
-    if (offset === 0) return element;
-    return s.fields.length > 0 || s.count > 0 ? `${element}+${offset}` : `${s.name}[${offset}]`;
+    return { symbol: s, index: Math.floor((addr - s.base) / stride), offset: (addr - s.base) % stride };
   }
-  return `0x${addr.toString(16)}`;
+  return null;
+}
+
+/** Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there. */
+export function describeAddress(symbols: readonly MemSymbol[], addr: number): string {
+  const place = placeOf(symbols, addr);
+  if (place === null) return `0x${addr.toString(16)}`;
+  const { symbol: s, index, offset } = place;
+  const field = s.fields[offset];
+  const element = s.count > 0 ? `${s.name}[${index}]` : s.name;
+  if (field !== undefined && field !== "") return `${element}.${field}`;
+  if (offset === 0) return element;
+  return s.fields.length > 0 || s.count > 0 ? `${element}+${offset}` : `${s.name}[${offset}]`;
+}
+
+/** How the word at `addr` reads; undefined if it is a plain number. */
+export function formatAt(image: Pick<MemoryImage, "symbols" | "view">, addr: number): WordFormat | undefined {
+  const place = placeOf(image.symbols, addr);
+  const names = place === null ? undefined : image.view?.types[place.symbol.type ?? ""];
+  if (place === null || names === undefined || names.length === 0) return undefined;
+  return image.view?.formats[names[place.offset % names.length]];
+}
+
+/** Names what a pointer leads to: an object by its name alone, a struct page that is mapped by its number. */
+export function pointerName(image: Pick<MemoryImage, "symbols" | "view">, addr: number): string {
+  const pages = image.view?.pages ?? null;
+  if (pages !== null && addr >= pages.vmemmap && addr < pages.vmemmap + (pages.count << pages.shift)) {
+    const offset = (addr - pages.vmemmap) & ((1 << pages.shift) - 1);
+    return `page[${(addr - pages.vmemmap) >> pages.shift}]${offset === 0 ? "" : `+${offset}`}`;
+  }
+  const place = placeOf(image.symbols, addr);
+  if (place === null || place.offset !== 0) return describeAddress(image.symbols, addr);
+  return place.symbol.count > 0 ? `${place.symbol.name}[${place.index}]` : place.symbol.name;
+}
+
+/** What the value `v` of the word at `addr` means: `&page[1]`, `pfn 1 P W U A`, 3. */
+export function describeWord(image: Pick<MemoryImage, "symbols" | "view">, addr: number, v: number): string {
+  if (v === POISON) return "poison";
+  const format = formatAt(image, addr);
+  const reading = format === undefined ? null : readWord(format, v);
+  return reading === null ? plainNumber(v) : readingText(reading, (a) => pointerName(image, a));
 }

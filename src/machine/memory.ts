@@ -9,6 +9,7 @@
  * accesses are sequentially consistent Atomics); weaker orders are the checker's business.
  */
 
+import type { MemoryView } from "./format.ts";
 import {
   describeAddress,
   type MemoryImage,
@@ -37,6 +38,7 @@ let symbols: MemSymbol[] = [];
 let regions: MemRegion[] = [];
 /** The same by address. */
 let inOrder: MemRegion[] = [];
+let view: MemoryView | null = null;
 
 /** Starts a machine with `words` words of zeroed memory and nothing allocated. */
 export function resetMemory(words: number): void {
@@ -47,7 +49,13 @@ export function resetMemory(words: number): void {
   symbols = [];
   regions = [];
   inOrder = [];
+  view = null;
   pools = byBase = null;
+}
+
+/** Says how words read, for whoever is shown this memory. Boot only. */
+export function setMemoryView(next: MemoryView): void {
+  view = next;
 }
 
 /** Makes a CPU of another thread use the memory that its creator booted. */
@@ -70,6 +78,8 @@ export interface MemblockOptions {
   readonly fields?: readonly string[];
   /** Alignment in words. */
   readonly align?: number;
+  /** The struct, or another type of the view: how its words read. */
+  readonly type?: string;
 }
 
 /** Reserves `words` words (all elements together) under a name and gives the address. Boot only. */
@@ -79,7 +89,14 @@ export function memblock_alloc(name: string, words: number, options: MemblockOpt
   if (words < 1 || base + words > mem.length)
     throw new RangeError(`no room for ${name}: ${words} words at ${base}, memory has ${mem.length}`);
   top = base + words;
-  symbols.push({ name, base, words, count: options.count ?? 0, fields: options.fields ?? [] });
+  symbols.push({
+    name,
+    base,
+    words,
+    count: options.count ?? 0,
+    fields: options.fields ?? [],
+    ...(options.type === undefined ? {} : { type: options.type }),
+  });
   return base;
 }
 
@@ -165,6 +182,7 @@ export function memoryImage(): MemoryImage {
     words: Array.from(mem.subarray(NULL_GUARD, top)),
     symbols: [...symbols],
     regions: live,
+    ...(view === null ? {} : { view }),
   };
 }
 

@@ -13,6 +13,7 @@ export type StructLayout<F extends string> = Readonly<Record<F, number>> & {
 };
 
 const fieldNames = new WeakMap<object, readonly string[]>();
+const structNames = new WeakMap<object, string>();
 
 /** Lays the fields out one word each, in order; `size` pads the struct to that many words. */
 export function struct<const F extends string>(
@@ -28,10 +29,16 @@ export function struct<const F extends string>(
   });
   const frozen = Object.freeze(layout);
   fieldNames.set(frozen, fields);
+  structNames.set(frozen, name);
   return frozen as StructLayout<F>;
 }
 
 /** Field names by word, for symbols. */
 export function structFields(layout: object): readonly string[] {
   return fieldNames.get(layout) ?? [];
+}
+
+/** What memblock_alloc() is to say of words that are such structs: names and type. */
+export function structSymbol(layout: object): { readonly fields: readonly string[]; readonly type: string } {
+  return { fields: structFields(layout), type: structNames.get(layout) ?? "" };
 }

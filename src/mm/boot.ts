@@ -20,8 +20,8 @@ import {
   setConfig,
   setGeometry,
 } from "../machine/config.ts";
-import { declareRegion, mem, memblock_alloc, resetMemory } from "../machine/memory.ts";
-import { structFields } from "../machine/struct.ts";
+import { declareRegion, mem, memblock_alloc, resetMemory, setMemoryView } from "../machine/memory.ts";
+import { structFields, structSymbol } from "../machine/struct.ts";
 import { DEV_DAX, dev_dax_probe } from "./dax.ts";
 import { VMSTAT_ITEMS } from "./gup.ts";
 import { insert_pfn } from "./memory.ts";
@@ -38,6 +38,7 @@ import {
 import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX, MEMORY_DEVICE_GENERIC, PGMAP_COMPOUND } from "./pgmap.ts";
 import { PAGE_SHARED, POOL_PGTABLE, pte_alloc_one } from "./pgtable.ts";
 import { POOL_VMEMMAP } from "./sparse-vmemmap.ts";
+import { memoryView } from "./view.ts";
 
 /** Tables up to this number are named one by one. */
 const NAMED_TABLES = 16;
@@ -64,7 +65,7 @@ function positive(name: string, value: number): void {
 
 /** An object of a struct, its words 0. */
 export function allocStruct(name: string, layout: { readonly SIZE: number }, align = 1): number {
-  return memblock_alloc(name, layout.SIZE, { fields: structFields(layout), align });
+  return memblock_alloc(name, layout.SIZE, { ...structSymbol(layout), align });
 }
 
 function pool(
@@ -73,11 +74,11 @@ function pool(
   count: number,
   words: number,
   align: number,
-  fields: readonly string[],
+  symbol: { readonly fields: readonly string[]; readonly type: string },
 ): void {
   for (let i = 0; i < count; i++) {
     const object = count > 1 ? `${name}${i}` : name;
-    declareRegion(object, memblock_alloc(object, words, { fields, align }), words, id, false);
+    declareRegion(object, memblock_alloc(object, words, { ...symbol, align }), words, id, false);
   }
 }
 
@@ -119,12 +120,16 @@ export function bootMachine(spec: BootSpec): void {
   const ptrs = geom.ptrs_per_table;
   if (tables <= NAMED_TABLES) {
     const bases = Array.from({ length: tables }, (_, i) =>
-      memblock_alloc(`pgtable${i}`, ptrs, { count: ptrs, align: ptrs }),
+      memblock_alloc(`pgtable${i}`, ptrs, { count: ptrs, align: ptrs, type: "pgtable" }),
     );
     kernel.page_tables = bases[0] ?? 0;
     bases.forEach((base, i) => void declareRegion(`pgtable${i}`, base, ptrs, POOL_PGTABLE, false));
   } else {
-    kernel.page_tables = memblock_alloc("pgtable", tables * ptrs, { count: tables, align: ptrs });
+    kernel.page_tables = memblock_alloc("pgtable", tables * ptrs, {
+      count: tables,
+      align: ptrs,
+      type: "pgtable",
+    });
     for (let i = 0; i < tables; i++)
       declareRegion(`pgtable[${i}]`, kernel.page_tables + i * ptrs, ptrs, POOL_PGTABLE, false);
   }
@@ -132,24 +137,24 @@ export function bootMachine(spec: BootSpec): void {
   const frameWords = PAGE.SIZE << geom.vmemmap_shift;
   if (config.vmemmapMapped) {
     kernel.vmemmap = VMEMMAP_START;
-    kernel.vmemmap_table = memblock_alloc("vmemmap_table", frames, { count: frames });
+    kernel.vmemmap_table = memblock_alloc("vmemmap_table", frames, { count: frames, type: "pointers" });
     const fields = Array.from({ length: 1 << geom.vmemmap_shift }, (_, i) =>
       structFields(PAGE).map((f) => `${i}.${f}`),
     ).flat();
-    pool("vmemmap", POOL_VMEMMAP, frames, frameWords, PAGE.SIZE, fields);
+    pool("vmemmap", POOL_VMEMMAP, frames, frameWords, PAGE.SIZE, { fields, type: structSymbol(PAGE).type });
   } else {
     kernel.vmemmap_table = 0;
     const count = frames << geom.vmemmap_shift;
     kernel.vmemmap = memblock_alloc("page", frames * frameWords, {
       count,
-      fields: structFields(PAGE),
+      ...structSymbol(PAGE),
       align: PAGE.SIZE,
     });
   }
   kernel.direct_map = memblock_alloc("data", geom.max_pfn * geom.page_words, { count: geom.max_pfn });
 
-  kernel.pgmap_array = memblock_alloc("pgmap_array", slots, { count: slots });
-  kernel.percpu_ref_switch_lock = memblock_alloc("percpu_ref_switch_lock", 1);
+  kernel.pgmap_array = memblock_alloc("pgmap_array", slots, { count: slots, type: "pointers" });
+  kernel.percpu_ref_switch_lock = memblock_alloc("percpu_ref_switch_lock", 1, { type: "lock" });
   kernel.vmstat = config.vmstat
     ? memblock_alloc("vmstat", cpus * VMSTAT_ITEMS, {
         count: cpus,
@@ -157,22 +162,19 @@ export function bootMachine(spec: BootSpec): void {
       })
     : 0;
   // Counters' addresses have the two flag bits of percpu_count_ptr free.
-  pool(
-    "percpu_count",
-    POOL_PERCPU,
-    pgmaps,
-    cpus,
-    4,
-    Array.from({ length: cpus }, (_, cpu) => `cpu${cpu}`),
-  );
+  pool("percpu_count", POOL_PERCPU, pgmaps, cpus, 4, {
+    fields: Array.from({ length: cpus }, (_, cpu) => `cpu${cpu}`),
+    type: "counts",
+  });
   pool(
     "percpu_ref_data",
     POOL_PERCPU_REF_DATA,
     pgmaps,
     PERCPU_REF_DATA.SIZE,
     1,
-    structFields(PERCPU_REF_DATA),
+    structSymbol(PERCPU_REF_DATA),
   );
+  setMemoryView(memoryView(tables));
 }
 
 /** An address space with an empty top table. */

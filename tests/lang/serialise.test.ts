@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { hashProgram } from "../../src/lang/hash.ts";
 import type { Program, ThreadIr } from "../../src/lang/ir.ts";
 import { linkProgram } from "../../src/lang/link.ts";
 import { loadModules } from "../../src/lang/modules.ts";
-import { hashProgram, ProgramFormatError, parseProgram, serialiseProgram } from "../../src/lang/serialise.ts";
+import { ProgramFormatError, parseProgram, serialiseProgram } from "../../src/lang/serialise.ts";
 import { PACKAGE_ROOT } from "../../src/lang/sources.ts";
 import { declareRegion, memblock_alloc, memoryImage, resetMemory } from "../../src/machine/memory.ts";
 import * as basic from "./fixtures/basic.ts";
