@@ -7,10 +7,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { explore } from "../check/explore/explore.ts";
 import type { ExploreResult } from "../check/explore/result.ts";
+import { hashProgram } from "../lang/hash.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
 import { buildProgram } from "../lang/scenario.ts";
-import { hashProgram } from "../lang/hash.ts";
 import { describeAddress } from "../machine/image.ts";
 import type { BootedScenario, Scenario } from "../machine/scenario.ts";
 import { findScenario } from "../smp/find.ts";
@@ -21,6 +21,8 @@ export interface Limits {
   readonly maxSeconds: number;
   /** Make counterexamples short (default true). */
   readonly shorten?: boolean;
+  /** Record them (default true). */
+  readonly trace?: boolean;
 }
 
 /** What can be asked about: a scenario and the module in which it is found. */

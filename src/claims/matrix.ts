@@ -81,7 +81,7 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
   await runJobs(jobs, {
     workers: options.workers,
     // Nobody reads a matrix's counterexamples; `explain` makes the one that is asked for.
-    limits: { ...options.limits, shorten: false },
+    limits: { ...options.limits, shorten: false, trace: false },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     onResult: (r) => {

@@ -6,6 +6,7 @@
 
 import { ERROR_KINDS } from "../check/errors.ts";
 import type { ExploreResult } from "../check/explore/result.ts";
+import { traceLines } from "../check/trace/text.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
@@ -17,7 +18,6 @@ import { paint, paintVerdict, print, printJson } from "./output.ts";
 import { scenarioByName } from "./scenarios.ts";
 import { Status } from "./status.ts";
 import { count, seconds } from "./table.ts";
-import { trailLines } from "./trail.ts";
 
 export interface LimitOptions {
   readonly maxStates?: number;
@@ -112,7 +112,7 @@ export function reportResult(
     paint.bold(`${e.kind}${where}: ${e.message}`),
     `  ${ERROR_KINDS[e.kind]}${e.thread === "" ? "" : `, by ${e.thread}`}`,
   );
-  if (result.trail !== null) print("", ...trailLines(result.trail, verbose));
+  if (result.trace !== null) print("", ...traceLines(result.trace, verbose, paint));
   print("", `reproduce: ${reproduce}`);
 }
 
@@ -135,7 +135,7 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
   const interrupted = interruptSignal().aborted;
   if (options.json === true)
     printJson({
-      schema: "holdfast.check/1",
+      schema: "holdfast.check/2",
       scenario: scenario.name,
       interrupted,
       results: results.map((r) => ({ ...r.result, location: r.location })),

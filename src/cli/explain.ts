@@ -34,7 +34,7 @@ export async function explainCommand(word: string, options: ExplainOptions): Pro
       );
     if (options.json === true)
       printJson({
-        schema: "holdfast.check/1",
+        schema: "holdfast.check/2",
         scenario: word,
         interrupted: false,
         notApplicable: cell.notApplicable,
@@ -48,7 +48,7 @@ export async function explainCommand(word: string, options: ExplainOptions): Pro
   const interrupted = interruptSignal().aborted;
   if (options.json === true)
     printJson({
-      schema: "holdfast.check/1",
+      schema: "holdfast.check/2",
       scenario: word,
       interrupted,
       results: results.map((r) => ({ ...r.result, location: r.location })),

@@ -1,6 +1,6 @@
 /**
- * A program's hash: over what it *does*, code, initial memory and objects, but no names, messages or source positions, so
- * that two configurations that link to the same program are explored once.
+ * A program's hash: over what it *does*, code, initial memory and objects, but no names, messages or source
+ * positions, so that two configurations that link to the same program are explored once.
  */
 
 import { createHash } from "node:crypto";

@@ -1,9 +1,11 @@
 /**
- * The schema of a program's initial memory (machine/image.ts) with its view (machine/format.ts), as files carry it:
- * programs (serialise.ts) and traces of executions (check/trace). Descriptions are the reference that docs/trace.md prints.
+ * The schema of a program's initial memory (machine/image.ts) with its view (machine/format.ts), as files
+ * carry it: programs (serialise.ts) and traces of executions (check/trace). Descriptions are the reference
+ * that docs/trace.md prints.
  */
 
 import { z } from "zod";
+import type { MemoryView } from "../machine/format.ts";
 
 /** A 32-bit word. */
 export const word = z.int().min(-2147483648).max(2147483647);
@@ -38,7 +40,7 @@ const wordFormat = z.strictObject({
   none: word.exactOptional().describe("the word counts references, and this value means that there is none"),
 });
 
-export const viewSchema = z.strictObject({
+export const viewSchema: z.ZodType<MemoryView> = z.strictObject({
   formats: z.record(z.string(), wordFormat).describe("how words read, by name of the format"),
   types: z
     .record(z.string(), z.array(z.string()))

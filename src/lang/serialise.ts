@@ -1,6 +1,6 @@
 /**
- * Programs as JSON. It round-trips exactly and is checked when read, shape and meaning, so that a file from anywhere
- * cannot make an engine misbehave. What a program is known by is hash.ts.
+ * Programs as JSON. It round-trips exactly and is checked when read, shape and meaning, so that a file from
+ * anywhere cannot make an engine misbehave. What a program is known by is hash.ts.
  */
 
 import { z } from "zod";

@@ -1,7 +1,8 @@
 /**
- * How words read for a person: which bits are flags, numbers or an address, what the fields of a struct hold, where page
- * tables and struct pages lie. Plain data, made by boot code and carried by a program's memory, so that a counterexample
- * can be read, and drawn, by whoever has it, without the kernel code that it comes from.
+ * How words read for a person: which bits are flags, numbers or an address, what the fields of a struct hold,
+ * where page tables and struct pages lie. Plain data, made by boot code and carried by a program's memory, so
+ * that a counterexample can be read, and drawn, by whoever has it, without the kernel code that it comes
+ * from.
  */
 
 /** A run of bits that is a number; `add` is added to what the bits say (a lock's word is 1 + the CPU). */
@@ -41,7 +42,9 @@ export interface TablesView {
   readonly count: number;
   readonly shift: number;
   readonly levels: number;
-  /** Bits one of which an entry has that is present for software; the bit of a leaf above the lowest level. */
+  /**
+   * Bits one of which an entry has that is present for software; the bit of a leaf above the lowest level.
+   */
   readonly present: number;
   readonly leaf: number;
   /** An entry's frame number, or number of a table, starts at this bit. */
@@ -66,7 +69,9 @@ export interface PagesView {
 
 export interface MemoryView {
   readonly formats: Readonly<Record<string, WordFormat>>;
-  /** By type of symbol: names of the formats of an element's words, repeated as needed; "" is a plain number. */
+  /**
+   * By type of symbol: names of the formats of an element's words, repeated as needed; "" is a plain number.
+   */
   readonly types: Readonly<Record<string, readonly string[]>>;
   readonly tables: TablesView | null;
   readonly pages: PagesView | null;

@@ -62,7 +62,9 @@ export function placeOf(
   return null;
 }
 
-/** Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there. */
+/**
+ * Names an address for a person: `page[3]._refcount`, `pgmap.ref.count`, or `0x1f0` if nothing lies there.
+ */
 export function describeAddress(symbols: readonly MemSymbol[], addr: number): string {
   const place = placeOf(symbols, addr);
   if (place === null) return `0x${addr.toString(16)}`;
@@ -74,8 +76,14 @@ export function describeAddress(symbols: readonly MemSymbol[], addr: number): st
   return s.fields.length > 0 || s.count > 0 ? `${element}+${offset}` : `${s.name}[${offset}]`;
 }
 
+/** What is known of the words of a memory. */
+export interface Readable {
+  readonly symbols: readonly MemSymbol[];
+  readonly view?: MemoryView | null;
+}
+
 /** How the word at `addr` reads; undefined if it is a plain number. */
-export function formatAt(image: Pick<MemoryImage, "symbols" | "view">, addr: number): WordFormat | undefined {
+export function formatAt(image: Readable, addr: number): WordFormat | undefined {
   const place = placeOf(image.symbols, addr);
   const names = place === null ? undefined : image.view?.types[place.symbol.type ?? ""];
   if (place === null || names === undefined || names.length === 0) return undefined;
@@ -83,7 +91,7 @@ export function formatAt(image: Pick<MemoryImage, "symbols" | "view">, addr: num
 }
 
 /** Names what a pointer leads to: an object by its name alone, a struct page that is mapped by its number. */
-export function pointerName(image: Pick<MemoryImage, "symbols" | "view">, addr: number): string {
+export function pointerName(image: Readable, addr: number): string {
   const pages = image.view?.pages ?? null;
   if (pages !== null && addr >= pages.vmemmap && addr < pages.vmemmap + (pages.count << pages.shift)) {
     const offset = (addr - pages.vmemmap) & ((1 << pages.shift) - 1);
@@ -95,7 +103,7 @@ export function pointerName(image: Pick<MemoryImage, "symbols" | "view">, addr: 
 }
 
 /** What the value `v` of the word at `addr` means: `&page[1]`, `pfn 1 P W U A`, 3. */
-export function describeWord(image: Pick<MemoryImage, "symbols" | "view">, addr: number, v: number): string {
+export function describeWord(image: Readable, addr: number, v: number): string {
   if (v === POISON) return "poison";
   const format = formatAt(image, addr);
   const reading = format === undefined ? null : readWord(format, v);

@@ -1,7 +1,8 @@
 /**
- * How the words of the kernel's structs read, for counterexamples and whoever draws them: which fields are counts,
- * flags or pointers, what a page-table entry says, where tables and struct pages lie. Data about the layouts of this
- * folder, as the machine that has just been booted has them; nothing here is executed by kernel code.
+ * How the words of the kernel's structs read, for counterexamples and whoever draws them: which fields are
+ * counts, flags or pointers, what a page-table entry says, where tables and struct pages lie. Data about the
+ * layouts of this folder, as the machine that has just been booted has them; nothing here is executed by
+ * kernel code.
  *
  * A field that is not listed is a plain number.
  */

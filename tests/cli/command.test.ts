@@ -4,6 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
+import { TraceSchema } from "../../src/check/trace/schema.ts";
 import { ClaimsSchema } from "../../src/claims/schema.ts";
 import { expectRefusal, holdfast, project, ROOT, scenarioModule } from "./helpers.ts";
 
@@ -216,6 +217,15 @@ describe("claims", () => {
     expect(e.out).toContain("use-after-free at page[1]");
     expect(e.out).toContain("Freed by remover");
     expect(e.out).toMatch(/kfree page\[1\].*<- frees it/);
+  });
+  test("explain --json has the counterexample as a trace in the published form", async () => {
+    const { schema, results } = JSON.parse((await holdfast(["explain", VIOLATED, "--json"])).out);
+    expect(schema).toBe("holdfast.check/2");
+    const trace = TraceSchema.parse(results[0].trace);
+    expect(trace.program).toBe(VIOLATED);
+    expect(trace.steps.at(-1)?.failed).toBe(true);
+    expect(trace.error).toMatchObject({ kind: "use-after-free", location: "page[1].compound_head" });
+    expect(trace.positions[trace.steps.at(-1)?.at ?? -1].file).toMatch(/src\/mm\/page\.ts$/);
   });
   test("a claim that is a figure is taken, in the published form; one that is violated exits 1", async () => {
     const o = await holdfast(["claims", "C6/v5.10/dax2m", "C9/memmap-2m", "--json"]);

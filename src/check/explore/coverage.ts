@@ -1,17 +1,18 @@
 /**
- * What an exploration reached, so that a "holds" can be told from a program in which nothing happened: assertions that some
- * execution evaluated and those that none did, threads that end in some execution, waits that nobody ever got past,
- * functions and lines that ran. Step functions mark the stretches of local code that they begin (lang/emit.ts); everything
- * here follows from these marks. Reductions leave out executions that differ in nothing but the order of independent
- * steps, so what a complete search did not reach, no execution reaches. Code that linking folded away is not counted.
+ * What an exploration reached, so that a "holds" can be told from a program in which nothing happened:
+ * assertions that some execution evaluated and those that none did, threads that end in some execution, waits
+ * that nobody ever got past, functions and lines that ran. Step functions mark the stretches of local code
+ * that they begin (lang/emit.ts); everything here follows from these marks. Reductions leave out executions
+ * that differ in nothing but the order of independent steps, so what a complete search did not reach, no
+ * execution reaches. Code that linking folded away is not counted.
  */
 
 import type { ThreadCode } from "../../lang/emit.ts";
 import type { LocalInstr, Position, ThreadIr, VisibleInstr } from "../../lang/ir.ts";
 import { isVisible } from "../../lang/ir.ts";
+import { operationName } from "../trace/names.ts";
 import type { Prepared } from "./prepare.ts";
 import type { AssertionSite, Coverage, WaitSite } from "./result.ts";
-import { operationName, positions } from "./trail.ts";
 
 type Instr = LocalInstr | VisibleInstr;
 
@@ -42,7 +43,9 @@ const WAITS: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "smp_call_function",
 ]);
 
-/** What ran of each source line and function, over all threads and all places where a function was inlined. */
+/**
+ * What ran of each source line and function, over all threads and all places where a function was inlined.
+ */
 class Tally {
   readonly lines = new Map<string, boolean>();
   readonly functions = new Map<string, boolean>();
@@ -121,4 +124,11 @@ export function coverageOf(p: Prepared, finalStates: number): Coverage {
     lines: tally.lines.size,
     linesReached: countTrue(tally.lines),
   };
+}
+
+/** Where `pos` is, then the call sites outwards. */
+function positions(table: readonly Position[], pos: number): Position[] {
+  const out: Position[] = [];
+  for (let p = pos; p >= 0 && p < table.length && out.length < 64; p = table[p].parent) out.push(table[p]);
+  return out;
 }

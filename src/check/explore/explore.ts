@@ -19,7 +19,10 @@
 import type { Program } from "../../lang/ir.ts";
 import { POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
+import { recordTrace } from "../trace/record.ts";
+import type { Trace } from "../trace/schema.ts";
 import { clearMarks, coverageOf } from "./coverage.ts";
+import { runLast } from "./lastrun.ts";
 import { findLivelock } from "./livelock.ts";
 import { CapacityError, type Machine, type Model, type StepError } from "./machine.ts";
 import { K } from "./operations.ts";
@@ -28,7 +31,6 @@ import { newMachine, type Prepared, prepare } from "./prepare.ts";
 import type { ExploreOptions, ExploreResult } from "./result.ts";
 import { shorten } from "./shorten.ts";
 import { StateTable, type Step } from "./statetable.ts";
-import { describeTrail, type Trail } from "./trail.ts";
 import { VectorSet } from "./vectorset.ts";
 
 /**
@@ -62,7 +64,7 @@ function emptyResult(model: Model, reason: string): ExploreResult {
     verdict: "bounded",
     reason,
     error: null,
-    trail: null,
+    trace: null,
     model,
     states: 0,
     transitions: 0,
@@ -116,13 +118,13 @@ class Search {
     verdict: ExploreResult["verdict"],
     reason: string | null,
     error: FoundError | null,
-    trail: Trail | null,
+    trace: Trace | null,
   ): ExploreResult {
     return {
       verdict,
       reason,
       error,
-      trail,
+      trace,
       model: this.options.model,
       states: this.table.size,
       transitions: this.transitions,
@@ -216,7 +218,7 @@ class Search {
     if (!m.boot()) {
       this.fail(m.error, "");
       const error = this.failure as FoundError; // just set
-      return this.result("violated", null, error, describeTrail(m, [], error));
+      return this.result("violated", null, error, this.record([], error));
     }
     // The stack, level by level: the state, what is still to do there, what was done, and the step in
     // progress.
@@ -245,7 +247,7 @@ class Search {
         if (outcome === Outcome.Final) {
           this.finalStates++;
           this.observe();
-          if (!m.runLast()) {
+          if (!runLast(m)) {
             this.fail(m.error, m.names[m.last]);
             return this.violated(process, choice, level);
           }
@@ -342,10 +344,15 @@ class Search {
         );
       if (found.verdict === "livelock") {
         const error: FoundError = { kind: "livelock", message: found.message, thread: found.thread, addr: 0 };
-        return this.result("violated", null, error, describeTrail(this.m, found.steps, error));
+        return this.result("violated", null, error, this.record(found.steps, error, found.stem));
       }
     }
     return this.result("holds", null, null, null);
+  }
+
+  /** The steps as a trace, if one is wanted. */
+  private record(steps: readonly Step[], error: FoundError, cycle: number | null = null): Trace | null {
+    return (this.options.trace ?? true) ? recordTrace(this.m, steps, error, cycle) : null;
   }
 
   private violated(process: Int32Array, choice: Int32Array, level: number): ExploreResult {
@@ -360,7 +367,7 @@ class Search {
     this.log = null;
     this.transitions = stats.transitions;
     const steps = (this.options.shorten ?? true) ? shorten(this.prepared, this.m, log, error) : log;
-    return this.result("violated", null, error, describeTrail(this.m, steps, error));
+    return this.result("violated", null, error, this.record(steps, error));
   }
 }
 

@@ -25,6 +25,8 @@ export type LivelockResult =
       readonly thread: string;
       /** From the start into the cycle and once round it. */
       readonly steps: readonly Step[];
+      /** How many of them lead to the cycle. */
+      readonly stem: number;
     };
 
 const MAX_EDGES = 20_000_000;
@@ -52,13 +54,15 @@ export function findLivelock(prepared: Prepared, m: Machine, options: ExploreOpt
   if (found === null) return { verdict: "none" };
   const { component, state: fair } = found;
   const cycle = cycleThrough(built, component, fair);
-  const steps = [...pathTo(built, fair), ...cycle];
+  const stem = pathTo(built, fair);
+  const steps = [...stem, ...cycle];
   const who = [...new Set(cycle.map((s) => m.names[s.process % m.total]))];
   return {
     verdict: "livelock",
     message: `${who.join(" and ")} can go round for ever though nobody is held up unfairly`,
     thread: who[0] ?? "",
     steps,
+    stem: stem.length,
   };
 }
 

@@ -47,6 +47,11 @@ export interface StepError {
   readonly message: string;
   /** Word address concerned; 0 if none. */
   readonly addr: number;
+  /**
+   * Where the local code is that failed, as an index into the thread's positions; -1: the operation itself
+   * did.
+   */
+  readonly pos: number;
 }
 
 /** Thrown when a fixed capacity is too small; the explorer starts again with more, or reports "bounded". */
@@ -163,52 +168,12 @@ export class Machine {
   }
 
   /**
-   * Runs the end-of-run thread alone, from the final state that `s` holds, once for each way to take its
-   * choices. Leaves `s` as it found it.
+   * Starts the end-of-run thread (lastrun.ts): runs it to its first visible operation. False: error in that.
    */
-  runLast(): boolean {
-    if (this.last < 0) return true;
-    const saved = this.s.slice();
-    // The choices taken, and how many there were at each: counted up like an odometer.
-    const taken: number[] = [];
-    const sizes: number[] = [];
-    for (;;) {
-      const ok = this.runLastOnce(taken, sizes);
-      this.s.set(saved);
-      if (!ok) return false;
-      while (taken.length > 0 && taken[taken.length - 1] + 1 >= sizes[taken.length - 1]) {
-        taken.pop();
-        sizes.pop();
-      }
-      if (taken.length === 0) return true;
-      taken[taken.length - 1]++;
-    }
-  }
-
-  private runLastOnce(taken: number[], sizes: number[]): boolean {
+  startLast(): boolean {
     const t = this.last;
     this.s.fill(0, this.frame[t], this.frame[t] + this.length[t]);
-    let ok = this.run(t, this.threads[t].code.entry);
-    let choices = 0;
-    for (let steps = 0; ok && !this.finished(t); steps++) {
-      const pc = this.s[this.frame[t]];
-      if (this.threads[t].kind[pc] === K.choose) {
-        if (choices === taken.length) {
-          taken.push(0);
-          sizes.push(Math.max(1, this.nextA(t)));
-        }
-        ok = this.step(t, taken[choices++]);
-      } else if (this.enabled(t)) ok = this.step(t, 0);
-      else if (this.bufferLength(t) > 0) ok = this.drain(t);
-      else
-        ok = this.fail(
-          "deadlock",
-          "the end-of-run check waits for something that nobody will do",
-          this.nextAddr(t),
-        );
-      if (ok && steps > 1_000_000) ok = this.fail("endless-local-loop", "the end-of-run check does not end");
-    }
-    return ok;
+    return this.run(t, this.threads[t].code.entry);
   }
 
   finished(t: number): boolean {
@@ -235,6 +200,10 @@ export class Machine {
    */
   bufferAddr(t: number, i: number): number {
     return this.s[this.own[t] + BUFFER + 1 + i * ENTRY];
+  }
+
+  bufferValue(t: number, i: number): number {
+    return this.s[this.own[t] + BUFFER + 2 + i * ENTRY];
   }
 
   irqsOff(t: number): boolean {
@@ -397,8 +366,9 @@ export class Machine {
     return this.s[addr];
   }
 
-  private fail(kind: ErrorKind, message: string, addr = 0): false {
-    this.error = { kind, message, addr };
+  /** Notes an error; gives false. */
+  fail(kind: ErrorKind, message: string, addr = 0, pos = -1): false {
+    this.error = { kind, message, addr, pos };
     return false;
   }
 
@@ -621,7 +591,7 @@ export class Machine {
     const r = cont(s, this.frame[t]);
     if (r !== 0) {
       const a = this.threads[t].code.asserts[-r - 1];
-      return this.fail(a.kind, a.message);
+      return this.fail(a.kind, a.message, 0, a.pos);
     }
     if (s[this.frame[t]] === 0) {
       const own = this.own[t];

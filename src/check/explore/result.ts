@@ -6,8 +6,8 @@
 
 import type { AssertKind, Position } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
+import type { Trace } from "../trace/schema.ts";
 import type { Model } from "./machine.ts";
-import type { Trail } from "./trail.ts";
 
 export interface ExploreOptions {
   readonly model: Model;
@@ -26,6 +26,8 @@ export interface ExploreOptions {
   readonly livelock?: boolean;
   /** Make the counterexample short (default true). */
   readonly shorten?: boolean;
+  /** Record the counterexample as a trace (default true). */
+  readonly trace?: boolean;
   /** Addresses whose values in each final state are to be collected in `observed`. */
   readonly observe?: readonly number[];
   /** Called about ten times a second; give false to stop as "bounded". */
@@ -58,8 +60,8 @@ export interface WaitSite {
 }
 
 /**
- * What some execution reached, of the code that was linked. Of a search that is complete, "never" means in no execution;
- * of one that was stopped, not so far.
+ * What some execution reached, of the code that was linked. Of a search that is complete, "never" means in no
+ * execution; of one that was stopped, not so far.
  */
 export interface Coverage {
   /** Assertions in the code, and those of them that were never evaluated. BUG_ON() is one; see `message`. */
@@ -82,7 +84,8 @@ export interface ExploreResult {
   /** Why it is bounded. */
   readonly reason: string | null;
   readonly error: FoundError | null;
-  readonly trail: Trail | null;
+  /** The counterexample; null if there is none, or none was asked for. */
+  readonly trace: Trace | null;
   readonly model: Model;
   /** States stored. */
   readonly states: number;

@@ -6,6 +6,7 @@
  */
 
 import type { FoundError } from "../errors.ts";
+import { runLast } from "./lastrun.ts";
 import { choicesOf } from "./livelock.ts";
 import type { Machine } from "./machine.ts";
 import type { Prepared } from "./prepare.ts";
@@ -73,7 +74,7 @@ export function shorten(
       if (!any) {
         table.restoreId(state[node]);
         const stuck = unfinished(m);
-        if (stuck ? error.kind === "deadlock" : error.thread === m.names[m.last] && !m.runLast())
+        if (stuck ? error.kind === "deadlock" : error.thread === m.names[m.last] && !runLast(m))
           return pathOf(node, null);
       }
     }

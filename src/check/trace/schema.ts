@@ -1,8 +1,9 @@
 /**
- * The published form of one execution, "holdfast.trace/1": what `explain --json` and `check --json` print of a
- * counterexample, what the command line's columns and the explorer's page are drawn from, and all that another tool needs
- * to draw it. Every step says what was done, where in the source, and what it changed; memory and CPUs are given whole
- * before the first step and as differences from then on. docs/trace.md is made from the descriptions here.
+ * The published form of one execution, "holdfast.trace/1": what `explain --json` and `check --json` print of
+ * a counterexample, what the command line's columns and the explorer's page are drawn from, and all that
+ * another tool needs to draw it. Every step says what was done, where in the source, and what it changed;
+ * memory and CPUs are given whole before the first step and as differences from then on. docs/trace.md is
+ * made from the descriptions here.
  *
  * Under one number fields are added, never changed or removed.
  */
@@ -28,10 +29,10 @@ const position = z.strictObject({
 const cpu = z
   .strictObject({
     state: z
-      .enum(["ready", "blocked", "queued", "idle", "done"])
+      .enum(["ready", "blocked", "queued", "idle", "done", "failed"])
       .describe(
         "ready: can take its next step; blocked: it waits; queued: a callback that waits for its grace period; " +
-          "idle: a callback that nobody has asked for; done: it has returned",
+          "idle: nobody has asked for it; done: it has returned; failed: its last step is the error",
       ),
     at: at.describe("where its next operation stands; -1 if it has none"),
     op: z.string().describe('its next operation; ""'),
@@ -58,13 +59,17 @@ const step = z.strictObject({
   thread,
   action: z
     .enum(["op", "drain", "start"])
-    .describe("op: the thread's next operation; drain: a store leaves its store buffer; start: a callback begins"),
+    .describe(
+      "op: the thread's next operation; drain: a store leaves its store buffer; start: a callback, or the check at the end, begins",
+    ),
   choice: number.describe("the value of a choose(); 0"),
   op: z.string().describe("the operation in the kernel's words"),
   addr: word.describe("word address, 0 for operations that have none"),
   location: z.string().describe('the address by name; ""'),
-  before: word.describe("word at the address before the step"),
-  after: word.describe("and after it, for the step's own CPU: its store buffer included"),
+  before: word.describe(
+    "word at the address before the step, as its own CPU sees it: through its store buffer",
+  ),
+  after: word.describe("and after it; of a drain both are what everybody sees"),
   result: word.nullable().describe("what the operation gave, if it gives something"),
   waits: z.boolean().describe("a wait that began and did not end at once"),
   failed: z.boolean().describe("the step is the error: it changed nothing"),
@@ -83,13 +88,16 @@ const error = z.strictObject({
   thread: z.int().min(-1).describe("thread in whose step it was found; -1: nobody's"),
   addr: word.describe("word address concerned; 0"),
   location: z.string().describe('the address by name; ""'),
+  at: at.describe("the assertion that failed; -1: the last step itself is wrong"),
   object: z.int().min(-1).describe("the object concerned, index into memory.regions; -1"),
   conflict: z
     .tuple([number, number])
     .nullable()
     .describe("steps whose accesses conflict (indices), if the error is about one place"),
   freedBy: number.nullable().describe("the step that freed the object"),
-  cycle: number.nullable().describe("of a livelock: the first step of the cycle, which goes on to the last step"),
+  cycle: number
+    .nullable()
+    .describe("of a livelock: the first step of the cycle, which goes on to the last step"),
 });
 
 export const TraceSchema = z.strictObject({

@@ -51,7 +51,7 @@ for (const model of MODELS)
         assertCounterexampleReplays(program, shortened);
         const long = explore(program, { model, observe, shorten: false });
         assertCounterexampleReplays(program, long);
-        expect(shortened.trail?.steps.length ?? 0).toBeLessThanOrEqual(long.trail?.steps.length ?? 0);
+        expect(shortened.trace?.steps.length ?? 0).toBeLessThanOrEqual(long.trace?.steps.length ?? 0);
         const o = interleave(program, { model, observe, maxStates: 200_000 });
         expect(o.complete).toBe(true);
         const e = c[model];

@@ -1,0 +1,64 @@
+/** Operations in the kernel's words: what a step of a trace, and a line of a counterexample, calls them. */
+
+import type { FenceKind, Order, RmwFn, VisibleInstr } from "../../lang/ir.ts";
+
+const LOADS: Record<Order, string> = {
+  plain: "load",
+  once: "READ_ONCE",
+  acquire: "smp_load_acquire",
+  release: "READ_ONCE",
+  mb: "READ_ONCE",
+  noreturn: "READ_ONCE",
+};
+const STORES: Record<Order, string> = {
+  plain: "store",
+  once: "WRITE_ONCE",
+  release: "smp_store_release",
+  acquire: "WRITE_ONCE",
+  mb: "WRITE_ONCE",
+  noreturn: "WRITE_ONCE",
+};
+const RMWS: Record<RmwFn, string> = {
+  add: "atomic_add",
+  and: "atomic_and",
+  or: "atomic_or",
+  xor: "atomic_xor",
+  xchg: "xchg",
+  cmpxchg: "cmpxchg",
+  add_unless: "atomic_add_unless",
+};
+const FENCES: Record<FenceKind, string> = {
+  mb: "smp_mb",
+  rmb: "smp_rmb",
+  wmb: "smp_wmb",
+  barrier: "barrier",
+  "before-atomic": "smp_mb__before_atomic",
+  "after-atomic": "smp_mb__after_atomic",
+  "after-spinlock": "smp_mb__after_spinlock",
+  "after-unlock-lock": "smp_mb__after_unlock_lock",
+  "after-srcu-read-unlock": "smp_mb__after_srcu_read_unlock",
+};
+
+/** The kernel's name of an operation. */
+export function operationName(i: VisibleInstr): string {
+  switch (i.op) {
+    case "load":
+      return LOADS[i.order];
+    case "store":
+      return STORES[i.order];
+    case "rmw":
+      return RMWS[i.fn];
+    case "fence":
+      return FENCES[i.kind];
+    case "await":
+      return i.order === "acquire" ? "smp_cond_load_acquire" : "smp_cond_load_relaxed";
+    case "alloc":
+      return "kzalloc";
+    case "free":
+      return "kfree";
+    case "revive":
+      return "memory_revive";
+    default:
+      return i.op;
+  }
+}
