@@ -74,7 +74,7 @@ export function traceReference(): string {
   tables("", z.toJSONSchema(TraceSchema) as Node, out, 0);
   return `# Traces: \`${TRACE_SCHEMA}\`
 
-<!-- Made from src/check/trace/schema.ts by its test; npx vitest run tests/check/trace --update writes it anew. -->
+<!-- Made from src/check/trace/schema.ts; npx vitest run tests/check/trace --update writes it anew. -->
 
 One execution as data: \`holdfast explain CELL --json\` and \`holdfast check FILE --json\` print it, as \`trace\`
 of each result. The columns of the command line are made from it, and so can other pictures be. The same as a JSON
