@@ -58,7 +58,14 @@ const BIN: Record<BinaryOp, BinOp> = {
 /** Where addresses start unless the test has constants near it. */
 const ORIGIN = 0x2000_0000;
 
-export function lowerLitmus(file: LitmusFile): LoweredTest {
+/** Where the locations of a test lie, and their initial values. */
+export interface Layout {
+  readonly addresses: ReadonlyMap<string, number>;
+  readonly memory: Program["memory"];
+}
+
+/** Throws LitmusError. */
+export function layOut(file: LitmusFile): Layout {
   const addresses = new Map<string, number>();
   const origin = originFor(file);
   const declare = (name: string): void => {
@@ -92,8 +99,6 @@ export function lowerLitmus(file: LitmusFile): LoweredTest {
     if (init.loc.k === "mem")
       words[need(addresses, init.loc.name) - origin] = initValue(init.value, addresses);
   }
-  const lines = lineStarts(file.source);
-  const lowered = file.procs.map((proc) => new ThreadLowering(file, proc, addresses, lines).run());
   const symbols: MemSymbol[] = [...addresses].map(([name, base]) => ({
     name,
     base,
@@ -101,12 +106,19 @@ export function lowerLitmus(file: LitmusFile): LoweredTest {
     count: 0,
     fields: [],
   }));
+  return { addresses, memory: { words, origin, symbols, regions: [] } };
+}
+
+export function lowerLitmus(file: LitmusFile): LoweredTest {
+  const { addresses, memory } = layOut(file);
+  const lines = lineStarts(file.source);
+  const lowered = file.procs.map((proc) => new ThreadLowering(file, proc, addresses, lines).run());
   const program: Program = {
     name: file.name,
     threads: lowered.map((l) => l.thread),
     handlers: {},
     finally: null,
-    memory: { words, origin, symbols, regions: [] },
+    memory,
   };
   return { file, program, addresses, registers: lowered.map((l) => l.registers) };
 }
