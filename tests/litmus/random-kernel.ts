@@ -1,7 +1,8 @@
 /**
- * Random litmus tests with every primitive of linux-kernel.def, for the comparison with the kernel's own files: locks with
- * trylock and spin_is_locked(), nested and unbalanced sections, two SRCU domains, operations of every sort and suffix,
- * reads within expressions, branches with two arms, pointers, filters. Small: a few thousand candidates at most.
+ * Random litmus tests with every primitive of linux-kernel.def, for the comparison with the kernel's own
+ * files: locks with trylock and spin_is_locked(), nested and unbalanced sections, two SRCU domains,
+ * operations of every sort and suffix, reads within expressions, branches with two arms, pointers, filters.
+ * Small: a few thousand candidates at most.
  */
 import { PRIMITIVES } from "../../src/litmus/primitives.ts";
 import { randomSource } from "./random.ts";

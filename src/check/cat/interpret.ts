@@ -1,8 +1,8 @@
 /**
- * The cat language, interpreted: a model is run over one choice of sources, enumerates coherence orders itself (`with co
- * from ...`), and for each that its axioms accept the caller is told. Values are computed as written, without the
- * shortcuts of the built-in models, which are tested against this. What does not depend on the sources is kept between
- * choices for the same events.
+ * The cat language, interpreted: a model is run over one choice of sources, enumerates coherence orders
+ * itself (`with co from ...`), and for each that its axioms accept the caller is told. Values are computed as
+ * written, without the shortcuts of the built-in models, which are tested against this. What does not depend
+ * on the sources is kept between choices for the same events.
  */
 import { reflexive } from "../models/bits.ts";
 import { BUILT_IN_FILES, builtIns } from "./library.ts";
@@ -14,7 +14,9 @@ import { Algebra, EMPTY, Env, KindError, kindName, UNIVERSE, type Value } from "
 /** Gives the text of a file by name, null if there is none. */
 export type ReadFile = (name: string) => string | null;
 
-/** A model ready to run: a bell file, if there is one, then the cat file, with everything that they include. */
+/**
+ * A model ready to run: a bell file, if there is one, then the cat file, with everything that they include.
+ */
 export interface CatModel {
   readonly title: string;
   readonly statements: readonly Stmt[];

@@ -1,6 +1,6 @@
 /**
- * Tokens of cat and bell files. Names may hold hyphens and dots (`po-loc`), a quote before a name makes a tag, comments
- * are `(* *)`, nested, and `//` to the end of the line.
+ * Tokens of cat and bell files. Names may hold hyphens and dots (`po-loc`), a quote before a name makes a
+ * tag, comments are `(* *)`, nested, and `//` to the end of the line.
  */
 import { type At, CatError } from "./syntax.ts";
 

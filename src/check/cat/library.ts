@@ -1,6 +1,7 @@
 /**
- * What every cat file finds defined: functions on sets and relations, and files to include, in our own words after the
- * manual of herd7 (the chapter on the language cat). Coherence orders are enumerated here, as linear extensions.
+ * What every cat file finds defined: functions on sets and relations, and files to include, in our own words
+ * after the manual of herd7 (the chapter on the language cat). Coherence orders are enumerated here, as
+ * linear extensions.
  */
 import { reflexive, setBit } from "../models/bits.ts";
 import { type Algebra, EMPTY, KindError, kindName, type Value } from "./value.ts";

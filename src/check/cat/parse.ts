@@ -1,6 +1,7 @@
 /**
- * Parser of cat and bell files: a recursive descent, operators by precedence (from the loosest: union, `++`, `;`,
- * difference, intersection, product, then closures and application). A `*` or `+` is a closure unless an operand follows.
+ * Parser of cat and bell files: a recursive descent, operators by precedence (from the loosest: union, `++`,
+ * `;`, difference, intersection, product, then closures and application). A `*` or `+` is a closure unless an
+ * operand follows.
  */
 import { type Token, tokens } from "./lex.ts";
 import type { At, Binding, Cond, Exp, InfixOp, Pattern, PostfixOp, Stmt, Test } from "./syntax.ts";

@@ -1,8 +1,8 @@
 /**
- * Syntax of the cat language, in which memory models are written (Alglave, Cousot, Maranget, "Syntax and semantics of
- * the weak consistency model specification language cat", 2016), and of bell files, which add the names of annotations.
- * Covered: what linux-kernel.cat, linux-kernel.bell and lock.cat use and what is next to it. Not covered: scopes, regions,
- * `catdep`, sets of mutually recursive functions over tags.
+ * Syntax of the cat language, in which memory models are written (Alglave, Cousot, Maranget, "Syntax and
+ * semantics of the weak consistency model specification language cat", 2016), and of bell files, which add
+ * the names of annotations. Covered: what linux-kernel.cat, linux-kernel.bell and lock.cat use and what is
+ * next to it. Not covered: scopes, regions, `catdep`, sets of mutually recursive functions over tags.
  */
 
 /** Where something stands, for messages. */

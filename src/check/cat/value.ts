@@ -1,6 +1,7 @@
 /**
- * Values of the cat language: sets of events and relations between them as bits, sets of such values, tags, tuples and
- * functions. The empty set and "everything" have no kind of their own and become whatever they are combined with.
+ * Values of the cat language: sets of events and relations between them as bits, sets of such values, tags,
+ * tuples and functions. The empty set and "everything" have no kind of their own and become whatever they are
+ * combined with.
  */
 import { addIdentity, closure, compose, isEmpty, setBit, transpose } from "../models/bits.ts";
 import type { Binding, Exp, Pattern, Stmt } from "./syntax.ts";
@@ -34,7 +35,10 @@ export interface Bound {
   readonly varies: boolean;
 }
 
-/** Scopes as a chain; a name that is bound again opens a new one, so that functions keep what they were defined with. */
+/**
+ * Scopes as a chain; a name that is bound again opens a new one, so that functions keep what they were
+ * defined with.
+ */
 export class Env {
   readonly #names = new Map<string, Bound>();
   readonly #outer: Env | null;

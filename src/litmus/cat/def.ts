@@ -1,7 +1,8 @@
 /**
- * Macro files, such as linux-kernel.def: what each primitive of a litmus test stands for, in terms of herd7's own
- * (`__load{ONCE}(X)`, `__fence{wmb}`, ...). Here they are read as written; the table in primitives.ts says the same for the
- * built-in model, and is itself turned into macros for models that come without such a file.
+ * Macro files, such as linux-kernel.def: what each primitive of a litmus test stands for, in terms of herd7's
+ * own (`__load{ONCE}(X)`, `__fence{wmb}`, ...). Here they are read as written; the table in primitives.ts
+ * says the same for the built-in model, and is itself turned into macros for models that come without such a
+ * file.
  */
 import type { Order } from "../../lang/ir.ts";
 import { isProcedure, PRIMITIVES, type Primitive, type RmwOperand } from "../primitives.ts";

@@ -1,7 +1,8 @@
 /**
- * Every execution of a litmus test under a cat model: for each combination of traces each assignment of sources to reads that
- * the values allow, then each choice of final writes for the observed locations, and the model does the rest. The order
- * of things is herd7's, whose counts these are; only sources that no thread can see are left out early.
+ * Every execution of a litmus test under a cat model: for each combination of traces each assignment of
+ * sources to reads that the values allow, then each choice of final writes for the observed locations, and
+ * the model does the rest. The order of things is herd7's, whose counts these are; only sources that no
+ * thread can see are left out early.
  */
 import type { CatEvents, CatModel } from "../../check/cat/interpret.ts";
 import { interpretCat, setOfTag } from "../../check/cat/interpret.ts";
@@ -141,7 +142,8 @@ class CatCandidate {
     this.#traces.forEach((trace, t) => {
       trace.events.forEach((b, j) => {
         const before = new Set(b.before);
-        for (const x of before) for (const y of trace.events[x].before) before.add(y); // grows while it is walked
+        // grows while it is walked
+        for (const x of before) for (const y of trace.events[x].before) before.add(y);
         for (let i = 0; i < j; i++)
           if (trace.events[i].group < b.group || before.has(i)) add(this.#at(t, i), this.#at(t, j));
       });
@@ -149,7 +151,7 @@ class CatCandidate {
     return po;
   }
 
-  // ---- sources ---------------------------------------------------------------------------------------------------
+  // ---- sources ------------------------------------------------------------------------------------------
 
   /** A quick look: whether each read that must return some constant has a source that may give it. */
   #possible(): boolean {
@@ -186,7 +188,10 @@ class CatCandidate {
     this.#source[r] = -1;
   }
 
-  /** Whether the reading thread may still see the write: none of its own lies between, nor does the read precede it. */
+  /**
+   * Whether the reading thread may still see the write: none of its own lies between, nor does the read
+   * precede it.
+   */
   #visible(w: number, r: number): boolean {
     const { thread, loc } = this.#events[r];
     if (this.#has(this.#po, r, w)) return false;
@@ -227,7 +232,7 @@ class CatCandidate {
     return { thread: this.#events[w].thread, sym: this.#stored(w) };
   }
 
-  // ---- final writes and the model --------------------------------------------------------------------------------
+  // ---- final writes and the model -----------------------------------------------------------------------
 
   #finals(accept: (x: CatExecution) => void): void {
     if (!this.#hold(true)) return;

@@ -1,6 +1,7 @@
 /**
- * Runs a litmus test under a model in the cat language: the same result as the built-in engine gives for its own models,
- * by other means. Slow, since candidates are asked about one by one; --explain, --suggest and pictures are not for these.
+ * Runs a litmus test under a model in the cat language: the same result as the built-in engine gives for its
+ * own models, by other means. Slow, since candidates are asked about one by one; --explain, --suggest and
+ * pictures are not for these.
  */
 import type { CatModel } from "../../check/cat/interpret.ts";
 import { StateSet } from "../../check/enumerate/states.ts";

@@ -1,9 +1,11 @@
 /**
- * A process of a litmus test as traces: one for each way through it, its events with what orders them within an instruction,
- * symbolic values over what reads will return, and dependencies, after herd7's semantics of C. Written from the syntax tree and
- * a macro file, without lang/ir.ts and check/enumerate, so that the two can be held against each other.
+ * A process of a litmus test as traces: one for each way through it, its events with what orders them within
+ * an instruction, symbolic values over what reads will return, and dependencies, after herd7's semantics of
+ * C. Written from the syntax tree and a macro file, without lang/ir.ts and check/enumerate, so that the two
+ * can be held against each other.
  *
- * A choice within an expression (does cmpxchg() succeed, where does a pointer lead) forks the walk, hence the continuations.
+ * A choice within an expression (does cmpxchg() succeed, where does a pointer lead) forks the walk, hence the
+ * continuations.
  */
 import type { BinaryOp, Expr, InitValue, LitmusFile, Proc, Span, Stmt } from "../ast.ts";
 import { LitmusError } from "../ast.ts";
@@ -71,7 +73,10 @@ interface Val {
   readonly sym: Sym;
   /** Reads that the value depends on. */
   readonly deps: readonly number[];
-  /** Reads that a branch on the value depends on: all in its expression, and those that registers in it come from. */
+  /**
+   * Reads that a branch on the value depends on: all in its expression, and those that registers in it come
+   * from.
+   */
   readonly touched: readonly number[];
   /** Events that give the value, and so come before whatever uses it; others of the instruction need not. */
   readonly outputs: readonly number[];
@@ -159,7 +164,7 @@ class Walk {
     throw new LitmusError(this.#file.path, this.#file.source, span, message);
   }
 
-  // ---- statements ------------------------------------------------------------------------------------------------
+  // ---- statements ---------------------------------------------------------------------------------------
 
   #list(list: readonly Stmt[], i: number, s: State, k: Next): void {
     if (i === list.length) k(s);
@@ -227,7 +232,10 @@ class Walk {
     });
   }
 
-  /** Both ways of a branch, each under control of what the condition depends on; `outer` is what was in control before. */
+  /**
+   * Both ways of a branch, each under control of what the condition depends on; `outer` is what was in
+   * control before.
+   */
   #branch(cond: Expr, s: State, k: (s: State, taken: boolean, outer: readonly number[]) => void): void {
     s.group++;
     this.#expr({ k: "expr", e: cond }, s, (t, v) => {
@@ -316,7 +324,7 @@ class Walk {
     );
   }
 
-  // ---- events ----------------------------------------------------------------------------------------------------
+  // ---- events -------------------------------------------------------------------------------------------
 
   #event(s: State, e: Partial<TraceEvent> & { kind: TraceKind }): number {
     return (
@@ -364,7 +372,7 @@ class Walk {
     return [this.#event(s, { kind: "LKW", loc, addr: a.deps, before: union(a.outputs, [r]) })];
   }
 
-  // ---- expressions -----------------------------------------------------------------------------------------------
+  // ---- expressions --------------------------------------------------------------------------------------
 
   #expr(code: Code, s: State, k: NextValue): void {
     if (code.k === "macro") {
@@ -568,7 +576,8 @@ class Walk {
     k(s, touching(result, a, v));
   }
 
-  // C evaluates every argument, whether the operation succeeds or not; herd7 leaves out the new value of one that fails.
+  // C evaluates every argument, whether the operation succeeds or not; herd7 leaves out the new value of one
+  // that fails.
   #cmpxchg(s: State, tags: readonly string[], loc: string, a: Val, old: Val, fresh: Val, k: NextValue): void {
     const failed = new State(s);
     const r = this.#failed(failed, tags, loc, a);
