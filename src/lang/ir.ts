@@ -113,6 +113,11 @@ export type PosId = number;
 
 interface Base {
   readonly pos: PosId;
+  /**
+   * Number of the C statement that the instruction is from. Within one only the flow of values orders accesses, since C
+   * leaves the order of evaluation open. Absent: instructions are ordered as they stand, as the dialect's are.
+   */
+  readonly group?: number;
 }
 
 export type LocalInstr =

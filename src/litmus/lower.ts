@@ -174,6 +174,8 @@ class ThreadLowering {
   readonly positions: Position[] = [];
   readonly blocks: OpenBlock[] = [{ instrs: [], end: null }];
   at = 0;
+  /** Number of the statement or condition that is being lowered. */
+  group = 0;
 
   constructor(
     file: LitmusFile,
@@ -246,7 +248,7 @@ class ThreadLowering {
   }
 
   #emit(i: Instr): void {
-    this.blocks[this.at].instrs.push(i);
+    this.blocks[this.at].instrs.push({ ...i, group: this.group });
   }
 
   #end(t: Terminator): void {
@@ -262,6 +264,7 @@ class ThreadLowering {
   }
 
   #stmt(s: Stmt): void {
+    this.group++;
     switch (s.k) {
       case "block":
         for (const t of s.body) this.#stmt(t);
@@ -307,6 +310,7 @@ class ThreadLowering {
         const after = this.#open();
         this.#end({ op: "jump", pos, to: head });
         this.at = head;
+        this.group++;
         const cond = this.#expr(s.cond);
         this.#branch(pos, cond, body, after);
         this.at = body;
@@ -442,7 +446,10 @@ class ThreadLowering {
       case "store": {
         const addr = this.#address(first, p.deref);
         this.#emit({ op: "store", pos, addr, a: this.#expr(args[1]), order: p.order }); // arity 2, checked
-        if (p.fence !== undefined) this.#emit({ op: "fence", pos, kind: p.fence });
+        if (p.fence !== undefined) {
+          this.group++;
+          this.#emit({ op: "fence", pos, kind: p.fence });
+        }
         return;
       }
       default:

@@ -51,6 +51,9 @@ export const isLockEvent = (e: PathEvent): boolean =>
   e.kind === "RU";
 /** A plain C access: no tag, no RMW, no lock, no SRCU (Marked of linux-kernel.bell, negated, within M). */
 export const isPlain = (e: PathEvent): boolean => (e.kind === "R" || e.kind === "W") && e.order === "plain";
+/** Whether the earlier event `i` of a path comes before its event `e` in program order. */
+export const inOrder = (e: PathEvent, i: number): boolean =>
+  e.unordered.length === 0 || !e.unordered.includes(i);
 const isGrace = (e: PathEvent): boolean =>
   e.kind === "sync-rcu" || e.kind === "sync-srcu" || e.kind === "rcu-lock";
 
@@ -63,18 +66,29 @@ export class Candidate {
   /** Per thread, the node of each event, -1 if it has none. */
   readonly nodeOf: readonly Int32Array[];
   readonly hasPlain: boolean;
+  /** Event of each node in its thread's path. */
+  readonly eventOf: Int32Array;
+  /** Locations whose final values are observed. */
+  readonly observed: ReadonlySet<number>;
   /** Node of the other half of an RMW, -1 if none. */
   readonly rmw: Int32Array;
   readonly plans: readonly LocPlan[];
   /** Same-thread bits, one row per node. */
   readonly sameThread: Int32Array;
 
-  constructor(paths: readonly Path[], origin: number, words: readonly number[]) {
+  constructor(
+    paths: readonly Path[],
+    origin: number,
+    words: readonly number[],
+    observed: ReadonlySet<number> = new Set(),
+  ) {
     this.paths = paths;
+    this.observed = observed;
     this.hasPlain = paths.some((p) => p.events.some(isPlain));
     const events: PathEvent[] = [];
     const thread: number[] = [];
     const nodeOf: Int32Array[] = [];
+    const eventOf: number[] = [];
     for (let t = 0; t < paths.length; t++) {
       const path = paths[t];
       const map = new Int32Array(path.events.length).fill(-1);
@@ -82,6 +96,7 @@ export class Candidate {
         const e = path.events[i];
         if (!isAccess(e) && !(this.hasPlain && isGrace(e))) continue;
         map[i] = events.push(e) - 1;
+        eventOf.push(i);
         thread.push(t);
       }
       nodeOf.push(map);
@@ -91,6 +106,7 @@ export class Candidate {
     this.words = Math.max(1, (this.n + 31) >> 5);
     this.thread = Int32Array.from(thread);
     this.nodeOf = nodeOf;
+    this.eventOf = Int32Array.from(eventOf);
     this.rmw = new Int32Array(this.n).fill(-1);
     const W = this.words;
     this.sameThread = new Int32Array(this.n * W);
@@ -108,6 +124,11 @@ export class Candidate {
   /** The node of event `event` of thread `t`. */
   node(t: number, event: number): number {
     return this.nodeOf[t]?.[event] ?? -1;
+  }
+
+  /** Whether node i comes before node j in program order. */
+  before(i: number, j: number): boolean {
+    return i < j && this.thread[i] === this.thread[j] && inOrder(this.events[j], this.eventOf[i]);
   }
 
   newCom(): Com {

@@ -11,7 +11,7 @@ import { Candidate } from "./candidate.ts";
 import { type Feasible, feasiblePaths } from "./feasible.ts";
 import type { Path } from "./path.ts";
 import { EnumerateError, pathsOf } from "./path.ts";
-import { Search } from "./search.ts";
+import { Search, writeOrders } from "./search.ts";
 import type { StateSet } from "./states.ts";
 import type { Predicate, Slot, Witness } from "./tally.ts";
 import { Found, Tally } from "./tally.ts";
@@ -133,15 +133,16 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
       message = `a loop was unrolled ${options.unroll ?? 2} times; executions that go on are left out`;
     }
     const origin = program.memory.origin ?? 0;
+    const observed = new Set(options.observe.flatMap((s) => (s.k === "loc" ? [s.loc] : [])));
     const writers = whole.map((list) => list.map(writtenValues));
     eachCombination(whole, (combo) => {
       tally.checkTime();
       if (!plausible(combo, whole, writers, tally.initial)) return;
       candidates++;
-      const candidate = new Candidate(combo, origin, program.memory.words);
+      const candidate = new Candidate(combo, origin, program.memory.words, observed);
       const model = options.model.bind(candidate);
       if (model === null) return;
-      new Search(candidate, model, tally).run();
+      for (const orders of writeOrders(candidate)) new Search(candidate, model, tally, orders).run();
     });
   } catch (e) {
     if (e instanceof Found) {

@@ -55,6 +55,8 @@ export interface PathEvent {
   readonly addrDeps: readonly number[];
   readonly dataDeps: readonly number[];
   readonly ctrlDeps: readonly number[];
+  /** Earlier events of the path that do not come before this one: accesses of one C expression. */
+  readonly unordered: readonly number[];
   /** The other half of a read-modify-write, -1 if there is none. */
   readonly rmw: number;
   /** A failed RMW: a read whose ordering tag counts for nothing. */
@@ -158,6 +160,14 @@ function laterStores(blocks: ThreadIr["blocks"], from: number, regs: readonly Sy
   });
 }
 
+type NewEvent = Partial<PathEvent> & { readonly kind: EventKind; readonly pos: number };
+
+/** An access: where to, and the events of its statement that its address comes from. */
+interface At {
+  readonly access: Pick<PathEvent, "loc" | "addr" | "addrDeps" | "pos">;
+  readonly before: readonly number[];
+}
+
 interface Control {
   readonly deps: readonly number[];
   readonly until: number;
@@ -172,6 +182,14 @@ class State {
   readonly constraints: Constraint[];
   control: readonly Control[];
   readonly visits: number[];
+  /** Number of the C statement that is being run, -1 if the code does not say. */
+  group = -1;
+  /** Its first event. */
+  first = 0;
+  /** Reads that a branch in it depends on: its own, and those that registers in it come from. */
+  touched: readonly number[] = NONE;
+  /** Per register, the events of the statement that give its value. */
+  outputs: (readonly number[] | undefined)[] = [];
 
   constructor(from: State | null, nregs: number, nblocks: number) {
     this.sym = from === null ? new Array<Sym>(nregs).fill(0) : from.sym.slice();
@@ -182,6 +200,20 @@ class State {
     this.visits = from === null ? new Array<number>(nblocks).fill(0) : from.visits.slice();
     this.block = from === null ? 0 : from.block;
     this.at = from === null ? 0 : from.at;
+    if (from !== null) {
+      this.group = from.group;
+      this.first = from.first;
+      this.touched = from.touched;
+      this.outputs = from.outputs.slice();
+    }
+  }
+
+  /** Begins statement `group`. */
+  begin(group: number): void {
+    this.group = group;
+    this.first = this.events.length;
+    this.touched = NONE;
+    this.outputs = [];
   }
 }
 
@@ -224,24 +256,22 @@ class PathWalk {
       const block = this.thread.blocks[s.block];
       while (s.at < block.instrs.length) {
         const i = block.instrs[s.at++];
+        if (i.group !== undefined && i.group !== s.group) s.begin(i.group);
         switch (i.op) {
           case "mov":
-            s.sym[i.dst] = this.#val(s, i.a);
-            s.deps[i.dst] = this.#deps(s, i.a);
+            this.#set(s, i.dst, this.#val(s, i.a), this.#deps(s, i.a), this.#outputs(s, i.a));
             break;
           case "bin": {
             const v = symBin(i.fn, this.#val(s, i.a), this.#val(s, i.b));
-            s.deps[i.dst] = unionDeps(this.#deps(s, i.a), this.#deps(s, i.b));
-            s.sym[i.dst] = v;
+            const deps = unionDeps(this.#deps(s, i.a), this.#deps(s, i.b));
+            this.#set(s, i.dst, v, deps, unionDeps(this.#outputs(s, i.a), this.#outputs(s, i.b)));
             break;
           }
           case "un":
-            s.sym[i.dst] = symUn(i.fn, this.#val(s, i.a));
-            s.deps[i.dst] = this.#deps(s, i.a);
+            this.#set(s, i.dst, symUn(i.fn, this.#val(s, i.a)), this.#deps(s, i.a), this.#outputs(s, i.a));
             break;
           case "cpu":
-            s.sym[i.dst] = this.thread.cpu;
-            s.deps[i.dst] = NONE;
+            this.#set(s, i.dst, this.thread.cpu, NONE, NONE);
             break;
           case "aget":
           case "aset":
@@ -261,7 +291,7 @@ class PathWalk {
         to = end.to;
       } else {
         const cond = this.#val(s, end.cond);
-        const deps = this.#deps(s, end.cond);
+        const deps = unionDeps(this.#deps(s, end.cond), s.touched);
         const until = this.ipdom[s.block] ?? -1;
         if (deps.length > 0) s.control = [...s.control, { deps, until }];
         if (typeof cond === "number") {
@@ -282,6 +312,7 @@ class PathWalk {
   #enter(s: State, to: number): boolean {
     s.block = to;
     s.at = 0;
+    if (s.group >= 0) s.begin(-1);
     if (s.control.some((c) => c.until === to)) s.control = s.control.filter((c) => c.until !== to);
     const visits = (s.visits[to] ?? 0) + 1;
     s.visits[to] = visits;
@@ -301,7 +332,26 @@ class PathWalk {
   }
 
   #deps(s: State, v: Val): readonly number[] {
-    return v.reg < 0 ? NONE : (s.deps[v.reg] ?? NONE);
+    const deps = v.reg < 0 ? NONE : (s.deps[v.reg] ?? NONE);
+    if (s.group >= 0) s.touched = unionDeps(s.touched, deps);
+    return deps;
+  }
+
+  #outputs(s: State, v: Val): readonly number[] {
+    return v.reg < 0 ? NONE : (s.outputs[v.reg] ?? NONE);
+  }
+
+  /** Earlier events of the statement that do not come before one that uses what the events `before` give. */
+  #unordered(s: State, before: readonly number[]): readonly number[] {
+    const n = s.events.length;
+    if (s.group < 0 || n === s.first) return NONE;
+    const ordered = new Set(before);
+    const out: number[] = [];
+    for (let j = n - 1; j >= s.first; j--) {
+      if (!ordered.has(j)) out.push(j);
+      else for (let i = s.first; i < j; i++) if (!s.events[j].unordered.includes(i)) ordered.add(i);
+    }
+    return out.length === 0 ? NONE : out;
   }
 
   /** Adds a constraint; false if it contradicts one that is there. */
@@ -319,7 +369,8 @@ class PathWalk {
     return true;
   }
 
-  #event(s: State, e: Partial<PathEvent> & { kind: EventKind; pos: number }): number {
+  /** `before`: the events of the statement whose values it uses. */
+  #event(s: State, e: NewEvent, before: readonly number[] = NONE): number {
     if (s.events.length >= this.options.maxEvents)
       throw new EnumerateError(
         "gave-up",
@@ -338,6 +389,7 @@ class PathWalk {
         addrDeps: e.addrDeps ?? NONE,
         dataDeps: e.dataDeps ?? NONE,
         ctrlDeps,
+        unordered: this.#unordered(s, before),
         rmw: e.rmw ?? -1,
         failed: e.failed ?? false,
         pos: e.pos,
@@ -391,13 +443,23 @@ class PathWalk {
     }
   }
 
-  #set(s: State, dst: Reg, value: Sym, deps: readonly number[]): void {
+  #set(s: State, dst: Reg, value: Sym, deps: readonly number[], outputs: readonly number[] = deps): void {
     s.sym[dst] = value;
     s.deps[dst] = deps;
+    if (s.group >= 0) s.outputs[dst] = outputs;
   }
 
-  #read(s: State, e: Partial<PathEvent> & { kind: EventKind; pos: number }): number {
-    return this.#event(s, { ...e, value: { k: "read", event: s.events.length } });
+  #read(s: State, e: NewEvent, before: readonly number[]): number {
+    const r = this.#event(s, { ...e, value: { k: "read", event: s.events.length } }, before);
+    if (s.group >= 0) s.touched = unionDeps(s.touched, [r]);
+    return r;
+  }
+
+  /** A read that has no value: a trylock that failed, or spin_is_locked(). */
+  #test(s: State, kind: "LF" | "RL" | "RU", at: At): number {
+    const r = this.#event(s, { kind, order: "once", ...at.access }, at.before);
+    if (s.group >= 0) s.touched = unionDeps(s.touched, [r]);
+    return r;
   }
 
   /** An access to a known location. Forks go to the work list; the caller goes on with `s`. */
@@ -408,24 +470,29 @@ class PathWalk {
     addr: Sym,
     addrDeps: readonly number[],
   ): boolean {
-    const at = { loc, addr, addrDeps, pos: i.pos };
+    const at: At = { access: { loc, addr, addrDeps, pos: i.pos }, before: this.#outputs(s, i.addr) };
     switch (i.op) {
       case "load": {
-        const r = this.#read(s, { kind: "R", order: i.order, ...at });
+        const r = this.#read(s, { kind: "R", order: i.order, ...at.access }, at.before);
         this.#set(s, i.dst, { k: "read", event: r }, [r]);
         return true;
       }
       case "store":
-        this.#event(s, {
-          kind: "W",
-          order: i.order,
+      case "srcu_read_unlock": {
+        const kind = i.op === "store" ? "W" : "srcu-unlock";
+        const order = i.op === "store" ? i.order : "once";
+        const e = {
+          kind,
+          order,
           value: this.#val(s, i.a),
           dataDeps: this.#deps(s, i.a),
-          ...at,
-        });
+          ...at.access,
+        } as const;
+        this.#event(s, e, unionDeps(at.before, this.#outputs(s, i.a)));
         return true;
+      }
       case "await": {
-        const r = this.#read(s, { kind: "R", order: i.order, ...at });
+        const r = this.#read(s, { kind: "R", order: i.order, ...at.access }, at.before);
         const node: Sym = { k: "read", event: r };
         this.#set(s, i.dst, node, [r]);
         const a = this.#val(s, i.a);
@@ -438,58 +505,47 @@ class PathWalk {
         this.#lock(s, at);
         return true;
       case "spin_unlock":
-        this.#event(s, { kind: "UL", order: "release", ...at });
+        this.#event(s, { kind: "UL", order: "release", ...at.access }, at.before);
         return true;
       case "spin_trylock": {
         const failed = new State(s, 0, 0);
-        const lf = this.#event(failed, { kind: "LF", order: "once", ...at });
-        this.#set(failed, i.dst, 0, [lf]);
+        this.#set(failed, i.dst, 0, [this.#test(failed, "LF", at)]);
         this.work.push(failed);
-        this.#set(s, i.dst, 1, [this.#lock(s, at)]);
+        const lkr = this.#lock(s, at);
+        this.#set(s, i.dst, 1, [lkr], [lkr + 1]);
         return true;
       }
       case "spin_is_locked": {
         const unlocked = new State(s, 0, 0);
-        const ru = this.#event(unlocked, { kind: "RU", order: "once", ...at });
-        this.#set(unlocked, i.dst, 0, [ru]);
+        this.#set(unlocked, i.dst, 0, [this.#test(unlocked, "RU", at)]);
         this.work.push(unlocked);
-        const rl = this.#event(s, { kind: "RL", order: "once", ...at });
-        this.#set(s, i.dst, 1, [rl]);
+        this.#set(s, i.dst, 1, [this.#test(s, "RL", at)]);
         return true;
       }
       case "srcu_read_lock": {
-        const r = this.#read(s, { kind: "srcu-lock", order: "once", ...at });
+        const r = this.#read(s, { kind: "srcu-lock", order: "once", ...at.access }, at.before);
         this.#set(s, i.dst, { k: "read", event: r }, [r]);
         return true;
       }
-      case "srcu_read_unlock":
-        this.#event(s, {
-          kind: "srcu-unlock",
-          order: "once",
-          value: this.#val(s, i.a),
-          dataDeps: this.#deps(s, i.a),
-          ...at,
-        });
-        return true;
       case "synchronize_srcu":
-        this.#event(s, { kind: "sync-srcu", ...at });
+        this.#event(s, { kind: "sync-srcu", ...at.access }, at.before);
         return true;
       default:
         throw new EnumerateError("unsupported", `'${i.op}' is not supported by the enumerating engine`);
     }
   }
 
-  #lock(s: State, at: { loc: number; addr: Sym; addrDeps: readonly number[]; pos: number }): number {
-    const r = this.#event(s, { kind: "LKR", order: "acquire", rmw: s.events.length + 1, ...at });
-    this.#event(s, { kind: "LKW", order: "once", rmw: r, ...at });
+  #lock(s: State, at: At): number {
+    const r = this.#event(
+      s,
+      { kind: "LKR", order: "acquire", rmw: s.events.length + 1, ...at.access },
+      at.before,
+    );
+    this.#event(s, { kind: "LKW", order: "once", rmw: r, ...at.access }, unionDeps(at.before, [r]));
     return r;
   }
 
-  #rmw(
-    s: State,
-    i: Extract<VisibleInstr, { op: "rmw" }>,
-    at: { loc: number; addr: Sym; addrDeps: readonly number[]; pos: number },
-  ): boolean {
+  #rmw(s: State, i: Extract<VisibleInstr, { op: "rmw" }>, at: At): boolean {
     const a = this.#val(s, i.a);
     const b = this.#val(s, i.b);
     const aDeps = this.#deps(s, i.a);
@@ -497,7 +553,7 @@ class PathWalk {
     if (i.fn === "cmpxchg" || i.fn === "add_unless") {
       const other = i.fn === "cmpxchg" ? a : b;
       const failed = new State(s, 0, 0);
-      const r = this.#read(failed, { kind: "R", order: i.order, failed: true, ...at });
+      const r = this.#read(failed, { kind: "R", order: i.order, failed: true, ...at.access }, at.before);
       this.#set(failed, i.dst, { k: "read", event: r }, [r]);
       // cmpxchg fails where the old value differs from the expected one, add_unless where it is the one to
       // spare.
@@ -509,7 +565,8 @@ class PathWalk {
       if (tie(failed, !equal)) this.work.push(failed);
       if (!tie(s, equal)) return false;
     }
-    const r = this.#read(s, { kind: "R", order: i.order, rmw: s.events.length + 1, ...at });
+    const e = { kind: "R", order: i.order, rmw: s.events.length + 1, ...at.access } as const;
+    const r = this.#read(s, e, at.before);
     const node = s.events[r].value;
     let value: Sym;
     let dataDeps = aDeps;
@@ -531,7 +588,9 @@ class PathWalk {
         // it.
         dataDeps = unionDeps(aDeps, [r]);
     }
-    this.#event(s, { kind: "W", order: i.order, value, dataDeps, rmw: r, ...at });
+    const operands = unionDeps(this.#outputs(s, i.a), this.#outputs(s, i.b));
+    const before = unionDeps(unionDeps(at.before, operands), [r]);
+    this.#event(s, { kind: "W", order: i.order, value, dataDeps, rmw: r, ...at.access }, before);
     this.#set(s, i.dst, node, [r]);
     return true;
   }

@@ -24,9 +24,9 @@ interface Plan {
   readonly count: number;
   /** Reads to be given a source, in an order that respects each thread's. */
   readonly reads: readonly number[];
-  /** Per read, the same-thread accesses of the location before and the next write after it, -1 if none. */
-  readonly before: readonly number[];
-  readonly nextWrite: readonly number[];
+  /** Per read, the same-thread accesses of the location just before it, and the next writes after it. */
+  readonly before: readonly (readonly number[])[];
+  readonly nextWrites: readonly (readonly number[])[];
   /** Number of local configurations, -1 if not counted yet, and the union of their edges. */
   ways: number;
   mayRf: Int32Array | null;
@@ -74,7 +74,8 @@ export class Search {
   #counting: Plan | null = null;
   #countingKeys: Set<string> | null = null;
 
-  constructor(c: Candidate, model: BoundModel, tally: Tally) {
+  /** `orders`: in which order a thread's writes to a location come where program order leaves it open. */
+  constructor(c: Candidate, model: BoundModel, tally: Tally, orders: WriteOrders = null) {
     this.c = c;
     this.model = model;
     this.tally = tally;
@@ -82,7 +83,7 @@ export class Search {
     this.#union = c.newCom();
     this.values = new Values(c, this.com);
     this.#pos = new Int32Array(c.n);
-    this.#plans = c.plans.map((p) => preparePlan(c, p));
+    this.#plans = c.plans.map((p) => preparePlan(c, p, orders));
     this.#plans.sort((a, b) => Number(b.plan.lock) - Number(a.plan.lock));
     this.#order = this.#plans.map((p) => new Int32Array(p.plan.writes.length + 1));
     this.#placed = new Int32Array(this.#plans.length);
@@ -344,10 +345,10 @@ export class Search {
     const W = c.words;
     const order = this.#order[li];
     const placed = this.#placed[li];
-    const before = p.before[k];
-    const after = p.nextWrite[k];
-    const lo = before < 0 ? 0 : this.#pos[before];
-    const hi = after < 0 ? placed : this.#pos[after] - 1;
+    let lo = 0;
+    for (const i of p.before[k]) lo = Math.max(lo, this.#pos[i]);
+    let hi = placed;
+    for (const i of p.nextWrites[k]) hi = Math.min(hi, this.#pos[i] - 1);
     for (let pos = lo; pos <= hi; pos++) {
       const src = pos === 0 ? INIT : order[pos - 1];
       if (p.sections !== null && !this.#lockSource(p, r, src)) continue;
@@ -479,11 +480,40 @@ export class Search {
   }
 }
 
-function preparePlan(c: Candidate, plan: LocPlan): Plan {
+/** By the first write of a thread to a location, all of them in the order that is tried; null: as they stand. */
+type WriteOrders = ReadonlyMap<number, readonly number[]> | null;
+
+/** Every order of writes of one thread to one location that program order allows. Nearly always there is one. */
+export function writeOrders(c: Candidate): WriteOrders[] {
+  if (c.paths.every((p) => p.events.every((e) => e.unordered.length === 0))) return [null];
+  let out: ReadonlyMap<number, readonly number[]>[] = [new Map()];
+  for (const plan of c.plans) {
+    for (const seq of plan.lock ? [] : plan.sequences) {
+      const writes = seq.filter((i) => plan.writes.includes(i));
+      const orders = linearExtensions(c, writes);
+      if (orders.length > 1) out = out.flatMap((m) => orders.map((o) => new Map(m).set(writes[0], o)));
+    }
+  }
+  return out;
+}
+
+function linearExtensions(c: Candidate, writes: readonly number[]): number[][] {
+  if (writes.length === 0) return [[]];
+  return writes
+    .filter((w) => !writes.some((o) => c.before(o, w)))
+    .flatMap((w) =>
+      linearExtensions(
+        c,
+        writes.filter((o) => o !== w),
+      ).map((rest) => [w, ...rest]),
+    );
+}
+
+function preparePlan(c: Candidate, plan: LocPlan, orders: WriteOrders): Plan {
   const isW = new Set(plan.writes);
   const reads: number[] = [];
-  const before: number[] = [];
-  const nextWrite: number[] = [];
+  const before: (readonly number[])[] = [];
+  const nextWrites: (readonly number[])[] = [];
   const sections = plan.lock ? new Map<number, Critical>() : null;
   const queues: number[][] = [];
   let count = 0;
@@ -496,7 +526,10 @@ function preparePlan(c: Candidate, plan: LocPlan): Plan {
       }
     }
   } else {
-    for (const seq of plan.sequences) queues.push(seq.filter((i) => isW.has(i)));
+    for (const seq of plan.sequences) {
+      const writes = seq.filter((i) => isW.has(i));
+      queues.push([...(orders?.get(writes[0]) ?? writes)]);
+    }
     count = plan.writes.length;
   }
   for (const seq of plan.sequences) {
@@ -507,8 +540,18 @@ function preparePlan(c: Candidate, plan: LocPlan): Plan {
       if (sections !== null && kind !== "LF" && kind !== "RL" && kind !== "RU")
         throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
       reads.push(r);
-      before.push(k > 0 ? seq[k - 1] : -1);
-      nextWrite.push(seq.slice(k + 1).find((i) => isW.has(i)) ?? -1);
+      if (orders === null) {
+        before.push(k > 0 ? [seq[k - 1]] : []);
+        nextWrites.push(
+          seq
+            .slice(k + 1)
+            .filter((i) => isW.has(i))
+            .slice(0, 1),
+        );
+      } else {
+        before.push(seq.slice(0, k).filter((i) => c.before(i, r)));
+        nextWrites.push(seq.slice(k + 1).filter((i) => isW.has(i) && c.before(r, i)));
+      }
     }
   }
   if (sections !== null && plan.writes.some((w) => !["LKW", "UL"].includes(c.events[w].kind)))
@@ -520,7 +563,7 @@ function preparePlan(c: Candidate, plan: LocPlan): Plan {
     count,
     reads,
     before,
-    nextWrite,
+    nextWrites,
     ways: -1,
     mayRf: null,
     mayCo: null,

@@ -312,7 +312,7 @@ function relations(x: Execution): Relations {
   const isW = (e: DefEvent): boolean => e.e === null || WRITES.has(e.e.kind);
   const isM = (e: DefEvent): boolean => isR(e) || isW(e);
   const plain = (e: DefEvent): boolean => (e.e?.kind === "R" || e.e?.kind === "W") && e.e.order === "plain";
-  const po = rel((a, b) => same(a, b) && a.index < b.index);
+  const po = rel((a, b) => same(a, b) && a.index < b.index && b.e?.unordered.includes(a.index) === false);
   const rf = Rel.of(n, (i, j) => x.rf[j] === i && isR(events[j]));
   const position = new Map<number, number>();
   for (const list of x.co) for (const [k, w] of list.entries()) position.set(w, k);

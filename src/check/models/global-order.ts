@@ -6,7 +6,7 @@
  * marked ones; these models know no data races.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
-import { criticalSections, isRead, isWrite } from "../enumerate/candidate.ts";
+import { criticalSections, inOrder, isRead, isWrite } from "../enumerate/candidate.ts";
 import type { PathEvent } from "../enumerate/path.ts";
 import { closure, reflexive, setBit } from "./bits.ts";
 import { staticPath } from "./lkmm-static.ts";
@@ -61,7 +61,7 @@ class GlobalOrder implements BoundModel {
           const to = map[j];
           if (to < 0) continue;
           const relaxed = name === "tso" && isWrite(a) && isRead(b) && !fenced && !isLocked(a);
-          if (!relaxed) setBit(this.#po, c.words, from, to);
+          if (!relaxed && inOrder(b, i)) setBit(this.#po, c.words, from, to);
         }
       });
     });

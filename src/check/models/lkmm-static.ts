@@ -6,6 +6,7 @@
  */
 import { isAccess, isPlain, isRead, isWrite } from "../enumerate/candidate.ts";
 import type { Path, PathEvent } from "../enumerate/path.ts";
+import { Rel } from "./relation.ts";
 
 /** Relations that a program-ordered pair may be in, as bits. */
 export const SF = 1;
@@ -84,6 +85,7 @@ const isBarrier = (e: PathEvent): boolean =>
 
 function compute(path: Path): StaticPath {
   const ev = path.events;
+  if (ev.some((e) => e.unordered.length > 0)) return computeUnordered(path);
   const n = ev.length;
   const pairs: number[] = [];
   const rmw = ev.map(isRmw);
@@ -191,6 +193,11 @@ function compute(path: Path): StaticPath {
       if (isBarrier(b)) barrier = true;
     }
   }
+  return { pairs: Int32Array.from(pairs), ...sections(ev, mixed), carries, afterUnlockLock: anyAul };
+}
+
+/** Matched RCU sections, and the flags of the path. */
+function sections(ev: readonly PathEvent[], mixed: boolean): Pick<StaticPath, "rcu" | "flags"> {
   const flags: string[] = [];
   if (mixed) flags.push("mixed-accesses");
   const rcu = matchRcu(ev, flags);
@@ -198,7 +205,100 @@ function compute(path: Path): StaticPath {
     for (let k = s.lock + 1; k < s.unlock; k++) if (ev[k]?.kind === "sync-srcu") flags.push("invalid-sleep");
   }
   lockFlags(ev, flags);
-  return { pairs: Int32Array.from(pairs), rcu, flags, carries, afterUnlockLock: anyAul };
+  return { rcu, flags };
+}
+
+/**
+ * The same for a path in which program order is partial, because an expression holds several accesses: rare, so it is
+ * done with relations, in the words of linux-kernel.cat.
+ */
+function computeUnordered(path: Path): StaticPath {
+  const ev = path.events;
+  const n = ev.length;
+  const rel = (f: (i: number, j: number) => boolean): Rel => Rel.of(n, f);
+  const on = (f: (e: PathEvent) => boolean): Rel => Rel.id(n, (i) => f(ev[i]));
+  const po = rel((i, j) => i < j && !ev[j].unordered.includes(i));
+  const fence = (kind: string): Rel =>
+    po.seq(
+      on((e) => isFence(e, kind)),
+      po,
+    );
+  const M = on(isAccess);
+  const R = on((e) => isRead(e) && !isNoreturn(e));
+  const W = on(isWrite);
+  const rmw = on(isRmw);
+  const ulk = po.seq(
+    on((e) => e.kind === "UL"),
+    po,
+    on((e) => e.kind === "LKR"),
+    po,
+  );
+  const after = (set: Rel, kind: string): Rel => M.seq(po.opt(), set, fence(kind), M);
+  const mb = M.seq(fence("mb"), M).or(
+    M.seq(
+      po,
+      on((e) => isMb(e) && isRead(e)),
+    ),
+    on((e) => isMb(e) && isWrite(e)).seq(po, M),
+    M.seq(fence("before-atomic"), rmw, po.opt(), M),
+    after(rmw, "after-atomic"),
+    after(
+      on((e) => e.kind === "LKW"),
+      "after-spinlock",
+    ),
+    after(
+      on((e) => e.kind === "srcu-unlock"),
+      "after-srcu-read-unlock",
+    ),
+    M.seq(
+      ulk,
+      on((e) => isFence(e, "after-unlock-lock")),
+      po,
+      M,
+    ),
+  );
+  const gp = po.seq(on(isGp), po.opt());
+  const wmb = W.seq(fence("wmb"), W);
+  const notNoreturn = on((e) => !isNoreturn(e));
+  const dep = (f: (e: PathEvent) => readonly number[]): Rel => rel((i, j) => f(ev[j]).includes(i));
+  const [addr, data, ctrl] = [dep((e) => e.addrDeps), dep((e) => e.dataDeps), dep((e) => e.ctrlDeps)];
+  const poLoc = M.seq(po, M).and(rel((i, j) => ev[i].loc === ev[j].loc));
+  const named: readonly [number, Rel][] = [
+    [SF, mb.or(gp)],
+    [PO_REL, M.seq(po, on(isRelease))],
+    [ACQ_PO, on(isAcquire).seq(po, M)],
+    [WMB, wmb],
+    [RMB, R.seq(fence("rmb"), R)],
+    [UNLOCK_LOCK, ulk],
+    [ADDR, addr],
+    [DATA, data],
+    [CTRL, ctrl],
+    [R_PRE, R.seq(fence("rmb"), notNoreturn)],
+    [R_POST, notNoreturn.seq(fence("rmb"), R)],
+  ];
+  const marked = on((e) => !isPlain(e));
+  const ordered = named.slice(0, 6).reduce((r, [, x]) => r.or(x), Rel.empty(n));
+  const ppo = marked.seq(
+    ordered.or(addr.or(data, ctrl, poLoc).seq(W), addr.seq(on(isRead)), addr.seq(on(isPlain), wmb)),
+    marked,
+  );
+  const pairs: number[] = [];
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      let bits = ppo.has(i, j) ? PPO : 0;
+      for (const [bit, r] of named) if (r.has(i, j)) bits |= bit;
+      if (bits !== 0) pairs.push(i, j, bits);
+    }
+  }
+  const barrier = po.seq(on(isBarrier), po).or(po.seq(on(isRelease)), on(isAcquire).seq(po));
+  const plainWrite = on((e) => isPlain(e) && isWrite(e));
+  const open = poLoc.minus(barrier);
+  const mixed = !plainWrite.seq(open, marked).or(marked.seq(open, plainWrite)).isEmpty();
+  const carries = !on((e) => isWrite(e) && e.dataDeps.length > 0 && e.kind !== "srcu-unlock")
+    .seq(poLoc, on(isRead))
+    .isEmpty();
+  const afterUnlockLock = ev.some((e) => isFence(e, "after-unlock-lock"));
+  return { pairs: Int32Array.from(pairs), ...sections(ev, mixed), carries, afterUnlockLock };
 }
 
 /** Nested brackets; unmatched ones are flagged. */

@@ -5,7 +5,15 @@
  * says the same again, slowly and in the words of linux-kernel.cat; tests hold the two together.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
-import { criticalSections, isAccess, isPlain, isRead, isWrite } from "../enumerate/candidate.ts";
+import {
+  criticalSections,
+  inOrder,
+  isAccess,
+  isLockEvent,
+  isPlain,
+  isRead,
+  isWrite,
+} from "../enumerate/candidate.ts";
 import { addIdentity, closure, compose, hasBit, reflexive, restrict, setBit, union } from "./bits.ts";
 import { PlainAccesses } from "./lkmm-plain.ts";
 import * as S from "./lkmm-static.ts";
@@ -66,6 +74,8 @@ export class BoundLkmm implements BoundModel {
   readonly #depWrites: readonly number[];
   readonly #links: RcuLinks | null;
   readonly #allMarked: boolean;
+  /** Accesses of one thread to one location that program order leaves open: co and fr order them within the thread. */
+  readonly #loose: readonly (readonly [number, number])[];
   failed = "";
   /** If set, keeps happens-before before its closure, for explanations. */
   steps: Int32Array | null = null;
@@ -145,13 +155,8 @@ export class BoundLkmm implements BoundModel {
     this.#depWrites = c.events
       .map((e, i) => (isWrite(e) && !isPlain(e) && (e.addrDeps.length > 0 || e.dataDeps.length > 0) ? i : -1))
       .filter((i) => i >= 0);
-    for (const plan of c.plans) {
-      if (
-        plan.lock &&
-        [...plan.reads, ...plan.writes].some((i) => !c.events[i].kind.match(/^(LKR|LKW|UL|LF|RL|RU)$/))
-      )
-        flags.add("mixed-lock-accesses");
-    }
+    lockFlags(c, flags);
+    this.#loose = unorderedPairs(c);
     if (!all) {
       restrict(this.cf0, this.marked, n, W);
     }
@@ -196,6 +201,8 @@ export class BoundLkmm implements BoundModel {
 
     // Happens-before without the prop term.
     hb.set(this.ppo);
+    for (const [i, j] of this.#loose)
+      if (hasBit(com.co, W, i, j) || hasBit(com.fr, W, i, j)) setBit(hb, W, i, j);
     if (this.#allMarked) union(hb, rfe, size);
     else this.#addMarked(hb, rfe);
     if (this.#carries) this.#carry(com);
@@ -347,13 +354,13 @@ export class BoundLkmm implements BoundModel {
     const events = c.paths[to].events;
     for (let a = 0; a < fromMap.length && fromMap[a] !== ul; a++) {
       const i = fromMap[a];
-      if (i < 0) continue;
+      if (i < 0 || !inOrder(c.events[ul], a)) continue;
       let after = false;
       let fence = false;
       for (let b = 0; b < toMap.length; b++) {
         const j = toMap[b];
         if (after && events[b].kind === "F" && events[b].fence === "after-unlock-lock") fence = true;
-        if (after && j >= 0) {
+        if (after && j >= 0 && inOrder(events[b], c.eventOf[lkr])) {
           if (this.#isMarked(i) && this.#isMarked(j)) setBit(cf, W, i, j);
           if (fence && isAccess(c.events[i]) && isAccess(c.events[j])) setBit(this.sfNow, W, i, j);
         }
@@ -385,4 +392,33 @@ export class BoundLkmm implements BoundModel {
     compose(t1, cf, rmwSeq, n, W);
     cf.set(t1);
   }
+}
+
+/** Locks and srcu_structs that are accessed as ordinary variables, or whose final value is asked for (lock.cat). */
+function lockFlags(c: Candidate, flags: Set<string>): void {
+  const locks = new Set<number>();
+  const others = new Set<number>();
+  for (const p of c.paths) {
+    for (const e of p.events) {
+      if (isLockEvent(e) || e.kind.includes("srcu")) locks.add(e.loc);
+      else if (isAccess(e)) others.add(e.loc);
+    }
+  }
+  for (const loc of locks) {
+    if (others.has(loc)) flags.add("mixed-lock-accesses");
+    if (c.observed.has(loc)) flags.add("lock-final");
+  }
+}
+
+function unorderedPairs(c: Candidate): (readonly [number, number])[] {
+  const out: [number, number][] = [];
+  for (let j = 0; j < c.n; j++) {
+    const b = c.events[j];
+    for (const e of b.unordered) {
+      const i = c.node(c.thread[j], e);
+      if (i < 0 || c.events[i].loc !== b.loc || isPlain(b) || isPlain(c.events[i])) continue;
+      if (isAccess(b) && isAccess(c.events[i])) out.push([i, j], [j, i]);
+    }
+  }
+  return out;
 }
