@@ -68,6 +68,9 @@ export class Candidate {
   readonly hasPlain: boolean;
   /** Event of each node in its thread's path. */
   readonly eventOf: Int32Array;
+  /** Addresses of locations: `size` of them from `origin`. */
+  readonly origin: number;
+  readonly size: number;
   /** Locations whose final values are observed. */
   readonly observed: ReadonlySet<number>;
   /** Node of the other half of an RMW, -1 if none. */
@@ -84,6 +87,8 @@ export class Candidate {
   ) {
     this.paths = paths;
     this.observed = observed;
+    this.origin = origin;
+    this.size = words.length;
     this.hasPlain = paths.some((p) => p.events.some(isPlain));
     const events: PathEvent[] = [];
     const thread: number[] = [];

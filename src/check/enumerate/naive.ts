@@ -231,10 +231,12 @@ function solve(
     for (const c of p.constraints) {
       const v = of(t, c.sym);
       if (v === undefined) return null;
-      if (v >= 2 ** 40) {
-        if (c.address) return null;
-      } else if ((v === c.value) !== c.eq) return null;
+      if (v >= 2 ** 40 || (v === c.value) !== c.eq) return null;
     }
+    // Arithmetic on what nothing determines has no solution.
+    const operands = (s: Sym): Sym[] =>
+      typeof s === "number" || s.k === "read" ? [] : s.k === "un" ? [s.a] : [s.a, s.b];
+    for (const s of p.computed) if (operands(s).some((x) => (of(t, x) ?? 0) >= 2 ** 40)) return null;
   }
   return { of: (t, s) => of(t, s) ?? Number.NaN, write: (i) => written.get(i) ?? Number.NaN };
 }

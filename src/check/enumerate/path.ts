@@ -12,6 +12,7 @@
  */
 import type { BinOp, FenceKind, Order, Reg, ThreadIr, UnOp, Val, VisibleInstr } from "../../lang/ir.ts";
 import { evalBin, evalUn } from "../../lang/ir.ts";
+import { arithmetic } from "./arithmetic.ts";
 import { postdominators } from "./postdom.ts";
 
 /** A value: a constant, or an expression over the reads of the path. */
@@ -78,6 +79,8 @@ export interface Path {
   /** Final value of every register. */
   readonly regs: readonly Sym[];
   readonly constraints: readonly Constraint[];
+  /** Results of arithmetic on what reads return, used or not. */
+  readonly computed: readonly SymNode[];
   /**
    * Null for a whole path; of one that was cut at the unrolling bound, the stores that may lie beyond the
    * cut.
@@ -95,7 +98,7 @@ export interface LaterStore {
 
 /** The program cannot be enumerated: it uses what this engine does not cover, or is too large for it. */
 export class EnumerateError extends Error {
-  readonly kind: "unsupported" | "gave-up" | "invalid-address";
+  readonly kind: "unsupported" | "gave-up" | "invalid-address" | "no-value";
   constructor(kind: EnumerateError["kind"], message: string) {
     super(message);
     this.name = "EnumerateError";
@@ -126,8 +129,9 @@ export function unionDeps(a: readonly number[], b: readonly number[]): readonly 
   return out;
 }
 
-export function symBin(fn: BinOp, a: Sym, b: Sym): Sym {
-  if (typeof a === "number" && typeof b === "number") return evalBin(fn, a, b);
+/** An expression; constants are folded, unless `keep` says that theirs has no value. */
+export function symBin(fn: BinOp, a: Sym, b: Sym, keep?: (a: number, b: number) => boolean): Sym {
+  if (typeof a === "number" && typeof b === "number" && keep?.(a, b) !== true) return evalBin(fn, a, b);
   if (a === b && (fn === "xor" || fn === "sub")) return 0;
   return { k: "bin", fn, a, b };
 }
@@ -180,6 +184,7 @@ class State {
   readonly deps: (readonly number[])[];
   readonly events: PathEvent[];
   readonly constraints: Constraint[];
+  readonly computed: SymNode[];
   control: readonly Control[];
   readonly visits: number[];
   /** Number of the C statement that is being run, -1 if the code does not say. */
@@ -196,6 +201,7 @@ class State {
     this.deps = from === null ? new Array<readonly number[]>(nregs).fill(NONE) : from.deps.slice();
     this.events = from === null ? [] : from.events.slice();
     this.constraints = from === null ? [] : from.constraints.slice();
+    this.computed = from === null ? [] : from.computed.slice();
     this.control = from === null ? [] : from.control;
     this.visits = from === null ? new Array<number>(nblocks).fill(0) : from.visits.slice();
     this.block = from === null ? 0 : from.block;
@@ -262,13 +268,19 @@ class PathWalk {
             this.#set(s, i.dst, this.#val(s, i.a), this.#deps(s, i.a), this.#outputs(s, i.a));
             break;
           case "bin": {
-            const v = symBin(i.fn, this.#val(s, i.a), this.#val(s, i.b));
+            const v = this.#bin(s, i.fn, this.#val(s, i.a), this.#val(s, i.b));
             const deps = unionDeps(this.#deps(s, i.a), this.#deps(s, i.b));
             this.#set(s, i.dst, v, deps, unionDeps(this.#outputs(s, i.a), this.#outputs(s, i.b)));
             break;
           }
           case "un":
-            this.#set(s, i.dst, symUn(i.fn, this.#val(s, i.a)), this.#deps(s, i.a), this.#outputs(s, i.a));
+            this.#set(
+              s,
+              i.dst,
+              this.#un(s, i.fn, this.#val(s, i.a)),
+              this.#deps(s, i.a),
+              this.#outputs(s, i.a),
+            );
             break;
           case "cpu":
             this.#set(s, i.dst, this.thread.cpu, NONE, NONE);
@@ -322,7 +334,25 @@ class PathWalk {
   }
 
   #finish(s: State, cut: Path["cut"], invalid: number): void {
-    this.out.push({ events: s.events, regs: s.sym, constraints: s.constraints, cut, invalid });
+    const { events, sym: regs, constraints, computed } = s;
+    this.out.push({ events, regs, constraints, computed, cut, invalid });
+  }
+
+  /** What has no value, such as the sum of two addresses, is left to be noticed where it is met. */
+  #bin(s: State, fn: BinOp, a: Sym, b: Sym): Sym {
+    const here = this.options.locations;
+    const none = (x: number, y: number): boolean =>
+      Number.isNaN(arithmetic(fn, x, y, here.includes(x), here.includes(y)));
+    const v = symBin(fn, a, b, none);
+    if (typeof v !== "number" && v.k !== "read") s.computed.push(v);
+    return v;
+  }
+
+  #un(s: State, fn: UnOp, a: Sym): Sym {
+    const address = typeof a === "number" && this.options.locations.includes(a);
+    const v: Sym = address ? { k: "un", fn, a } : symUn(fn, a);
+    if (typeof v !== "number" && v.k !== "read") s.computed.push(v);
+    return v;
   }
 
   #val(s: State, v: Val): Sym {
@@ -579,11 +609,11 @@ class PathWalk {
         dataDeps = bDeps;
         break;
       case "add_unless":
-        value = symBin("add", node, a);
+        value = this.#bin(s, "add", node, a);
         dataDeps = unionDeps(aDeps, [r]);
         break;
       default:
-        value = symBin(i.fn, node, a);
+        value = this.#bin(s, i.fn, node, a);
         // What is stored is computed from what was read: a data dependency within the operation, as herd7 has
         // it.
         dataDeps = unionDeps(aDeps, [r]);

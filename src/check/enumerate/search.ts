@@ -14,7 +14,7 @@ import { criticalSections, INIT, UNSET } from "./candidate.ts";
 import type { Constraint, Sym } from "./path.ts";
 import { EnumerateError } from "./path.ts";
 import type { Tally } from "./tally.ts";
-import { UNDETERMINED, Values } from "./values.ts";
+import { MEANINGLESS, UNDETERMINED, Values } from "./values.ts";
 
 interface Plan {
   readonly plan: LocPlan;
@@ -122,7 +122,7 @@ export class Search {
     const slots: number[][] = this.#plans.map(() => []);
     const constant = (w: number): boolean =>
       typeof this.c.events[w].value === "number" && typeof this.c.events[w].addr === "number";
-    let ok = this.#plans.every((p) => p.plan.writes.every(constant));
+    let ok = this.#plans.every((p) => p.plan.writes.every(constant)) && !mayBeMeaningless(this.c);
     this.#observed.forEach((sym, i) => {
       if (sym === null) {
         const li = this.#observedLoc[i];
@@ -426,9 +426,9 @@ export class Search {
     if (this.tally.unwanted !== null && this.tally.unwanted(this.#readSlots(li)) === 1) return false;
     for (const t of this.#ties) {
       const v = this.values.of(t.thread, t.c.sym);
-      if (v >= UNDETERMINED) {
-        if (t.c.address || v === Number.POSITIVE_INFINITY) return false;
-      } else if (!Number.isNaN(v) && (v === t.c.value) !== t.c.eq) return false;
+      // Nothing decides a branch on a value that nothing determines: such an execution does not exist.
+      if (v >= UNDETERMINED) return false;
+      if (v !== MEANINGLESS && !Number.isNaN(v) && (v === t.c.value) !== t.c.eq) return false;
     }
     return true;
   }
@@ -456,14 +456,25 @@ export class Search {
     this.tally.step();
     if (!this.#tied(this.#plans.length)) return;
     for (const w of this.#computed) if (this.values.write(w) === Number.POSITIVE_INFINITY) return;
+    for (const [t, p] of this.c.paths.entries())
+      for (const s of p.computed) if (this.values.of(t, s) >= UNDETERMINED) return;
     if (!this.#safe && !this.model.consistent(this.com)) return;
     const slots = this.#readSlots(this.#plans.length);
     if (this.tally.filter(slots) === 0) return;
     if (this.#invalid) throw new EnumerateError("invalid-address", this.#invalidAccess());
+    this.#checkArithmetic();
     const holds = this.tally.condition(slots) === 1;
     for (const f of this.model.staticFlags) this.tally.flags.add(f);
     if (this.model.judges) this.model.judge(this.com, this.tally.flags, (node) => this.#nodeValue(node));
     this.tally.addExecution(holds, slots, this.c, this.com);
+  }
+
+  /** An accepted execution in which arithmetic has no value is an error of the test. */
+  #checkArithmetic(): void {
+    for (const [t, p] of this.c.paths.entries()) {
+      if (p.computed.some((s) => this.values.of(t, s) === MEANINGLESS))
+        throw new EnumerateError("no-value", `P${t}: arithmetic with an address, or division by zero`);
+    }
   }
 
   /** Where the access is that goes to no location. */
@@ -478,6 +489,21 @@ export class Search {
       ? this.values.write(node)
       : this.values.read(node);
   }
+}
+
+/** Whether arithmetic may meet an address or divide, so that executions must be looked at one by one. */
+function mayBeMeaningless(c: Candidate): boolean {
+  if (c.paths.every((p) => p.computed.length === 0)) return false;
+  const address = (v: Sym): boolean => typeof v === "number" && v >= c.origin && v < c.origin + c.size;
+  const odd = (s: Sym): boolean => {
+    if (typeof s === "number" || s.k === "read") return address(s);
+    if (s.k === "un") return odd(s.a);
+    return s.fn === "div" || s.fn === "mod" || odd(s.a) || odd(s.b);
+  };
+  return (
+    c.paths.some((p) => p.computed.some(odd)) ||
+    c.plans.some((p) => address(p.init) || p.writes.some((w) => address(c.events[w].value)))
+  );
 }
 
 /** By the first write of a thread to a location, all of them in the order that is tried; null: as they stand. */

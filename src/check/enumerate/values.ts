@@ -5,22 +5,27 @@
  * symbolic. A circle through arithmetic or an address has no solution (Infinity) and makes the execution
  * meaningless, again as in herd7.
  */
-import { evalBin, evalUn } from "../../lang/ir.ts";
+import { evalUn } from "../../lang/ir.ts";
+import { arithmetic } from "./arithmetic.ts";
 import type { Candidate, Com } from "./candidate.ts";
 import { INIT, UNSET } from "./candidate.ts";
 import type { Sym } from "./path.ts";
 
 /** Values from here on are undetermined, and Infinity has no solution at all. */
 export const UNDETERMINED = 2 ** 40;
+/** What arithmetic gives that has no value: see arithmetic.ts. */
+export const MEANINGLESS = Number.NEGATIVE_INFINITY;
 
 export class Values {
   readonly #c: Candidate;
   readonly #com: Com;
   readonly #init: Float64Array;
   readonly #open: Uint8Array;
+  readonly #isLocation: (v: number) => boolean;
 
   constructor(c: Candidate, com: Com) {
     this.#c = c;
+    this.#isLocation = (v) => v >= c.origin && v < c.origin + c.size;
     this.#com = com;
     this.#open = new Uint8Array(c.n);
     this.#init = new Float64Array(c.n);
@@ -35,14 +40,17 @@ export class Values {
         return this.read(this.#c.node(t, s.event));
       case "un": {
         const a = this.of(t, s.a);
-        return a < UNDETERMINED ? evalUn(s.fn, a) : a;
+        if (!(a < UNDETERMINED) || a === MEANINGLESS) return a;
+        return s.fn !== "lnot" && this.#isLocation(a) ? MEANINGLESS : evalUn(s.fn, a);
       }
       case "bin": {
         const a = this.of(t, s.a);
         const b = this.of(t, s.b);
         if (Number.isNaN(a) || Number.isNaN(b)) return Number.NaN;
-        if (a >= UNDETERMINED) return a;
-        return b >= UNDETERMINED ? b : evalBin(s.fn, a, b);
+        if (a >= UNDETERMINED || a === MEANINGLESS) return a;
+        if (b >= UNDETERMINED || b === MEANINGLESS) return b;
+        const v = arithmetic(s.fn, a, b, this.#isLocation(a), this.#isLocation(b));
+        return Number.isNaN(v) ? MEANINGLESS : v;
       }
     }
   }

@@ -240,6 +240,9 @@ class CatCandidate {
     for (const [i, w] of this.#events.entries()) {
       if (w.e !== null && (w.e.kind === "W" || w.e.kind === "SRCU") && values.write(i) === null) return;
     }
+    // Arithmetic on what nothing determines has no solution.
+    for (const [t, trace] of this.#traces.entries())
+      for (const s of trace.computed) if (values.of(t, s) === null) return;
     for (const trace of this.#traces) if (trace.invalid !== null) throw new InvalidAccess(trace);
     const observed: number[] = [];
     const candidates: number[][] = [];

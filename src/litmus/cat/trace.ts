@@ -50,6 +50,8 @@ export interface Trace {
   readonly events: readonly TraceEvent[];
   readonly registers: ReadonlyMap<string, Sym>;
   readonly conditions: readonly Condition[];
+  /** Results of arithmetic on what reads return, used or not. */
+  readonly computed: readonly Sym[];
   /** Cut at the unrolling bound. */
   readonly cut: boolean;
   /** Ends at an access to something that is no location. */
@@ -105,6 +107,7 @@ class State {
   readonly registers: Map<string, Val>;
   readonly events: TraceEvent[];
   readonly conditions: Condition[];
+  readonly computed: Sym[];
   ctrl: readonly number[];
   group: number;
 
@@ -112,6 +115,7 @@ class State {
     this.registers = new Map(from?.registers);
     this.events = [...(from?.events ?? [])];
     this.conditions = [...(from?.conditions ?? [])];
+    this.computed = [...(from?.computed ?? [])];
     this.ctrl = from?.ctrl ?? NONE;
     this.group = from?.group ?? 0;
   }
@@ -155,6 +159,7 @@ class Walk {
       events: s.events,
       registers: new Map([...s.registers].map(([n, v]) => [n, v.sym])),
       conditions: s.conditions,
+      computed: s.computed,
       cut,
       invalid,
     });
@@ -391,7 +396,9 @@ class Walk {
         this.#load({ k: "expr", e: e.of }, [], e, s, k);
         return;
       case "bin":
-        this.#both({ k: "expr", e: e.a }, { k: "expr", e: e.b }, s, (t, a, b) => k(t, combine(e.op, a, b)));
+        this.#both({ k: "expr", e: e.a }, { k: "expr", e: e.b }, s, (t, a, b) =>
+          k(t, combine(t, e.op, a, b)),
+        );
         return;
       case "call": {
         const macro = this.#macro(e.name, e.args.length, e);
@@ -419,11 +426,11 @@ class Walk {
         this.#load(code(m.of), [], span, s, k);
         return;
       case "compare":
-        this.#both(code(m.a), code(m.b), s, (t, a, b) => k(t, combine(m.op, a, b)));
+        this.#both(code(m.a), code(m.b), s, (t, a, b) => k(t, combine(t, m.op, a, b)));
         return;
       case "unary":
         this.#expr(code(m.of), s, (t, v) =>
-          k(t, m.op === "neg" ? combine("-", value(0), v) : combine("^", v, value(-1))),
+          k(t, m.op === "neg" ? combine(t, "-", value(0), v) : combine(t, "^", v, value(-1))),
         );
         return;
       case "macro": {
@@ -560,6 +567,7 @@ class Walk {
     this.#event(s, { kind: "R", tags: h.r, loc, rmw: true, partner: r + 1, addr: a.deps, before });
     const computed = name !== "xchg";
     const sum = stored(old);
+    if (computed) s.computed.push(sum);
     this.#event(s, {
       kind: "W",
       tags: h.w,
@@ -644,12 +652,13 @@ class Walk {
 
 const initial = (v: InitValue): Plain => (v.k === "num" ? v.value : v.name);
 
-function combine(op: SymOp, a: Val, b: Val): Val {
+function combine(s: State, op: SymOp, a: Val, b: Val): Val {
+  let sym: Sym = { k: "op", op, a: a.sym, b: b.sym };
+  if (typeof a.sym !== "object" && typeof b.sym !== "object") sym = apply(op, a.sym, b.sym);
+  else if (a.sym === b.sym && (op === "^" || op === "-")) sym = 0;
+  else s.computed.push(sym);
   return {
-    sym:
-      typeof a.sym === "number" && typeof b.sym === "number"
-        ? apply(op, a.sym, b.sym)
-        : { k: "op", op, a: a.sym, b: b.sym },
+    sym,
     deps: union(a.deps, b.deps),
     touched: union(a.touched, b.touched),
     outputs: union(a.outputs, b.outputs),
