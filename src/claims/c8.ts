@@ -12,7 +12,7 @@
 
 import { ARCHITECTURES } from "../machine/arch.ts";
 import { findArch, type KnobSettings, type PresetName, REF_ATOMIC, REF_EXTERNAL } from "../machine/config.ts";
-import { HMM_CONFIG_V5_6 } from "../machine/config-hmm.ts";
+import { FAULT_TRYLOCK, HMM_CONFIG_V5_6 } from "../machine/config-hmm.ts";
 import { defineScenario, type Scenario, siblingModule } from "../machine/scenario.ts";
 import {
   type Boot,
@@ -145,7 +145,10 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
       }),
       "v5.18": v("v5.18", "the same with zero-based counting", { devicePrivateEvict: 1 }),
       "v6.1": v("v6.1", "the fault holds a page reference (16ce101db85d)"),
-      "v7.3": v("v7.3", "and the page's lock, by trylock (1afaeb8293c9)"),
+      "v7.3": v("v7.3", "and the page's lock; who does not get it sleeps (b570f37a2ce4)"),
+      trylock: v("v7.3", "who does not get it comes again (v6.15, 1afaeb8293c9)", {
+        devicePrivateFault: FAULT_TRYLOCK,
+      }),
       "v6.1-no-evict": v("v6.1", "fixed fault, but the driver leaves pages behind", {
         devicePrivateEvict: 0,
       }),
@@ -278,7 +281,10 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     variants: {
       "v5.10": v("v5.10", "faults hold nothing"),
       "v6.1": v("v6.1", "each holds a reference"),
-      "v7.3": v("v7.3", "the page's lock decides"),
+      "v7.3": v("v7.3", "the page's lock decides, and the other one sleeps"),
+      trylock: v("v7.3", "the page's lock decides, and the other one comes again (v6.15, 1afaeb8293c9)", {
+        devicePrivateFault: FAULT_TRYLOCK,
+      }),
     },
     knockouts: [],
   },
@@ -286,8 +292,8 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "hmm_range_fault() meets a page whose lock is held by one who needs this CPU (zoo J47)",
     boot: bootLockHolder,
     variants: {
-      trylock: v("v7.3", "it tries again at once (v6.15)"),
-      wait: v("v7.3", "it sleeps (2026, b570f37a2ce4)", { devicePrivateFault: 3 }),
+      trylock: v("v7.3", "it tries again at once (v6.15)", { devicePrivateFault: FAULT_TRYLOCK }),
+      wait: v("v7.3", "it sleeps (v7.3, b570f37a2ce4)"),
     },
     knockouts: [],
   },

@@ -213,7 +213,7 @@ export const HMM_KNOBS: readonly Knob[] = [
         title: "a page reference, taken under the page-table lock (v6.1, 16ce101db85d)",
       },
       { value: FAULT_TRYLOCK, name: "trylock", title: "and the page lock, by trylock (v6.15, 1afaeb8293c9)" },
-      { value: FAULT_WAIT, name: "wait", title: "and who does not get the lock sleeps (2026, b570f37a2ce4)" },
+      { value: FAULT_WAIT, name: "wait", title: "and who does not get the lock sleeps (b570f37a2ce4; v7.3)" },
     ],
   },
   {
@@ -341,5 +341,5 @@ export const HMM_CONFIG_V7_1: Readonly<Partial<typeof HMM_CONFIG>> = {
   ...HMM_CONFIG_V6_12,
   hmm: HMM_V7_1,
   notifierTwoPass: 1,
-  devicePrivateFault: FAULT_TRYLOCK,
+  devicePrivateFault: FAULT_WAIT,
 };

@@ -648,6 +648,12 @@ export const kernel = {
   /** Word that is set when a CPU that waits for a page's lock sleeps (mm/ram_page.ts); 0: nobody asks. */
   cpu_sleeps: 0,
   /**
+   * A word per frame with a bit for every CPU that waits for the page's lock (mm/pagemap.ts), and the lock of
+   * these.
+   */
+  page_waitqueue: 0,
+  page_waitqueue_lock: 0,
+  /**
    * Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does.
    */
   dmirror_tries: 0,

@@ -100,7 +100,7 @@ export function bootMachine(spec: BootSpec): void {
   resetMemory(
     tables * geom.ptrs_per_table +
       frames * ((PAGE.SIZE << geom.vmemmap_shift) + 1) +
-      geom.max_pfn * geom.page_words +
+      geom.max_pfn * (geom.page_words + 1) +
       slots +
       (pgmaps + 1) * (cpus + 32) +
       cpus * VMSTAT_ITEMS +
@@ -151,6 +151,8 @@ export function bootMachine(spec: BootSpec): void {
       align: PAGE.SIZE,
     });
   }
+  kernel.page_waitqueue = memblock_alloc("page_waitqueue", geom.max_pfn, { count: geom.max_pfn });
+  kernel.page_waitqueue_lock = memblock_alloc("page_waitqueue_lock", 1);
   kernel.direct_map = memblock_alloc("data", geom.max_pfn * geom.page_words, { count: geom.max_pfn });
 
   kernel.pgmap_array = memblock_alloc("pgmap_array", slots, { count: slots, type: "pointers" });

@@ -19,7 +19,7 @@ import { EBUSY, EFAULT, ENOMEM } from "./errno.ts";
 import { fault_gfp, VM_FAULT_SIGBUS } from "./fault.ts";
 import { lru_add_drain, lru_cache_add } from "./lru.ts";
 import { isolate_lru_page, move_to_new_page, putback_lru_page } from "./migrate.ts";
-import { migrate_vma_check_page } from "./migrate_device.ts";
+import { migrate_page_is_unused, migrate_vma_check_page } from "./migrate_device.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
 import { mmap_read_lock, mmap_read_unlock, vma_is_anonymous, vma_lookup } from "./mmap.ts";
@@ -37,7 +37,13 @@ import { vm_normal_page } from "./zap.ts";
  */
 function device_unmap(page: Page, fault_page: Page): boolean {
   if (page_mapped(page)) try_to_migrate(page, false);
-  if (!page_mapped(page) && migrate_vma_check_page(page, fault_page)) return true;
+  // The second look comes after the driver's copy in the kernel, and here too before anything has changed.
+  if (
+    !page_mapped(page) &&
+    migrate_vma_check_page(page, fault_page) &&
+    migrate_page_is_unused(page, fault_page)
+  )
+    return true;
   remove_migration_ptes(page, page, false);
   return false;
 }

@@ -20,8 +20,9 @@ import {
 } from "./migrate_device.ts";
 import type { Vma } from "./mm_types.ts";
 import { PAGE, type Page, page_address, page_pgmap, page_to_pfn, page_word } from "./page.ts";
+import { lock_page } from "./pagemap.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
-import { alloc_ram_page, copy_contents, lock_page } from "./ram_page.ts";
+import { alloc_ram_page, copy_contents } from "./ram_page.ts";
 
 // pgmap->ops, as a number.
 export const DEV_PAGEMAP_OPS_DMIRROR = 1;

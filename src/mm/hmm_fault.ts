@@ -36,6 +36,7 @@ import {
   page_word,
   pfn_to_page,
 } from "./page.ts";
+import { softleaf_entry_wait_on_locked, trylock_page, unlock_page } from "./pagemap.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
 import {
   _PAGE_SPECIAL,
@@ -59,14 +60,7 @@ import {
   set_pte_at,
   swp_offset,
 } from "./pgtable.ts";
-import {
-  alloc_ram_page,
-  copy_contents,
-  page_set_anon_place,
-  trylock_page,
-  unlock_page,
-  wait_on_page_locked,
-} from "./ram_page.ts";
+import { alloc_ram_page, copy_contents, page_set_anon_place } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 
@@ -162,15 +156,11 @@ function do_device_private(vma: Vma, addr: number, e: number): number {
     return 0;
   }
   if (config.devicePrivateFault >= FAULT_TRYLOCK && !trylock_page(page)) {
-    if (config.devicePrivateFault === FAULT_WAIT) {
-      // softleaf_entry_wait_on_locked() (b570f37a2ce4): sleeps without a reference, which the entry's lock
-      // gave the right to.
-      spin_unlock(mm + MM.page_table_lock);
-      wait_on_page_locked(page);
-      return 0;
-    }
-    spin_unlock(mm + MM.page_table_lock);
-    return VM_FAULT_RETRY;
+    // v7.3 (b570f37a2ce4) sleeps, v6.15 (1afaeb8293c9) returns: the access faults again.
+    if (config.devicePrivateFault === FAULT_WAIT)
+      softleaf_entry_wait_on_locked(page, mm + MM.page_table_lock);
+    else spin_unlock(mm + MM.page_table_lock);
+    return 0;
   }
   // "Get a page reference while we know the page can't be freed."
   get_page(page);

@@ -50,6 +50,7 @@ import {
   page_word,
   pfn_to_page,
 } from "./page.ts";
+import { trylock_page, unlock_page } from "./pagemap.ts";
 import { DEV_PAGEMAP } from "./pgmap.ts";
 import {
   is_device_private_entry,
@@ -65,8 +66,6 @@ import {
   page_anon_address,
   page_anon_vma,
   page_set_anon_place,
-  trylock_page,
-  unlock_page,
 } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
 
@@ -90,18 +89,32 @@ export function migrate_pfn(pfn: number): number {
 }
 
 /**
- * migrate_vma_check_page(): nobody but the mapping, the migration (one reference) and the fault that started
- * it refers to the page, whose entry is a migration entry already.
+ * migrate_vma_check_page(), the first look at the count, when the page's entry is a migration entry already:
+ * nobody but the mapping, the migration (one reference) and the fault that started it refers to the page. Of
+ * device memory one more reference passes ("Page from ZONE_DEVICE have one extra reference", which from v5.18
+ * on they have not), to v6.0 any number of a device-private page, "to avoid 2 racing thread trying to migrate
+ * back to CPU to enter infinite loop" (zoo J46). The second look is folio_migrate_mapping()'s, and exact.
+ * Read: v5.10 mm/migrate.c; v6.1, v6.12, v7.3.
  */
 export function migrate_vma_check_page(page: Page, fault_page: Page): boolean {
-  let expected = 1;
-  if (page === fault_page && config.migrateFaultPage) expected++;
+  let extra = 1;
+  if (page === fault_page && config.migrateFaultPage) extra++;
   if (is_zone_device_page(page)) {
-    // "We always return true here" to v6.0, for the sake of two threads that fault on one page (zoo J46).
-    if (config.devicePrivateFault === FAULT_NO_REF && is_device_private_page(page)) return true;
-    if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) expected++;
+    if (config.devicePrivateFault === FAULT_NO_REF) return is_device_private_page(page);
+    extra++;
   }
-  return page_ref_count(page) === expected + READ_ONCE(page_word(page, PAGE._mapcount)) + 1;
+  return page_ref_count(page) - extra <= READ_ONCE(page_word(page, PAGE._mapcount)) + 1;
+}
+
+/**
+ * The check of migrate_page_move_mapping(), folio_migrate_mapping() for an anonymous page that no entry maps
+ * any more: the references are exactly the caller's and, to v5.17, a device-private page's own
+ * (27674ef6c73f); and the fault's, from v6.1.
+ */
+export function migrate_page_is_unused(page: Page, fault_page: Page): boolean {
+  let expected = config.pgmapRefcounting === REFCOUNT_ONE_BASED && is_device_private_page(page) ? 2 : 1;
+  if (page === fault_page && config.migrateFaultPage) expected++;
+  return page_ref_count(page) === expected;
 }
 
 /** Whether the entry's page is of a kind that `flags` select and, if it is the device's, of `owner`. */
@@ -219,7 +232,7 @@ function migrate_vma_insert_page(vma: Vma, addr: number, page: Page, owner: numb
  * count.
  */
 function migrate_page_move_mapping(from: Page, to: Page, fault_page: Page): boolean {
-  if (!migrate_vma_check_page(from, fault_page)) return false;
+  if (!migrate_page_is_unused(from, fault_page)) return false;
   WRITE_ONCE(page_word(to, PAGE.mapping), READ_ONCE(page_word(from, PAGE.mapping)));
   WRITE_ONCE(page_word(to, PAGE.index), READ_ONCE(page_word(from, PAGE.index)));
   page_clear_place(from);

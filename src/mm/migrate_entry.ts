@@ -4,8 +4,7 @@
  * on it waits. Also who gives a page's last reference back to whom: System RAM to the allocator,
  * device-private and -coherent memory to the driver.
  *
- * Custom: an anonymous page has one entry (ram_page.ts). A waiter waits until the entry changes, where the
- * kernel waits for the page's lock, which is released right after. Not covered: file pages, huge entries.
+ * Custom: an anonymous page has one entry (ram_page.ts). Not covered: file pages, huge entries.
  */
 "use kernel";
 
@@ -14,11 +13,9 @@ import {
   atomic_dec,
   atomic_inc,
   READ_ONCE,
-  smp_cond_load_acquire_ne,
   spin_lock,
   spin_unlock,
   WRITE_ONCE,
-  wake_up_var,
 } from "../machine/primitives.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
@@ -34,6 +31,7 @@ import {
   page_word,
   pfn_to_page,
 } from "./page.ts";
+import { put_and_wait_on_page_locked, softleaf_entry_wait_on_locked } from "./pagemap.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_COHERENT, MEMORY_DEVICE_PRIVATE } from "./pgmap.ts";
 import {
   type EntryPtr,
@@ -61,7 +59,7 @@ import {
   swp_type,
   table_index,
 } from "./pgtable.ts";
-import { page_anon_address, page_anon_vma, wait_on_page_locked } from "./ram_page.ts";
+import { page_anon_address, page_anon_vma } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
 
@@ -156,13 +154,12 @@ export function remove_migration_ptes(old: Page, to: Page, vma: Vma, addr: numbe
     set_pte_at(ptep, mk_page_entry(to, write));
   }
   spin_unlock(mm + MM.page_table_lock);
-  wake_up_var(ptep);
 }
 
 /**
- * migration_entry_wait(): returns when the entry at ptep is no longer the migration entry that it was. To
- * v5.18 the waiter holds a reference on the page meanwhile, which can make that very migration fail (zoo
- * J50).
+ * migration_entry_wait(): returns when the page of the migration entry at ptep has been unlocked, which who
+ * moves it does at the end. To v5.18 the waiter has a reference on the page until it is queued, which can
+ * make that very migration fail (zoo J50).
  */
 export function migration_entry_wait(mm: Mm, ptep: EntryPtr): void {
   spin_lock(mm + MM.page_table_lock);
@@ -173,17 +170,14 @@ export function migration_entry_wait(mm: Mm, ptep: EntryPtr): void {
   }
   const page = pfn_to_page(swp_offset(e));
   if (!config.migrationWaitRef) {
-    spin_unlock(mm + MM.page_table_lock);
-    smp_cond_load_acquire_ne(ptep, e);
+    softleaf_entry_wait_on_locked(page, mm + MM.page_table_lock);
     return;
   }
   // __migration_entry_wait() to v5.18: "Once page cache replacement of page migration started, page_count is
   // zero"
   const got = page_ref_add_unless(page, 1, 0);
   spin_unlock(mm + MM.page_table_lock);
-  if (!got) return;
-  wait_on_page_locked(page);
-  put_page(page);
+  if (got) put_and_wait_on_page_locked(page);
 }
 
 /** Forgets where a page was mapped, when its contents have gone elsewhere. */

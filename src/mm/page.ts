@@ -112,6 +112,8 @@ export const PG_isolated = 20;
 export const PG_readahead = 21;
 /** s390: the page may belong to a protected guest (mm/uv.ts). */
 export const PG_arch_1 = 22;
+/** Somebody waits for the page's lock (mm/pagemap.ts). */
+export const PG_waiters = 23;
 /** Bits 24 to 27: number of the zone, see page_alloc.ts. */
 export const PG_ZONE_SHIFT = 24;
 export const PG_ZONE_MASK = 0xf;

@@ -1,8 +1,8 @@
 /**
  * Frames of System RAM for machines that are too small for the zones of page_alloc.ts: an allocation takes
  * the frame whose contents are free, and a freed frame's contents are poison, so that a device that still
- * reads it is found out (CONFIG_PAGE_POISONING; config.pageRegions must be on). Also the two facts about an
- * anonymous page that migration needs: its lock, and the one place where it is mapped.
+ * reads it is found out (CONFIG_PAGE_POISONING; config.pageRegions must be on). Also a fact about an
+ * anonymous page that migration needs: the one place where it is mapped.
  *
  * Custom: a pool of frames per memory block instead of free lists; only POOL_RAM is allocated from,
  * POOL_RAM_OFFLINE holds the frames of a block that is to go offline (its page blocks are isolated before the
@@ -12,26 +12,17 @@
 "use kernel";
 
 import { geom, kernel } from "../machine/config.ts";
-import {
-  kzalloc,
-  READ_ONCE,
-  smp_cond_load_acquire_ne,
-  WRITE_ONCE,
-  wake_up_var,
-} from "../machine/primitives.ts";
+import { kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import type { Vma } from "./mm_types.ts";
 import {
-  ClearPageFlag,
   PAGE,
   PAGE_MAPPING_ANON,
   type Page,
-  PG_locked,
   PG_ZONE_MASK,
   PG_ZONE_SHIFT,
   page_word,
   pfn_to_page,
   set_page_count,
-  TestSetPageFlag,
 } from "./page.ts";
 
 export const POOL_RAM = 20;
@@ -58,28 +49,6 @@ export function alloc_ram_page(): Page {
  */
 export function is_movable_page(page: Page): boolean {
   return ((READ_ONCE(page_word(page, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) === ZONE_NR_MOVABLE;
-}
-
-export function trylock_page(page: Page): boolean {
-  return !TestSetPageFlag(page, PG_locked);
-}
-/** wait_on_page_locked(): returns when the page was seen unlocked. */
-export function wait_on_page_locked(page: Page): void {
-  const flags = page_word(page, PAGE.flags);
-  for (;;) {
-    const seen = READ_ONCE(flags);
-    if ((seen & (1 << PG_locked)) === 0) return;
-    // schedule(): this CPU has time for others.
-    if (kernel.cpu_sleeps) WRITE_ONCE(kernel.cpu_sleeps, 1);
-    smp_cond_load_acquire_ne(flags, seen);
-  }
-}
-export function lock_page(page: Page): void {
-  while (!trylock_page(page)) wait_on_page_locked(page);
-}
-export function unlock_page(page: Page): void {
-  ClearPageFlag(page, PG_locked);
-  wake_up_var(page_word(page, PAGE.flags));
 }
 
 /** page_add_new_anon_rmap() without the count: the page belongs at addr of the area. */

@@ -56,6 +56,7 @@ import { mmap_read_lock, mmap_read_unlock, vma_lookup } from "./mmap.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_EXCLUSIVE } from "./mmu_notifier_types.ts";
 import { PAGE, page_address, page_pgmap, page_to_pfn, page_word, pfn_to_page } from "./page.ts";
+import { lock_page } from "./pagemap.ts";
 import { DEV_PAGEMAP } from "./pgmap.ts";
 import {
   pte_pfn,
@@ -68,7 +69,7 @@ import {
   set_pte_at,
   swp_entry,
 } from "./pgtable.ts";
-import { copy_contents, lock_page } from "./ram_page.ts";
+import { copy_contents } from "./ram_page.ts";
 import { DMIRROR_MAX, dmirror_init_range, dmirror_range_fault } from "./test_hmm.ts";
 import { flush_tlb_range } from "./tlb.ts";
 

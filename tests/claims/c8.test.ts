@@ -96,9 +96,10 @@ describe("C8, does unplug end", () => {
     ["offline-lru-batch/v7.3/sc/without-lru-drain", "violated: livelock"],
     ["offline-fault/v5.10", "violated: livelock"],
     ["offline-fault/v7.3", "holds"],
-    ["two-faults/v5.10", "holds"],
+    ["two-faults/v5.10", "violated: livelock"],
     ["two-faults/v6.1", "violated: livelock"],
     ["two-faults/v7.3", "holds"],
+    ["two-faults/trylock", "holds"],
     ["walk-lock-holder/trylock", "violated: livelock"],
     ["walk-lock-holder/wait", "holds"],
   ])("%s: %s", async (id, verdict) => {

@@ -61,10 +61,11 @@ import {
   page_word,
   pfn_to_page,
 } from "../../mm/page.ts";
+import { trylock_page, unlock_page } from "../../mm/pagemap.ts";
 import { DEV_PAGEMAP, get_dev_pagemap, type Pgmap, put_dev_pagemap } from "../../mm/pgmap.ts";
 import { is_migration_entry, pte_present } from "../../mm/pgtable.ts";
 import { pmem_remove, pmem_submit_bio } from "../../mm/pmem.ts";
-import { is_movable_page, trylock_page, unlock_page } from "../../mm/ram_page.ts";
+import { is_movable_page } from "../../mm/ram_page.ts";
 import { flush_tlb_kernel_range, pfn_valid, vmemmap_access, vmemmap_read } from "../../mm/sparse.ts";
 import { put_page } from "../../mm/swap.ts";
 import { dmirror_access, dmirror_fault, dmirror_read } from "../../mm/test_hmm.ts";
