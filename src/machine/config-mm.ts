@@ -178,8 +178,30 @@ export const MM_KNOBS: readonly Knob[] = [
   },
   {
     name: "hugetlbDontneed",
-    title: "MADV_DONTNEED works on hugetlb areas",
-    values: onOff("v5.18, 90e7e7f5ef3f", "-EINVAL (to v5.17)"),
+    title: "MADV_DONTNEED of hugetlb areas",
+    values: [
+      { value: 0, name: "off", title: "-EINVAL (to v5.17)" },
+      { value: 1, name: "up", title: "of whole huge pages, the length rounded up (v5.18, 90e7e7f5ef3f)" },
+      { value: 2, name: "down", title: "the length rounded down (v6.1, 8ebe0a5eaaeb)" },
+    ],
+  },
+  {
+    name: "movePagesWalk",
+    title: "how move_pages() looks its page up",
+    values: onOff(
+      "folio_walk: hugetlb pages by any subpage, -ENOENT for what is not there (v6.12, 7dff875c9436)",
+      "follow_page(FOLL_DUMP): hugetlb pages by their head, -EFAULT for untouched anonymous memory (to v6.11)",
+    ),
+  },
+  {
+    name: "movePagesCounts",
+    title: "move_pages() returns how many pages were not moved",
+    values: onOff("v5.17, 5d39a7ebc8be", "one too few (to v5.16)"),
+  },
+  {
+    name: "hugetlbForkLazy",
+    title: "fork leaves shared hugetlb mappings to the child's faults",
+    values: onOff("v6.0, bcd51a3c679d", "it copies their entries (to v5.19)"),
   },
   {
     name: "hugetlbMkwriteAsks",

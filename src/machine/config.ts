@@ -22,6 +22,7 @@ export const REF_PERCPU = 0;
 export const REF_ATOMIC = 1;
 export const REF_EXTERNAL = 2;
 export const SECRETMEM_LRU = 1;
+export const HUGETLB_DONTNEED_UP = 1;
 export const P2PDMA_V6_2 = 1;
 export const GUP_ARGS_COMMON = 2;
 
@@ -80,6 +81,9 @@ export const config = {
   hugetlbMkwriteAsks: 0,
   mremapMaySplit: 0,
   hugetlbDontneed: 0,
+  hugetlbForkLazy: 0,
+  movePagesWalk: 0,
+  movePagesCounts: 0,
   hugetlbMremap: 0,
   dontunmapFiles: 0,
   dontunmapUnlinks: 0,
@@ -400,7 +404,9 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   ...HMM_CONFIG_V6_1,
   migrationDirty: 1,
   hugetlbForce: 0,
-  hugetlbDontneed: 1,
+  hugetlbDontneed: 2,
+  hugetlbForkLazy: 1,
+  movePagesCounts: 1,
   hugetlbMremap: 1,
   mremapMaySplit: 1,
   dontunmapFiles: 1,
@@ -415,6 +421,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
 const V6_12: Readonly<Record<KnobName, number>> = {
   ...V6_1,
   mlockLarge: 1,
+  movePagesWalk: 1,
   dontunmapSplits: 1,
   unshareLongterm: 1,
   savedDirty: 1,

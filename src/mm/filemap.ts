@@ -13,7 +13,14 @@
 import { config, geom, kernel } from "../machine/config.ts";
 import { kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { lru_cache_add } from "./lru.ts";
-import { ADDRESS_SPACE, type AddressSpace, AS_REGULAR, AS_SECRETMEM, AS_SHMEM } from "./mm_types.ts";
+import {
+  ADDRESS_SPACE,
+  type AddressSpace,
+  AS_HUGETLB,
+  AS_REGULAR,
+  AS_SECRETMEM,
+  AS_SHMEM,
+} from "./mm_types.ts";
 import {
   ClearPageFlag,
   compound_head,
@@ -151,6 +158,7 @@ export function delete_from_page_cache(mapping: AddressSpace, index: number, pag
   ClearPageFlag(page, PG_dirty);
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
   if (PageFlag(page, PG_hugetlb)) {
+    ClearPageFlag(page, PG_uptodate);
     // As many as hugetlb_no_page() added.
     put_page_refs(page, config.largeMapcount ? compound_nr(page) : 1);
     return;
@@ -189,6 +197,10 @@ function anon_file_setup(kind: number, size: number): AddressSpace {
   WRITE_ONCE(mapping + ADDRESS_SPACE.i_pages, pages);
   return mapping;
 }
+/** A new file of hugetlb pages (hugetlb_file_setup(), memfd_create(MFD_HUGETLB)); `size`: in small pages. */
+export function hugetlb_file_setup(size: number): AddressSpace {
+  return anon_file_setup(AS_HUGETLB, size);
+}
 /** A new shmem file of `size` pages, or 0 (shmem_file_setup(), memfd_create()). */
 export function shmem_file_setup(size: number): AddressSpace {
   return anon_file_setup(AS_SHMEM, size);
@@ -204,8 +216,8 @@ export function secretmem_file_create(size: number): AddressSpace {
 /** The last area of the file is gone: a file without a name goes with it (iput(), evict()). */
 export function file_put(mapping: AddressSpace): void {
   const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
-  if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0 || (kind !== AS_SHMEM && kind !== AS_SECRETMEM))
-    return;
+  if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0) return;
+  if (kind !== AS_SHMEM && kind !== AS_SECRETMEM && kind !== AS_HUGETLB) return;
   truncate_inode_pages(mapping, 0, READ_ONCE(mapping + ADDRESS_SPACE.i_size));
   kfree(READ_ONCE(mapping + ADDRESS_SPACE.i_pages));
   kfree(mapping);

@@ -14,7 +14,7 @@ import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child, make_huge_pte } from "./hugetlb.ts";
 import { unlock_range } from "./madvise.ts";
 import { lru_cache_add_vma } from "./mlock.ts";
-import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
+import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VMA, type Vma } from "./mm_types.ts";
 import {
   is_cow_mapping,
   is_vm_hugetlb_page,
@@ -218,10 +218,8 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
  * driver's cannot be.
  */
 function vma_needs_copy(src: Vma): boolean {
-  if ((vma_flags(src) & VM_MIXEDMAP) !== 0) return true;
-  if ((vma_flags(src) & VM_SHARED) === 0)
-    return READ_ONCE(src + VMA.anon_vma) !== 0 || is_vm_hugetlb_page(src);
-  return is_vm_hugetlb_page(src);
+  if ((vma_flags(src) & (VM_MIXEDMAP | VM_PFNMAP)) !== 0) return true;
+  return READ_ONCE(src + VMA.anon_vma) !== 0 || (is_vm_hugetlb_page(src) && !config.hugetlbForkLazy);
 }
 
 /**

@@ -65,6 +65,7 @@ import {
   FOLL_WRITE,
 } from "./gup_flags.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
+import { hugetlbfs_pagecache_page } from "./hugetlb.ts";
 import { lru_add_drain } from "./lru.ts";
 import { mlock_page } from "./mlock.ts";
 import {
@@ -183,8 +184,10 @@ function mlock_followed(vma: Vma, level: number, page: Page): void {
 }
 
 /** no_page_table(): a core dump does not fault in what nobody has touched. */
-function no_page_table(vma: Vma, flags: number): boolean {
-  return (flags & FOLL_DUMP) !== 0 && vma_is_anonymous(vma);
+function no_page_table(vma: Vma, addr: number, flags: number): boolean {
+  if ((flags & FOLL_DUMP) === 0) return false;
+  if (is_vm_hugetlb_page(vma)) return hugetlbfs_pagecache_page(vma, addr) === 0;
+  return vma_is_anonymous(vma);
 }
 /** An entry without a struct page: there is nothing to take, nor to dump (follow_pfn_pte()). */
 function no_struct_page(flags: number): number {
@@ -211,7 +214,7 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   const level = pgtable_lookup(mm, addr, out);
   const e = READ_ONCE(out[0]);
   out[1] = level_span(level) - (addr & (level_span(level) - 1));
-  if (!pte_present(e)) return e === 0 && no_page_table(vma, flags) ? -EFAULT : 0;
+  if (!pte_present(e)) return e === 0 && no_page_table(vma, addr, flags) ? -EFAULT : 0;
   if (pte_protnone(e) && (flags & FOLL_FORCE) === 0) return 0;
   const page = gup_page_of(e, level, addr);
   // A huge leaf's page is exclusive as a whole, which its head says.

@@ -140,33 +140,44 @@ function set_huge_ptep_writable(vma: Vma, entryp: EntryPtr): void {
   if (may_mkwrite(vma)) set_pte_at(entryp, pte_mkyoung(huge_pte_mkwrite(READ_ONCE(entryp))));
 }
 
-/** hugetlb_no_page(). */
+/** hugetlbfs_pagecache_present(): the file has a page for addr; that page, or 0. */
+export function hugetlbfs_pagecache_page(vma: Vma, addr: number): Page {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  if (file === 0) return 0;
+  const index = vma_pgoff(vma, addr) >> geom.pmd_shift;
+  return index < READ_ONCE(file + ADDRESS_SPACE.i_size) >> geom.pmd_shift
+    ? READ_ONCE(i_pages_slot(file, index))
+    : 0;
+}
+/** hugetlb_add_to_page_cache(), huge_add_to_page_cache(). */
+function hugetlb_add_to_page_cache(page: Page, file: AddressSpace, index: number): void {
+  WRITE_ONCE(page_word(page, PAGE.mapping), file);
+  WRITE_ONCE(page_word(page, PAGE.index), index << geom.pmd_shift);
+  WRITE_ONCE(i_pages_slot(file, index), page);
+  page_ref_add(page, config.largeMapcount ? HPAGE_PMD_NR : 1);
+  set_page_dirty(page);
+}
+
+/** hugetlb_no_page(): a file's page, also of a private mapping, or a new one. */
 function hugetlb_no_page(vma: Vma, addr: number, entryp: EntryPtr, flags: number): number {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   const shared = (vma_flags(vma) & VM_SHARED) !== 0;
   const index = vma_pgoff(vma, addr) >> geom.pmd_shift;
-  let page: Page = 0;
-  if (shared) {
-    if (index >= READ_ONCE(file + ADDRESS_SPACE.i_size) >> geom.pmd_shift) return VM_FAULT_SIGBUS;
-    page = READ_ONCE(i_pages_slot(file, index));
-  }
+  let page = hugetlbfs_pagecache_page(vma, addr);
+  let anon = false;
   if (page !== 0) page_ref_add(page, 1);
   else {
+    if (file !== 0 && index >= READ_ONCE(file + ADDRESS_SPACE.i_size) >> geom.pmd_shift)
+      return VM_FAULT_SIGBUS;
     page = alloc_huge_page();
     if (page === 0) return VM_FAULT_SIGBUS;
-    if (shared) {
-      WRITE_ONCE(page_word(page, PAGE.mapping), file);
-      WRITE_ONCE(page_word(page, PAGE.index), index << geom.pmd_shift);
-      WRITE_ONCE(i_pages_slot(file, index), page);
-      page_ref_add(page, config.largeMapcount ? HPAGE_PMD_NR : 1);
-      set_page_dirty(page);
-    }
+    if (shared) hugetlb_add_to_page_cache(page, file, index);
+    else anon = true;
   }
-  if (shared) page_add_rmap_pmd(page, vma);
-  else {
+  if (anon) {
     anon_vma_prepare(vma);
     page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
-  }
+  } else page_add_rmap_pmd(page, vma);
   set_pte_at(entryp, make_huge_pte(vma, page, shared && (vma_flags(vma) & VM_WRITE) !== 0));
   // "Optimization, do the COW without a second fault"
   return !shared && (flags & FAULT_FLAG_WRITE) !== 0 ? hugetlb_wp(vma, addr, entryp, flags) : 0;
@@ -189,6 +200,7 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   }
   const page = alloc_huge_page();
   if (page === 0) return VM_FAULT_OOM;
+  anon_vma_prepare(vma);
   for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const haddr = addr - (addr & (HPAGE_PMD_NR - 1));

@@ -4,7 +4,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, HUGETLB_DONTNEED_UP } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { EINVAL, ENOMEM } from "./errno.ts";
 import { file_put } from "./filemap.ts";
@@ -119,11 +119,11 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
 function madvise_dontneed(vma: Vma, start: number, end: number): number {
   if ((vma_flags(vma) & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
   if (is_vm_hugetlb_page(vma)) {
-    if (!config.hugetlbDontneed) return -EINVAL;
-    if ((start & (HPAGE_PMD_NR - 1)) !== 0) return -EINVAL;
-    // "the end is rounded down": nothing is left of a range inside one huge page.
-    const last = end - (end & (HPAGE_PMD_NR - 1));
-    if (last <= start) return -EINVAL;
+    const mask = HPAGE_PMD_NR - 1;
+    if (config.hugetlbDontneed === 0 || (start & mask) !== 0) return -EINVAL;
+    // "Avoid unexpected data loss by rounding down the number of huge pages freed."
+    const last = config.hugetlbDontneed === HUGETLB_DONTNEED_UP ? (end + mask) & ~mask : end & ~mask;
+    if (last === start) return 0;
     zap_page_range_single(vma, start, last);
     return 0;
   }

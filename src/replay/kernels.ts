@@ -5,6 +5,7 @@
  */
 
 import type { PresetName } from "../machine/config.ts";
+import { EFAULT, EIO } from "../mm/errno.ts";
 import { ReplayInputError } from "./reader.ts";
 
 export interface KernelProfile {
@@ -17,6 +18,8 @@ export interface KernelProfile {
   readonly unpinRange: boolean;
   /** Direct I/O pins its pages (v6.3) instead of taking references. */
   readonly bioPins: boolean;
+  /** Direct I/O on memory that GUP refuses ends with this error (v5.18: GUP's own). */
+  readonly bioFault: number;
   /** io_uring: fixed buffers keep one pin per huge page (v6.12). */
   readonly uringCoalesces: boolean;
   /** io_uring: fixed buffers may be shmem (also observed in v5.10.y), or any file (v6.3). */
@@ -26,10 +29,6 @@ export interface KernelProfile {
   readonly vmemmapDedup: boolean;
   /** splithuge works: /sys/kernel/debug/split_huge_pages takes ranges (v5.13). */
   readonly splitHuge: boolean;
-  /** move_pages(2) returns the number of pages that were not moved (v5.17). */
-  readonly movePagesCounts: boolean;
-  /** move_pages(2) moves hugetlb pages that are named by a subpage (v6.3). */
-  readonly movesHugetlbTails: boolean;
   /** MADV_COLLAPSE exists (v6.1). */
   readonly madvCollapse: boolean;
   /** Where a truncate of a file with pinned pages waits, as /proc/PID/wchan tells. */
@@ -48,27 +47,26 @@ const V5_10: KernelProfile = {
   nofault: false,
   unpinRange: false,
   bioPins: false,
+  bioFault: -EIO,
   uringCoalesces: false,
   uringShmem: true,
   uringFiles: false,
   vmemmapDedup: false,
   splitHuge: false,
   madvCollapse: false,
-  movePagesCounts: false,
-  movesHugetlbTails: false,
   layoutWchan: "0",
   hugetlbMap: 0,
   largeFields: false,
 };
 const V6_1: KernelProfile = {
   ...V5_10,
+  bioFault: -EFAULT,
   preset: "v6.1",
   nofault: true,
   unpinRange: true,
   vmemmapDedup: true,
   splitHuge: true,
   madvCollapse: true,
-  movePagesCounts: true,
   layoutWchan: "ext4_break_layouts",
 };
 const V6_12: KernelProfile = {
@@ -77,7 +75,6 @@ const V6_12: KernelProfile = {
   pinFastOnly: false,
   bioPins: true,
   uringCoalesces: true,
-  movesHugetlbTails: true,
   uringFiles: true,
   hugetlbMap: (0xf4000000 | 0) + 1,
   largeFields: true,

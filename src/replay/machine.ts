@@ -66,6 +66,8 @@ const DAX1 = 1 << 19;
 const FSDAX = DAX1 + 131072;
 const FSDAX_FRAMES = 8192;
 
+/** Files without a name that can exist at a time: shared memory, memfds, hugetlb mappings. */
+const FILES = 40;
 /** Pages that a driver with memory of its own can give out. */
 export const DEVICE_PAGES = 16;
 /** Files of the recorded machine, with their size in pages. */
@@ -164,7 +166,7 @@ export function bootReplayMachine(
     cpus: 1,
     tables: 2000,
     pgmaps: 5,
-    spare: 400_000,
+    spare: 600_000,
   });
   kernel.zones = memblock_alloc("zone", ZONE.SIZE * MAX_NR_ZONES, {
     count: MAX_NR_ZONES,
@@ -186,8 +188,8 @@ export function bootReplayMachine(
   mem[kernel.swap_map + SWAP_HEADER.readahead_hits] = READAHEAD_HITS_INIT;
   objectPool("vm_area_struct", POOL_VMA, 1000, VMA.SIZE);
   objectPool("mm_struct", POOL_MM, 64, MM.SIZE);
-  objectPool("address_space", POOL_ADDRESS_SPACE, 24, ADDRESS_SPACE.SIZE);
-  objectPool("i_pages", POOL_I_PAGES, 24, I_PAGES_MAX);
+  objectPool("address_space", POOL_ADDRESS_SPACE, FILES, ADDRESS_SPACE.SIZE);
+  objectPool("i_pages", POOL_I_PAGES, FILES, I_PAGES_MAX);
 
   if (config.vmemmapMapped && !vmemmap_populate(0, NODE1_END, 0))
     throw new RangeError("no room for the vmemmap");

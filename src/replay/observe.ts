@@ -449,6 +449,13 @@ export class Observer {
     if (added) seen.normalise();
   }
 
+  /** Pins counted since the latest observation. */
+  countedSince(): { acquired: number; released: number } {
+    const acquired = (mem[kernel.vmstat] as number) - (this.before["nr_foll_pin_acquired"] ?? 0);
+    const released = (mem[kernel.vmstat + 1] as number) - (this.before["nr_foll_pin_released"] ?? 0);
+    return { acquired, released };
+  }
+
   private vmDeltas(): Record<string, number> {
     const now = this.counters();
     const vm: Record<string, number> = {};

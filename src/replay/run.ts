@@ -270,8 +270,22 @@ class Session {
   private step(step: Step, where: string): { result: StepResult; seen: Observation } {
     this.world.moments = [];
     const result = runStep(this.world, step, where, step.result, this.loadWord);
+    this.releaseLingering(step);
     const seen = this.observer.observe(() => this.adoption.adopt(step, this.observer));
     return { result, seen };
+  }
+
+  /** What is given back a moment later goes in the step in which the recording saw it go. */
+  private releaseLingering(step: Step): void {
+    const released = step.vm["nr_foll_pin_released"] ?? 0;
+    const acquired = step.vm["nr_foll_pin_acquired"] ?? 0;
+    for (const r of [...this.world.lingering]) {
+      const ours = this.observer.countedSince();
+      // The recorder's own pins come and go within a step.
+      if (released - acquired - (ours.released - ours.acquired) !== r.pages.length) continue;
+      this.world.release(r);
+      this.world.lingering.splice(this.world.lingering.indexOf(r), 1);
+    }
   }
 
   /** A recording that broke off leaves its references behind: the machine is booted anew for what follows. */

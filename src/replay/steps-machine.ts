@@ -50,7 +50,8 @@ function startJob(
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);
   if (mm === 0) return { ret: -1, err: "ENOMEM" };
-  const job: Job = { state: "blocked", err: null, wchan, retry, busy, mm, abort };
+  const { resources } = world.inherit(process);
+  const job: Job = { state: "blocked", err: null, wchan, retry, busy, mm, abort, resources };
   if (!busy && retry()) {
     job.state = "done";
     world.endJob(job);

@@ -4,11 +4,12 @@
 
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
-import { shmem_file_setup } from "../mm/filemap.ts";
-import { dup_mm, exit_mmap } from "../mm/fork.ts";
+import { hugetlb_file_setup, shmem_file_setup } from "../mm/filemap.ts";
+import { dup_mm } from "../mm/fork.ts";
 import { do_madvise, do_munmap, MADV_HUGEPAGE, MADV_NOHUGEPAGE } from "../mm/madvise.ts";
 import { do_mlock, do_munlock } from "../mm/mlock_fixup.ts";
 import {
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_HUGETLB,
   VM_MAYREAD,
@@ -77,11 +78,11 @@ function mapStep(ctx: StepContext): StepResult {
     file = world.machine.files.get(dev ?? "") ?? args.fail(`no device or file "${dev ?? ""}"`);
   } else if (kind === "memfd" || (kind === "anon" && shared)) file = shmem_file_setup(pages);
   else if (kind === "hugetlb") {
-    flags |= VM_HUGETLB;
-    if (shared) file = shmem_file_setup(pages);
+    flags |= VM_HUGETLB | VM_DONTEXPAND;
+    file = hugetlb_file_setup(pages);
   } else if (kind !== "anon" && kind !== "thp") args.fail(`unknown kind "${kind}"`);
   // Shared memory that our page cache has no room for.
-  if (file === 0 && shared) return syscall(-ENOMEM);
+  if (file === 0 && (shared || kind === "hugetlb")) return syscall(-ENOMEM);
   const addr = placeMapping(ctx, pages);
   if (kind === "hugetlb" && addr % HPAGE_PMD_NR !== 0) return syscall(-EINVAL);
   // The recording program places mappings with MAP_FIXED_NOREPLACE.
@@ -114,16 +115,14 @@ function forkStep(ctx: StepContext): StepResult {
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);
   if (mm === 0) return { ret: -1, err: "ENOMEM" };
-  world.processes.set(args.text(0), { mm, mappings: new Map(process.mappings) });
+  world.processes.set(args.text(0), { mm, ...world.inherit(process) });
   return { ret: 0 };
 }
 function exitStep(ctx: StepContext): StepResult {
   const { world, args } = ctx;
   const name = args.text(0);
-  const child = world.processes.get(name);
-  if (child === undefined) return NOPROC;
-  exit_mmap(child.mm);
-  world.processes.delete(name);
+  if (!world.processes.has(name)) return NOPROC;
+  world.exit(name);
   return { ret: 0 };
 }
 

@@ -4,7 +4,7 @@
 
 import { EOPNOTSUPP, ESRCH } from "../mm/errno.ts";
 import { unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
-import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../mm/gup_entry.ts";
+import { gup_fast, gup_fast_only, gup_locked, gup_remote, gup_unlocked } from "../mm/gup_entry.ts";
 import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock, unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
 import { mmap_read_lock, mmap_read_unlock } from "../mm/mmap.ts";
@@ -51,11 +51,17 @@ export function gupCall(
       return gup_fast_only(mm, addr, n, flags, pages, pin);
     case "_unlocked":
       return gup_unlocked(mm, addr, n, flags, pages, pin);
-    case "":
-    case "_remote": {
+    case "": {
       mmap_read_lock(mm);
-      const ret = gup_locked(mm, addr, n, flags, pages, pin, mode.endsWith("_remote"));
+      const ret = gup_locked(mm, addr, n, flags, pages, pin, false);
       mmap_read_unlock(mm);
+      return ret;
+    }
+    case "_remote": {
+      const locked = new Int32Array([1]);
+      mmap_read_lock(mm);
+      const ret = gup_remote(mm, addr, n, flags, pages, pin, locked);
+      if (locked[0] !== 0) mmap_read_unlock(mm);
       return ret;
     }
   }

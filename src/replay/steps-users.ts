@@ -3,8 +3,8 @@
  * fixed buffers, process_vm_readv and _writev.
  */
 
-import { ESRCH } from "../mm/errno.ts";
-import { unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
+import { EAGAIN, ESRCH } from "../mm/errno.ts";
+import { unpin_user_pages } from "../mm/gup.ts";
 import { gup_fast, gup_locked } from "../mm/gup_entry.ts";
 import { FOLL_LONGTERM, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
@@ -31,42 +31,55 @@ import {
   targetProcess,
 } from "./operations.ts";
 import type { StepResult } from "./schema.ts";
+import type { Resource } from "./world.ts";
 
 const PAGE_SIZE = 4096;
 
-/** vmsplice(2): the pipe holds a reference on each page. */
+/** Slots of a pipe (PIPE_DEF_BUFFERS). */
+const PIPE_BUFFERS = 16;
+
+/**
+ * * vmsplice(2) into a pipe that is made if there is none of that name: it holds a reference on each page, a
+ * slot for each.
+ */
 function vmspliceStep(ctx: StepContext): StepResult {
-  const { args, process, world } = ctx;
+  const { args, process } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
-  if (world.resources.has(args.text(0))) return DUPRES;
+  // SPLICE_F_GIFT only says that the pages will not be written any more.
+  args.flag("gift");
+  const pipe = process.resources.get(args.text(0)) ?? newPipe(ctx);
+  if (pipe.kind !== "pipe") return DUPRES;
+  const room = PIPE_BUFFERS - pipe.pages.length;
+  if (room === 0) return syscall(-EAGAIN);
   const n = args.int(3);
   const pages = new Int32Array(n);
   const got = gup_fast(process.mm, mapping.addr + args.int(2), n, 0, pages, false);
   if (got < 0) return syscall(got);
-  world.resources.set(args.text(0), { kind: "pipe", pinned: false, pages: [...pages.subarray(0, got)] });
-  return { ret: got * PAGE_SIZE };
+  for (let i = room; i < got; i++) put_page(pages[i] as number);
+  const taken = Math.min(got, room);
+  pipe.pages.push(...pages.subarray(0, taken));
+  return { ret: taken * PAGE_SIZE };
+}
+function newPipe({ args, process }: StepContext): Resource {
+  const pipe: Resource = { kind: "pipe", pinned: false, pages: [], users: 1 };
+  process.resources.set(args.text(0), pipe);
+  return pipe;
 }
 function vreadStep(ctx: StepContext): StepResult {
-  const pipe = ctx.world.resources.get(ctx.args.text(0));
+  const pipe = ctx.process.resources.get(ctx.args.text(0));
   if (pipe === undefined) return NORES;
   const taken = pipe.pages.splice(0, ctx.args.int(1));
   for (const p of taken) put_page(p);
   return { ret: taken.length * PAGE_SIZE };
 }
 function closeStep(ctx: StepContext): StepResult {
-  const { world, args } = ctx;
-  const resource = world.resources.get(args.text(0));
+  const { world, args, process } = ctx;
+  const resource = process.resources.get(args.text(0));
   if (resource === undefined) return NORES;
-  releaseResource(resource.pages, resource.pinned);
-  world.resources.delete(args.text(0));
+  world.close(resource, false);
+  process.resources.delete(args.text(0));
   return { ret: 0 };
-}
-function releaseResource(pages: number[], pinned: boolean): void {
-  for (const p of pages) {
-    if (pinned) unpin_user_page(p);
-    else put_page(p);
-  }
 }
 
 /** Direct I/O of n pages, still in flight: a read writes to memory, which dirties the pages at submission. */
@@ -74,24 +87,27 @@ function aioStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
-  if (world.resources.has(args.text(0))) return DUPRES;
+  if (process.resources.has(args.text(0))) return DUPRES;
   const n = args.int(3);
   const read = args.text(4) === "r";
   const pinned = world.machine.profile.bioPins;
   const pages = new Int32Array(n);
   const got = gup_fast(process.mm, mapping.addr + args.int(2), n, read ? FOLL_WRITE : 0, pages, pinned);
-  if (got < 0) return syscall(got);
-  if (read) for (const p of pages.subarray(0, got)) set_page_dirty_lock(p);
-  world.resources.set(args.text(0), { kind: "aio", pinned, pages: [...pages.subarray(0, got)] });
+  const taken = pages.subarray(0, Math.max(got, 0));
+  if (read) for (const p of taken) set_page_dirty_lock(p);
+  // An error is the transfer's, not that of its submission.
+  const error = got < 0 ? { error: world.machine.profile.bioFault } : {};
+  process.resources.set(args.text(0), { kind: "aio", pinned, pages: [...taken], users: 1, ...error });
   return { ret: 1 };
 }
 function aiowaitStep(ctx: StepContext): StepResult {
-  const { world, args } = ctx;
-  const io = world.resources.get(args.text(0));
+  const { world, args, process } = ctx;
+  const io = process.resources.get(args.text(0));
   if (io === undefined) return NORES;
-  releaseResource(io.pages, io.pinned);
-  world.resources.delete(args.text(0));
-  return { ret: 1, res: io.pages.length * PAGE_SIZE };
+  const res = io.error ?? io.pages.length * PAGE_SIZE;
+  world.close(io, false);
+  process.resources.delete(args.text(0));
+  return { ret: 1, res };
 }
 
 /**
@@ -145,7 +161,7 @@ function uringStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
-  if (world.resources.has(args.text(0))) return DUPRES;
+  if (process.resources.has(args.text(0))) return DUPRES;
   const addr = mapping.addr + args.int(2);
   const n = args.int(3);
   const pages = new Int32Array(n);
@@ -164,15 +180,14 @@ function uringStep(ctx: StepContext): StepResult {
     return syscall(refused ? -95 : -14);
   }
   const kept = world.machine.profile.uringCoalesces && coalesces(pages) ? coalesce(pages) : [...pages];
-  world.resources.set(args.text(0), { kind: "uring", pinned: true, pages: kept });
+  process.resources.set(args.text(0), { kind: "uring", pinned: true, pages: kept, users: 1 });
   return { ret: 0 };
 }
 /** Unregisters the buffers; the ring stays until it is closed. */
 function unuringStep(ctx: StepContext): StepResult {
-  const ring = ctx.world.resources.get(ctx.args.text(0));
+  const ring = ctx.process.resources.get(ctx.args.text(0));
   if (ring === undefined) return NORES;
-  releaseResource(ring.pages, true);
-  ring.pages = [];
+  ctx.world.release(ring);
   return { ret: 0 };
 }
 
@@ -202,7 +217,7 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
 }
 
 export const USER_OPERATIONS: Operations = {
-  vmsplice: { args: [4, 4], run: vmspliceStep },
+  vmsplice: { args: [4, 4], options: ["gift"], run: vmspliceStep },
   vread: { args: [2, 2], run: vreadStep },
   close: { args: [1, 1], run: closeStep },
   aio: { args: [5, 6], run: aioStep },

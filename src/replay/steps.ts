@@ -24,11 +24,6 @@ function cleanupStep(ctx: StepContext): StepResult {
   const { world } = ctx;
   let released = 0;
   for (const h of world.handles.values()) released += releaseHandle(h);
-  for (const r of world.resources.values())
-    for (const p of r.pages) {
-      if (r.pinned) unpin_user_page(p);
-      else put_page(p);
-    }
   world.reset();
   return { released };
 }

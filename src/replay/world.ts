@@ -6,7 +6,9 @@
 
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { exit_mmap, mm_create } from "../mm/fork.ts";
+import { unpin_user_page } from "../mm/gup.ts";
 import { MM } from "../mm/mm_types.ts";
+import { put_page } from "../mm/swap.ts";
 import type { ReplayMachine } from "./machine.ts";
 import type { PageState } from "./schema.ts";
 
@@ -19,6 +21,8 @@ export interface Mapping {
 export interface Process {
   readonly mm: number;
   readonly mappings: Map<string, Mapping>;
+  /** Pipes, rings and transfers that it has descriptors of; a child has its parent's. */
+  readonly resources: Map<string, Resource>;
 }
 
 export interface Handle {
@@ -32,6 +36,10 @@ export interface Resource {
   readonly kind: "pipe" | "aio" | "uring";
   readonly pinned: boolean;
   pages: number[];
+  /** Descriptors of it that are open, in any process. */
+  users: number;
+  /** What a transfer will answer if it is not the length of its pages: a negative error. */
+  readonly error?: number;
 }
 
 /** A child process, forked from the recording program, that does something that may block. */
@@ -48,6 +56,8 @@ export interface Job {
   readonly busy: boolean;
   /** The child's address space; 0 if it has ended. */
   mm: number;
+  /** What it has inherited descriptors of. */
+  readonly resources: Map<string, Resource>;
   /** A signal ends it: gives back what it holds. */
   readonly abort: () => void;
 }
@@ -62,7 +72,11 @@ export class World {
   readonly processes = new Map<string, Process>();
   readonly handles = new Map<string, Handle>();
   private hidden = 0;
-  readonly resources = new Map<string, Resource>();
+  /**
+   *    *    *    *    *    * Resources that nobody has a descriptor of any more, but which are given back a moment later: rings whose last user has exited
+   * (io_ring_exit_work()).
+   */
+  readonly lingering: Resource[] = [];
   readonly jobs = new Map<string, Job>();
   /** Words of device contents that this recording has written or read. */
   readonly knownWords = new Set<number>();
@@ -91,18 +105,57 @@ export class World {
     const main = this.processes.get("main");
     const hasPinned = main === undefined ? 0 : READ_ONCE(main.mm + MM.has_pinned);
     for (const job of this.jobs.values()) this.endJob(job);
-    for (const [name, p] of this.processes) if (name !== "main") exit_mmap(p.mm);
-    if (main !== undefined) exit_mmap(main.mm);
+    for (const name of this.processes.keys()) if (name !== "main") this.exit(name);
+    if (main !== undefined) {
+      for (const r of main.resources.values()) this.close(r, false);
+      exit_mmap(main.mm);
+    }
     this.processes.clear();
     this.handles.clear();
     this.hidden = 0;
-    this.resources.clear();
     this.jobs.clear();
     this.nodrain = false;
     this.nextArea = 1 << 19;
     const mm = mm_create();
     WRITE_ONCE(mm + MM.has_pinned, hasPinned);
-    this.processes.set("main", { mm, mappings: new Map() });
+    this.processes.set("main", { mm, mappings: new Map(), resources: new Map() });
+  }
+
+  /** What a fork of the process has: the same mappings at the same addresses, and its descriptors. */
+  inherit(parent: Process): { mappings: Map<string, Mapping>; resources: Map<string, Resource> } {
+    const resources = new Map([...parent.resources].filter(([, r]) => r.kind !== "aio"));
+    for (const r of resources.values()) r.users++;
+    return { mappings: new Map(parent.mappings), resources };
+  }
+  /** The process ends. */
+  exit(name: string): void {
+    const process = this.processes.get(name);
+    if (process === undefined) return;
+    exit_mmap(process.mm);
+    for (const r of process.resources.values()) this.close(r, true);
+    this.processes.delete(name);
+  }
+  /** A descriptor is closed; the last one gives back what is held. */
+  close(r: Resource, exits: boolean): void {
+    r.users--;
+    if (r.users > 0) return;
+    if (exits && r.kind === "uring" && r.pages.length > 0) this.lingering.push(r);
+    else this.release(r);
+  }
+  /** Gives back what a resource holds. */
+  release(r: Resource): void {
+    for (const p of r.pages) {
+      if (r.pinned) unpin_user_page(p);
+      else put_page(p);
+    }
+    r.pages = [];
+  }
+  /** Everything that is open, once. */
+  resources(): Set<Resource> {
+    const all = new Set(this.lingering);
+    for (const p of [...this.processes.values(), ...this.jobs.values()])
+      for (const r of p.resources.values()) all.add(r);
+    return all;
   }
 
   /**
@@ -121,7 +174,10 @@ export class World {
   /** The child ends, of itself or by a signal. */
   endJob(job: Job): void {
     if (job.state === "blocked") job.abort();
-    if (job.mm !== 0) exit_mmap(job.mm);
+    if (job.mm === 0) return;
+    exit_mmap(job.mm);
+    for (const r of job.resources.values()) this.close(r, true);
+    job.resources.clear();
     job.mm = 0;
   }
 

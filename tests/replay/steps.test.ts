@@ -36,11 +36,33 @@ describe.each(RELEASES)("%s", (release) => {
     d.run("map", "A", "anon", "4");
     d.run("touch", "A", "0", "4", "w");
     d.run("fork", "c");
-    d.run("vmsplice", "v", "A", "0", "2");
+    d.run("uring", "v", "A", "0", "2");
     const before = d.observe().pages;
     expect(d.run("fork", "c")["ret"]).toBe(-1);
+    expect(d.run("uring", "v", "A", "0", "2")["ret"]).toBe(-1);
     expect(d.run("vmsplice", "v", "A", "0", "2")["ret"]).toBe(-1);
     expect(d.observe().pages).toEqual(before);
+  });
+  test("a pipe takes more pages until it is full, and lives as long as a process has it open", () => {
+    const d = new Driver(release);
+    const free = freePages();
+    const refs = (): number[] => d.observe().pages.flatMap((p) => Array<number>(p.n ?? 1).fill(p.ref));
+    d.run("map", "A", "anon", "24", "shared=1");
+    d.run("touch", "A", "0", "24", "w");
+    expect(d.run("vmsplice", "v", "A", "0", "10")).toEqual({ ret: 10 * 4096 });
+    expect(d.run("vmsplice", "v", "A", "10", "10")).toEqual({ ret: 6 * 4096 });
+    expect(d.run("vmsplice", "v", "A", "20", "1")).toEqual({ ret: -1, err: "EAGAIN" });
+    expect(refs()).toEqual([...Array<number>(16).fill(3), ...Array<number>(8).fill(2)]);
+    d.run("fork", "c");
+    d.run("close", "v");
+    expect(d.run("vread", "v", "1")).toEqual({ ret: -1, err: "NORES" });
+    expect(refs().filter((n) => n === 3).length).toBe(16);
+    expect(d.by("c", "vread", "v", "4")).toEqual({ ret: 4 * 4096 });
+    expect(refs().filter((n) => n === 3).length).toBe(12);
+    d.run("exit", "c");
+    expect(refs().filter((n) => n === 3).length).toBe(0);
+    d.run("cleanup");
+    expect(freePages()).toBe(free);
   });
   test("of handles whose names went to others (schema 2) each keeps its pins till the end, and none longer", () => {
     const d = new Driver(release, {}, 2);

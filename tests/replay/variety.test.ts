@@ -99,7 +99,7 @@ function held(d: Driver): { pins: Map<number, number>; gets: Map<number, number>
     if (page !== 0) into.set(compound_head(page), (into.get(compound_head(page)) ?? 0) + 1);
   };
   for (const h of d.world.handles.values()) for (const p of h.pages) add(h.kind === "pin" ? pins : gets, p);
-  for (const x of d.world.resources.values()) for (const p of x.pages) add(x.pinned ? pins : gets, p);
+  for (const x of d.world.resources()) for (const p of x.pages) add(x.pinned ? pins : gets, p);
   return { pins, gets };
 }
 
