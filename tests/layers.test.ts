@@ -34,8 +34,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   replay: ["smp", "lang", "mm", "machine"],
   claims: ["smp", "check", "litmus", "lang", "mm", "machine"],
   zoo: ["smp", "check", "litmus", "lang", "mm", "machine"],
-  cli: ["bench", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
-  bench: ["cli", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  open: ["replay", "zoo", "claims", "smp", "check", "litmus", "lang", "mm", "machine"],
+  cli: ["open", "bench", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  bench: ["open", "cli", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
 };
 
 const IMPORT =

@@ -21,6 +21,7 @@ import { isVisible, NO_REG } from "./ir.ts";
 import { BitSet } from "./liveness.ts";
 import { defOf, forEachTarget, forEachVal, mapVals, terminatorVal } from "./operands.ts";
 import { type Allocation, allocate } from "./regalloc.ts";
+import { boundsMessage, interpretedSteps } from "./step-interp.ts";
 
 /**
  * Runs local code in frame `f` of `m`. Gives 0, or -(1 + index into `asserts`); the frame is then
@@ -72,7 +73,10 @@ export interface ThreadCode {
   readonly variables: readonly (readonly (readonly [number, string])[])[];
   /** What a negative result of a step function means. */
   readonly asserts: readonly Failure[];
-  /** The stretches of local code, and per stretch whether a step function has begun it since this was last cleared. */
+  /**
+   * The stretches of local code, and per stretch whether a step function has begun it since this was last
+   * cleared.
+   */
   readonly stretches: readonly Stretch[];
   readonly begun: Uint8Array;
   readonly positions: readonly Position[];
@@ -118,7 +122,8 @@ class Emitter {
     });
   }
 
-  private fail(kind: FailureKind, message: string, pos: number): string {
+  /** What a step function gives when local code fails so. */
+  failure(kind: FailureKind, message: string, pos: number): number {
     const key = `${kind} ${pos} ${message}`;
     let index = this.failureIndex.get(key);
     if (index === undefined) {
@@ -126,7 +131,16 @@ class Emitter {
       this.failures.push({ kind, message, pos });
       this.failureIndex.set(key, index);
     }
-    return `return ${-(1 + index)};`;
+    return -(1 + index);
+  }
+
+  private fail(kind: FailureKind, message: string, pos: number): string {
+    return `return ${this.failure(kind, message, pos)};`;
+  }
+
+  /** Operation number of the visible instruction `index` of a block. */
+  operationAt(block: number, index: number): number {
+    return this.opAt[block].get(index) ?? 0;
   }
 
   private piece(block: number, from: number): Piece {
@@ -151,7 +165,7 @@ class Emitter {
   }
 
   /** Step function that starts behind instruction `index` of `block`; `op` 0 is the entry. */
-  region(op: number, block: number, from: number): { code: string; succ: number[] } {
+  region(op: number, block: number, from: number): { code: string; succ: number[]; endless: number } {
     const pieces: Piece[] = [];
     const number = new Map<number, number>();
     // Depth first, then reverse post order, so that jumps go forward unless there is a loop.
@@ -175,12 +189,13 @@ class Emitter {
         return dispatch ? `{ b = ${target}; continue; }` : `break L${target};`;
       }),
     );
+    const endless = dispatch ? this.endless(order) : 0;
     const lines: string[] = [];
     const declared = [...locals].map((r) => `r${r} = ${this.wordOfLiveIn(r, op)}`);
     if (declared.length > 0) lines.push(`let ${declared.join(", ")};`);
     if (dispatch) {
       lines.push(`let b = 0, turns = 0;`);
-      lines.push(`for (;;) {`, `if (++turns > ${LOCAL_LOOP_LIMIT}) ${this.endless(order)}`, `switch (b) {`);
+      lines.push(`for (;;) {`, `if (++turns > ${LOCAL_LOOP_LIMIT}) return ${endless};`, `switch (b) {`);
       body.forEach((c, i) => {
         lines.push(`case ${i}: {`, c, `}`);
       });
@@ -193,10 +208,11 @@ class Emitter {
         lines.push(c);
       });
     }
-    return { code: `function c${op}(m, f) {\n${lines.join("\n")}\n}`, succ: [...succ].sort((x, y) => x - y) };
+    const code = `function c${op}(m, f) {\n${lines.join("\n")}\n}`;
+    return { code, succ: [...succ].sort((x, y) => x - y), endless };
   }
 
-  private endless(order: readonly Piece[]): string {
+  private endless(order: readonly Piece[]): number {
     // Name the head of the loop: the target of the first backward jump.
     const place = new Map(order.map((p, i) => [p.block, i] as const));
     let head = order[0].block;
@@ -209,7 +225,7 @@ class Emitter {
     });
     const b = this.ir.blocks[head];
     const pos = b.instrs[0]?.pos ?? b.end.pos;
-    return this.fail(
+    return this.failure(
       "endless-local-loop",
       `a loop that touches no shared memory took ${LOCAL_LOOP_LIMIT} turns`,
       pos,
@@ -398,7 +414,7 @@ class Emitter {
   private arrayAccess(arr: number, idx: Val, pos: number, access: (word: string) => string): string {
     const { name, size } = this.ir.arrays[arr];
     const base = 1 + this.alloc.word[this.ir.nregs + arr];
-    const message = `index of ${name === "" ? "an array" : name} is not within 0..${size - 1}`;
+    const message = boundsMessage(name, size);
     if (idx.reg < 0) {
       if (idx.imm < 0 || idx.imm >= size) return this.fail("out-of-bounds", message, pos);
       return access(`m[f+${base + idx.imm}]`);
@@ -475,6 +491,16 @@ const FINISHED: LinkedOp = {
 /** By the code of the thread; links share it between programs in which a thread is the same. */
 const compiled = new WeakMap<ThreadIr["blocks"], Map<number, ThreadCode>>();
 
+let interpret = false;
+
+/**
+ * From now on step functions are interpreted, for where text must not be evaluated. They mark no stretches as
+ * begun.
+ */
+export function interpretSteps(on = true): void {
+  interpret = on;
+}
+
 /**
  * Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not.
  */
@@ -501,7 +527,17 @@ function compile(ir: ThreadIr, cpu: number): ThreadCode {
   });
   const source = `"use strict";\n${regions.map((r) => r.code).join("\n")}\nreturn [${regions.map((_, k) => `c${k}`).join(", ")}];`;
   const begun = new Uint8Array(emitter.stretches.length);
-  const conts = new Function("B", source)(begun) as Cont[];
+  const conts = interpret
+    ? interpretedSteps({
+        ir,
+        alloc,
+        cpu,
+        limit: LOCAL_LOOP_LIMIT,
+        opAt: (block, index) => emitter.operationAt(block, index),
+        failure: (kind, message, pos) => emitter.failure(kind, message, pos),
+        endless: regions.map((r) => r.endless),
+      })
+    : (new Function("B", source)(begun) as Cont[]);
   const toWord = (v: Val): Val => (v.reg < 0 ? v : { reg: alloc.word[v.reg], imm: v.imm });
   const ops = alloc.points.map((p, k): LinkedOp => {
     const original = ir.blocks[p.block].instrs[p.index] as VisibleInstr;

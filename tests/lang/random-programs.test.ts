@@ -1,13 +1,13 @@
 /**
  * Random dialect programs mean the same as JavaScript (the text run after stripping types), as interpreted
- * IR, as emitted step functions, and with registers that share locals: same result, same memory, same
- * failures.
+ * IR, as emitted step functions and as interpreted ones, and with registers that share locals: same result,
+ * same memory, same failures.
  */
 import { join } from "node:path";
 import fc from "fast-check";
 import { transformSync } from "oxc-transform";
 import { beforeAll, describe, expect, test } from "vitest";
-import { compileThread } from "../../src/lang/emit.ts";
+import { compileThread, interpretSteps } from "../../src/lang/emit.ts";
 import type { ThreadIr, Val } from "../../src/lang/ir.ts";
 import { Linker } from "../../src/lang/link.ts";
 import { defineModule, loadModules } from "../../src/lang/modules.ts";
@@ -238,7 +238,7 @@ function renamed(ir: ThreadIr, of: Int32Array, count: number): ThreadIr {
 const seeds = fc.array(fc.integer({ min: -2, max: 5 }), { minLength: 8, maxLength: 8 });
 
 describe("random dialect programs", () => {
-  test("give the same result, memory and failures as JavaScript, as IR, and emitted", {
+  test("give the same result, memory and failures as JavaScript, as IR, emitted and interpreted", {
     timeout: 120_000,
   }, () => {
     let finished = 0;
@@ -268,6 +268,12 @@ describe("random dialect programs", () => {
           expect(Array.from(mem)).toEqual(memory);
           boot(seed);
           expect(runCode(compileThread(ir))).toEqual({ trace: slow.trace, end: slow.end });
+          expect(Array.from(mem)).toEqual(memory);
+          interpretSteps(true);
+          const interpreted = compileThread({ ...ir, blocks: [...ir.blocks] });
+          interpretSteps(false);
+          boot(seed);
+          expect(runCode(interpreted)).toEqual({ trace: slow.trace, end: slow.end });
           expect(Array.from(mem)).toEqual(memory);
           const { of, count } = allocateLocals(ir);
           expect(count).toBeLessThanOrEqual(ir.nregs);

@@ -367,7 +367,25 @@ class Search {
     this.log = null;
     this.transitions = stats.transitions;
     const steps = (this.options.shorten ?? true) ? shorten(this.prepared, this.m, log, error) : log;
-    return this.result("violated", null, error, this.record(steps, error));
+    const shown = this.errorOf(steps, error);
+    return this.result("violated", null, shown, this.record(steps, shown));
+  }
+
+  /**
+   * The error that these steps end in: of the same kind as the one found, maybe another thread's or object's.
+   */
+  private errorOf(steps: readonly Step[], found: FoundError): FoundError {
+    const { m } = this;
+    const T = m.total;
+    const now = (thread: string): FoundError => {
+      this.fail(m.error, thread);
+      return this.failure as FoundError; // just set
+    };
+    m.boot();
+    for (const { process: p, choice } of steps)
+      if (!(p >= T ? m.drain(p - T) : m.step(p, choice))) return now(m.names[p % T]);
+    if (found.kind === "deadlock" && found.thread === "") return found;
+    return runLast(m) ? found : now(m.names[m.last]);
   }
 }
 

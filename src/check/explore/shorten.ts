@@ -88,13 +88,15 @@ export function shorten(
   return original;
 }
 
-function canAct(m: Machine, p: number): boolean {
+/** Whether process `p` can take a step now. */
+export function canAct(m: Machine, p: number): boolean {
   const T = m.total;
   if (p >= T) return m.bufferLength(p - T) > 0;
   return (!m.finished(p) || m.queued(p)) && m.enabled(p);
 }
 
-function unfinished(m: Machine): boolean {
+/** Whether some thread has not finished, or a callback not begun. */
+export function unfinished(m: Machine): boolean {
   for (let t = 0; t < m.total; t++) if (!m.finished(t) || m.queued(t)) return true;
   return false;
 }

@@ -39,6 +39,12 @@ const FENCES: Record<FenceKind, string> = {
   "after-srcu-read-unlock": "smp_mb__after_srcu_read_unlock",
 };
 
+/** What it is that an entry leaves a store buffer; `addr` is the entry's (machine.ts). */
+export function drainName(addr: number): string {
+  if (addr > 0) return "store becomes visible";
+  return addr === 0 ? "section ends for others" : "grace period of call_rcu() begins";
+}
+
 /** The kernel's name of an operation. */
 export function operationName(i: VisibleInstr): string {
   switch (i.op) {

@@ -8,13 +8,14 @@
  * change.
  */
 
+import { compileThread, type ThreadCode } from "../../lang/emit.ts";
 import type { Position } from "../../lang/ir.ts";
 import { describeAddress, describeWord, formatAt, POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
-import { failingLastSteps, type LastStep } from "../explore/lastrun.ts";
+import { failingLastSteps } from "../explore/lastrun.ts";
 import type { Machine } from "../explore/machine.ts";
 import type { Step } from "../explore/statetable.ts";
-import { operationName } from "./names.ts";
+import { drainName, operationName } from "./names.ts";
 import { TRACE_SCHEMA, type Trace, type TraceCpu, type TraceError, type TraceStep } from "./schema.ts";
 
 /**
@@ -29,16 +30,13 @@ export function recordTrace(
 ): Trace {
   const recorder = new Recorder(m);
   for (const step of steps) recorder.take(step);
-  if (error !== null && m.last >= 0 && error.thread === m.names[m.last]) {
-    const check = failingLastSteps(m);
-    recorder.startLast();
-    for (const step of check) recorder.takeLast(step);
-  }
+  recorder.finish(error);
   return recorder.trace(error, cycle);
 }
 
 export class Recorder {
   private readonly m: Machine;
+  private readonly codes: readonly ThreadCode[];
   private readonly steps: TraceStep[] = [];
   private readonly positions: Trace["positions"] = [];
   private readonly known = new Map<readonly Position[], Map<number, number>>();
@@ -58,6 +56,9 @@ export class Recorder {
   /** Boots the machine. */
   constructor(m: Machine) {
     this.m = m;
+    // Threads whose code is the same share it in the machine; their names and places in the source are their
+    // own.
+    this.codes = m.threads.map((d, t) => (t < m.ordinary ? compileThread(m.program.threads[t]) : d.code));
     this.locks = m.names.map(() => []);
     if (!m.boot()) this.fail(-1);
     this.shown = new Int32Array(m.n);
@@ -86,15 +87,15 @@ export class Recorder {
     return m.finished(t) ? this.begin(t, m.step(t, 0), "callback starts") : this.operation(t, step.choice);
   }
 
-  /** Starts the check that runs at the end. */
-  startLast(): boolean {
-    return this.begin(this.m.last, this.m.startLast(), "check at the end starts");
-  }
-
-  /** take() of the check that runs at the end. */
-  takeLast(step: LastStep): boolean {
+  /** Records the end-of-run check too, if that is where the error is. */
+  finish(error: FoundError | null): void {
     const { m } = this;
-    return step.drain ? this.drain(m.last) : this.operation(m.last, step.choice);
+    if (error === null || m.last < 0 || error.thread !== m.names[m.last]) return;
+    const steps = failingLastSteps(m);
+    this.begin(m.last, m.startLast(), "check at the end starts");
+    for (const step of steps)
+      if (step.drain) this.drain(m.last);
+      else this.operation(m.last, step.choice);
   }
 
   /**
@@ -104,7 +105,7 @@ export class Recorder {
     const { m } = this;
     const pos = m.error?.pos ?? -1;
     this.failedThread = t;
-    this.failedAt = t < 0 || pos < 0 ? -1 : this.position(m.threads[t].code.positions, pos);
+    this.failedAt = t < 0 || pos < 0 ? -1 : this.position(this.codes[t].positions, pos);
     // Of local code behind the operation, and of a thread that ends wrongly, the operation has been done.
     return pos < 0 && (t < 0 || !m.finished(t));
   }
@@ -115,17 +116,11 @@ export class Recorder {
     const before = addr > 0 ? this.shown[addr] : 0;
     const ok = m.drain(t);
     if (!ok) this.fail(t);
-    const op =
-      addr > 0
-        ? "store becomes visible"
-        : addr === 0
-          ? "section ends for others"
-          : "grace period of call_rcu() begins";
     return this.add(ok, {
       thread: t,
       action: "drain",
       choice: 0,
-      op,
+      op: drainName(addr),
       addr: Math.max(addr, 0),
       location: addr > 0 ? this.name(addr) : "",
       before,
@@ -162,7 +157,7 @@ export class Recorder {
     const instr = d.instrs[m.s[m.frame[t]]];
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
     const before = this.seen(t, addr);
-    const at = this.position(d.code.positions, instr.pos);
+    const at = this.position(this.codes[t].positions, instr.pos);
     const ok = m.step(t, choice);
     const failed = !ok && this.fail(t);
     this.lockOperation(t, instr.op, addr, before, failed);
@@ -271,7 +266,7 @@ export class Recorder {
     const frame = m.frame[t] + 1;
     const state: TraceCpu = {
       ...this.status(t),
-      at: instr === null ? -1 : this.position(d.code.positions, instr.pos),
+      at: instr === null ? -1 : this.position(this.codes[t].positions, instr.pos),
       op: instr === null ? "" : operationName(instr),
       addr: instr !== null && "addr" in instr ? m.nextAddr(t) : 0,
       irqsOff: m.irqsOff(t),
@@ -282,7 +277,7 @@ export class Recorder {
         if (addr > 0) return { kind: "store" as const, addr, value: m.bufferValue(t, i) };
         return { kind: addr === 0 ? ("section-end" as const) : ("call-rcu" as const), addr: 0, value: 0 };
       }),
-      locals: pc === 0 ? [] : d.code.variables[pc].map(([w, name]) => [name, m.s[frame + w]]),
+      locals: pc === 0 ? [] : this.codes[t].variables[pc].map(([w, name]) => [name, m.s[frame + w]]),
     };
     return { state, key: JSON.stringify(state) };
   }

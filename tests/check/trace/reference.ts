@@ -69,32 +69,50 @@ function tables(name: string, n: Node, out: string[], depth: number): void {
   }
 }
 
+/** Wraps a paragraph, or an item that begins with "- ". */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > 110) {
+      lines.push(line);
+      line = text.startsWith("- ") ? `  ${word}` : word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+const INTRODUCTION = [
+  "One execution as data: `holdfast explain CELL --json` and `holdfast check FILE --json` print it, as `trace` of each " +
+    "result. The columns of the command line are made from it, and so can other pictures be. The same as a JSON Schema " +
+    "is [trace.schema.json](trace.schema.json). Under one number fields are added, never changed or removed.",
+  "",
+  "How to read it:",
+  "- Addresses count 32-bit words. `memory.words[i]` is the word at `memory.origin` + i, before the first step; a step's " +
+    "`writes` are what is different after it. So the memory after step n is the words with the writes of steps 0 to n put in.",
+  "- Threads likewise: `start` has each one's state before the first step, `cpus` of a step those that are different " +
+    "after it. A thread's state says what it *would do next*; what it has done is the steps.",
+  "- Objects that are not live (`memory.regions`, then `objects` of the steps) are poison, 0x6b6b6b6b, in every word.",
+  "- A position's callers are found by following `parent`; the first of a stack is where the operation stands.",
+  "- A word's format: the symbol that it lies in, its `type`, `view.types` of that type, the name at (offset in the " +
+    "element) modulo its length, `view.formats` of that name.",
+  "- Page tables: an entry `e` at a level above 0 that has a bit of `present` and not `leaf` leads to table number " +
+    "`e >>> pfnShift`, at `base` + (number << `shift`); at level 0, or with `leaf`, it maps frame `e >>> pfnShift`. " +
+    "Where the top table is says `pgd` of an `mm_struct`.",
+  "- A holder's share of a count is what its own operations added, less what they took off. What was there before the " +
+    "first step nobody is said to hold.",
+].flatMap(wrapped);
+
 export function traceReference(): string {
   const out: string[] = [];
   tables("", z.toJSONSchema(TraceSchema) as Node, out, 0);
-  return `# Traces: \`${TRACE_SCHEMA}\`
-
-<!-- Made from src/check/trace/schema.ts; npx vitest run tests/check/trace --update writes it anew. -->
-
-One execution as data: \`holdfast explain CELL --json\` and \`holdfast check FILE --json\` print it, as \`trace\`
-of each result. The columns of the command line are made from it, and so can other pictures be. The same as a JSON
-Schema is [trace.schema.json](trace.schema.json). Under one number fields are added, never changed or removed.
-
-How to read it:
-- Addresses count 32-bit words. \`memory.words[i]\` is the word at \`memory.origin\` + i, before the first step; a
-  step's \`writes\` are what is different after it. So the memory after step n is the words with the writes of
-  steps 0 to n put in.
-- Threads likewise: \`start\` has each one's state before the first step, \`cpus\` of a step those that are
-  different after it. A thread's state says what it *would do next*; what it has done is the steps.
-- Objects that are not live (\`memory.regions\`, then \`objects\` of the steps) are poison, 0x6b6b6b6b, in every word.
-- A position's callers are found by following \`parent\`; the first of a stack is where the operation stands.
-- A word's format: the symbol that it lies in, its \`type\`, \`view.types\` of that type, the name at (offset in the
-  element) modulo its length, \`view.formats\` of that name.
-- Page tables: an entry \`e\` at a level above 0 that has a bit of \`present\` and not \`leaf\` leads to table number
-  \`e >>> pfnShift\`, at \`base\` + (number << \`shift\`); at level 0, or with \`leaf\`, it maps frame
-  \`e >>> pfnShift\`. Where the top table is says \`pgd\` of an \`mm_struct\`.
-- A holder's share of a count is what its own operations added, less what they took off. What was there before the
-  first step nobody is said to hold.
-${out.filter((l) => !l.startsWith("<!--")).join("\n")}
-`;
+  return [
+    `# Traces: \`${TRACE_SCHEMA}\``,
+    "",
+    "<!-- Made from src/check/trace/schema.ts; npx vitest run tests/check/trace --update writes it anew. -->",
+    "",
+    ...INTRODUCTION,
+    ...out.filter((l) => !l.startsWith("<!--")),
+    "",
+  ].join("\n");
 }
