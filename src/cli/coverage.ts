@@ -1,6 +1,6 @@
 /**
- * What stands beside a "holds": how much of the program some execution reached, a warning where that is not what its author
- * will have meant, and the models that were explored.
+ * What stands beside a "holds": how much of the program some execution reached, a warning where that is not
+ * what its author will have meant, and the models that were explored.
  */
 
 import { join, resolve, sep } from "node:path";

@@ -114,8 +114,9 @@ export type PosId = number;
 interface Base {
   readonly pos: PosId;
   /**
-   * Number of the C statement that the instruction is from. Within one only the flow of values orders accesses, since C
-   * leaves the order of evaluation open. Absent: instructions are ordered as they stand, as the dialect's are.
+   * Number of the C statement that the instruction is from. Within one only the flow of values orders
+   * accesses, since C leaves the order of evaluation open. Absent: instructions are ordered as they stand, as
+   * the dialect's are.
    */
   readonly group?: number;
 }
@@ -188,8 +189,8 @@ export type VisibleInstr =
   | (Base & { readonly op: "choose"; readonly dst: Reg; readonly a: Val });
 
 /**
- * Only before linking: the address of a stack object, an index into the function's `slots`. Each place that the function is
- * inlined at has objects of its own.
+ * Only before linking: the address of a stack object, an index into the function's `slots`. Each place that
+ * the function is inlined at has objects of its own.
  */
 export interface SlotInstr extends Base {
   readonly op: "slot";

@@ -1,7 +1,8 @@
 /**
- * From a lowered function to a thread: all that it calls inlined (specialise.ts), its arguments and CPU put in, its stack objects
- * given addresses, the whole optimised and renumbered to plain IR. Handlers that threads name are noted and linked after them.
- * Both front ends, the dialect (link.ts) and C (c/program.ts), end here.
+ * From a lowered function to a thread: all that it calls inlined (specialise.ts), its arguments and CPU put
+ * in, its stack objects given addresses, the whole optimised and renumbered to plain IR. Handlers that
+ * threads name are noted and linked after them. Both front ends, the dialect (link.ts) and C (c/program.ts),
+ * end here.
  */
 
 import { constant, type LocalInstr, type ThreadIr, type Val, type VisibleInstr } from "./ir.ts";
@@ -41,7 +42,10 @@ export class ThreadLinker {
     this.place = place;
   }
 
-  /** @throws DialectError or CError: whatever lowering and constants have to say about the functions that it reaches. */
+  /**
+   * @throws DialectError or CError: whatever lowering and constants have to say about the functions that it
+   * reaches.
+   */
   finish(low: LowFn, { name, args, cpu, keepCpu }: FinishOptions): ThreadIr {
     const s = this.specialiser.specialise(low);
     // Stack objects are new ones every time.
@@ -112,7 +116,10 @@ export class ThreadLinker {
   }
 }
 
-/** Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread only. */
+/**
+ * Threads of links before, by entry function, arguments and CPU. Configurations often differ in one thread
+ * only.
+ */
 const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
 
 /** Plain data, calls gone. */

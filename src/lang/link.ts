@@ -48,8 +48,8 @@ export class Linker {
   private readonly linker = new ThreadLinker(DIALECT);
 
   /**
-   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not fit; and
-   * whatever lowering and constants have to say about the functions that it reaches.
+   * @throws DialectError HF140 if `run` is no dialect function of a loaded module or the arguments do not
+   * fit; and whatever lowering and constants have to say about the functions that it reaches.
    */
   thread(spec: ThreadSpec, options: LinkOptions = {}): ThreadIr {
     const low = findEntry(spec.run);
@@ -77,7 +77,10 @@ export class Linker {
     });
   }
 
-  /** A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array parameters. */
+  /**
+   * A function by itself: its parameters stay parameters, its first `boundArrays` arrays are its array
+   * parameters.
+   */
   function(run: EntryRef, cpu: number): { readonly ir: ThreadIr; readonly boundArrays: number } {
     const low = findEntry(run);
     const boundArrays = low.params.filter((k) => k === "array").length;

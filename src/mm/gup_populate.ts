@@ -1,5 +1,5 @@
 /**
- * * Faulting pages in without holding them (mm/gup.c: populate_vma_page_range(), __mm_populate(),
+ * Faulting pages in without holding them (mm/gup.c: populate_vma_page_range(), __mm_populate(),
  * faultin_vma_page_range()): mlock(), MAP_POPULATE, MADV_POPULATE_READ and _WRITE. Read in v5.10, v6.1,
  * v6.12, v7.3.
  */
@@ -26,7 +26,7 @@ import {
 import { find_vma, mmap_read_lock, mmap_read_unlock, vma_flags } from "./mmap.ts";
 
 /**
- * * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write
+ * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write
  * unless it is shared; their number, or the error if there is none; with VM_LOCKONFAULT all are counted and
  * none is faulted in. mmap_lock is held, and kept.
  */
@@ -60,7 +60,7 @@ export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: num
 }
 
 /**
- * * __mm_populate(): pages start .. start + len - 1, area by area; drivers' mappings are passed over. 0, or
+ * __mm_populate(): pages start .. start + len - 1, area by area; drivers' mappings are passed over. 0, or
  * the error of the first page that cannot be had; with `ignore_errors` the next area is gone on with
  * (MAP_POPULATE).
  */

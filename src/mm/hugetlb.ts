@@ -118,7 +118,7 @@ export function hugetlb_make_temporary(head: Page): void {
 }
 
 /**
- * * huge_pte_mkwrite(huge_pte_mkdirty()): an entry that was not writable keeps the dirty bit where such a one
+ * huge_pte_mkwrite(huge_pte_mkdirty()): an entry that was not writable keeps the dirty bit where such a one
  * has it (x86 from v6.6: pte_mkwrite_novma() does not move it), so that the hardware's is clear.
  */
 function huge_pte_mkwrite(pte: number): number {

@@ -1,5 +1,5 @@
 /**
- * * The per-CPU batches of pages on their way to or between LRU lists (mm/swap.c: cpu_fbatches).
+ * The per-CPU batches of pages on their way to or between LRU lists (mm/swap.c: cpu_fbatches).
  * lru_cache_add(): a page in it has one reference more and PG_lru clear, which is what makes a freshly
  * faulted page look busy to migration (98c6d259319e). lru_lazyfree: pages that MADV_FREE gave up. The batch
  * of mlock() (mlock.ts) is drained after them.

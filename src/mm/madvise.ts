@@ -1,5 +1,5 @@
 /**
- * * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and
+ * madvise() as far as pins meet it (mm/madvise.c): DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTFORK, and
  * which pages PAGEOUT would reclaim; munmap(). COLLAPSE is in khugepaged.ts, reclaim in vmscan.ts.
  */
 "use kernel";

@@ -1,12 +1,13 @@
 /**
- * * * Locking pages in memory (mm/mlock.c): which pages are PG_mlocked, and with it unevictable. Read in
+ * Locking pages in memory (mm/mlock.c): which pages are PG_mlocked, and with it unevictable. Read in
  * v5.10, v6.1, v6.12, v7.3.
  *
- *   to v5.17   GUP marks what it finds (FOLL_MLOCK), taking it off the LRU and putting it back; the last entry to go clears the mark
- *              (clear_page_mlock()); munlock() looks through the reverse map for another area that holds the page
- *              (try_to_munlock())
- *   v5.18      every entry that maps a page in a locked area counts (folio->mlock_count), as it is made and removed, through a
- *              batch of the CPU's, which holds a reference on each page in it (2fbb0c10d1e8, cea86fe246b6)
+ *   to v5.17   GUP marks what it finds (FOLL_MLOCK), taking it off the LRU and putting it back; the last
+ *              entry to go clears the mark (clear_page_mlock()); munlock() looks through the reverse map for
+ *              another area that holds the page (try_to_munlock())
+ *   v5.18      every entry that maps a page in a locked area counts (folio->mlock_count), as it is made and
+ *              removed, through a batch of the CPU's, which holds a reference on each page in it
+ *              (2fbb0c10d1e8, cea86fe246b6)
  *   v6.7       of large folios only those that an area maps whole (dc68badcede4)
  *
  * The system calls are in mlock_fixup.ts. Custom: mlock_count has a word of its own (lru_prev in struct

@@ -1,5 +1,5 @@
 /**
- * * mlock(), mlock2() and munlock() (mm/mlock.c): areas become locked or are no longer, what they map is
+ * mlock(), mlock2() and munlock() (mm/mlock.c): areas become locked or are no longer, what they map is
  * marked, and pages of what is locked are made present. Read in v5.10, v6.1, v6.12 and v7.3. The marking
  * itself is in mlock.ts. Not covered: limits, mlockall().
  */

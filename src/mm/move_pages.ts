@@ -1,5 +1,5 @@
 /**
- * * move_pages(2) (mm/migrate.c: do_pages_move(), add_page_for_migration()): the page at an address goes to a
+ * move_pages(2) (mm/migrate.c: do_pages_move(), add_page_for_migration()): the page at an address goes to a
  * node. Read in v5.10, v6.1, v6.12 and v7.3. To v6.11 the page is looked up by GUP's follow_page(FOLL_DUMP),
  * to which an anonymous address that nobody has touched is -EFAULT, and of a hugetlb page only the head is
  * moved; then by folio_walk.
@@ -37,7 +37,7 @@ function page_to_move(mm: Mm, vma: Vma, addr: number): Page {
 }
 
 /**
- * * move_pages() of the page at addr to node nid: what the system call returns. status[0]: what it has
+ * move_pages() of the page at addr to node nid: what the system call returns. status[0]: what it has
  * written to the status array: the node, or an error; unchanged if it has not written there.
  */
 export function do_pages_move(mm: Mm, addr: number, nid: number, status: LocalArray): number {

@@ -1,5 +1,5 @@
 /**
- * * mremap() (mm/mremap.c, read in v5.10, v6.1, v6.12 and v7.3): shrinking, growing in place, and moving, in
+ * mremap() (mm/mremap.c, read in v5.10, v6.1, v6.12 and v7.3): shrinking, growing in place, and moving, in
  * which page-table entries go to another address and nothing else changes: no page is touched, no count and
  * no map count, so that what is pinned stays pinned and mapped. Entries move under the locks of both tables;
  * what a CPU may still hold of the old address must be flushed before either lock is dropped (eb66ae030829,
@@ -80,7 +80,7 @@ export const MREMAP_DONTUNMAP = 4;
 // ---- Moving entries ---------------------------------------------------------------------------------------
 
 /**
- * * move_ptes(): `nr` PTEs from old_ptep on go to new_ptep, of whatever kind they are. Both tables are
+ * move_ptes(): `nr` PTEs from old_ptep on go to new_ptep, of whatever kind they are. Both tables are
  * locked. True if the old addresses' translations are still to be flushed, by the caller.
  */
 export function move_ptes(mm: Mm, old_ptep: EntryPtr, new_ptep: EntryPtr, nr: number): boolean {
@@ -137,7 +137,7 @@ function get_extent(span: number, old_addr: number, old_end: number, new_addr: n
 }
 
 /**
- * * What lies at old_addr above the PTE level: moved whole where both addresses and the length suit it; else
+ * What lies at old_addr above the PTE level: moved whole where both addresses and the length suit it; else
  * a huge PMD is split first, for move_ptes(), and a device's larger leaf is dropped. Gives how many addresses
  * are done with, 0 if there is a table of PTEs to move, -EINVAL for a larger leaf that must be dropped,
  * -ENOMEM if no table can be had for the new address.
@@ -462,7 +462,7 @@ function check_mremap_params(old_len: number, new_len: number, flags: number): n
 }
 
 /**
- * * mremap(): the address where the mapping is now, or an error. new_addr is where it has to go
+ * mremap(): the address where the mapping is now, or an error. new_addr is where it has to go
  * (MREMAP_FIXED, MREMAP_DONTUNMAP), or may go (MREMAP_MAYMOVE alone); but for MREMAP_FIXED it must be free.
  * mmap_lock is held for writing.
  */

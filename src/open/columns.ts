@@ -7,7 +7,7 @@
  *
  * Layout, all numbers as varints (7 bits a byte, least first):
  *   the JSON text of [strings, shapes, columns' names], as UTF-8, with its length before it;
- *   then the columns, each with its form (1: differences) and length before it. Column 0 has the value itself.
+ *   then the columns, each with its form (1: differences) and length before it. The first has the value.
  * A value is 4 times a number plus what it is: 0 an integer (zigzag), 1 a string, true, false, null or
  * another number (all by their place in `strings`), 2 an object (by shape), 3 an array (by length).
  */

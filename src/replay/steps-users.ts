@@ -39,7 +39,7 @@ const PAGE_SIZE = 4096;
 const PIPE_BUFFERS = 16;
 
 /**
- * * vmsplice(2) into a pipe that is made if there is none of that name: it holds a reference on each page, a
+ * vmsplice(2) into a pipe that is made if there is none of that name: it holds a reference on each page, a
  * slot for each.
  */
 function vmspliceStep(ctx: StepContext): StepResult {

@@ -73,8 +73,8 @@ export class World {
   readonly handles = new Map<string, Handle>();
   private hidden = 0;
   /**
-   *    *    *    *    *    * Resources that nobody has a descriptor of any more, but which are given back a moment later: rings whose last user has exited
-   * (io_ring_exit_work()).
+   * Resources that nobody has a descriptor of any more, but which are given back a moment later: rings whose
+   * last user has exited (io_ring_exit_work()).
    */
   readonly lingering: Resource[] = [];
   readonly jobs = new Map<string, Job>();

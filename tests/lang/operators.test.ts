@@ -1,4 +1,7 @@
-/** Every two-operand operator of the IR gives the same in its definition, in the interpreter, in step functions and in WebAssembly. */
+/**
+ * Every two-operand operator of the IR gives the same in its definition, in the interpreter, in step
+ * functions and in WebAssembly.
+ */
 import { expect, test } from "vitest";
 import { compileThread } from "../../src/lang/emit.ts";
 import { Interpreter } from "../../src/lang/interp.ts";

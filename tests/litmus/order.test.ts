@@ -1,6 +1,6 @@
 /**
- * What orders accesses within one C expression: only the flow of values. C leaves the order of evaluation open, and a
- * verdict may not rest on reading from left to right.
+ * What orders accesses within one C expression: only the flow of values. C leaves the order of evaluation
+ * open, and a verdict may not rest on reading from left to right.
  */
 import { describe, expect, it } from "vitest";
 import { sc } from "../../src/check/models/global-order.ts";

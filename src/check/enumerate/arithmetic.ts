@@ -1,6 +1,7 @@
 /**
  * Arithmetic of a litmus test: 32-bit integers, and addresses, of which a test may know only whether they are
- * equal. What herd7 refuses has no value here (NaN): any other arithmetic with an address, and division by zero.
+ * equal. What herd7 refuses has no value here (NaN): any other arithmetic with an address, and division by
+ * zero.
  */
 import { type BinOp, evalBin } from "../../lang/ir.ts";
 

@@ -506,10 +506,14 @@ function mayBeMeaningless(c: Candidate): boolean {
   );
 }
 
-/** By the first write of a thread to a location, all of them in the order that is tried; null: as they stand. */
+/**
+ * By the first write of a thread to a location, all of them in the order that is tried; null: as they stand.
+ */
 type WriteOrders = ReadonlyMap<number, readonly number[]> | null;
 
-/** Every order of writes of one thread to one location that program order allows. Nearly always there is one. */
+/**
+ * Every order of writes of one thread to one location that program order allows. Nearly always there is one.
+ */
 export function writeOrders(c: Candidate): WriteOrders[] {
   if (c.paths.every((p) => p.events.every((e) => e.unordered.length === 0))) return [null];
   let out: ReadonlyMap<number, readonly number[]>[] = [new Map()];

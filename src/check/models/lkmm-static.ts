@@ -209,8 +209,8 @@ function sections(ev: readonly PathEvent[], mixed: boolean): Pick<StaticPath, "r
 }
 
 /**
- * The same for a path in which program order is partial, because an expression holds several accesses: rare, so it is
- * done with relations, in the words of linux-kernel.cat.
+ * The same for a path in which program order is partial, because an expression holds several accesses: rare,
+ * so it is done with relations, in the words of linux-kernel.cat.
  */
 function computeUnordered(path: Path): StaticPath {
   const ev = path.events;

@@ -74,7 +74,10 @@ export class BoundLkmm implements BoundModel {
   readonly #depWrites: readonly number[];
   readonly #links: RcuLinks | null;
   readonly #allMarked: boolean;
-  /** Accesses of one thread to one location that program order leaves open: co and fr order them within the thread. */
+  /**
+   * Accesses of one thread to one location that program order leaves open: co and fr order them within the
+   * thread.
+   */
   readonly #loose: readonly (readonly [number, number])[];
   failed = "";
   /** If set, keeps happens-before before its closure, for explanations. */
@@ -394,7 +397,10 @@ export class BoundLkmm implements BoundModel {
   }
 }
 
-/** Locks and srcu_structs that are accessed as ordinary variables, or whose final value is asked for (lock.cat). */
+/**
+ * Locks and srcu_structs that are accessed as ordinary variables, or whose final value is asked for
+ * (lock.cat).
+ */
 function lockFlags(c: Candidate, flags: Set<string>): void {
   const locks = new Set<number>();
   const others = new Set<number>();

@@ -1,6 +1,6 @@
 /**
- * Values that do not exist: arithmetic with addresses, division by zero, and whatever depends on values that only a circle
- * gives. None of it may become a number and then a verdict.
+ * Values that do not exist: arithmetic with addresses, division by zero, and whatever depends on values that
+ * only a circle gives. None of it may become a number and then a verdict.
  */
 import { describe, expect, it } from "vitest";
 import { litmus, observation, run } from "../../litmus/support.ts";

@@ -1,6 +1,7 @@
 /**
- * A "holds" says what it reached: assertions that no execution evaluates, threads that never end, waits that nobody gets
- * past, functions of which nothing runs. On random programs it is compared with what the oracle reaches (random.test.ts).
+ * A "holds" says what it reached: assertions that no execution evaluates, threads that never end, waits that
+ * nobody gets past, functions of which nothing runs. On random programs it is compared with what the oracle
+ * reaches (random.test.ts).
  */
 
 import { join } from "node:path";

@@ -55,7 +55,10 @@ export interface OracleResult {
   /** Some weakly fair run never ends. Only meaningful without errors. */
   readonly livelock: boolean;
   readonly states: number;
-  /** `file:line` of every assertion that some execution evaluates, and the threads that come to their end in one. */
+  /**
+   * `file:line` of every assertion that some execution evaluates, and the threads that come to their end in
+   * one.
+   */
   readonly evaluated: ReadonlySet<string>;
   readonly ended: ReadonlySet<number>;
 }
