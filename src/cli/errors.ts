@@ -35,6 +35,10 @@ export const USER_ERRORS = {
     "recording that cannot be replayed",
     "give <kernel>/<family>.jsonl[.gz], a directory of one kernel's, or of several kernels'",
   ],
+  HF026: [
+    "memory model that cannot be used",
+    "it must be a cat file, or a herd7 configuration that names one",
+  ],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type UserErrorCode = keyof typeof USER_ERRORS;

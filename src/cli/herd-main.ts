@@ -1,62 +1,20 @@
 /**
  * What `holdfast-herd` does: herd7's options in, herd7's text out, so that the kernel's scripts run with it
  * in herd7's place. Like herd7 it exits 0 even when a test does not parse or a condition fails, and 2 for an
- * option that it does not know. The memory model is the built-in one of Linux 7.3; a request for another is
- * refused.
+ * option that it does not know. The files of Linux 7.3's model stand for the built-in one; any others are
+ * interpreted.
  */
-import { readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { lkmm } from "../check/models/lkmm.ts";
-import { LitmusError } from "../litmus/ast.ts";
+import { readFileSync, statSync } from "node:fs";
+import { LitmusError, type LitmusFile } from "../litmus/ast.ts";
 import { herdLines } from "../litmus/herd-output.ts";
+import { lowerLitmus } from "../litmus/lower.ts";
+import { parseLitmus } from "../litmus/parse.ts";
 import type { LitmusResult } from "../litmus/run.ts";
-import { loadLitmus, runLitmus } from "../litmus/run.ts";
-
-interface HerdOptions {
-  unroll: number;
-  /** Seconds, 0 for none. */
-  timeout: number;
-  fast: boolean;
-  verbose: boolean;
-  outputDir: string | null;
-  show: string;
-  files: string[];
-}
-
-/** Files of tools/memory-model that stand for the built-in model. */
-const BUILT_IN: Record<string, string> = {
-  conf: "linux-kernel.cfg",
-  model: "linux-kernel.cat",
-  cat: "linux-kernel.cat",
-  macros: "linux-kernel.def",
-  bell: "linux-kernel.bell",
-};
-/** Options that change only herd7's pictures or its search path, with the number of their arguments. */
-const IGNORED: ReadonlyMap<string, number> = new Map([
-  ["-I", 1],
-  ["-q", 0],
-  ["-graph", 1],
-  ["-nshow", 1],
-  ["-showevents", 1],
-  ["-showinitwrites", 1],
-  ["-doshow", 1],
-  ["-unshow", 1],
-  ["-skipcheck", 1],
-  ["-initwrites", 1],
-  ["-squished", 1],
-  ["-fixedsize", 1],
-]);
-
-const USAGE = `usage: holdfast-herd [options] file.litmus...
-  -conf FILE -model FILE -cat FILE -macros FILE -bell FILE
-                     only the Linux kernel's own files, which are built in
-  -unroll N          how often loops are unrolled (2)
-  -timeout S         give up on a test after S seconds
-  -speedcheck X      true, false, or fast: stop at the first execution that settles the condition
-  -o DIR             write a graph of an execution to DIR/NAME.dot
-  -show X            which execution -o writes: prop, wit, cond, neg, all, none
-  -gv                refused: use -o and a viewer
-  -v -q -version -help`;
+import { runLitmus } from "../litmus/run.ts";
+import { UserError } from "./errors.ts";
+import { chooseModel, type HerdModel } from "./herd-model.ts";
+import { Answer, expandLists, type HerdOptions, herdOptions, USAGE, UsageError } from "./herd-options.ts";
+import { openPictures, type Pictures } from "./herd-pictures.ts";
 
 /** Where text goes: a stream, or a string in tests. */
 export interface Sink {
@@ -64,128 +22,75 @@ export interface Sink {
 }
 
 interface Run {
+  readonly o: HerdOptions;
+  readonly model: HerdModel;
   readonly out: Sink;
   readonly err: Sink;
-  /** Results whose graphs are still to be written. */
-  readonly pending: { readonly path: string; readonly o: HerdOptions; readonly r: LitmusResult }[];
+  /** Tests by name: what they are, and where they came from. */
+  readonly seen: Map<string, { readonly test: string; readonly file: string }>;
+  failed: boolean;
 }
 
-class UsageError extends Error {}
+/** A directory where a test is expected ends the run, as herd7's uncaught exception does. */
+class FatalInput extends Error {}
 
-function options(args: readonly string[], out: Sink): HerdOptions | null {
-  const o: HerdOptions = {
-    unroll: 2,
-    timeout: 0,
-    fast: false,
-    verbose: false,
-    outputDir: null,
-    show: "prop",
-    files: [],
+async function runTest(file: LitmusFile, run: Run, pictures: Pictures | null): Promise<LitmusResult> {
+  const { o, model } = run;
+  // Executions that bear on the condition: witnesses, or for forall what contradicts it.
+  const relevant = file.quantifier === "forall" ? "negative" : "positive";
+  const common = {
+    unroll: o.unroll,
+    timeout: o.timeout === 0 ? Number.POSITIVE_INFINITY : o.timeout * 1000,
+    ...(o.speedcheck === "false" ? {} : ({ only: relevant } as const)),
+    ...(o.speedcheck === "fast" ? ({ stopAt: relevant } as const) : {}),
   };
-  for (let i = 0; i < args.length; i++) {
-    const a = args[i];
-    const value = (): string => {
-      const v = args[++i];
-      if (v === undefined) throw new UsageError(`option '${a}' needs an argument`);
-      return v;
-    };
-    if (!a.startsWith("-") || a === "-") {
-      if (a.startsWith("@")) {
-        const list = a.slice(1);
-        for (const line of readFileSync(list, "utf8").split("\n")) {
-          const name = line.trim();
-          if (name !== "" && !name.startsWith("#")) o.files.push(join(dirname(list), name));
-        }
-      } else o.files.push(a);
-      continue;
-    }
-    const name = a.replace(/^-+/, "");
-    if (name in BUILT_IN) {
-      checkModel(name, value());
-    } else if (name === "unroll") {
-      o.unroll = number(a, value());
-    } else if (name === "timeout") {
-      o.timeout = number(a, value());
-    } else if (name === "speedcheck") {
-      const v = value();
-      if (!["true", "false", "fast"].includes(v))
-        throw new UsageError(`bad value '${v}' for ${a}: true, false or fast`);
-      o.fast = v === "fast";
-    } else if (name === "show") {
-      o.show = value();
-      if (!["prop", "wit", "cond", "neg", "all", "none"].includes(o.show))
-        throw new UsageError(`bad value '${o.show}' for ${a}`);
-    } else if (name === "o") {
-      o.outputDir = value();
-    } else if (name === "v") {
-      o.verbose = true;
-    } else if (name === "gv" || name === "evince" || name === "view") {
-      throw new UsageError(
-        `'${a}' is not supported: write the graph with '-o DIR' and open it with a viewer`,
-      );
-    } else if (name === "version") {
-      out.write("7.58 (holdfast, Linux kernel memory model of Linux 7.3 built in)\n");
-      return null;
-    } else if (name === "help" || name === "h") {
-      out.write(`${USAGE}\n`);
-      return null;
-    } else {
-      const skip = IGNORED.get(a);
-      if (skip === undefined) throw new UsageError(`unknown option '${a}'`);
-      for (let k = 0; k < skip; k++) value();
-    }
+  if ("setup" in model) {
+    const { runCat } = await import("../litmus/cat/run.ts");
+    return runCat(file, { ...common, setup: model.setup });
   }
-  return o;
+  const test = lowerLitmus(file, { strict: true });
+  return runLitmus(test, {
+    ...common,
+    model: model.model,
+    settle: false,
+    ...(pictures === null ? {} : { onExecution: (x, holds) => pictures.add(test, x, holds) }),
+  });
 }
 
-function number(option: string, text: string): number {
-  const n = Number(text);
-  if (!/^\d+\.?\d*$/.test(text) || !Number.isFinite(n))
-    throw new UsageError(`bad value '${text}' for ${option}`);
-  return n;
-}
-
-/** Accepts the kernel's own model files by name; a configuration is read to see that it asks for these. */
-function checkModel(option: string, path: string): void {
-  const want = BUILT_IN[option] ?? "";
-  if (basename(path) !== want)
-    throw new UsageError(
-      `-${option} ${path}: only the built-in Linux kernel memory model (${want}) is available`,
-    );
-  if (option !== "conf") return;
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return; // As herd7's library directory would, the name alone stands for the built-in one.
-  }
-  for (const line of text.split("\n")) {
-    const m = /^\s*(model|macros|bell)\s+(\S+)/.exec(line);
-    if (m?.[1] !== undefined && m[2] !== undefined) checkModel(m[1], m[2]);
-  }
-}
-
-function runOne(path: string, o: HerdOptions, run: Run): void {
-  const { out, err, pending } = run;
+async function runOne(path: string, run: Run): Promise<void> {
+  const { out, err, o } = run;
+  const warn = (text: string): void => {
+    err.write(`Warning: ${text}\n`);
+    run.failed = true;
+  };
   let source: string;
   try {
+    if (statSync(path).isDirectory()) throw new FatalInput(`${path}: Is a directory`);
     source = readFileSync(path, "utf8");
-  } catch {
-    err.write(`Warning: File "${path}": cannot be read (User error)\n`);
+  } catch (e) {
+    if (e instanceof FatalInput) throw e;
+    const code = e instanceof Error && "code" in e ? String(e.code) : "";
+    warn(`${path}: ${code === "ENOENT" ? "No such file or directory" : "cannot be read"}`);
     return;
   }
   try {
-    const test = loadLitmus(path, source);
-    const r = runLitmus(test, {
-      model: lkmm,
-      unroll: o.unroll,
-      timeout: o.timeout === 0 ? Number.POSITIVE_INFINITY : o.timeout * 1000,
-      fast: o.fast,
-      settle: false,
-      keepWitness: o.outputDir !== null,
-    });
+    const file = parseLitmus(path, source);
+    const test = testKey(file);
+    const before = run.seen.get(file.name);
+    if (before?.test === test) return;
+    if (before !== undefined) {
+      warn(
+        `File "${path}": Different hashes for test ${file.name} (previous file ${before.file}) (User error)`,
+      );
+      return;
+    }
+    run.seen.set(file.name, { test, file: path });
+    const pictures =
+      o.outputDir === null || o.show === "none" ? null : openPictures(path, file, o, out, warn);
+    const r = await runTest(file, run, pictures);
+    pictures?.close();
     if (r.status === "error" || r.status === "gave-up") {
-      err.write(`Warning: File "${path}": ${r.message} (User error)\n`);
+      warn(`File "${path}": ${r.message} (User error)`);
       return;
     }
     let text = "";
@@ -199,45 +104,56 @@ function runOne(path: string, o: HerdOptions, run: Run): void {
     out.write(text);
     if (r.status === "bounded")
       err.write(`Warning: File "${path}", unrolling limit exceeded, legal outcomes may be missing.\n`);
-    if (o.outputDir !== null && o.show !== "none") pending.push({ path, o, r });
   } catch (e) {
     if (!(e instanceof LitmusError)) throw e;
-    err.write(
-      `Warning: File "${path}", line ${e.line}, characters ${e.col - 1}-${e.endCol - 1}: ${e.message} (User error)\n`,
+    warn(
+      `File "${path}", line ${e.line}, characters ${e.col - 1}-${e.endCol - 1}: ${e.message} (User error)`,
     );
   }
 }
 
-async function writeGraphs({ pending, err }: Run): Promise<void> {
-  if (pending.length === 0) return;
-  const { explain } = await import("../litmus/explain.ts");
-  for (const { path, o, r } of pending) {
-    if (o.outputDir === null) continue;
-    const name = `${basename(path).replace(/\.litmus$/, "")}.dot`;
-    try {
-      writeFileSync(
-        join(o.outputDir, name),
-        explain(r, lkmm, o.show === "neg" ? "negative" : "positive").dot(),
-      );
-    } catch (e) {
-      err.write(
-        `Warning: Cannot create ${join(o.outputDir, name)}: ${e instanceof Error ? e.message : String(e)}\n`,
-      );
-    }
-  }
+/** What a test is, whatever its layout and comments: herd7 has a hash of its syntax tree for this. */
+function testKey(file: LitmusFile): string {
+  const { init, procs, locations, filter, quantifier, condition } = file;
+  const parts = [init, procs, locations, filter, quantifier, condition];
+  return JSON.stringify(parts, (key, v: unknown) => (key === "from" || key === "to" ? undefined : v));
 }
 
 /** Runs the command; gives its exit code. */
-export async function herdMain(args: readonly string[], out: Sink, err: Sink): Promise<number> {
-  const run: Run = { out, err, pending: [] };
+export async function herdMain(
+  args: readonly string[],
+  out: Sink,
+  err: Sink,
+  stdin: () => string = () => readFileSync(0, "utf8"),
+): Promise<number> {
   try {
-    const o = options(args, out);
-    if (o === null) return 0;
-    for (const f of o.files) runOne(f, o, run);
-    await writeGraphs(run);
+    const o = herdOptions(args);
+    const model = await chooseModel(o);
+    if ("setup" in model && o.verbosity >= 0)
+      err.write(`holdfast-herd: not the model of Linux 7.3 (${model.why}): its files are interpreted\n`);
+    const run: Run = { o, model, out, err, seen: new Map(), failed: false };
+    const names =
+      o.files.length > 0
+        ? o.files
+        : stdin()
+            .split("\n")
+            .filter((l) => l !== "" && !l.startsWith("#"));
+    for (const f of expandLists(names)) {
+      await runOne(f, run);
+      if (o.exitIfFailed && run.failed) return 1;
+    }
     return 0;
   } catch (e) {
-    if (!(e instanceof UsageError) && !(e instanceof Error && "code" in e)) throw e;
+    if (e instanceof Answer) {
+      out.write(`${e.message}\n`);
+      return 0;
+    }
+    if (e instanceof FatalInput) {
+      err.write(`Fatal: ${e.message}\n`);
+      return 2;
+    }
+    if (!(e instanceof UsageError) && !(e instanceof UserError) && !(e instanceof Error && "code" in e))
+      throw e;
     err.write(`holdfast-herd: ${e.message}\n${e instanceof UsageError ? `${USAGE}\n` : ""}`);
     return 2;
   }

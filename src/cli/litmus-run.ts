@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { MemoryModel } from "../check/models/model.ts";
 import { MODELS } from "../check/models/models.ts";
+import { type CatSetup, runCat } from "../litmus/cat/run.ts";
 import { findLitmus } from "../litmus/files.ts";
 import {
   contradicts,
@@ -15,9 +16,11 @@ import {
   errorRecord,
   type LitmusRecord,
   runSource,
+  runWith,
   verdictText,
 } from "../litmus/report.ts";
 import type { LitmusResult, RunOptions } from "../litmus/run.ts";
+import { nearestName } from "../machine/nearest.ts";
 import { UserError, unknownName } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_USAGE } from "./exit.ts";
 import type { LitmusOptions } from "./litmus.ts";
@@ -28,17 +31,38 @@ import { count, seconds, table } from "./table.ts";
 /** What a worker is told, besides which files to run. */
 export interface LitmusTask {
   readonly models: readonly string[];
+  readonly cat: string | null;
   readonly timeout: number;
   readonly unroll: number;
   readonly fast: boolean;
 }
 
-export async function litmusCommand(paths: readonly string[], options: LitmusOptions): Promise<number> {
-  const models = options.model.split(",").map((name): MemoryModel => {
-    const m = MODELS.get(name.trim());
-    if (m === undefined) throw unknownName("HF017", name, MODELS.keys());
-    return m;
+/** A model to run tests under: one that is built in, or one in the cat language. */
+export type Runner = MemoryModel | CatSetup;
+
+/** Throws UserError for a name that is unknown, or a cat model that cannot be used. */
+export async function runnersOf(names: readonly string[], cat: string | null): Promise<Runner[]> {
+  const runners = names.map((name): Runner => {
+    const m = MODELS.get(name);
+    if (m !== undefined) return m;
+    const known = [...MODELS.keys()];
+    if (nearestName(name, known) !== undefined) throw unknownName("HF017", name, known);
+    throw new UserError("HF017", name, `models are ${known.join(", ")}`);
   });
+  if (cat === null) return runners;
+  const { loadSetup, modelFilesOf } = await import("./cat-model.ts");
+  return [...runners, loadSetup(modelFilesOf(cat))];
+}
+
+const isCat = (r: Runner): r is CatSetup => "macros" in r;
+
+export async function litmusCommand(paths: readonly string[], options: LitmusOptions): Promise<number> {
+  const cat = options.cat ?? null;
+  const names = (options.model ?? (cat === null ? "lkmm" : "")).split(",").map((n) => n.trim());
+  const models = await runnersOf(
+    names.filter((n) => n !== ""),
+    cat,
+  );
   let files: string[];
   try {
     files = findLitmus(paths);
@@ -53,6 +77,8 @@ export async function litmusCommand(paths: readonly string[], options: LitmusOpt
     options.svg !== undefined;
   if (graph && files.length !== 1)
     throw new UserError("HF001", "--explain, --suggest, --dot and --svg take one file");
+  if (cat !== null && (graph || options.fast === true))
+    throw new UserError("HF001", "--fast, --explain, --suggest, --dot and --svg are for the built-in models");
 
   const totals = new Totals();
   const single = files.length === 1;
@@ -62,7 +88,7 @@ export async function litmusCommand(paths: readonly string[], options: LitmusOpt
     else if (options.herd !== true) show(records, results, options, single);
   };
   if (options.jobs > 1 && files.length > 1 && options.herd !== true) {
-    await runInWorkers(files, models, options, (records) => emit(records, []));
+    await runInWorkers(files, names, options, (records) => emit(records, []));
   } else {
     const status = new Status();
     for (let i = 0; i < files.length; i++) {
@@ -91,7 +117,7 @@ function runOptions(options: LitmusOptions, keepWitness: boolean): Omit<RunOptio
 /** One file under each model. */
 export function runFile(
   file: string,
-  models: readonly MemoryModel[],
+  models: readonly Runner[],
   options: Omit<RunOptions, "model">,
 ): { records: LitmusRecord[]; results: (LitmusResult | null)[] } {
   const records: LitmusRecord[] = [];
@@ -104,7 +130,9 @@ export function runFile(
     return { records: [errorRecord(file, models[0]?.name ?? "", message)], results: [null] };
   }
   for (const model of models) {
-    const { record, result } = runSource(file, source, { ...options, model });
+    const { record, result } = isCat(model)
+      ? runWith(file, source, model.name, (test) => runCat(test, { ...options, setup: model }))
+      : runSource(file, source, { ...options, model });
     records.push(record);
     results.push(result);
     if (result === null) break;
@@ -114,12 +142,13 @@ export function runFile(
 
 async function runInWorkers(
   files: readonly string[],
-  models: readonly MemoryModel[],
+  models: readonly string[],
   options: LitmusOptions,
   emit: (records: readonly LitmusRecord[]) => void,
 ): Promise<void> {
   const task: LitmusTask = {
-    models: models.map((m) => m.name),
+    models: models.filter((n) => n !== ""),
+    cat: options.cat ?? null,
     timeout: options.timeout * 1000,
     unroll: options.unroll,
     fast: options.fast === true,
@@ -216,7 +245,7 @@ async function printHerd(
 
 async function explainAll(
   results: readonly (LitmusResult | null)[],
-  models: readonly MemoryModel[],
+  models: readonly Runner[],
   options: LitmusOptions,
 ): Promise<void> {
   const { explain } = await import("../litmus/explain.ts");
@@ -224,7 +253,7 @@ async function explainAll(
   for (let i = 0; i < results.length; i++) {
     const result = results[i];
     const model = models[i];
-    if (result === null || result === undefined || model === undefined) continue;
+    if (result === null || result === undefined || model === undefined || isCat(model)) continue;
     if (options.explain === true || options.dot !== undefined || options.svg !== undefined) {
       const e = explain(result, model);
       if (options.json === true) printJson(e.data);

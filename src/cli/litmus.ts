@@ -5,7 +5,10 @@ import { type Command, Option } from "commander";
 import { decimal, integer } from "./options.ts";
 
 export interface LitmusOptions {
-  readonly model: string;
+  /** Default: lkmm, or none beside `cat`. */
+  readonly model?: string;
+  /** A model in the cat language. */
+  readonly cat?: string;
   readonly jobs: number;
   readonly summary?: boolean;
   readonly json?: boolean;
@@ -25,7 +28,11 @@ export function registerLitmus(program: Command): void {
     .command("litmus")
     .argument("<paths...>", "litmus files, or directories of them")
     .description("C litmus tests under the Linux kernel memory model, as herd7 runs them")
-    .option("--model <names>", "lkmm, tso, sc, or several with commas, side by side", "lkmm")
+    .option("--model <names>", "lkmm (the default), tso, sc, ...; several with commas, side by side")
+    .option(
+      "--cat <path>",
+      "a model in the cat language: a .cat or .cfg file, tools/memory-model, sc.cat, tso.cat",
+    )
     .option("-j, --jobs <n>", "worker threads for many files", integer("--jobs", 1, 64), 1)
     .option("--summary", "only contradicted comments, errors and totals")
     .option("--explain", "why Never (the axiom and its cycle), how Sometimes (a witness)")

@@ -54,6 +54,8 @@ export type InitValue =
 export interface Init extends Span {
   readonly loc: Loc;
   readonly value: InitValue;
+  /** Bits of an unsigned type that it is declared with, 0 for any other: only herd7's text shows them. */
+  readonly unsigned: 0 | 32 | 64;
 }
 
 export type Operand =

@@ -6,22 +6,22 @@ import { type Candidate, type Com, INIT, isRead } from "../check/enumerate/candi
 import type { PathEvent } from "../check/enumerate/path.ts";
 import { Values } from "../check/enumerate/values.ts";
 import { valueText } from "./herd-output.ts";
-import type { LitmusResult } from "./run.ts";
+import type { LoweredTest } from "./lower.ts";
 
 /** Names for the events of a candidate. */
 export class Names {
-  readonly #result: LitmusResult;
+  readonly #test: LoweredTest;
   readonly #c: Candidate;
   readonly #lines: readonly string[];
 
-  constructor(result: LitmusResult, c: Candidate) {
-    this.#result = result;
+  constructor(test: LoweredTest, c: Candidate) {
+    this.#test = test;
     this.#c = c;
-    this.#lines = result.test.file.source.split("\n");
+    this.#lines = test.file.source.split("\n");
   }
 
   #position(t: number, event: number): { line: number; col: number } | undefined {
-    return this.#result.test.program.threads[t]?.positions[this.#c.paths[t]?.events[event]?.pos ?? -1];
+    return this.#test.program.threads[t]?.positions[this.#c.paths[t]?.events[event]?.pos ?? -1];
   }
 
   line(t: number, event: number): number {
@@ -55,27 +55,23 @@ export class Names {
 }
 
 /** Text of an event for a picture: its source and, for a read, its value. */
-export function eventText(
-  result: LitmusResult,
-  c: Candidate,
-  com: Com,
-): (t: number, event: number) => string {
-  const names = new Names(result, c);
+export function eventText(test: LoweredTest, c: Candidate, com: Com): (t: number, event: number) => string {
+  const names = new Names(test, c);
   const values = new Values(c, com);
   return (t, event) => {
     const node = c.node(t, event);
     const base = names.source(t, event);
     if (node < 0 || !isRead(c.events[node]) || c.events[node].kind.startsWith("L")) return base;
-    return `${base} = ${valueText(result.test, values.read(node))}`;
+    return `${base} = ${valueText(test, values.read(node))}`;
   };
 }
 
 /** Second halves of read-modify-writes are shown with the first. */
 const hidden = (e: PathEvent): boolean => e.kind === "LKW" || (e.kind === "W" && e.rmw >= 0);
 
-export function columns(result: LitmusResult, c: Candidate, com: Com): string[] {
-  const names = new Names(result, c);
-  const text = eventText(result, c, com);
+export function columns(test: LoweredTest, c: Candidate, com: Com): string[] {
+  const names = new Names(test, c);
+  const text = eventText(test, c, com);
   const cells = c.paths.map((path, t) => {
     const out: string[] = [];
     path.events.forEach((e, i) => {
@@ -100,7 +96,7 @@ export function columns(result: LitmusResult, c: Candidate, com: Com): string[] 
     const order = sorted.map(
       (w) => `P${c.thread[w]}:${names.line(c.thread[w], c.nodeOf[c.thread[w]].indexOf(w))}`,
     );
-    out.push(`  order of the writes to ${valueText(result.test, plan.loc)}: ${order.join(", ")}`);
+    out.push(`  order of the writes to ${valueText(test, plan.loc)}: ${order.join(", ")}`);
   }
   return out;
 }

@@ -51,7 +51,7 @@ export function explain(
   const verdict = explainVerdict(result, model, want);
   const race = findRace(result, model);
   if (race === null) return verdict;
-  const names = new Names(result, race.candidate);
+  const names = new Names(result.test, race.candidate);
   const [a, b] = race.pair.map((node) => names.node(node));
   const head = [
     "",
@@ -59,7 +59,7 @@ export function explain(
     `  ${a}`,
     `  ${b}`,
   ];
-  const shown = columns(result, race.candidate, race.com);
+  const shown = columns(result.test, race.candidate, race.com);
   return {
     ...verdict,
     lines: [...verdict.lines, ...head, "", "An accepted execution in which they race:", ...shown],
@@ -225,7 +225,7 @@ function render(
   com: Com,
   cycle: Cycle | null,
 ): Explanation {
-  const names = new Names(result, c);
+  const names = new Names(result.test, c);
   const lines = [...head];
   const edges = cycle?.edges ?? [];
   if (edges.length > 0) {
@@ -237,8 +237,12 @@ function render(
     }
   }
   if (cycle !== null && cycle.note !== "") lines.push("", cycle.note);
-  lines.push("", cycle === null ? title : "The execution that is forbidden:", ...columns(result, c, com));
-  const picture = { title, candidate: c, com, text: eventText(result, c, com), cycle: edges };
+  lines.push(
+    "",
+    cycle === null ? title : "The execution that is forbidden:",
+    ...columns(result.test, c, com),
+  );
+  const picture = { title, candidate: c, com, text: eventText(result.test, c, com), cycle: edges };
   return {
     lines,
     data: {

@@ -27,9 +27,17 @@ export function valueText(test: LoweredTest, v: number): string {
 
 export function stateText(result: LitmusResult, state: readonly number[]): string {
   const { locs, shown } = result.observed;
+  const { init } = result.test.file;
   let out = "";
-  for (let i = 0; i < shown; i++)
-    out += `${i === 0 ? "" : " "}${locText(locs[i])}=${valueText(result.test, state[i])};`;
+  for (let i = 0; i < shown; i++) {
+    const name = locText(locs[i]);
+    let text = valueText(result.test, state[i]);
+    if (state[i] < 0) {
+      const bits = init.find((d) => d.unsigned !== 0 && locText(d.loc) === name)?.unsigned ?? 0;
+      if (bits > 0) text = String(BigInt.asUintN(bits, BigInt(state[i])));
+    }
+    out += `${i === 0 ? "" : " "}${name}=${text};`;
+  }
   return out;
 }
 

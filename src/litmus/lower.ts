@@ -22,7 +22,7 @@ import type { MemSymbol } from "../machine/image.ts";
 import type { BinaryOp, Expr, LitmusFile, Loc, Proc, Prop, Span, Stmt } from "./ast.ts";
 import { LitmusError } from "./ast.ts";
 import type { Primitive, RmwOperand } from "./primitives.ts";
-import { isProcedure, PRIMITIVES } from "./primitives.ts";
+import { isProcedure, NOT_IN_DEF, PRIMITIVES } from "./primitives.ts";
 
 export interface LoweredTest {
   readonly file: LitmusFile;
@@ -109,10 +109,11 @@ export function layOut(file: LitmusFile): Layout {
   return { addresses, memory: { words, origin, symbols, regions: [] } };
 }
 
-export function lowerLitmus(file: LitmusFile): LoweredTest {
+/** `strict`: only primitives that linux-kernel.def of Linux 7.3 has. Throws LitmusError. */
+export function lowerLitmus(file: LitmusFile, { strict = false } = {}): LoweredTest {
   const { addresses, memory } = layOut(file);
   const lines = lineStarts(file.source);
-  const lowered = file.procs.map((proc) => new ThreadLowering(file, proc, addresses, lines).run());
+  const lowered = file.procs.map((proc) => new ThreadLowering(file, proc, addresses, lines, strict).run());
   const program: Program = {
     name: file.name,
     threads: lowered.map((l) => l.thread),
@@ -169,6 +170,7 @@ class ThreadLowering {
   readonly proc: Proc;
   readonly addresses: ReadonlyMap<string, number>;
   readonly lines: readonly number[];
+  readonly strict: boolean;
   readonly registers = new Map<string, Reg>();
   readonly regNames: string[] = [];
   readonly positions: Position[] = [];
@@ -182,11 +184,13 @@ class ThreadLowering {
     proc: Proc,
     addresses: ReadonlyMap<string, number>,
     lines: readonly number[],
+    strict: boolean,
   ) {
     this.file = file;
     this.proc = proc;
     this.addresses = addresses;
     this.lines = lines;
+    this.strict = strict;
   }
 
   run(): { thread: ThreadIr; registers: ReadonlyMap<string, Reg> } {
@@ -361,7 +365,7 @@ class ThreadLowering {
 
   #primitive(name: string, args: readonly Expr[], span: Span): Primitive {
     const p = PRIMITIVES.get(name);
-    if (p === undefined) this.#fail(span, `Unknown macro ${name}`);
+    if (p === undefined || (this.strict && NOT_IN_DEF.has(name))) this.#fail(span, `Unknown macro ${name}`);
     if (args.length !== p.arity)
       this.#fail(
         span,

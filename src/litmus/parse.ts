@@ -29,7 +29,8 @@ export function parseLitmus(path: string, source: string): LitmusFile {
       "syntax error: expected 'C NAME' on the first line",
     );
   }
-  return new Parser(openInit(path, source)).file(head[1] ?? "", head[2] ?? "");
+  const name = (head[1] ?? "").replace(/\.litmus$/, "");
+  return new Parser(openInit(path, source)).file(name, head[2] ?? "");
 }
 
 /** A scanner that stands after the first '{' outside a comment, which opens the initial state. */
@@ -47,6 +48,13 @@ function openInit(path: string, source: string): Scanner {
 /** The verdict and flags of a `Result:` comment, as the kernel's judgelitmus.sh reads it. */
 export function expectedResult(source: string): string {
   return /^\s*[(* ]*\*? ?Result: *([^\n*]*)/m.exec(source)?.[1]?.trim() ?? "";
+}
+
+/** herd7 takes the type of a location from the initial state alone. */
+function unsignedBits(type: string, pointer: boolean): 0 | 32 | 64 {
+  if (pointer) return 0;
+  if (/^(uint64_t|uintptr_t)$/.test(type)) return 64;
+  return /^(uint(8|16|32)_t|unsigned|bool)$/.test(type) ? 32 : 0;
 }
 
 class Parser {
@@ -132,7 +140,7 @@ class Parser {
             : { k: "num", value: s.number("a value") };
       }
     }
-    return { from, to: s.from, loc, value };
+    return { from, to: s.from, loc, value, unsigned: unsignedBits(first, pointer) };
   }
 
   #regOf(proc: number): Loc {

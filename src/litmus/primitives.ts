@@ -241,6 +241,11 @@ function build(): Map<string, Primitive> {
 /** Every primitive by name. */
 export const PRIMITIVES: ReadonlyMap<string, Primitive> = build();
 
+/** Primitives of the kernel that its linux-kernel.def does not know, and herd7 with it. */
+export const NOT_IN_DEF: ReadonlySet<string> = new Set(
+  [...PRIMITIVES.keys()].filter((name) => /^atomic_(inc_not_zero|fetch_add_unless)/.test(name)),
+);
+
 /** Primitives that give no value and stand as statements. */
 export function isProcedure(p: Primitive): boolean {
   switch (p.k) {

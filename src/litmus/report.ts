@@ -2,11 +2,14 @@
  * Results as data and as text for a person: the JSON line of `holdfast litmus --json`, the verdict with its
  * states, and the comparison with the verdict that a test's `Result:` comment announces.
  */
+import { CatError } from "../check/cat/syntax.ts";
 import type { LitmusFile } from "./ast.ts";
 import { LitmusError } from "./ast.ts";
 import { conditionText, sortedStates, stateText } from "./herd-output.ts";
+import { lowerLitmus } from "./lower.ts";
+import { parseLitmus } from "./parse.ts";
 import type { LitmusResult, RunOptions, Verdict } from "./run.ts";
-import { loadLitmus, NOTHING_PASSES, runLitmus } from "./run.ts";
+import { NOTHING_PASSES, runLitmus } from "./run.ts";
 
 /** One line of --json. */
 export interface LitmusRecord {
@@ -60,18 +63,29 @@ export function errorRecord(path: string, model: string, message: string): Litmu
   };
 }
 
-/** Parses and runs; input that cannot be used becomes an error record. */
-export function runSource(
+export interface Outcome {
+  readonly record: LitmusRecord;
+  readonly result: LitmusResult | null;
+}
+
+/** Parses and runs under a built-in model; input that cannot be used becomes an error record. */
+export function runSource(path: string, source: string, options: RunOptions): Outcome {
+  return runWith(path, source, options.model.name, (file) => runLitmus(lowerLitmus(file), options));
+}
+
+/** The same by a runner of one's own, which may throw LitmusError and CatError. */
+export function runWith(
   path: string,
   source: string,
-  options: RunOptions,
-): { record: LitmusRecord; result: LitmusResult | null } {
+  model: string,
+  run: (file: LitmusFile) => LitmusResult,
+): Outcome {
   try {
-    const result = runLitmus(loadLitmus(path, source), options);
+    const result = run(parseLitmus(path, source));
     return { record: recordOf(path, result), result };
   } catch (e) {
-    if (e instanceof LitmusError)
-      return { record: errorRecord(path, options.model.name, e.located), result: null };
+    if (e instanceof LitmusError) return { record: errorRecord(path, model, e.located), result: null };
+    if (e instanceof CatError) return { record: errorRecord(path, model, e.message), result: null };
     throw e;
   }
 }

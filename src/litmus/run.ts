@@ -7,6 +7,7 @@
 import { type EnumerateResult, enumerate } from "../check/enumerate/enumerate.ts";
 import { EnumerateError } from "../check/enumerate/path.ts";
 import { StateSet } from "../check/enumerate/states.ts";
+import type { Witness } from "../check/enumerate/tally.ts";
 import type { MemoryModel } from "../check/models/model.ts";
 import { type Observed, observe } from "./condition.ts";
 import { type LoweredTest, lowerLitmus } from "./lower.ts";
@@ -27,6 +28,17 @@ export interface RunOptions {
    * Reachability only: stop at the first execution that settles the quantified condition. Counts are partial.
    */
   readonly fast?: boolean;
+  /**
+   * Only executions in which the condition holds, or does not: nothing is said of others, which are not
+   * counted.
+   */
+  readonly only?: "positive" | "negative";
+  /** Stop at the first such execution. */
+  readonly stopAt?: "positive" | "negative";
+  /**
+   * Called for each accepted execution, none being counted without having been built; true: that is enough.
+   */
+  readonly onExecution?: (x: Witness, holds: boolean) => boolean;
   /** If counting gives up, spend up to half as long again on the verdict alone; default true. */
   readonly settle?: boolean;
 }
@@ -77,7 +89,10 @@ export function runLitmus(test: LoweredTest, options: RunOptions): LitmusResult 
         ...(timeout === undefined ? {} : { timeout }),
         unroll,
         keepWitness: options.keepWitness ?? false,
-        ...(stopAt === undefined ? {} : { stopAt, skipOthers: options.settle !== false }),
+        ...(stopAt === undefined ? {} : { stopAt, only: stopAt }),
+        ...(options.only === undefined ? {} : { only: options.only }),
+        ...(options.stopAt === undefined ? {} : { stopAt: options.stopAt }),
+        ...(options.onExecution === undefined ? {} : { onExecution: options.onExecution }),
       });
     const settles = test.file.quantifier === "forall" ? "negative" : "positive";
     const run = ask(options.fast === true ? settles : undefined);

@@ -4,6 +4,7 @@
  * linear extensions.
  */
 import { reflexive, setBit } from "../models/bits.ts";
+import { OWN_MODELS } from "./models.ts";
 import { type Algebra, EMPTY, KindError, kindName, type Value } from "./value.ts";
 
 /** What the functions need to know of the events. */
@@ -48,6 +49,7 @@ let coe = co & ext
 let fri = fr & int
 let fre = fr & ext`,
   ],
+  ...OWN_MODELS,
   ["filters.cat", '"Filters: none are needed"'],
   ["stdlib.cat", '"Standard library: all of it is built in"'],
 ]);

@@ -33,10 +33,12 @@ export interface EnumerateOptions {
   readonly keepWitness?: boolean;
   /** Stop at the first execution in which the condition holds, or does not. The counts are then partial. */
   readonly stopAt?: "positive" | "negative";
+  /** Do not even look at executions of the other kind, which are then not counted. */
+  readonly only?: "positive" | "negative";
   /**
-   * With stopAt: do not even look at executions of the other kind, which are then not counted. Default true.
+   * Called for each accepted execution, none being counted without having been built; true: that is enough.
    */
-  readonly skipOthers?: boolean;
+  readonly onExecution?: (x: Witness, holds: boolean) => boolean;
 }
 
 export interface EnumerateResult {
@@ -117,6 +119,7 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
   tally.stopAt = options.stopAt ?? null;
   tally.unwanted = unwanted(options);
   tally.keepWitness = options.keepWitness ?? false;
+  tally.onExecution = options.onExecution ?? null;
   let status: EnumerateResult["status"] = "ok";
   let message = "";
   let candidates = 0;
@@ -169,9 +172,9 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
 
 /** What the search may skip on values alone, or null if everything counts. */
 function unwanted(options: EnumerateOptions): Predicate | null {
-  const { filter, condition, stopAt } = options;
-  if (stopAt !== undefined && options.skipOthers !== false) {
-    const other = stopAt === "positive" ? 0 : 1;
+  const { filter, condition, only } = options;
+  if (only !== undefined) {
+    const other = only === "positive" ? 0 : 1;
     return (v) => (filter?.(v) === 0 || condition(v) === other ? 1 : 0);
   }
   return filter === undefined ? null : (v) => (filter(v) === 0 ? 1 : 0);

@@ -8,6 +8,7 @@
  * the condition is decided, the rest is a product. This is why rings of many readers take time linear in
  * their length and not 2^reads.
  */
+import { closure, reflexive } from "../models/bits.ts";
 import type { BoundModel } from "../models/model.ts";
 import type { Candidate, Com, Critical, LocPlan } from "./candidate.ts";
 import { criticalSections, INIT, UNSET } from "./candidate.ts";
@@ -21,6 +22,10 @@ interface Plan {
   /** Writes of each thread in program order; for a lock, one entry per critical section. */
   readonly queues: readonly (readonly number[])[];
   readonly sections: ReadonlyMap<number, Critical> | null;
+  /**
+   * Unlocks of a lock that their thread does not hold: they are in no order with anything, but may be seen.
+   */
+  readonly strays: readonly number[];
   readonly count: number;
   /** Reads to be given a source, in an order that respects each thread's. */
   readonly reads: readonly number[];
@@ -336,6 +341,7 @@ export class Search {
     const p = this.#plans[li];
     const r = p.reads[k];
     if (r === undefined) {
+      if (p.strays.length > 0 && !this.#coherent(p)) return;
       if (this.#counting === p) this.#counted(li, p);
       else this.#location(li + 1);
       return;
@@ -360,7 +366,29 @@ export class Search {
       if (src !== INIT) com.rf[src * W + (r >> 5)] &= ~(1 << (r & 31));
       com.fr.fill(0, r * W, (r + 1) * W);
     }
+    for (const u of c.events[r].kind === "RU" ? p.strays : []) {
+      if (!this.#lockSource(p, r, u)) continue;
+      com.src[r] = u;
+      this.#pos[r] = lo;
+      com.rf[u * W + (r >> 5)] |= 1 << (r & 31);
+      this.#source(li, k + 1);
+      com.rf[u * W + (r >> 5)] &= ~(1 << (r & 31));
+    }
     com.src[r] = UNSET;
+  }
+
+  /** Coherence of a location by definition, for what positions in one order cannot tell. */
+  #coherent({ plan }: Plan): boolean {
+    const { c, com } = this;
+    const { n, words } = c;
+    const m = new Int32Array(n * words);
+    const nodes = plan.sequences.flat();
+    for (const i of nodes) {
+      for (let k = i * words; k < (i + 1) * words; k++) m[k] = com.rf[k] | com.co[k] | com.fr[k];
+      for (const j of nodes) if (c.before(i, j)) this.#edge(m, i, j);
+    }
+    closure(m, n, words);
+    return !reflexive(m, n, words);
   }
 
   /** What a failed trylock or spin_is_locked() may read: lock.cat's rules. */
@@ -546,6 +574,7 @@ function preparePlan(c: Candidate, plan: LocPlan, orders: WriteOrders): Plan {
   const nextWrites: (readonly number[])[] = [];
   const sections = plan.lock ? new Map<number, Critical>() : null;
   const queues: number[][] = [];
+  const strays: number[] = [];
   let count = 0;
   if (sections !== null) {
     for (const list of criticalSections(c, plan) ?? []) {
@@ -555,6 +584,8 @@ function preparePlan(c: Candidate, plan: LocPlan, orders: WriteOrders): Plan {
         count += s.ul >= 0 ? 2 : 1;
       }
     }
+    const matched = new Set([...sections.values()].map((s) => s.ul));
+    strays.push(...plan.writes.filter((i) => c.events[i].kind === "UL" && !matched.has(i)));
   } else {
     for (const seq of plan.sequences) {
       const writes = seq.filter((i) => isW.has(i));
@@ -590,6 +621,7 @@ function preparePlan(c: Candidate, plan: LocPlan, orders: WriteOrders): Plan {
     plan,
     queues,
     sections,
+    strays,
     count,
     reads,
     before,

@@ -51,6 +51,8 @@ export class Tally {
    * Stop at the first execution for or against the condition: reachability only, as herd7's -speedcheck fast.
    */
   stopAt: "positive" | "negative" | null = null;
+  /** Told of each execution; true ends the search. */
+  onExecution: ((x: Witness, holds: boolean) => boolean) | null = null;
   /**
    * Holds of executions that need not be looked at: the filter fails, or they are not of the kind to stop at.
    */
@@ -96,11 +98,13 @@ export class Tally {
       if (holds && this.witness === null) this.witness = { candidate, com: copyCom(com) };
       if (!holds && this.counterWitness === null) this.counterWitness = { candidate, com: copyCom(com) };
     }
+    if (this.onExecution?.({ candidate, com }, holds) === true) throw new Found();
     this.#maybeStop(holds);
   }
 
   /** Whether an execution for (or against) the condition is to be kept and none has been seen. */
   wanted(holds: boolean): boolean {
+    if (this.onExecution !== null) return true;
     return this.keepWitness && (holds ? this.witness : this.counterWitness) === null;
   }
 

@@ -31,13 +31,36 @@ export const lkmm: MemoryModel = {
   },
 };
 
+/** The checks that can be left out one by one; coherence, atomicity and locks are the search's business. */
+export const ALL_CHECKS: ReadonlySet<string> = new Set([
+  "happens-before", "propagation", "rcu", "plain-coherence", "mixed-accesses", "data-race", "unmatched-rcu-lock",
+  "unmatched-rcu-unlock", "unmatched-srcu-lock", "unmatched-srcu-unlock", "multiple-srcu-matches", "invalid-sleep",
+  "srcu-bad-value-match", "mixed-lock-accesses", "lock-final", "unmatched-unlock",
+]); // biome-ignore format: a list of names
+
+/** The model without some of ALL_CHECKS (herd7's -skipcheck). */
+export function lkmmWithout(skip: ReadonlySet<string>): MemoryModel {
+  return {
+    name: "lkmm",
+    bind(candidate) {
+      const bound = lkmm.bind(candidate);
+      if (bound instanceof BoundLkmm) bound.skip = skip;
+      return bound;
+    },
+  };
+}
+
+const NO_SKIP: ReadonlySet<string> = new Set();
+
 /** One candidate under the LKMM. All matrices are allocated here, none while executions are judged. */
 export class BoundLkmm implements BoundModel {
   readonly c: Candidate;
   readonly n: number;
   readonly W: number;
   readonly size: number;
-  readonly staticFlags: readonly string[];
+  readonly #flags: readonly string[];
+  /** Checks that are left out. */
+  skip: ReadonlySet<string> = NO_SKIP;
   readonly judges: boolean;
   readonly marked: Int32Array;
   readonly sf: Int32Array;
@@ -172,8 +195,12 @@ export class BoundLkmm implements BoundModel {
     this.rcu = this.#links?.order ?? null;
     if (this.srcu !== null && !this.srcu.needsValues) this.srcu.flags(c.newCom(), c, flags, null);
     this.plain = c.hasPlain ? new PlainAccesses(this) : null;
-    this.staticFlags = [...flags];
+    this.#flags = [...flags];
     this.judges = c.hasPlain || this.srcu?.needsValues === true;
+  }
+
+  get staticFlags(): readonly string[] {
+    return this.skip.size === 0 ? this.#flags : this.#flags.filter((f) => !this.skip.has(f));
   }
 
   consistent(com: Com): boolean {
@@ -186,8 +213,12 @@ export class BoundLkmm implements BoundModel {
   }
 
   judge(com: Com, flags: Set<string>, value: (node: number) => number): void {
-    if (this.srcu?.needsValues === true) this.srcu.flags(com, this.c, flags, value);
-    if (this.plain === null || flags.has("data-race")) return;
+    if (this.srcu?.needsValues === true) {
+      const found = new Set<string>();
+      this.srcu.flags(com, this.c, found, value);
+      for (const f of found) if (!this.skip.has(f)) flags.add(f);
+    }
+    if (this.plain === null || flags.has("data-race") || this.skip.has("data-race")) return;
     this.#check(com);
     if (this.plain.race(com) !== null) flags.add("data-race");
   }
@@ -251,7 +282,8 @@ export class BoundLkmm implements BoundModel {
     }
     this.steps?.set(hb);
     closure(hb, n, W);
-    if (reflexive(hb, n, W)) return "happens-before";
+    const { skip } = this;
+    if (reflexive(hb, n, W) && !skip.has("happens-before")) return "happens-before";
 
     const pb = this.pb;
     if (this.#hasSf) {
@@ -260,7 +292,7 @@ export class BoundLkmm implements BoundModel {
       compose(pb, t1, hb, n, W);
       union(pb, t1, size);
       closure(pb, n, W);
-      if (reflexive(pb, n, W)) return "propagation";
+      if (reflexive(pb, n, W) && !skip.has("propagation")) return "propagation";
     }
 
     if (this.#links !== null) {
@@ -272,9 +304,10 @@ export class BoundLkmm implements BoundModel {
       }
       compose(this.x, hb, t1, n, W);
       union(this.x, t1, size);
-      if (!this.#links.holds(com, this.x, this.plain !== null)) return "rcu";
+      if (!this.#links.holds(com, this.x, this.plain !== null) && !skip.has("rcu")) return "rcu";
     }
-    if (this.plain !== null && !this.plain.coherent(com)) return "plain-coherence";
+    if (this.plain !== null && !this.plain.coherent(com) && !skip.has("plain-coherence"))
+      return "plain-coherence";
     return "";
   }
 

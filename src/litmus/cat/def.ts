@@ -203,6 +203,19 @@ export function builtInMacros(): Map<string, Macro> {
   return new Map([...PRIMITIVES].map(([name, p]) => [name, macroOf(name, p)]));
 }
 
+/** Every annotation that a set of macros uses. */
+export function tagsOf(macros: Macros): Set<string> {
+  const out = new Set<string>();
+  const visit = (e: MacroExp): void => {
+    if (e.k === "prim") for (const t of e.tags) out.add(t);
+    if (e.k === "prim" || e.k === "macro") e.args.forEach(visit);
+    else if (e.k === "deref" || e.k === "unary") visit(e.of);
+    else if (e.k === "compare") [e.a, e.b].forEach(visit);
+  };
+  for (const m of macros.values()) m.body.forEach(visit);
+  return out;
+}
+
 const param = (index: number): MacroExp => ({ k: "param", index });
 const prim = (name: string, tags: readonly string[], args: readonly MacroExp[], op = ""): MacroExp => ({
   k: "prim",

@@ -20,6 +20,11 @@ export interface CatSetup {
   readonly name: string;
   readonly model: CatModel;
   readonly macros: Macros;
+  /**
+   * How annotations are taken: as written (2, Linux 6.14 and later), or with herd7's additions before that
+   * (1).
+   */
+  readonly version: 1 | 2;
 }
 
 export interface CatRunOptions {
@@ -27,8 +32,12 @@ export interface CatRunOptions {
   /** Milliseconds after which to give up. */
   readonly timeout?: number;
   readonly unroll?: number;
+  /** As in RunOptions. */
+  readonly only?: "positive" | "negative";
+  readonly stopAt?: "positive" | "negative";
 }
 
+class Enough extends Error {}
 class GaveUp extends Error {}
 
 /** A test as far as printing needs it: no threads are lowered. Throws LitmusError. */
@@ -66,10 +75,13 @@ export function runCat(file: LitmusFile, options: CatRunOptions): LitmusResult {
       number(l.k === "reg" ? x.register(l.proc, l.name) : x.memory(l.name)),
     );
     if (observed.filter !== null && observed.filter(state) !== 1) return;
-    if (observed.condition(state) === 1) positive++;
+    const kind = observed.condition(state) === 1 ? "positive" : "negative";
+    if (options.only !== undefined && options.only !== kind) return;
+    if (kind === "positive") positive++;
     else negative++;
     states.add(state);
     for (const f of x.flags) flags.add(f);
+    if (options.stopAt === kind) throw new Enough();
   };
   let status: LitmusResult["status"] = "ok";
   let message = "";
@@ -80,7 +92,7 @@ export function runCat(file: LitmusFile, options: CatRunOptions): LitmusResult {
         macros: options.setup.macros,
         locations,
         unroll,
-        version: options.setup.model.variants.has("lkmmv2") ? 2 : 1,
+        version: options.setup.version,
         maxTraces: 5000,
       }),
     );
@@ -107,8 +119,8 @@ export function runCat(file: LitmusFile, options: CatRunOptions): LitmusResult {
   } catch (e) {
     if (e instanceof GaveUp || e instanceof TooMany) status = "gave-up";
     else if (e instanceof InvalidAccess || e instanceof ValueError) status = "error";
-    else throw e;
-    message = e.message;
+    else if (!(e instanceof Enough)) throw e;
+    message = e instanceof Enough ? "stopped at the first execution that settles the question" : e.message;
   }
   if (status === "ok" && observed.filter !== null && positive + negative === 0) message = NOTHING_PASSES;
   const settled = status === "ok" || (status === "gave-up" && positive > 0 && negative > 0);
