@@ -12,36 +12,12 @@ import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
 import { coverageLines, modelsLine } from "./coverage.ts";
 import { UserError } from "./errors.ts";
-import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
+import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
 import { scenarioByName } from "./scenarios.ts";
 import { Status } from "./status.ts";
 import { count, seconds } from "./table.ts";
-
-export interface LimitOptions {
-  readonly maxStates?: number;
-  /** Mebibytes of state tables. */
-  readonly maxMemory?: number;
-  readonly maxSeconds?: number;
-}
-
-export interface CheckOptions extends LimitOptions {
-  readonly model?: "sc" | "tso" | "all";
-  readonly verbose?: boolean;
-  readonly json?: boolean;
-}
-
-const DEFAULT_STATES = 50_000_000;
-const DEFAULT_MEBIBYTES = 2048;
-
-export function limitsOf(o: LimitOptions): Limits {
-  return {
-    maxStates: o.maxStates ?? DEFAULT_STATES,
-    maxBytes: (o.maxMemory ?? DEFAULT_MEBIBYTES) * 2 ** 20,
-    maxSeconds: o.maxSeconds ?? 1e9,
-  };
-}
 
 /** A job that cannot be explored, as the user's error that it is. */
 export function asUserError(e: unknown): unknown {
@@ -114,12 +90,6 @@ export function reportResult(
   );
   if (result.trace !== null) print("", ...traceLines(result.trace, verbose, paint));
   print("", `reproduce: ${reproduce}`);
-}
-
-export function exitOf(results: readonly ExploreResult[], interrupted: boolean): number {
-  if (interrupted) return EXIT_INTERRUPTED;
-  if (results.some((r) => r.verdict === "violated")) return EXIT_VIOLATED;
-  return results.every((r) => r.verdict === "holds") ? EXIT_HOLDS : EXIT_BOUNDED;
 }
 
 export async function checkCommand(word: string, options: CheckOptions): Promise<number> {

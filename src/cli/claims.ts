@@ -17,10 +17,11 @@ import {
 } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
 import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
-import { asUserError, type LimitOptions, limitsOf } from "./check.ts";
+import { asUserError } from "./check.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
+import { type LimitOptions, limitsOf } from "./limits.ts";
 import { paint, paintVerdict, print, printJson } from "./output.ts";
 import { type Selection, selectCells, selectFigures } from "./select.ts";
 import { Status } from "./status.ts";

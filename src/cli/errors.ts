@@ -72,7 +72,7 @@ export class Interrupted extends Error {}
  * here.
  */
 function diagnosticsOf(e: unknown): readonly { code: string }[] | null {
-  if (!(e instanceof Error) || e.name !== "DialectError") return null;
+  if (!(e instanceof Error) || (e.name !== "DialectError" && e.name !== "CError")) return null;
   const d = (e as Error & { diagnostics?: unknown }).diagnostics;
   return Array.isArray(d) ? (d as { code: string }[]) : null;
 }

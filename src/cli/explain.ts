@@ -5,10 +5,11 @@
 
 import { allCells } from "../claims/claims.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
-import { exitOf, exploreAll, type LimitOptions, limitsOf, reportResult, verdictLine } from "./check.ts";
+import { exploreAll, reportResult, verdictLine } from "./check.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
+import { exitOf, type LimitOptions, limitsOf } from "./limits.ts";
 import { print, printJson } from "./output.ts";
 import { selectCells } from "./select.ts";
 

@@ -30,6 +30,11 @@ export function model(text: string): "sc" | "tso" | "all" {
   throw new UserError("HF017", text, "models are sc, tso and all (both)");
 }
 
+/** A value of an option that may be given several times. */
+export function repeated(text: string, before: readonly string[]): string[] {
+  return [...before, text];
+}
+
 export interface Delay {
   readonly thread: string | number;
   readonly at: number | string;

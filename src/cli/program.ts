@@ -10,7 +10,7 @@ import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
-import { decimal, delay, integer, model } from "./options.ts";
+import { decimal, delay, integer, model, repeated } from "./options.ts";
 import { registerReplay } from "./replay.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
@@ -92,14 +92,22 @@ function declareCheck(program: Command): void {
   limitOptions(
     program
       .command("check")
-      .argument("<scenario>", "a built-in scenario or a cell of a claim by name, FILE, or FILE#NAME")
-      .description("explore every execution of a scenario")
+      .argument(
+        "<scenario>",
+        "a program in C, a built-in scenario or a cell of a claim by name, FILE, or FILE#NAME",
+      )
+      .description("explore every execution of a program or scenario")
       .option("-v, --verbose", "every step of a counterexample, quiet ones included")
+      .option("-I, --include <dir>", "C: where #include looks for headers; may be repeated", repeated, [])
+      .option("-D, --define <macro>", "C: NAME or NAME=value; may be repeated", repeated, [])
+      .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
       .option("--model <model>", "sc, tso or all; default: all, or that of the cell", model),
   )
     .addOption(json())
     .action(async (scenario: string, options) => {
-      process.exitCode = await (await import("./check.ts")).checkCommand(scenario, options);
+      process.exitCode = scenario.endsWith(".c")
+        ? await (await import("./check-c.ts")).checkCCommand(scenario, options)
+        : await (await import("./check.ts")).checkCommand(scenario, options);
     });
 }
 

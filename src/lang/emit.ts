@@ -29,7 +29,7 @@ import { boundsMessage, interpretedSteps } from "./step-interp.ts";
  */
 export type Cont = (m: Int32Array, f: number) => number;
 
-export type FailureKind = AssertKind | "out-of-bounds" | "endless-local-loop";
+export type FailureKind = AssertKind | "endless-local-loop";
 
 /** A way for local code to fail. */
 export interface Failure {

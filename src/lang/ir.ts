@@ -106,7 +106,23 @@ export type FenceKind =
 export type AwaitCmp = "eq" | "ne";
 
 /** What an assertion that fails is called in a verdict; see check/errors.ts for the whole list. */
-export type AssertKind = "assertion" | "leak" | "refcount-underflow" | "refcount-overflow" | "unreachable";
+export type AssertKind =
+  | "assertion"
+  | "leak"
+  | "refcount-underflow"
+  | "refcount-overflow"
+  | "refcount-zero"
+  | "unreachable"
+  /** What C leaves undefined: a division by zero, a shift by more than the width. */
+  | "undefined"
+  /** A limit of the model, not a fault of the program: a value that leaves 32 bits, recursion past its bound. */
+  | "bound"
+  | "sleep-in-atomic"
+  | "rcu-usage"
+  | "irq-state"
+  | "list-corruption"
+  | "out-of-bounds"
+  | "bad-call";
 
 /** Index into `positions` of the unit that holds the instruction. */
 export type PosId = number;
@@ -185,6 +201,8 @@ export type VisibleInstr =
   | (Base & { readonly op: "free"; readonly addr: Val })
   /** Makes the object that starts at `addr` live again with its words 0 (hot-plug of a vmemmap range). */
   | (Base & { readonly op: "revive"; readonly addr: Val })
+  /** A thread begins that runs handler `handler` with argument `a`. */
+  | (Base & { readonly op: "spawn"; readonly handler: string; readonly a: Val })
   /** Any value of 0 .. a-1, all of them explored. */
   | (Base & { readonly op: "choose"; readonly dst: Reg; readonly a: Val });
 
@@ -249,6 +267,8 @@ export interface Position {
   readonly fn: string;
   /** The call site that this was inlined from (a PosId of the same unit), or -1. */
   readonly parent: PosId;
+  /** The macro that the user wrote there, if what stands there came out of one. */
+  readonly macro?: string;
 }
 
 /** A thread after linking: no calls, constants folded, unreachable code gone. Entry is block 0. */
@@ -302,6 +322,7 @@ const VISIBLE: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "alloc",
   "free",
   "revive",
+  "spawn",
   "choose",
 ]);
 

@@ -42,6 +42,22 @@ const BIN = [
   "udiv",
   "umod",
 ] as const;
+const ASSERTS = [
+  "assertion",
+  "leak",
+  "refcount-underflow",
+  "refcount-overflow",
+  "refcount-zero",
+  "unreachable",
+  "undefined",
+  "bound",
+  "sleep-in-atomic",
+  "rcu-usage",
+  "irq-state",
+  "list-corruption",
+  "out-of-bounds",
+  "bad-call",
+] as const;
 const FENCES = [
   "mb",
   "rmb",
@@ -64,7 +80,7 @@ const instr = z.discriminatedUnion("op", [
   op("aget", { dst: reg, arr: index, idx: value }),
   op("aset", { arr: index, idx: value, a: value }),
   op("assert", {
-    kind: z.enum(["assertion", "leak", "refcount-underflow", "refcount-overflow", "unreachable"]),
+    kind: z.enum(ASSERTS),
     a: value,
     message: z.string(),
   }),
@@ -98,6 +114,7 @@ const instr = z.discriminatedUnion("op", [
   op("alloc", { dst: reg, pool: value }),
   op("free", { addr: value }),
   op("revive", { addr: value }),
+  op("spawn", { handler: z.string(), a: value }),
   op("choose", { dst: reg, a: value }),
 ]);
 
@@ -123,6 +140,7 @@ const thread = z.strictObject({
       col: z.int().min(0),
       fn: z.string(),
       parent: z.int().min(-1),
+      macro: z.string().exactOptional(),
     }),
   ),
 });
@@ -201,7 +219,7 @@ function checkThread(t: ThreadIr, where: string, p: Program): void {
       checkReg(defOf(i));
       if ((i.op === "aget" || i.op === "aset") && i.arr >= t.arrays.length)
         fail(`array ${i.arr} of ${t.arrays.length}`);
-      if (i.op === "call_rcu" || i.op === "smp_call_function")
+      if (i.op === "call_rcu" || i.op === "smp_call_function" || i.op === "spawn")
         if (i.handler !== "" && !Object.hasOwn(p.handlers, i.handler))
           fail(`handler ${i.handler} does not exist`);
     }

@@ -449,6 +449,7 @@ class PathWalk {
       case "alloc":
       case "free":
       case "revive":
+      case "spawn":
       case "choose":
         throw new EnumerateError("unsupported", `'${i.op}' is not supported by the enumerating engine`);
       default: {

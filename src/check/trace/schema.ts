@@ -24,6 +24,7 @@ const position = z.strictObject({
   col: number.describe("from 1"),
   fn: z.string().describe("function that the line is in"),
   parent: z.int().min(-1).describe("position of the call, in the caller; -1: the thread's own function"),
+  macro: z.string().exactOptional().describe("of C: the macro that the user wrote there"),
 });
 
 const cpu = z

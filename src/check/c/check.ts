@@ -1,0 +1,63 @@
+/**
+ * A program in C from its text to a verdict: compiled (lang/c), explored under each model, built again with
+ * more room where an allocation found none. A limit of the model that an execution reaches (a value beyond 32
+ * bits, recursion past its bound) makes the verdict "bounded": nothing is said of what lies behind it.
+ */
+
+import type { CFiles } from "../../lang/c/files.ts";
+import { NO_ROOM } from "../../lang/c/lower-builtin.ts";
+import { type BuiltC, buildC, type CBuildOptions } from "../../lang/c/program.ts";
+import { explore } from "../explore/explore.ts";
+import type { Model } from "../explore/machine.ts";
+import type { ExploreOptions, ExploreResult } from "../explore/result.ts";
+import { type CTrail, describeC } from "./trail.ts";
+
+export interface CCheckOptions extends CBuildOptions {
+  readonly models: readonly Model[];
+  readonly limits?: Omit<ExploreOptions, "model">;
+}
+
+/** What one model says of a program. */
+export interface CResult {
+  readonly result: ExploreResult;
+  /** The counterexample in the program's own terms; null if there is none. */
+  readonly trail: CTrail | null;
+}
+
+/** Rooms that are tried: objects that each allocation may have alive at once. */
+const ROOMS = [1, 2, 4, 8, 16];
+
+/**
+ * Compiles and explores.
+ * @throws CError for whatever is wrong with the file.
+ */
+export function checkC(path: string, files: CFiles, options: CCheckOptions): CResult[] {
+  let built = buildC(path, files, { ...options, room: ROOMS[0] });
+  return options.models.map((model) => {
+    for (let room = 0; ; room++) {
+      const result = explore(built.program, { ...options.limits, model });
+      const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;
+      if (!full || room + 1 >= ROOMS.length) return finished(built, result);
+      built = buildC(path, files, { ...options, room: ROOMS[room + 1] });
+    }
+  });
+}
+
+function finished(built: BuiltC, result: ExploreResult): CResult {
+  const { error, trace } = result;
+  if (error === null || trace === null) return { result, trail: null };
+  const shown = describeC(built, trace);
+  if (error.kind !== "bound") return { result, trail: shown };
+  const where = shown.failed === null ? "" : ` (${shown.failed.file}:${shown.failed.line})`;
+  return {
+    result: {
+      ...result,
+      verdict: "bounded",
+      reason: `${error.message}${where}`,
+      error: null,
+      trace: null,
+      complete: false,
+    },
+    trail: shown,
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * What every exploring command shares: the options that limit a search, and the exit code that verdicts come
+ * to.
+ */
+
+import type { ExploreResult } from "../check/explore/result.ts";
+import type { Limits } from "../claims/explorer-worker.ts";
+import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
+
+export interface LimitOptions {
+  readonly maxStates?: number;
+  /** Mebibytes of state tables. */
+  readonly maxMemory?: number;
+  readonly maxSeconds?: number;
+}
+
+export interface CheckOptions extends LimitOptions {
+  readonly model?: "sc" | "tso" | "all";
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const DEFAULT_STATES = 50_000_000;
+const DEFAULT_MEBIBYTES = 2048;
+
+export function limitsOf(o: LimitOptions): Limits {
+  return {
+    maxStates: o.maxStates ?? DEFAULT_STATES,
+    maxBytes: (o.maxMemory ?? DEFAULT_MEBIBYTES) * 2 ** 20,
+    maxSeconds: o.maxSeconds ?? 1e9,
+  };
+}
+
+export function exitOf(results: readonly ExploreResult[], interrupted: boolean): number {
+  if (interrupted) return EXIT_INTERRUPTED;
+  if (results.some((r) => r.verdict === "violated")) return EXIT_VIOLATED;
+  return results.every((r) => r.verdict === "holds") ? EXIT_HOLDS : EXIT_BOUNDED;
+}

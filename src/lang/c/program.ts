@@ -1,0 +1,228 @@
+/**
+ * From a file of C to a program to be explored: preprocessed, parsed, lowered, its start run (boot.ts), the
+ * threads that it began linked with the memory as it then is. Everything here works without a file system:
+ * files come through an interface.
+ */
+
+import { constant, type Program, type ThreadIr } from "../ir.ts";
+import { ThreadLinker } from "../link-thread.ts";
+import type { LowSlot } from "../lowered.ts";
+import type { FnDecl, Unit, VarDecl } from "./ast.ts";
+import { type Booted, BootFailed, runStart } from "./boot.ts";
+import { CProgram } from "./compile.ts";
+import { constant as constantOf } from "./consts.ts";
+import { NOWHERE, refuse } from "./errors.ts";
+import type { CFiles } from "./files.ts";
+import type { CFile } from "./lex.ts";
+import type { StackSlot } from "./lower.ts";
+import { parseC } from "./parser.ts";
+import { preprocess } from "./preprocess.ts";
+import { everyExpr } from "./walk.ts";
+
+export interface CBuildOptions {
+  /** Directories of -I, in order. */
+  readonly include?: readonly string[];
+  /** `NAME`, `NAME=value`, of -D. */
+  readonly define?: readonly string[];
+  /** How often a function may be inside itself; default 4. */
+  readonly recursion?: number;
+  /** Objects that each allocation in the code may have alive at once, at least; default 1. */
+  readonly room?: number;
+}
+
+export interface BuiltC {
+  readonly program: Program;
+  readonly c: CProgram;
+  /** Files that were read, the user's first. */
+  readonly files: readonly CFile[];
+}
+
+/** A parsed file. @throws CError */
+export function parseFile(
+  path: string,
+  files: CFiles,
+  options: CBuildOptions,
+): { unit: Unit; files: readonly CFile[] } {
+  const pp = preprocess(path, files, { include: options.include ?? [], define: options.define ?? [] });
+  return { unit: parseC(pp.tokens, pp.files[0]), files: pp.files };
+}
+
+/** The function that a variable of the headers holds: module_init() and module_exit() make one. */
+function hooked(unit: Unit, name: string): FnDecl | null {
+  const g = unit.globals.find((x) => x.name === name);
+  const item = g?.init?.items[0];
+  if (item === undefined) return null;
+  const v = constantOf(item.value);
+  return v !== undefined && v.base !== null && "params" in v.base ? v.base : null;
+}
+
+/** Globals that only the start and what it alone calls mention. */
+function ownGlobals(c: CProgram): ReadonlySet<VarDecl> {
+  const others = new Set<FnDecl>();
+  const work = [...c.unit.functions.values()].filter((f) => f.addressTaken || /^P\d+$/.test(f.name));
+  for (let f = work.pop(); f !== undefined; f = work.pop()) {
+    if (others.has(f)) continue;
+    others.add(f);
+    work.push(...c.callees(f));
+  }
+  const mentioned = new Set<VarDecl>();
+  for (const f of others)
+    if (f.body !== null)
+      everyExpr(f.body, (e) => {
+        if (e.k === "var" || e.k === "compound") mentioned.add(e.decl);
+      });
+  return new Set(c.unit.globals.filter((g) => !mentioned.has(g)));
+}
+
+interface Start {
+  readonly entry: FnDecl | null;
+  readonly exit: FnDecl | null;
+  /** P0, P1, ... in order. */
+  readonly litmus: readonly FnDecl[];
+}
+
+function findStart(unit: Unit): Start {
+  const main = unit.functions.get("main");
+  const entry = hooked(unit, "__hf_module_init") ?? (main?.body === null ? null : (main ?? null));
+  const exit = hooked(unit, "__hf_module_exit");
+  const litmus: FnDecl[] = [];
+  for (let i = 0; ; i++) {
+    const p = unit.functions.get(`P${i}`);
+    if (p === undefined || p.body === null) break;
+    litmus.push(p);
+  }
+  if (entry === null && litmus.length === 0) refuse("HF234", { ...NOWHERE, file: unit.file });
+  return { entry, exit, litmus };
+}
+
+/**
+ * Compiles, boots and links.
+ * @throws CError for whatever is wrong with the file.
+ */
+export function buildC(path: string, files: CFiles, options: CBuildOptions = {}): BuiltC {
+  const parsed = parseFile(path, files, options);
+  try {
+    return assemble(parsed, options, true);
+  } catch (e) {
+    if (!(e instanceof BootFailed)) throw e;
+    // The start itself goes wrong: explored step by step it shows where.
+    return assemble(parsed, options, false);
+  }
+}
+
+function assemble(
+  parsed: { unit: Unit; files: readonly CFile[] },
+  options: CBuildOptions,
+  boot: boolean,
+): BuiltC {
+  const { unit } = parsed;
+  const c = new CProgram(unit, { recursion: options.recursion ?? 4 });
+  c.check();
+  const start = findStart(unit);
+  const place = (slot: LowSlot): number =>
+    c.layout.stackObject(slot.name, (slot.what as StackSlot).type).base;
+  let booted: Booted = { spawned: [], rest: null };
+  if (start.entry !== null) {
+    const low = c.source.function(
+      c.entryFor(
+        start.entry,
+        start.entry.params.map(() => 0),
+      ),
+    );
+    if (low === undefined) throw new Error("the start is not lowered");
+    const ir = new ThreadLinker(c.source, place).finish(low, {
+      name: start.entry.name,
+      args: [],
+      cpu: 0,
+      keepCpu: false,
+    });
+    c.fill();
+    const own = ownGlobals(c);
+    const ownByAddress = (address: number): readonly [number, number] | null => {
+      for (const g of own) {
+        const base = c.layout.addressIfPlaced(g);
+        if (base !== undefined && address >= base && address < base + c.layout.sizeAt(base))
+          return [base, c.layout.sizeAt(base)];
+      }
+      return null;
+    };
+    booted = boot ? runStart(ir, { layout: c.layout, ownGlobal: ownByAddress }) : { spawned: [], rest: ir };
+  }
+
+  const linker = new ThreadLinker(c.source, place);
+  const threads: ThreadIr[] = [];
+  const names = new Map<string, number>();
+  const named = (name: string): string => {
+    const n = (names.get(name) ?? 0) + 1;
+    names.set(name, n);
+    return n === 1 ? name : `${name}#${n}`;
+  };
+  if (booted.rest !== null)
+    threads.push(linker.noteHandlers({ ...booted.rest, name: named(booted.rest.name) }));
+  for (const s of booted.spawned) {
+    const low = c.source.function(s.handler);
+    if (low === undefined) throw new Error(`${s.handler} is not lowered`);
+    threads.push(
+      linker.finish(low, {
+        name: named(low.name),
+        args: [constant(s.argument)],
+        cpu: threads.length,
+        keepCpu: false,
+      }),
+    );
+  }
+  for (const p of start.litmus) {
+    const low = c.source.function(c.entryFor(p, litmusArguments(c, p)));
+    if (low === undefined) throw new Error(`${p.name}() is not lowered`);
+    threads.push(linker.finish(low, { name: named(p.name), args: [], cpu: threads.length, keepCpu: false }));
+  }
+  if (threads.length === 0) refuse("HF230", { ...NOWHERE, file: unit.file });
+  const handlers = linker.handlers();
+  let last: ThreadIr | null = null;
+  if (start.exit !== null) {
+    const low = c.source.function(c.entryFor(start.exit, []));
+    if (low !== undefined)
+      last = linker.finish(low, { name: start.exit.name, args: [], cpu: 0, keepCpu: false });
+  }
+  c.fill();
+  makeRoom(c, [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])], options.room ?? 1);
+
+  return {
+    program: { name: unit.file, threads, handlers, finally: last, memory: c.layout.image() },
+    c,
+    files: parsed.files,
+  };
+}
+
+/** As in a litmus test, a parameter of P0 is the address of the global of that name. */
+function litmusArguments(c: CProgram, p: FnDecl): number[] {
+  return p.params.map((x) => {
+    const g = c.unit.globals.find((d) => d.name === x.name);
+    if (g === undefined)
+      return refuse("HF235", p.at, `${p.name}() takes ${x.name}, and there is no global of that name`);
+    return c.layout.addressOf(g);
+  });
+}
+
+/**
+ * Objects for the allocations that the threads can make: `room` for each place in the code, beside those that
+ * the start made.
+ */
+function makeRoom(c: CProgram, threads: readonly ThreadIr[], room: number): void {
+  const wanted = new Map<number, number>();
+  for (const t of threads)
+    for (const b of t.blocks)
+      for (const i of b.instrs) {
+        if (i.op !== "alloc") continue;
+        if (i.pool.reg >= 0) {
+          const p = t.positions[i.pos];
+          refuse("HF233", { file: p?.file ?? "", line: p?.line ?? 0, col: p?.col ?? 0, macro: "" });
+        }
+        wanted.set(i.pool.imm, (wanted.get(i.pool.imm) ?? 0) + room);
+      }
+  for (const [id, n] of wanted) {
+    const pool = c.layout.pool(id);
+    if (pool === undefined) continue;
+    for (let k = 0; k < n; k++) c.layout.poolObject(pool, false);
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * C programs by verdict: those of tests/c/holds hold under every model, those of tests/c/violated are violated with the
+ * kind of error that their first comment names (`error: use-after-free`), unless it says otherwise of a model (`sc: holds`).
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { checkC } from "../../../src/check/c/check.ts";
+import { nodeFiles } from "../../../src/lang/c/node-files.ts";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "c");
+const MODELS = ["sc", "tso"] as const;
+
+interface Expected {
+  readonly path: string;
+  readonly verdict: Readonly<Record<string, string>>;
+  readonly define: readonly string[];
+}
+
+function expected(folder: string, file: string): Expected {
+  const path = join(ROOT, folder, file);
+  const comment = /^\/\*([\s\S]*?)\*\//.exec(readFileSync(path, "utf8"))?.[1] ?? "";
+  const said = (key: string): string | undefined =>
+    new RegExp(`^ \\* ${key}: (.*)$`, "m").exec(comment)?.[1].trim();
+  const error = said("error");
+  if ((folder === "violated") !== (error !== undefined))
+    throw new Error(`${path}: error: is of violated programs`);
+  const usual = folder === "violated" ? `violated ${error ?? ""}` : folder === "holds" ? "holds" : "bounded";
+  return {
+    path,
+    verdict: Object.fromEntries(MODELS.map((m) => [m, said(m) ?? usual])),
+    define: (said("define") ?? "").split(" ").filter((d) => d !== ""),
+  };
+}
+
+const files = nodeFiles();
+
+describe.each(["holds", "violated", "bounded"])("%s", (folder) => {
+  const programs = readdirSync(join(ROOT, folder)).filter((f) => f.endsWith(".c"));
+  test.each(programs)("%s", (file) => {
+    const { path, verdict, define } = expected(folder, file);
+    const results = checkC(path, files, { models: MODELS, define, limits: { maxSeconds: 60 } });
+    const got = Object.fromEntries(
+      results.map(({ result: r }) => [
+        r.model,
+        r.error === null ? r.verdict : `${r.verdict} ${r.error.kind}`,
+      ]),
+    );
+    expect(got, results.map((r) => r.result.error?.message ?? r.result.reason ?? "").join("; ")).toEqual(
+      verdict,
+    );
+  });
+});
