@@ -91,9 +91,9 @@ const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "the end-of-run check is not run",
-    MACHINE,
-    "if (this.last < 0) return true;",
-    "if (this.last < 1000) return true;",
+    "check/explore/lastrun.ts",
+    "if (m.last < 0) return true;",
+    "if (m.last < 1000) return true;",
   ),
   one("no deadlock check", EXPLORE, "if (m.finished(t) && !m.queued(t)) continue;", "continue;"),
   one(
