@@ -115,7 +115,9 @@ export type AssertKind =
   | "unreachable"
   /** What C leaves undefined: a division by zero, a shift by more than the width. */
   | "undefined"
-  /** A limit of the model, not a fault of the program: a value that leaves 32 bits, recursion past its bound. */
+  /**
+   * A limit of the model, not a fault of the program: a value that leaves 32 bits, recursion past its bound.
+   */
   | "bound"
   | "sleep-in-atomic"
   | "rcu-usage"

@@ -1,6 +1,7 @@
 /**
- * C programs by verdict: those of tests/c/holds hold under every model, those of tests/c/violated are violated with the
- * kind of error that their first comment names (`error: use-after-free`), unless it says otherwise of a model (`sc: holds`).
+ * C programs by verdict: those of tests/c/holds hold under every model, those of tests/c/violated are
+ * violated with the kind of error that their first comment names (`error: use-after-free`), unless it says
+ * otherwise of a model (`sc: holds`).
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

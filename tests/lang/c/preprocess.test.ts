@@ -1,4 +1,7 @@
-/** The preprocessor: macros by Prosser's algorithm, conditions, includes, and tokens that know where the user wrote them. */
+/**
+ * The preprocessor: macros by Prosser's algorithm, conditions, includes, and tokens that know where the user
+ * wrote them.
+ */
 import { describe, expect, test } from "vitest";
 import { CError } from "../../../src/lang/c/errors.ts";
 import { memoryFiles } from "../../../src/lang/c/files.ts";
