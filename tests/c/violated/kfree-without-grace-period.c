@@ -1,6 +1,7 @@
 /*
  * The last reference is dropped and the object freed at once, while a reader may have looked it up and not
- * yet tried to take a reference. error: use-after-free
+ * yet tried to take a reference.
+ * error: use-after-free
  */
 #include <linux/refcount.h>
 #include <linux/rcupdate.h>

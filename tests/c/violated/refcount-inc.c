@@ -1,6 +1,7 @@
 /*
  * A reference taken without asking whether there is one left: the count may have reached 0 between the
- * look-up and the increment (Documentation/core-api/kref.rst, rule 3). error: refcount-zero
+ * look-up and the increment (Documentation/core-api/kref.rst, rule 3).
+ * error: refcount-zero
  */
 #include <linux/refcount.h>
 #include <linux/rcupdate.h>

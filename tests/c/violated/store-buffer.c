@@ -1,6 +1,8 @@
 /*
  * Dekker's flags without a barrier: each side writes its own and reads the other's. Holds where every write
- * is seen at once; a store buffer breaks it. error: assertion sc: holds
+ * is seen at once; a store buffer breaks it.
+ * error: assertion
+ * sc: holds
  */
 #include <linux/atomic.h>
 #include <linux/bug.h>
