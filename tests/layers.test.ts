@@ -26,17 +26,17 @@ const layerOf = (path: string): string => relative(SRC, path).split(sep)[0];
 /** What each layer may import, itself aside. Every folder of src must be here. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   machine: [],
+  text: [],
   mm: ["machine"],
-  lang: ["mm", "machine"],
-  check: ["lang", "mm", "machine"],
-  litmus: ["check", "lang", "mm", "machine"],
-  smp: ["lang", "mm", "machine"],
-  replay: ["smp", "lang", "mm", "machine"],
-  claims: ["smp", "check", "litmus", "lang", "mm", "machine"],
-  zoo: ["smp", "check", "litmus", "lang", "mm", "machine"],
-  open: ["replay", "zoo", "claims", "smp", "check", "litmus", "lang", "mm", "machine"],
-  cli: ["open", "bench", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
-  bench: ["open", "cli", "zoo", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  lang: ["text", "mm", "machine"],
+  check: ["text", "lang", "mm", "machine"],
+  litmus: ["text", "check", "lang", "mm", "machine"],
+  smp: ["text", "lang", "mm", "machine"],
+  replay: ["text", "smp", "lang", "mm", "machine"],
+  claims: ["text", "smp", "check", "litmus", "lang", "mm", "machine"],
+  open: ["text", "replay", "claims", "smp", "check", "litmus", "lang", "mm", "machine"],
+  cli: ["text", "open", "bench", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  bench: ["text", "open", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
 };
 
 const IMPORT =

@@ -9,8 +9,8 @@ import { availableParallelism } from "node:os";
 import { allCells } from "../claims/claims.ts";
 import { runMatrix } from "../claims/matrix.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
-import { count } from "../cli/table.ts";
 import { runScenario } from "../smp/run.ts";
+import { count } from "../text/numbers.ts";
 
 const pattern = process.argv[2] ?? "^C5/arm64/.*/1x1/sc$";
 const seconds = Number(process.argv[3] ?? "1");

@@ -45,7 +45,12 @@ export function runCLoop(pages: number, perCall: number, repeats: number): CResu
   const compiler = COMPILERS.find((c) => spawnSync(c, ["--version"], { stdio: "ignore" }).status === 0);
   if (compiler === undefined)
     return { ok: false, reason: `there is no C compiler (${COMPILERS.join(", ")})` };
-  const dir = mkdtempSync(join(tmpdir(), "holdfast-c-"));
+  let dir: string;
+  try {
+    dir = mkdtempSync(join(tmpdir(), "holdfast-c-"));
+  } catch (e) {
+    return { ok: false, reason: `no folder to build in: ${e instanceof Error ? e.message : String(e)}` };
+  }
   try {
     const exe = join(dir, "gup_loop");
     const built = spawnSync(compiler, ["-O2", "-o", exe, source], { encoding: "utf8", timeout: 60_000 });

@@ -5,8 +5,9 @@
  * mean more than figures.
  */
 
-import { count, table } from "../cli/table.ts";
 import { runScenario } from "../smp/run.ts";
+import { count } from "../text/numbers.ts";
+import { table } from "../text/table.ts";
 import { BATCH, FORMS, type Form, PIN_SCENARIOS_URL, scenarioNamed } from "./pin-scenarios.ts";
 
 const seconds = Number(process.argv[2] ?? "2");

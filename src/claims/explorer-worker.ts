@@ -10,9 +10,9 @@ import type { ExploreResult } from "../check/explore/result.ts";
 import { hashProgram } from "../lang/hash.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
-import { buildProgram } from "../lang/scenario.ts";
+import { BootFailed, bootScenario, buildProgram } from "../lang/scenario.ts";
 import { describeAddress } from "../machine/image.ts";
-import type { BootedScenario, Scenario } from "../machine/scenario.ts";
+import { RepeatedThreadName } from "../machine/scenario.ts";
 import { findScenario } from "../smp/find.ts";
 
 export interface Limits {
@@ -42,7 +42,7 @@ export type FromWorker =
   /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
   | {
       readonly type: "failed";
-      readonly why: "dialect" | "boot" | "no-scenario" | "no-threads" | "internal";
+      readonly why: "dialect" | "boot" | "no-scenario" | "no-threads" | "repeated-name" | "internal";
       readonly message: string;
       /** Where, for "internal". */
       readonly stack: string;
@@ -62,17 +62,6 @@ function send(message: FromWorker): void {
 
 const isOwn = (module: string): boolean => module.endsWith(import.meta.url.slice(-3));
 
-/** What a scenario's own boot() throws is its author's to mend. */
-class BootFailed extends Error {}
-
-function booted(scenario: Scenario): BootedScenario {
-  try {
-    return scenario.boot();
-  } catch (e) {
-    throw new BootFailed(e instanceof Error ? e.message : String(e));
-  }
-}
-
 async function link(ref: JobRef): Promise<void> {
   const namespace = (isOwn(ref.module) ? await import(ref.module) : await importModule(ref.module)) as Record<
     string,
@@ -83,7 +72,7 @@ async function link(ref: JobRef): Promise<void> {
     send({ type: "failed", why: "no-scenario", message: ref.scenario, stack: "" });
     return;
   }
-  program = await buildProgram({ ...scenario, boot: () => booted(scenario) });
+  program = await buildProgram({ ...scenario, boot: () => bootScenario(scenario) });
   if (program.threads.length === 0) {
     send({ type: "failed", why: "no-threads", message: ref.scenario, stack: "" });
     return;
@@ -104,20 +93,20 @@ function run(p: Program, model: "sc" | "tso", limits: Limits): void {
   send({ type: "explored", result, location: addr > 0 ? describeAddress(p.memory.symbols, addr) : "" });
 }
 
+function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {
+  if (e instanceof Error && e.name === "DialectError") return "dialect";
+  if (e instanceof BootFailed) return "boot";
+  return e instanceof RepeatedThreadName ? "repeated-name" : "internal";
+}
+
 parentPort?.on("message", async (m: ToWorker) => {
   try {
     if (m.type === "link") await link(m.ref);
     else if (program !== null) run(program, m.model, m.limits);
   } catch (e) {
-    const why =
-      e instanceof Error && e.name === "DialectError"
-        ? "dialect"
-        : e instanceof BootFailed
-          ? "boot"
-          : "internal";
     send({
       type: "failed",
-      why,
+      why: whyFailed(e),
       message: e instanceof Error ? e.message : String(e),
       stack: e instanceof Error ? (e.stack ?? "") : "",
     });

@@ -21,10 +21,8 @@ export interface MatrixOptions {
 }
 
 export interface MatrixResult {
-  /** Only what was decided, in the order of the cells asked for. */
+  /** What was explored, in the order of the cells asked for; after an interrupt some is missing. */
   readonly output: ClaimsOutput;
-  /** Cells and knock-outs asked for. */
-  readonly asked: number;
   /**
    * States stored in all distinct explorations, and the time that these took, in seconds, over all workers.
    */
@@ -102,6 +100,7 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
     },
   });
 
+  const asked = jobs.length + more;
   const outCells: CellResult[] = [];
   const outKnockouts: KnockoutResult[] = [];
   for (const cell of cells) {
@@ -128,8 +127,14 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
     }
   }
   return {
-    output: { schema: CLAIMS_SCHEMA, cells: outCells, knockouts: outKnockouts, figures: [] },
-    asked: jobs.length + more,
+    output: {
+      schema: CLAIMS_SCHEMA,
+      complete: asked === results.size && [...results.values()].every((r) => r.result.verdict !== "bounded"),
+      asked,
+      cells: outCells,
+      knockouts: outKnockouts,
+      figures: [],
+    },
     states,
     seconds,
     explorations,

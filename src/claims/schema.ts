@@ -76,6 +76,13 @@ export type Figure = z.infer<typeof FigureSchema>;
 
 export const ClaimsSchema = z.object({
   schema: z.literal(CLAIMS_SCHEMA),
+  /**
+   * Whether everything that was asked for is here and decided: false after an interrupt, and if a limit
+   * stopped an exploration.
+   */
+  complete: z.boolean(),
+  /** Cells that can be explored, knock-outs of those that hold, and figures that were asked for. */
+  asked: z.int().min(0),
   cells: z.array(CellResultSchema),
   knockouts: z.array(KnockoutResultSchema),
   figures: z.array(FigureSchema),

@@ -4,7 +4,6 @@
  * report.
  */
 
-import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus, freemem } from "node:os";
 import { type Command, Option } from "commander";
 import type { CResult } from "../bench/c-loop.ts";
@@ -14,12 +13,13 @@ import type { Form, GupRow, Mode } from "../bench/gup.ts";
 import type { MrRow } from "../bench/mr.ts";
 import type { Kind } from "../bench/pages.ts";
 import type { SmpRow } from "../bench/smp-gup.ts";
+import { count } from "../text/numbers.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
+import { checkWritable, writeOutput } from "./files.ts";
 import { decimal, integer } from "./options.ts";
-import { print, printJson } from "./output.ts";
+import { print, printJson, prose, table } from "./output.ts";
 import { Status } from "./status.ts";
-import { count, table } from "./table.ts";
 
 interface CommonOptions {
   readonly m: number;
@@ -230,6 +230,7 @@ async function printGup(rows: readonly GupRow[], mib: number): Promise<void> {
           r.heapPerPage.toFixed(3),
         ];
       }),
+      { keys: 4 },
     ),
   );
   if (rows.some((r) => r.get.spread > 0.25))
@@ -279,6 +280,7 @@ function printMr(rows: readonly MrRow[], mib: number): void {
         count(r.entries),
         r.heapPerPage.toFixed(3),
       ]),
+      { keys: 1 },
     ),
   );
 }
@@ -291,6 +293,7 @@ interface AllOptions extends CommonOptions {
 }
 
 async function allCommand(o: AllOptions): Promise<number> {
+  if (o.html !== undefined) checkWritable(o.html);
   const { runGup, checkGupOptions, defaultRows, FAST_MODES, SLOW_MODES, slowRows } = await import(
     "../bench/gup.ts"
   );
@@ -348,11 +351,7 @@ async function allCommand(o: AllOptions): Promise<number> {
     }
   });
   if (o.html !== undefined) {
-    try {
-      writeFileSync(o.html, renderReport(report));
-    } catch (e) {
-      throw new UserError("HF023", `${o.html}: ${e instanceof Error ? e.message : String(e)}`);
-    }
+    writeOutput(o.html, renderReport(report));
   }
   if (o.json === true) printJson(report);
   else {
@@ -395,6 +394,7 @@ function printC(c: CResult): void {
         micros(l.unpinBatch.median),
         micros(l.unpinRange.median),
       ]),
+      { keys: 1 },
     ),
   );
 }
@@ -416,6 +416,7 @@ function printSmp(rows: readonly SmpRow[]): void {
         `${(r.shortShare * 100).toFixed(1)}%`,
         r.unmapsPerSecond === null ? "-" : count(Math.round(r.unmapsPerSecond)),
       ]),
+      { keys: 2 },
     ),
   );
   if (rows.some((r) => r.oversubscribed)) print("(*) more threads than processors: they take turns");
@@ -426,9 +427,9 @@ function printClaim(rows: readonly ClaimRow[]): void {
     ...table(
       [
         { title: "C9" },
-        { title: "reported" },
+        { title: "reported", wrap: true },
         { title: "ratio", align: "right" },
-        { title: "here" },
+        { title: "here", wrap: true },
         { title: "ratio", align: "right" },
       ],
       rows.map((r) => [
@@ -438,6 +439,7 @@ function printClaim(rows: readonly ClaimRow[]): void {
         r.measured,
         r.measuredRatio === null ? "-" : r.measuredRatio.toPrecision(3),
       ]),
+      { keys: 1 },
     ),
   );
 }
@@ -445,13 +447,19 @@ function printClaim(rows: readonly ClaimRow[]): void {
 function printTargets(rows: readonly Target[]): void {
   print(
     ...table(
-      [{ title: "target" }, { title: "wanted" }, { title: "measured", align: "right" }, { title: "" }],
+      [
+        { title: "target", wrap: true },
+        { title: "wanted", wrap: true },
+        { title: "measured", align: "right" },
+        { title: "" },
+      ],
       rows.map((t) => [
         t.name,
         t.wanted,
         t.value === null ? "-" : t.value.toPrecision(3),
         t.ok === null ? "not measured" : t.ok ? "met" : "missed",
       ]),
+      { keys: 1 },
     ),
   );
 }
@@ -502,6 +510,7 @@ async function workCommand(json: boolean): Promise<number> {
         number(r.kernelUnpin),
         number(r.range.atomics),
       ]),
+      { keys: 2 },
     ),
   );
   print("");
@@ -512,7 +521,9 @@ async function workCommand(json: boolean): Promise<number> {
         ? "mappings in the recorded kernel's order"
         : v.disagreements.join("; ");
     print(
-      `${v.form}: a 2 MiB device leaf costs ${v.deviceSurcharge.toPrecision(3)} times one of System RAM; ${order}`,
+      ...prose(
+        `${v.form}: a 2 MiB device leaf costs ${v.deviceSurcharge.toPrecision(3)} times one of System RAM; ${order}`,
+      ),
     );
   }
   return EXIT_HOLDS;

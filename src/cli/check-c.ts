@@ -9,13 +9,13 @@ import { type CResult, checkC } from "../check/c/check.ts";
 import { ERROR_KINDS } from "../check/errors.ts";
 import type { ExploreResult } from "../check/explore/result.ts";
 import { nodeFiles } from "../lang/c/node-files.ts";
+import { count, seconds } from "../text/numbers.ts";
 import type { CWorkerData, FromCWorker } from "./check-c-worker.ts";
 import { UserError } from "./errors.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
-import { displayPath, paint, paintVerdict, print, printJson } from "./output.ts";
+import { displayPath, outputWidth, paint, paintVerdict, print, printJson } from "./output.ts";
 import { Status } from "./status.ts";
-import { count, seconds } from "./table.ts";
 import { cTrailLines, listing, wrap } from "./trail-c.ts";
 
 export interface CheckCOptions extends CheckOptions {
@@ -140,7 +140,7 @@ export async function checkCCommand(path: string, options: CheckCOptions): Promi
       results: results.map((r) => ({ ...r.result, c: r.trail })),
     });
   else {
-    const width = options.mail === true ? 72 : Math.max(60, process.stdout.columns ?? 100);
+    const width = options.mail === true ? 72 : Math.max(60, outputWidth());
     if (options.mail === true) print(...listing(readFileSync(path, "utf8"), width), "");
     report(path, results, options, width);
   }

@@ -10,14 +10,14 @@ import { traceLines } from "../check/trace/text.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
+import { count, seconds } from "../text/numbers.ts";
 import { coverageLines, modelsLine } from "./coverage.ts";
 import { UserError } from "./errors.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
-import { paint, paintVerdict, print, printJson } from "./output.ts";
+import { outputWidth, paint, paintVerdict, print, printJson, prose } from "./output.ts";
 import { scenarioByName } from "./scenarios.ts";
 import { Status } from "./status.ts";
-import { count, seconds } from "./table.ts";
 
 /** A job that cannot be explored, as the user's error that it is. */
 export function asUserError(e: unknown): unknown {
@@ -28,6 +28,8 @@ export function asUserError(e: unknown): unknown {
       return new UserError("HF016", `${name}: ${e.message}`);
     case "no-threads":
       return new UserError("HF012", name);
+    case "repeated-name":
+      return new UserError("HF025", `${name}: ${e.message}`);
     case "no-scenario":
       return new UserError("HF007", name);
     case "dialect": {
@@ -66,10 +68,12 @@ export async function exploreAll(
 
 const MODEL_NAMES = { sc: "SC", tso: "TSO" } as const;
 
-export function verdictLine(name: string, r: ExploreResult): string {
+export function verdictLines(name: string, r: ExploreResult): string[] {
   const counts = `${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
   const why = r.verdict === "bounded" ? ` (${r.reason ?? "stopped"})` : "";
-  return `${name} under ${MODEL_NAMES[r.model]}: ${paintVerdict(r.verdict, r.verdict)}${why}; ${counts}`;
+  return prose(`${name} under ${MODEL_NAMES[r.model]}: ${r.verdict}${why}; ${counts}`, "", "  ").map((l) =>
+    l.replace(new RegExp(`(?<=: |^ +)${r.verdict}(?=[ ;]|$)`), (v) => paintVerdict(v, v)),
+  );
 }
 
 /** Verdict, error and counterexample of one exploration. */
@@ -79,17 +83,29 @@ export function reportResult(
   reproduce: string,
   verbose: boolean,
 ): void {
-  print(verdictLine(name, result));
+  print(...verdictLines(name, result));
   const e = result.error;
   if (result.verdict === "holds" && result.coverage !== null) print(...coverageLines(result.coverage));
   if (e === null) return;
   const where = location === "" ? "" : ` at ${location}`;
   print(
-    paint.bold(`${e.kind}${where}: ${e.message}`),
-    `  ${ERROR_KINDS[e.kind]}${e.thread === "" ? "" : `, by ${e.thread}`}`,
+    ...prose(`${e.kind}${where}: ${e.message}`, "", "  ").map(paint.bold),
+    ...prose(`${ERROR_KINDS[e.kind]}${e.thread === "" ? "" : `, by ${e.thread}`}`, "  "),
   );
-  if (result.trace !== null) print("", ...traceLines(result.trace, verbose, paint));
+  if (result.trace !== null)
+    print("", ...traceLines(result.trace, { all: verbose, width: outputWidth(), paint }));
   print("", `reproduce: ${reproduce}`);
+}
+
+/** "holdfast.check/2". `complete`: every exploration asked for is there, and none was stopped. */
+export function checkJson(scenario: string, results: readonly JobResult[], asked: number): object {
+  return {
+    schema: "holdfast.check/2",
+    complete: results.length === asked && results.every((r) => r.result.verdict !== "bounded"),
+    scenario,
+    interrupted: interruptSignal().aborted,
+    results: results.map((r) => ({ ...r.result, location: r.location })),
+  };
 }
 
 export async function checkCommand(word: string, options: CheckOptions): Promise<number> {
@@ -103,13 +119,7 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
   }));
   const results = await exploreAll(jobs, limitsOf(options), 1);
   const interrupted = interruptSignal().aborted;
-  if (options.json === true)
-    printJson({
-      schema: "holdfast.check/2",
-      scenario: scenario.name,
-      interrupted,
-      results: results.map((r) => ({ ...r.result, location: r.location })),
-    });
+  if (options.json === true) printJson(checkJson(scenario.name, results, models.length));
   else
     for (const [i, r] of results.entries()) {
       const again = `holdfast check ${word} --model ${r.job.model}`;
@@ -118,11 +128,15 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
         r.result.error !== null &&
         results.findIndex((x) => x.result.error?.kind === r.result.error?.kind) < i
       )
-        print(verdictLine(scenario.name, r.result), `  ${r.result.error.kind} again; shown by: ${again}`);
+        print(
+          ...verdictLines(scenario.name, r.result),
+          `  ${r.result.error.kind} again; shown by:`,
+          `  ${again}`,
+        );
       else reportResult(scenario.name, r, again, options.verbose === true);
     }
   const held = results.flatMap((r) => (r.result.verdict === "holds" ? [r.job.model] : []));
-  if (options.json !== true && held.length > 0) print(modelsLine(held));
+  if (options.json !== true && held.length > 0) print(...prose(modelsLine(held)));
   return exitOf(
     results.map((r) => r.result),
     interrupted,

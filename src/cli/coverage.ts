@@ -6,8 +6,8 @@
 import { join, resolve, sep } from "node:path";
 import type { AssertionSite, Coverage } from "../check/explore/result.ts";
 import { PACKAGE_ROOT } from "../lang/sources.ts";
-import { displayPath, paint } from "./output.ts";
-import { count } from "./table.ts";
+import { count } from "../text/numbers.ts";
+import { displayPath, paint, prose } from "./output.ts";
 
 /** More places than this are counted, not listed. */
 const LISTED = 5;
@@ -52,7 +52,10 @@ export function coverageLines(c: Coverage): string[] {
     `${count(c.functions - c.neverCalled.length)} of ${count(c.functions)} functions`,
     `${count(c.linesReached)} of ${count(c.lines)} lines reached`,
   ];
-  return [`reached: ${figures.join(", ")}`, ...coverageWarnings(c)].map((l) => `  ${l}`);
+  return [
+    ...prose(`reached: ${figures.join(", ")}`, "  ", "    "),
+    ...coverageWarnings(c).map((l) => `  ${l}`),
+  ];
 }
 
 /** What a "holds" under these models says, and about what it says nothing. */

@@ -31,6 +31,10 @@ export const USER_ERRORS = {
   HF021: ["a worker died", "memory may have run out; lower --max-memory or the size of the scenario"],
   HF022: ["size or option that cannot be used", "docs/bench.md explains sizes and options"],
   HF023: ["file cannot be written", "check the path and its permissions"],
+  HF025: [
+    "two threads of one name",
+    "give every thread of boot(), and the check at the end, a name of its own",
+  ],
   HF024: [
     "recording that cannot be replayed",
     "give <kernel>/<family>.jsonl[.gz], a directory of one kernel's, or of several kernels'",

@@ -1,6 +1,7 @@
 /**
  * Exit codes of the command, one meaning each, so that scripts can tell "violated" from "gave up" and both
- * from "could not be asked". 70 is EX_SOFTWARE of sysexits.h; 130 is what shells give for SIGINT.
+ * from "could not be asked". 70 is EX_SOFTWARE of sysexits.h; 130 and 141 are what
+ * shells give for SIGINT and SIGPIPE.
  */
 
 /** Every property asked about holds (or a run met no violation). */
@@ -12,3 +13,5 @@ export const EXIT_USAGE = 2;
 export const EXIT_BOUNDED = 3;
 export const EXIT_INTERNAL = 70;
 export const EXIT_INTERRUPTED = 130;
+/** Whoever read the output went away before there was a verdict. */
+export const EXIT_CLOSED = 141;

@@ -1,14 +1,10 @@
 #!/usr/bin/env node
-/**
- * Entry of the command `holdfast-herd`; see herd-main.ts. A reader that goes away (`| head`) ends it quietly.
- */
-import { EXIT_HOLDS, EXIT_INTERNAL } from "./exit.ts";
+/** Entry of the command `holdfast-herd`; see herd-main.ts. */
+import { EXIT_INTERNAL } from "./exit.ts";
 import { herdMain } from "./herd-main.ts";
+import { guardStreams } from "./streams.ts";
 
-process.stdout.on("error", (e: NodeJS.ErrnoException) => {
-  if (e.code === "EPIPE") process.exit(EXIT_HOLDS);
-  throw e;
-});
+guardStreams("holdfast-herd");
 
 try {
   process.exitCode = await herdMain(process.argv.slice(2), process.stdout, process.stderr);

@@ -14,10 +14,10 @@ import {
   TLB_FLUSH_PARAVIRT,
 } from "../machine/arch.ts";
 import { KNOBS, PRESETS } from "../machine/config.ts";
+import { count } from "../text/numbers.ts";
 import { UserError, unknownName } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
-import { paint, print, printJson } from "./output.ts";
-import { count, table } from "./table.ts";
+import { paint, print, printJson, prose, table } from "./output.ts";
 
 const FLUSH: Readonly<Record<number, string>> = {
   [TLB_FLUSH_IPI]: "IPI, waits",
@@ -28,7 +28,7 @@ const FLUSH: Readonly<Record<number, string>> = {
 
 function listScenarios(): string[] {
   return table(
-    [{ title: "scenario" }, { title: "for" }, { title: "what" }],
+    [{ title: "scenario" }, { title: "for" }, { title: "what", wrap: true }],
     scenarioEntries().map((s) => [s.name, s.use, s.title]),
   );
 }
@@ -37,7 +37,7 @@ function listArchitectures(): string[] {
   return table(
     [
       { title: "architecture" },
-      { title: "what" },
+      { title: "what", wrap: true },
       { title: "memory model" },
       { title: "TLB flush" },
       { title: "page tables freed" },
@@ -51,6 +51,7 @@ function listArchitectures(): string[] {
       a.tableFree === TABLE_FREE_RCU ? "by RCU" : "after the flush",
       String(a.levels),
     ]),
+    { keys: 1 },
   );
 }
 
@@ -58,10 +59,16 @@ function listKnobs(): string[] {
   const presets = Object.entries(PRESETS);
   const lines: string[] = [];
   for (const k of KNOBS) {
-    lines.push(`${paint.bold(k.name)}  ${k.title}${k.knockout === true ? paint.dim("  (knock-out)") : ""}`);
+    const [first, ...rest] = prose(
+      `${k.name}  ${k.title}${k.knockout === true ? "  (knock-out)" : ""}`,
+      "",
+      "    ",
+    );
+    lines.push(paint.bold(k.name) + first.slice(k.name.length), ...rest);
     for (const v of k.values) {
       const of = presets.filter(([, p]) => p[k.name] === v.value).map(([name]) => name);
-      lines.push(`  ${v.name}: ${v.title}${of.length > 0 ? paint.dim(`  [${of.join(", ")}]`) : ""}`);
+      const inPresets = of.length > 0 ? `  [${of.join(", ")}]` : "";
+      lines.push(...prose(`${v.name}: ${v.title}${inPresets}`, "  ", "    "));
     }
   }
   return lines;
@@ -77,7 +84,7 @@ async function listClaims(): Promise<string[]> {
       { title: "claim" },
       { title: "cells", align: "right" },
       { title: "by default", align: "right" },
-      { title: "what" },
+      { title: "what", wrap: true },
     ],
     [
       ...CLAIM_SETS.flatMap((s) =>

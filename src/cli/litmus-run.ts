@@ -4,7 +4,8 @@
  * of workers. Ctrl-C is not caught: the default action ends the process at once, with what was printed so
  * far.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { MemoryModel } from "../check/models/model.ts";
 import { MODELS } from "../check/models/models.ts";
@@ -21,12 +22,13 @@ import {
 } from "../litmus/report.ts";
 import type { LitmusResult, RunOptions } from "../litmus/run.ts";
 import { nearestName } from "../machine/nearest.ts";
+import { count, seconds } from "../text/numbers.ts";
 import { UserError, unknownName } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_USAGE } from "./exit.ts";
+import { checkWritable, writeOutput } from "./files.ts";
 import type { LitmusOptions } from "./litmus.ts";
-import { paint, print, printJson } from "./output.ts";
+import { paint, print, printError, printJson, table } from "./output.ts";
 import { Status } from "./status.ts";
-import { count, seconds, table } from "./table.ts";
 
 /** What a worker is told, besides which files to run. */
 export interface LitmusTask {
@@ -80,6 +82,8 @@ export async function litmusCommand(paths: readonly string[], options: LitmusOpt
   if (cat !== null && (graph || options.fast === true))
     throw new UserError("HF001", "--fast, --explain, --suggest, --dot and --svg are for the built-in models");
 
+  for (const path of [options.dot, options.svg]) if (path !== undefined) checkWritable(path);
+
   const totals = new Totals();
   const single = files.length === 1;
   const emit = (records: readonly LitmusRecord[], results: readonly (LitmusResult | null)[]): void => {
@@ -99,6 +103,8 @@ export async function litmusCommand(paths: readonly string[], options: LitmusOpt
       emit(records, results);
       if (options.herd === true) await printHerd(records, results);
       if (graph) await explainAll(results, models, options);
+      // That the reader is gone is heard between two turns of the event loop.
+      await setImmediate();
     }
   }
   if (!single && options.json !== true && options.herd !== true) print(...totals.lines());
@@ -198,7 +204,7 @@ function show(
   const [first] = records;
   if (first === undefined) return;
   if (first.status === "error") {
-    process.stderr.write(`${first.message}\n`);
+    printError(first.message);
     return;
   }
   const notes = (r: LitmusRecord): string =>
@@ -237,8 +243,7 @@ async function printHerd(
   const { herdLines } = await import("../litmus/herd-output.ts");
   for (let i = 0; i < records.length; i++) {
     const result = results[i];
-    if (result === null || result === undefined)
-      process.stderr.write(`Warning: ${records[i]?.message ?? ""}\n`);
+    if (result === null || result === undefined) printError(`Warning: ${records[i]?.message ?? ""}`);
     else for (const line of herdLines(result)) print(line);
   }
 }
@@ -258,8 +263,8 @@ async function explainAll(
       const e = explain(result, model);
       if (options.json === true) printJson(e.data);
       else print("", ...e.lines);
-      if (options.dot !== undefined) writeFileSync(options.dot, e.dot());
-      if (options.svg !== undefined) writeFileSync(options.svg, e.svg());
+      if (options.dot !== undefined) writeOutput(options.dot, e.dot());
+      if (options.svg !== undefined) writeOutput(options.svg, e.svg());
     }
     if (options.suggest === true) {
       const lines = suggest(result, model, { timeout: options.timeout * 1000, unroll: options.unroll });

@@ -5,12 +5,14 @@
  */
 
 import { readFileSync } from "node:fs";
+import { guardStreams } from "./streams.ts";
 
 function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }
 
+guardStreams("holdfast");
 const args = process.argv.slice(2);
 if (args.length === 1 && (args[0] === "--version" || args[0] === "-V")) {
   process.stdout.write(`${version()}\n`);

@@ -6,11 +6,11 @@
 import { freemem } from "node:os";
 import { type Command, Option } from "commander";
 import type { BuiltMemmap } from "../bench/memmap-build.ts";
+import { count } from "../text/numbers.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_VIOLATED } from "./exit.ts";
-import { print, printJson } from "./output.ts";
+import { print, printJson, prose, table } from "./output.ts";
 import { Status } from "./status.ts";
-import { count, table } from "./table.ts";
 
 interface MemmapOptions {
   readonly size: string;
@@ -86,22 +86,29 @@ async function memmapCommand(o: MemmapOptions): Promise<number> {
             `${((r.totalBytes / size) * 100).toPrecision(3)} %`,
             ...(o.allocate === true ? [r.built === null ? "too large" : formatBytes(r.built.pageBytes)] : []),
           ]),
+          { keys: 1 },
         ),
       );
       if (!costs[1].dedup)
         print(
           "",
-          "Nothing to share: tails share a frame only if a compound page has three frames of struct pages or more.",
+          ...prose(
+            "Nothing to share: tails share a frame only if a compound page has three frames of struct pages or more.",
+          ),
         );
       for (const r of rows)
         if (r.built !== null)
           print(
-            `${r.dedup ? "shared tails" : "plain"}: ${count(r.built.frames)} frames of ${count(r.built.devices)} device${r.built.devices > 1 ? "s" : ""} in ${r.built.seconds.toFixed(2)} s, ${count(r.built.checked)} heads checked`,
+            ...prose(
+              `${r.dedup ? "shared tails" : "plain"}: ${count(r.built.frames)} frames of ${count(r.built.devices)} device${r.built.devices > 1 ? "s" : ""} in ${r.built.seconds.toFixed(2)} s, ${count(r.built.checked)} heads checked`,
+            ),
           );
       if (o.allocate === true && rows[0].built === null) {
         const { buildBytes } = await import("../bench/memmap-build.ts");
         print(
-          `plain: building needs ${formatBytes(Math.ceil(buildBytes(size, align, false)))}, ${formatBytes(Math.floor(freemem() * SHARE))} may be used`,
+          ...prose(
+            `plain: building needs ${formatBytes(Math.ceil(buildBytes(size, align, false)))}, ${formatBytes(Math.floor(freemem() * SHARE))} may be used`,
+          ),
         );
       }
     }

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { EXIT_HOLDS, EXIT_USAGE } from "./exit.ts";
 import { expandLists } from "./herd-options.ts";
+import { guardStreams } from "./streams.ts";
 
 const USAGE = `usage: holdfast-mselect -arch ARCH [file...]
 Prints the files whose first line says that they are tests for ARCH, such as C. Without files, names are read
@@ -52,8 +53,5 @@ function main(args: readonly string[]): number {
   return EXIT_HOLDS;
 }
 
-process.stdout.on("error", (e: NodeJS.ErrnoException) => {
-  if (e.code === "EPIPE") process.exit(EXIT_HOLDS);
-  throw e;
-});
+guardStreams("holdfast-mselect");
 process.exitCode = main(process.argv.slice(2));

@@ -11,6 +11,7 @@ import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { decimal, delay, integer, model, repeated } from "./options.ts";
+import { printError, printJson, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
@@ -78,8 +79,11 @@ function declareClaims(program: Command): void {
   limitOptions(
     program
       .command("explain")
-      .argument("<cell>", "id of a cell, or ID/without-MECHANISM")
-      .description("the counterexample of a violated cell, as columns per CPU")
+      .argument(
+        "<cell>",
+        "id of a cell, ID/without-MECHANISM, or a scenario: FILE, FILE#NAME, a built-in one",
+      )
+      .description("the counterexample of a violated cell or scenario, as columns per CPU")
       .option("-v, --verbose", "every step, quiet ones included"),
   )
     .addOption(json())
@@ -126,6 +130,12 @@ export function buildProgram(version: string): Command {
   const program = new Command("holdfast")
     .description("Linux's page pinning as code that runs and is checked")
     .version(version)
+    .option(
+      "--width <columns>",
+      "columns of text; default: the terminal's, else 100; 72 for mail",
+      integer("--width", 40, 1000),
+    )
+    .hook("preAction", (self) => setOutputWidth(self.opts<{ width?: number }>().width))
     .exitOverride()
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {} });
@@ -139,13 +149,17 @@ export function buildProgram(version: string): Command {
   declareList(program);
   program.addHelpText(
     "after",
-    "\nExit codes: 0 holds, 1 violated, 2 bad usage or input, 3 gave up at a bound, 70 internal error, 130 interrupted.",
+    "\nExit codes: 0 holds, 1 violated, 2 bad usage or input, 3 gave up at a bound, 70 internal error, 130 interrupted, 141 the reader of the output went away.",
   );
   return program;
 }
 
 /** Runs the command line; sets process.exitCode and never throws. */
 export async function main(args: readonly string[], version: string): Promise<void> {
+  process.on("uncaughtException", (e) => {
+    fail(e, args.includes("--json"));
+    process.exit();
+  });
   try {
     await buildProgram(version).parseAsync(args as string[], { from: "user" });
   } catch (e) {
@@ -164,9 +178,8 @@ function fail(e: unknown, asJson: boolean): void {
   }
   const r = reportError(e);
   process.exitCode = r.exit;
-  process.stderr.write(`${r.text}\n`);
-  if (asJson)
-    process.stdout.write(`${JSON.stringify({ schema: "holdfast.error/1", error: r.json, exit: r.exit })}\n`);
+  printError(r.text);
+  if (asJson) printJson({ schema: "holdfast.error/1", error: r.json, exit: r.exit });
 }
 
 /** "error: unknown option '--sed'\n(Did you mean --seed?)" as a coded error. */

@@ -7,9 +7,8 @@
 import type { Command } from "commander";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_VIOLATED } from "./exit.ts";
-import { paint, print, printJson } from "./output.ts";
+import { paint, print, printJson, prose, table } from "./output.ts";
 import { Status } from "./status.ts";
-import { table } from "./table.ts";
 
 interface Options {
   kernel?: string;
@@ -57,14 +56,18 @@ async function replay(dir: string, options: Options): Promise<number> {
     for (const file of found) {
       status.update(`${reports.length}/${found.length} files: ${file.kernel} ${file.family}`);
       const sink = options.record === undefined ? null : recorder(options.record, file);
-      const report = await replayFile(file, {
-        ...(sink === null ? {} : { record: sink.write }),
-        ...(options.sequence === undefined ? {} : { sequence: options.sequence }),
-      });
-      sink?.close();
-      reports.push(report);
+      try {
+        const report = await replayFile(file, {
+          ...(sink === null ? {} : { record: sink.write }),
+          ...(options.sequence === undefined ? {} : { sequence: options.sequence }),
+        });
+        sink?.finish();
+        reports.push(report);
+      } finally {
+        sink?.abandon();
+      }
       status.clear();
-      if (options.json !== true) printReport(report, departureOf, options.all === true);
+      if (options.json !== true) printReport(reports[reports.length - 1], departureOf, options.all === true);
     }
     const total = reports.reduce((n, r) => n + r.sequences, 0);
     const agree = reports.reduce((n, r) => n + r.agree, 0);
@@ -109,6 +112,7 @@ function summary(reports: readonly Report[]): string[] {
   return table(
     [{ title: "family" }, ...kernels.map((k) => ({ title: k, align: "right" as const, paint: differs }))],
     [...families.map((f) => row(f, (r) => r.family === f)), row("all", () => true)],
+    { keys: 1 },
   );
 }
 
@@ -120,6 +124,13 @@ function printReport(
   const differ = r.sequences - r.agree;
   const line = `${r.kernel.padEnd(12)} ${r.family.padEnd(10)} ${String(r.sequences).padStart(4)} sequences ${String(r.steps).padStart(6)} steps ${String(r.agree).padStart(4)} agree ${String(differ).padStart(4)} differ`;
   print(differ === 0 ? line : paint.red(line));
+  if (r.unfinished !== null)
+    print(
+      ...prose(
+        `${r.unfinished}, the last sequence, does not end with a cleanup: the kernel crashed there, or the recording is cut off`,
+        "  ",
+      ).map(paint.dim),
+    );
   for (const d of r.differences.slice(0, all ? undefined : SHOWN)) {
     print(`  ${d.sequence}, step ${d.step}: ${d.command}`);
     const reason = departureOf(r.kernel, d);

@@ -14,6 +14,11 @@ import { displayPath } from "./output.ts";
 
 const FILE = /^(.*\.(?:ts|mts|js|mjs))(?:#(.+))?$/;
 
+/** Whether the word is a file, or a built-in scenario that is no cell of a claim. */
+export function isScenarioWord(word: string): boolean {
+  return FILE.test(word) || scenarioEntries().some((e) => e.name === word);
+}
+
 export interface Found {
   readonly scenario: Scenario;
   /** URL of the module in which a worker finds it by its name. */

@@ -9,6 +9,8 @@ export interface StatusStream {
   write(text: string): unknown;
 }
 
+import { visible } from "./output.ts";
+
 /** At most this often, in milliseconds: progress must not cost time. */
 const INTERVAL_MS = 100;
 
@@ -30,8 +32,9 @@ export class Status {
     if (this.shown && now - this.last < INTERVAL_MS) return;
     this.last = now;
     this.shown = true;
+    const shown = visible(text);
     const room = Math.max(20, (this.out.columns ?? 80) - 1);
-    this.out.write(`\r\x1b[2K${text.length > room ? `${text.slice(0, room - 1)}…` : text}`);
+    this.out.write(`\r\x1b[2K${shown.length > room ? `${shown.slice(0, room - 1)}…` : shown}`);
   }
 
   clear(): void {

@@ -6,8 +6,9 @@
  */
 
 import type { Expression } from "oxc-parser";
+import { nearestName } from "../machine/nearest.ts";
 import { literalInt, stripCasts } from "./check.ts";
-import { DialectError, type DialectErrorCode, diagnostic, nearestName } from "./errors.ts";
+import { DialectError, type DialectErrorCode, diagnostic } from "./errors.ts";
 import { BINARY_OPERATORS, evalBin, evalUn } from "./ir.ts";
 import type { ConstRef } from "./lowered.ts";
 import { moduleAt, namespaceAt } from "./modules.ts";

@@ -70,6 +70,10 @@ export const DIALECT_ERRORS = {
   HF139: ["not in the dialect", "see docs/dialect.md for what is"],
   HF140: ["not an entry function", "pass an exported dialect function and its arguments as numbers"],
   HF141: ["assignment to a constant object", "configuration is set by boot code, outside the dialect"],
+  HF143: [
+    "not explored: an IPI that runs a handler",
+    "pass 0, which only waits until every CPU has taken the interrupt; holdfast run executes handlers",
+  ],
   HF150: ["file not found", "check the path"],
   HF151: ["module failed to load", "the file threw while it was imported"],
 } as const satisfies Record<string, readonly [string, string]>;
@@ -115,29 +119,4 @@ export function diagnostic(
 ): Diagnostic {
   const title = DIALECT_ERRORS[code][0];
   return { code, ...place, message: detail === "" ? title : `${title}: ${detail}`, hint };
-}
-
-/** The candidate nearest to `name` by edit distance, if near enough to be meant; for "did you mean". */
-export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const c of candidates) {
-    const d = editDistance(name, c);
-    if (d < bestDistance) {
-      bestDistance = d;
-      best = c;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let prev = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++)
-      row.push(Math.min(row[j - 1] + 1, prev[j] + 1, prev[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    prev = row;
-  }
-  return prev[b.length];
 }

@@ -8,9 +8,9 @@
  */
 
 import type { MemoryImage } from "../machine/image.ts";
+import { nearestName } from "../machine/nearest.ts";
 import type { ScenarioThread } from "../machine/scenario.ts";
 import { constValue } from "./constants.ts";
-import { nearestName } from "./errors.ts";
 import { constant, type Program, type ThreadIr } from "./ir.ts";
 import { ThreadLinker } from "./link-thread.ts";
 import type { LowFn } from "./lowered.ts";

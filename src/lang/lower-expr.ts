@@ -12,8 +12,8 @@ import type {
   PrivateIdentifier,
   SimpleAssignmentTarget,
 } from "oxc-parser";
+import { nearestName } from "../machine/nearest.ts";
 import { literalInt, stripCasts } from "./check.ts";
-import { nearestName } from "./errors.ts";
 import { INTRINSICS, type Intrinsic } from "./intrinsics.ts";
 import { BINARY_OPERATORS, type BinOp, type CallArg, constant, type Val, val } from "./ir.ts";
 import type { FnBuilder } from "./lower.ts";

@@ -5,8 +5,9 @@
  * and link.
  */
 
+import { nearestName } from "../machine/nearest.ts";
 import { checkFile } from "./check.ts";
-import { type Diagnostic, DialectError, diagnostic, nearestName } from "./errors.ts";
+import { type Diagnostic, DialectError, diagnostic } from "./errors.ts";
 import { registerTypeScript } from "./load.ts";
 import { lowerFunction } from "./lower.ts";
 import type { LowFn } from "./lowered.ts";

@@ -6,9 +6,10 @@
 
 import { useSequentialHost } from "../machine/host.ts";
 import { memoryImage } from "../machine/memory.ts";
-import type { Scenario } from "../machine/scenario.ts";
+import { type BootedScenario, refuseRepeatedNames, type Scenario } from "../machine/scenario.ts";
 import type { Program } from "./ir.ts";
 import { linkProgram } from "./link.ts";
+import { withPlace } from "./load.ts";
 import { loadModules } from "./modules.ts";
 
 /**
@@ -18,13 +19,28 @@ export async function loadScenario(scenario: Scenario): Promise<void> {
   await loadModules([scenario.module]);
 }
 
+/** What a scenario's own boot() throws is its author's to mend: `FILE:LINE:COLUMN: message`. */
+export class BootFailed extends Error {}
+
+/** boot() for who shows errors to people. @throws BootFailed */
+export function bootScenario(scenario: Scenario): BootedScenario {
+  useSequentialHost();
+  return withPlace(
+    scenario.module,
+    () => scenario.boot(),
+    (place, e) => new BootFailed(`${place}${e instanceof Error ? e.message : String(e)}`, { cause: e }),
+  );
+}
+
 /**
  * Boots the scenario and links its threads. `loadScenario` must have been awaited.
- * @throws DialectError if the code is outside the dialect, KernelBug if the boot itself goes wrong.
+ * @throws DialectError if the code is outside the dialect, KernelBug if the boot itself goes wrong,
+ * RepeatedThreadName.
  */
 export function linkScenario(scenario: Scenario): Program {
   useSequentialHost();
   const booted = scenario.boot();
+  refuseRepeatedNames(booted);
   return linkProgram({
     name: scenario.name,
     threads: booted.threads,

@@ -6,7 +6,7 @@
  * dialect).
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -51,6 +51,15 @@ export function resolveSpecifier(specifier: string, importer: string): string | 
   for (const candidate of [path.replace(/\.js$/, ".ts"), `${path}.ts`])
     if (candidate.endsWith(".ts") && existsSync(candidate)) return candidate;
   return path;
+}
+
+/** What a scenario may import of this package: `holdfast/machine/memory` and its like. */
+export function packageModules(): string[] {
+  return ["machine", "mm"].flatMap((folder) =>
+    readdirSync(join(SRC, folder))
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => `holdfast/${folder}/${name.slice(0, -".ts".length)}`),
+  );
 }
 
 /** Source text, or null if the file cannot be read. */

@@ -32,6 +32,18 @@ export interface Scenario {
   readonly boot: () => BootedScenario;
 }
 
+/** Two threads of one name: counterexamples and `--delay` could not tell them apart. */
+export class RepeatedThreadName extends Error {}
+
+/** @throws RepeatedThreadName; the check at the end is a thread, too. */
+export function refuseRepeatedNames(booted: BootedScenario): void {
+  const names = [...booted.threads, ...(booted.finally === undefined ? [] : [booted.finally])].map(
+    (t) => t.name,
+  );
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new RepeatedThreadName(twice);
+}
+
 /** Identity, for type checking where a scenario is defined. */
 export function defineScenario(scenario: Scenario): Scenario {
   return scenario;

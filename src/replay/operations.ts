@@ -5,7 +5,7 @@
  */
 
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
-import type { Step, StepResult } from "./schema.ts";
+import { MOST_PAGES, type Step, type StepResult } from "./schema.ts";
 import type { Mapping, Process, World } from "./world.ts";
 
 /** A step that we cannot run. The message names file and line. */
@@ -82,9 +82,18 @@ export class Args {
     const value = this.options.get(name) ?? "0";
     return value === "1" || (value !== "0" && this.fail(`option ${name} is 0 or 1, not "${value}"`));
   }
+  /** A number of pages that room is made for. */
+  pages(i: number, least = 0): number {
+    const n = this.int(i);
+    if (n < least || n > MOST_PAGES)
+      this.fail(`argument ${i + 1} is no number of pages from ${least} to ${MOST_PAGES}`);
+    return n;
+  }
   private integer(text: string, what: string): number {
     const n = Number(text);
-    return text !== "" && Number.isSafeInteger(n) ? n : this.fail(`${what} is not an integer`);
+    if (text === "" || !Number.isSafeInteger(n)) this.fail(`${what} is not an integer`);
+    if (n < -(2 ** 31) || n >= 2 ** 32) this.fail(`${what} does not fit a word`);
+    return n;
   }
 }
 

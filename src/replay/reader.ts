@@ -6,9 +6,9 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { createInterface } from "node:readline";
+import { StringDecoder } from "node:string_decoder";
 import { createGunzip } from "node:zlib";
-import { KNOWN_SCHEMAS, type Meta, metaLine, type Step, stepHead, stepLine } from "./schema.ts";
+import { endLine, KNOWN_SCHEMAS, type Meta, metaLine, type Step, stepHead, stepLine } from "./schema.ts";
 
 /** Input that cannot be replayed: exit code 2. The message names file and line. */
 export class ReplayInputError extends Error {
@@ -73,25 +73,29 @@ export function compareKernels(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
+/** No line of a recording is longer, in characters; the longest that we have seen has 26,000. */
+const LONGEST_LINE = 1 << 24;
+
 async function* lines(path: string): AsyncGenerator<{ line: number; text: string }> {
   const raw = createReadStream(path);
   const input = path.endsWith(".gz") ? raw.pipe(createGunzip()) : raw;
-  const failed = new Promise<never>((_, reject) => {
-    raw.on("error", reject);
-    input.on("error", reject);
-  });
-  failed.catch(() => {}); // reported below, or already read to the end
-  const rl = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-  const it = rl[Symbol.asyncIterator]();
-  for (let line = 1; ; line++) {
-    let next: IteratorResult<string>;
-    try {
-      next = await Promise.race([it.next(), failed]);
-    } catch (error) {
-      throw new ReplayInputError(`${path}:${line}: cannot be read: ${(error as Error).message}`);
+  // pipe() hands on no errors.
+  if (input !== raw) raw.on("error", (error) => input.destroy(error));
+  const decoder = new StringDecoder("utf8");
+  let line = 1;
+  let begun = "";
+  try {
+    for await (const chunk of input as AsyncIterable<Buffer>) {
+      const parts = decoder.write(chunk).split("\n");
+      parts[0] = begun + parts[0];
+      begun = parts[parts.length - 1];
+      for (const text of parts.slice(0, -1)) yield { line: line++, text };
+      if (begun.length > LONGEST_LINE) throw new Error(`the line has more than ${LONGEST_LINE} characters`);
     }
-    if (next.done === true) return;
-    yield { line, text: next.value };
+    if (begun !== "") yield { line, text: begun };
+  } catch (error) {
+    if (error instanceof ReplayInputError) throw error;
+    throw new ReplayInputError(`${path}:${line}: cannot be read: ${(error as Error).message}`);
   }
 }
 
@@ -120,6 +124,8 @@ export async function* readTrace(path: string, onMeta: (meta: Meta) => void): As
   let current: Sequence | null = null;
   let lastLine = 0;
   let next = 0;
+  const read = { sequences: 0, steps: 0 };
+  let ended = false;
   for await (const { line, text } of lines(path)) {
     lastLine = line;
     const value = parseLine(path, line, text);
@@ -135,6 +141,17 @@ export async function* readTrace(path: string, onMeta: (meta: Meta) => void): As
       onMeta(meta);
       continue;
     }
+    if (ended) throw new ReplayInputError(`${path}:${line}: something comes after the end line`);
+    if (meta.end === 1 && endLine.safeParse(value).success) {
+      const { sequences, steps } = endLine.parse(value);
+      if (sequences !== read.sequences || steps !== read.steps)
+        throw new ReplayInputError(
+          `${path}:${line}: ${sequences} sequences and ${steps} steps are announced, ` +
+            `${read.sequences} and ${read.steps} are there`,
+        );
+      ended = true;
+      continue;
+    }
     const head = stepHead.safeParse(value);
     if (!head.success) throw new ReplayInputError(`${path}:${line}: step: ${firstIssue(head.error)}`);
     const { seq, step } = head.data;
@@ -142,10 +159,12 @@ export async function* readTrace(path: string, onMeta: (meta: Meta) => void): As
       if (current !== null) yield current;
       current = { name: seq, line, steps: [], broken: null };
       next = 0;
+      read.sequences++;
     }
     if (step !== next)
       throw new ReplayInputError(`${path}:${line}: ${seq}: step ${step} follows step ${next - 1}`);
     next++;
+    read.steps++;
     if (current.broken !== null) continue;
     const parsed = stepLine.safeParse(value);
     if (parsed.success) current.steps.push(parsed.data);
@@ -154,6 +173,10 @@ export async function* readTrace(path: string, onMeta: (meta: Meta) => void): As
   if (meta === null)
     throw new ReplayInputError(
       `${path}:${Math.max(lastLine, 1)}: empty; a recording starts with a header line`,
+    );
+  if (meta.end === 1 && !ended)
+    throw new ReplayInputError(
+      `${path}:${lastLine}: the recording is cut off: its header announces an end line, and there is none`,
     );
   if (current !== null) yield current;
 }

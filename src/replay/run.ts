@@ -40,6 +40,8 @@ export interface FileReport {
   readonly differences: Difference[];
   /** Steps in which the recorder's own pins were seen in the counters. */
   background: number;
+  /** The last sequence, if it does not end with a cleanup: the kernel crashed there, or the recording is cut. */
+  unfinished: string | null;
 }
 
 /** A step as we did it, for --record. */
@@ -194,12 +196,20 @@ export async function replayFile(file: TraceFile, options: ReplayOptions = {}): 
     agree: 0,
     differences: [],
     background: 0,
+    unfinished: null,
   };
-  options.record?.({ meta: 1, kernel: meta.kernel, version: `holdfast ${profile.preset}`, schema: 3 });
+  options.record?.({
+    meta: 1,
+    kernel: meta.kernel,
+    version: `holdfast ${profile.preset}`,
+    schema: 3,
+    end: 1,
+  });
   let session = new Session(profile, needs, meta.schema);
   for await (const seq of readTrace(file.path, () => {})) {
     if (options.sequence !== undefined && !seq.name.startsWith(options.sequence)) continue;
     report.sequences++;
+    report.unfinished = seq.steps.at(-1)?.op === "cleanup" ? null : seq.name;
     const difference = session.sequence(seq, file.path, options.record);
     report.steps += seq.steps.length;
     if (difference === null) report.agree++;

@@ -20,6 +20,14 @@ export const metaLine = z.strictObject({
   kernel: z.string(),
   version: z.string().optional(),
   schema: z.number().int(),
+  /** The last line is an end line: without it the recording is cut off. Ours have one. */
+  end: z.literal(1).optional(),
+});
+/** How many sequences and steps came before. */
+export const endLine = z.strictObject({
+  end: z.literal(1),
+  sequences: z.number().int().nonnegative(),
+  steps: z.number().int().nonnegative(),
 });
 export type Meta = z.infer<typeof metaLine>;
 
@@ -86,9 +94,13 @@ export interface Step extends Observation {
   result: StepResult;
 }
 
+/** Pages of a run: no more than our frame numbers, of 22 bits, can tell apart. */
+export const MOST_PAGES = 1 << 22;
+const pageCount = z.number().int().positive().max(MOST_PAGES);
+
 const mapRun = z.strictObject({
   at: z.number().int(),
-  n: z.number().int().positive().default(1),
+  n: pageCount.default(1),
   lvl: z.enum(["4K", "2M", "1G"]),
   pte: z.string(),
   pg: z.string().optional(),
@@ -96,7 +108,7 @@ const mapRun = z.strictObject({
 });
 const pageState = z.strictObject({
   id: z.string(),
-  n: z.number().int().positive().optional(),
+  n: pageCount.optional(),
   kind: z.enum(["single", "head", "tail"]),
   head: z.string().optional(),
   ref: z.number().int(),
@@ -130,7 +142,7 @@ export const stepLine = z.strictObject({
       runs: z.array(
         z.strictObject({
           at: z.number().int(),
-          n: z.number().int().positive().default(1),
+          n: pageCount.default(1),
           pg: z.string(),
           same: z.boolean().optional(),
         }),

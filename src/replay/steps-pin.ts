@@ -95,7 +95,7 @@ function pinStep(ctx: StepContext): StepResult {
   )
     return moduleCall(-EOPNOTSUPP);
   const addr = mapping.addr + args.int(2);
-  const n = args.int(3);
+  const n = args.pages(3, -(2 ** 31));
   const pages = new Int32Array(Math.max(n, 0) + SLACK);
   let ret: number;
   if (args.flag("rep")) {

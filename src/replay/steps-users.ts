@@ -52,7 +52,7 @@ function vmspliceStep(ctx: StepContext): StepResult {
   if (pipe.kind !== "pipe") return DUPRES;
   const room = PIPE_BUFFERS - pipe.pages.length;
   if (room === 0) return syscall(-EAGAIN);
-  const n = args.int(3);
+  const n = args.pages(3);
   const pages = new Int32Array(n);
   const got = gup_fast(process.mm, mapping.addr + args.int(2), n, 0, pages, false);
   if (got < 0) return syscall(got);
@@ -88,7 +88,7 @@ function aioStep(ctx: StepContext): StepResult {
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
   if (process.resources.has(args.text(0))) return DUPRES;
-  const n = args.int(3);
+  const n = args.pages(3);
   const read = args.text(4) === "r";
   const pinned = world.machine.profile.bioPins;
   const pages = new Int32Array(n);
@@ -163,7 +163,7 @@ function uringStep(ctx: StepContext): StepResult {
   if (mapping === null) return NOMAP;
   if (process.resources.has(args.text(0))) return DUPRES;
   const addr = mapping.addr + args.int(2);
-  const n = args.int(3);
+  const n = args.pages(3);
   const pages = new Int32Array(n);
   const flags = FOLL_WRITE | FOLL_LONGTERM;
   let got: number;
@@ -198,7 +198,7 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
   if (mapping === null) return NOMAP;
   const process = targetProcess(ctx);
   if (process === null) return syscall(-ESRCH);
-  const n = args.int(2);
+  const n = args.pages(2);
   const pages = new Int32Array(n);
   mmap_read_lock(process.mm);
   const got = gup_locked(

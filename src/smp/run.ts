@@ -7,11 +7,12 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { bootScenario } from "../lang/scenario.ts";
 import { arch, machineSettings } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
 import { describeAddress } from "../machine/image.ts";
 import { mem, memoryRegions, memorySymbols, memoryTop } from "../machine/memory.ts";
-import type { BootedScenario, Scenario } from "../machine/scenario.ts";
+import { refuseRepeatedNames, type Scenario } from "../machine/scenario.ts";
 import { FINISH, ITERATIONS, MAX_CPUS, newControl, STOP, STOP_ABORT, STOP_BUG, STOP_NO } from "./control.ts";
 import type { InjectedDelay, NoiseLevel } from "./noise.ts";
 import {
@@ -58,9 +59,6 @@ export interface RunOptions {
 /** The scenario cannot be run as asked; the message is for the user. */
 export class UnusableScenario extends Error {}
 
-/** The scenario's boot() threw. */
-export class BootFailed extends Error {}
-
 const WATCH_MS = 25;
 const STOP_GRACE_MS = 1000;
 const START_MS = 60_000;
@@ -90,16 +88,12 @@ function injected(spec: DelaySpec, names: readonly string[]): InjectedDelay {
 type BugMessage = Extract<CpuMessage, { type: "bug" }>;
 
 /**
- * Boots and runs `scenario`. Rejects with UnusableScenario or BootFailed, or with an Error if a worker dies.
+ * Boots and runs `scenario`. Rejects with UnusableScenario, BootFailed or RepeatedThreadName, or with an
+ * Error if a worker dies.
  */
 export async function runScenario(scenario: Scenario, options: RunOptions = {}): Promise<SmpResult> {
-  useSequentialHost();
-  let booted: BootedScenario;
-  try {
-    booted = scenario.boot();
-  } catch (e) {
-    throw new BootFailed(e instanceof Error ? e.message : String(e));
-  }
+  const booted = bootScenario(scenario);
+  refuseRepeatedNames(booted);
   useSequentialHost();
   const names = booted.threads.map((t) => t.name);
   const nrCpus = names.length;

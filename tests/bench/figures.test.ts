@@ -46,7 +46,7 @@ test("C6 holds only if a device mapping executes exactly what System RAM does: o
 test("C6 is counted by running: the uniform form passes, those with a path for devices do not", async () => {
   const figures = await takeFigures(
     figureIds().filter((id) => id.startsWith("C6/")),
-    () => true,
+    () => {},
   );
   for (const f of figures) expect(FigureSchema.safeParse(f).success).toBe(true);
   expect(figures.filter((f) => f.verdict === "holds").map((f) => f.id)).toEqual([
@@ -99,12 +99,4 @@ test("C9 pays if after is faster than before beyond the noise, and not if the re
 
 test("what was not measured is no figure", () => {
   expect(c9Figures(claimRows([], [])).map((f) => f.id)).toEqual(["C9/memmap-2m", "C9/memmap-1g"]);
-});
-
-test("a step that says stop leaves its claim out whole, never half a table", async () => {
-  let steps = 0;
-  expect(await takeFigures(["C9/pin-2m", "C9/memmap-2m"], () => ++steps < 1)).toEqual([]);
-  steps = 0;
-  expect(await takeFigures(["C6/v5.10/dax4k", "C6/v7.3/dax4k"], () => ++steps < 2)).toEqual([]);
-  expect(steps).toBe(2);
 });

@@ -6,7 +6,7 @@
 import { describe, expect, test } from "vitest";
 import { TraceSchema } from "../../src/check/trace/schema.ts";
 import { ClaimsSchema } from "../../src/claims/schema.ts";
-import { expectRefusal, holdfast, project, ROOT, scenarioModule } from "./helpers.ts";
+import { expectRefusal, holdfast, interrupt, project, ROOT, scenarioModule } from "./helpers.ts";
 
 const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
 const VECTOR = "tests/vectors/traces/6.1.0-56/overflow.jsonl.gz";
@@ -148,6 +148,32 @@ export function walk(word: number): void {
     const o = await holdfast(["check", "s.ts"], { cwd: dir });
     expectRefusal(o, "HF102", "kernel.ts:3:13");
   });
+  test("with an IPI that runs a handler is refused by the explorer, with its place, and runs on threads", async () => {
+    const dir = project({
+      "kernel.ts": `"use kernel";
+import { WRITE_ONCE, smp_call_function } from "holdfast/machine/primitives";
+export function handler(word: number): void { WRITE_ONCE(word, 1); }
+export function ask(word: number): void {
+  smp_call_function(handler, word);
+}
+`,
+      "s.ts": scenarioModule("ipi", ["ask", "ask"]),
+    });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF143", "kernel.ts:5:");
+    const o = await holdfast(["run", "--scenario", "s.ts", "--iterations", "5"], { cwd: dir });
+    expect(o.exit).toBe(0);
+  });
+  test("with two threads of one name is refused", async () => {
+    const text = scenarioModule("twins", ["add", "add"]).replaceAll(/name: "add\d"/g, `name: "add"`);
+    const dir = project({ "kernel.ts": kernel, "s.ts": text });
+    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF025", "twins: add");
+    expectRefusal(await holdfast(["run", "--scenario", "s.ts"], { cwd: dir }), "HF025", "twins: add");
+  });
+  test("that imports what this package does not have is told so, and what is near", async () => {
+    const dir = project({ "s.ts": `import { mem } from "holdfast/machine/memry";\nexport const a = mem;\n` });
+    const o = await holdfast(["check", "s.ts"], { cwd: dir });
+    expectRefusal(o, "HF126", "s.ts:1:10", "holdfast has no module", "did you mean holdfast/machine/memory?");
+  });
   test("that does not parse is refused with its place", async () => {
     const dir = project({ "s.ts": "export const = 3;\n" });
     expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF100", "s.ts:1:");
@@ -167,7 +193,8 @@ export function walk(word: number): void {
   test("whose boot throws is refused with what it threw", async () => {
     const text = scenarioModule("tiny", ["add"]).replace("resetMemory(256)", "resetMemory(1)");
     const dir = project({ "kernel.ts": kernel, "s.ts": text });
-    expectRefusal(await holdfast(["check", "s.ts"], { cwd: dir }), "HF016", "memory size must be");
+    const o = await holdfast(["check", "s.ts"], { cwd: dir });
+    expectRefusal(o, "HF016", "tiny: s.ts:8:5: ", "memory size must be");
     expectRefusal(
       await holdfast(["run", "--scenario", "s.ts"], { cwd: dir }),
       "HF016",
@@ -190,6 +217,12 @@ export function walk(word: number): void {
       "did you mean kref-careful?",
     );
   });
+  test("is explained as a cell of a claim is", async () => {
+    const o = await holdfast(["explain", "examples/kref.ts#kref-careless"]);
+    expect(o.exit).toBe(1);
+    expect(o.out).toContain("double-free at object.refcount");
+    expect((await holdfast(["explain", "examples/kref.ts#kref-careful"])).exit).toBe(0);
+  });
   test("with an endless local loop is found and reported, not hung on", async () => {
     const dir = project({
       "kernel.ts": `"use kernel";\nexport function spin(word: number): void {\n  let i = word;\n  while (i !== 0) i = i ^ 0;\n}\n`,
@@ -197,6 +230,8 @@ export function walk(word: number): void {
     });
     const o = await holdfast(["check", "s.ts", "--model", "sc"], { cwd: dir });
     expect(o.out).toContain("endless-local-loop");
+    expect(o.out).toContain("does not end, by spin0");
+    expect(o.out).toContain("The loop that does not end: spin  kernel.ts:4");
     expect(o.exit).toBe(1);
   });
 });
@@ -216,7 +251,7 @@ describe("claims", () => {
     expect(e.exit).toBe(1);
     expect(e.out).toContain("use-after-free at page[1]");
     expect(e.out).toContain("Freed by remover");
-    expect(e.out).toMatch(/kfree page\[1\].*<- frees it/);
+    expect(e.out).toMatch(/kfree page\[1\].*?<- frees it/s);
   });
   test("explain --json has the counterexample as a trace in the published form", async () => {
     const { schema, results } = JSON.parse((await holdfast(["explain", VIOLATED, "--json"])).out);
@@ -254,19 +289,49 @@ describe("claims", () => {
     ]) {
       const big = "C4/x86-64/device-dax/ref-taken/percpu/v5.10/held-pin/2x2/tso";
       const o = await holdfast(["check", big, ...limit]);
-      expect(o.out, limit.join(" ")).toMatch(/bounded \(.+\); [\d,]+ states/);
+      expect(o.out, limit.join(" ")).toMatch(/bounded \([^)]+\); [\d,]+\s+states/);
       expect(o.out).not.toContain("holds");
       expect(o.exit).toBe(3);
     }
   });
-  test("Ctrl-C ends with 130, partial counts and no verdict", async () => {
-    const o = await holdfast(["claims", "C4", "--no-knockouts"], {
-      started: (child) => setTimeout(() => child.kill("SIGINT"), 2500),
-    });
+  const interrupted = (args: readonly string[], ms: number) =>
+    holdfast(args, { started: (child) => interrupt(child, ms) });
+  test("Ctrl-C ends with 130, and shows as decided only what was", async () => {
+    const o = await interrupted(["claims", "C4", "--no-knockouts"], 1000);
     expect(o.exit).toBe(130);
-    expect(o.out).toMatch(/^interrupted: \d+ of \d+ /);
-    expect(o.out).not.toContain("hold");
     expect(o.err).toBe("");
+    const [, done, asked] = /^interrupted: ([\d,]+) of ([\d,]+) decided/.exec(o.out) ?? [];
+    expect(Number(done)).toBeLessThan(Number(asked));
+    expect(o.out).toContain("- not decided before the interrupt");
+    // Most of the matrix is undecided, and none of it "not applicable" in a row that has cells.
+    expect(o.out).toMatch(/^fsdax .* - - -/m);
+  });
+  test("Ctrl-C with --json gives what was decided, and says first that it is not all", async () => {
+    const o = await interrupted(["claims", "C4", "--no-knockouts", "--json"], 1000);
+    expect(o.exit).toBe(130);
+    expect(o.out).toMatch(/^\{"schema":"holdfast.claims\/1","complete":false,/);
+    const m = ClaimsSchema.parse(JSON.parse(o.out));
+    expect(m.cells.filter((c) => c.complete && c.verdict !== "not-applicable").length).toBeLessThan(m.asked);
+  });
+  test("Ctrl-C is heard while figures are taken", async () => {
+    const started = performance.now();
+    const o = await interrupted(["claims", "C9"], 1000);
+    expect(o.exit).toBe(130);
+    expect(o.out).toMatch(/^interrupted: 0 of \d+ decided/);
+    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+  test("JSON that is whole says so, and one that a limit cut short does not", async () => {
+    const whole = await holdfast(["claims", CELL, "--no-knockouts", "--json"]);
+    expect(ClaimsSchema.parse(JSON.parse(whole.out))).toMatchObject({ complete: true, asked: 1 });
+    const big = "C4/x86-64/device-dax/ref-taken/percpu/v5.10/held-pin/2x2/tso";
+    const cut = await holdfast(["claims", big, "--no-knockouts", "--json", "--max-states", "50"]);
+    expect(cut.exit).toBe(3);
+    expect(ClaimsSchema.parse(JSON.parse(cut.out)).complete).toBe(false);
+  });
+  test("without knock-outs nothing is said about what it rests on", async () => {
+    const o = await holdfast(["claims", CELL, "--no-knockouts"]);
+    expect(o.out).toContain("Which mechanisms it rests on was not tried.");
+    expect(o.out).not.toMatch(/Needs|No single/);
   });
 });
 
@@ -288,7 +353,7 @@ describe("run", () => {
   });
   test("Ctrl-C ends with 130", async () => {
     const o = await holdfast(["run", "--seconds", "60"], {
-      started: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
+      started: (child) => interrupt(child, 500),
     });
     expect(o.exit).toBe(130);
     expect(o.out).toContain("interrupted");
@@ -308,5 +373,28 @@ describe("output", () => {
   test("nothing names the place where the package was built", async () => {
     const o = await holdfast(["explain", VIOLATED], { cwd: ROOT });
     expect(o.out).not.toContain(ROOT);
+  });
+  test.each([60, 80, 120])(
+    "fits a terminal of %i columns: no line is wider, but for a word that is",
+    async (width) => {
+      for (const args of [
+        ["list"],
+        ["claims", CELL, "--no-knockouts"],
+        ["check", "examples/kref.ts#kref-careless", "--model", "sc"],
+        ["memmap"],
+        ["bogus"],
+      ]) {
+        const o = await holdfast(args, { env: { COLUMNS: String(width) } });
+        const wide = `${o.out}${o.err}`
+          .split("\n")
+          .filter((l) => l.length > width && l.trim().includes(" ") && !l.startsWith("reproduce:"));
+        expect(wide, args.join(" ")).toEqual([]);
+      }
+    },
+  );
+  test("is as wide as asked for, for mail", async () => {
+    const o = await holdfast(["list", "architectures", "--width", "72"]);
+    expect(Math.max(...o.out.split("\n").map((l) => l.length))).toBeLessThanOrEqual(72);
+    expectRefusal(await holdfast(["list", "--width", "7"]), "HF013", "40 to 1000");
   });
 });

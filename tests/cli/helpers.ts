@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +42,27 @@ export function holdfast(args: readonly string[], options: HoldfastOptions = {})
     child.on("close", (exit) => resolve({ exit, out, err }));
     options.started?.(child);
   });
+}
+
+const SIGINT_BIT = 1n << 1n;
+
+/**
+ * Presses Ctrl-C as soon as the command would hear it, and `ms` later: before it has a handler, a signal ends
+ * it as it ends any process. Without /proc: after some seconds.
+ */
+export function interrupt(child: ChildProcess, ms: number): void {
+  const status = `/proc/${child.pid}/status`;
+  if (!existsSync(status)) {
+    setTimeout(() => child.kill("SIGINT"), 5000 + ms);
+    return;
+  }
+  const poll = setInterval(() => {
+    if (child.exitCode !== null || !existsSync(status)) return clearInterval(poll);
+    const caught = /^SigCgt:\s*([0-9a-f]+)/m.exec(readFileSync(status, "utf8"))?.[1] ?? "0";
+    if ((BigInt(`0x${caught}`) & SIGINT_BIT) === 0n) return;
+    clearInterval(poll);
+    setTimeout(() => child.kill("SIGINT"), ms);
+  }, 50);
 }
 
 /** A refusal: exit 2, the code and a hint on stderr, nothing on stdout, no stack trace, one message. */

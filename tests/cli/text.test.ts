@@ -1,35 +1,15 @@
-/** Tables, the status line, errors and the selection of cells, without processes. */
+/** Numbers, the status line, errors and the selection of cells, without processes. */
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { allCells } from "../../src/claims/claims.ts";
+import { mechanismSentence } from "../../src/cli/claims-report.ts";
 import { Interrupted, reportError, USER_ERRORS, UserError } from "../../src/cli/errors.ts";
 import { selectCells } from "../../src/cli/select.ts";
 import { Status } from "../../src/cli/status.ts";
-import { count, seconds, table } from "../../src/cli/table.ts";
+import { count, seconds } from "../../src/text/numbers.ts";
 
-describe("tables", () => {
-  const cell = fc.string({ maxLength: 12 }).filter((s) => !/\s/.test(s) && s.length > 0);
-  test("every column begins at the same place in every line", () => {
-    fc.assert(
-      fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 8 }), (rows) => {
-        const lines = table([{ title: "a" }, { title: "b" }], rows);
-        const at = [...lines[1]].lastIndexOf(" ") + 1;
-        rows.forEach(([a, b], i) => {
-          const chars = [...lines[i + 2]];
-          expect(chars.slice(at).join("")).toBe(b);
-          expect(chars.slice(0, at).join("").trimEnd()).toBe(a);
-        });
-      }),
-    );
-  });
-  test("numbers end at the same place", () => {
-    const lines = table([{ title: "n", align: "right" }], [["1"], ["1,000"]]);
-    expect(lines).toEqual(["    n", "-----", "    1", "1,000"]);
-  });
-  test("a row that does not fit the columns is refused with the figures", () => {
-    expect(() => table([{ title: "a" }], [["1", "2"]])).toThrow("2 cells, the table 1");
-  });
+describe("numbers", () => {
   test("counts keep every digit", () => {
     fc.assert(
       fc.property(fc.nat(), (n) => {
@@ -86,6 +66,36 @@ describe("errors", () => {
     const ours = reportError(new TypeError("x is not a function"));
     expect(ours.exit).toBe(70);
     expect(ours.text).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("what a cell rests on", () => {
+  const cell = { id: "C" };
+  const knockout = (removed: string, verdict: "holds" | "violated" | "bounded" | "not-applicable") => ({
+    cell: "C",
+    removed,
+    verdict,
+  });
+  const say = (
+    knockouts: Parameters<typeof mechanismSentence>[1],
+    view: Partial<Parameters<typeof mechanismSentence>[2]> = {},
+  ) => mechanismSentence(cell, knockouts, { tried: true, interrupted: false, ...view });
+  test("is what was tried, and no more", () => {
+    expect(say([knockout("flush", "violated"), knockout("recheck", "holds")])).toBe(
+      "Needs each of: flush; without any one of them it is violated.",
+    );
+    expect(say([knockout("flush", "holds"), knockout("recheck", "holds")])).toBe(
+      "No single mechanism is needed: without flush, recheck, each removed alone, it still holds.",
+    );
+    expect(say([knockout("flush", "not-applicable")])).toBe(
+      "There is no mechanism here that could be removed.",
+    );
+    expect(say([])).toBe("There is no mechanism here that could be removed.");
+    expect(say([knockout("flush", "holds"), knockout("recheck", "bounded")])).toBe("Undecided: recheck.");
+    expect(say([], { tried: false })).toBe("Which mechanisms it rests on was not tried.");
+    expect(say([knockout("flush", "holds")], { interrupted: true })).toBe(
+      "Not every mechanism was tried before the interrupt.",
+    );
   });
 });
 

@@ -147,19 +147,19 @@ describe("what is wrong is said in a line, with its place:", () => {
       "an import of a file that is not there",
       "a.ts",
       { "a.ts": '\nimport { q } from "./nowhere.ts";\nexport const a = q;\n' },
-      "a.ts:2:10: HF126 unknown import: ./nowhere.ts",
+      "a.ts:2:10: HF126 unknown import: there is no file ./nowhere.ts",
     ],
     [
       "an import of a name that is not there",
       "a.ts",
       { "a.ts": 'import { READ_TWICE } from "holdfast/machine/primitives";\nexport const a = READ_TWICE;\n' },
-      "a.ts:1:10: HF126 unknown import: READ_TWICE from holdfast/machine/primitives",
+      "a.ts:1:10: HF126 unknown import: holdfast/machine/primitives exports no READ_TWICE",
     ],
     [
       "an import of a package that is not installed",
       "a.ts",
       { "a.ts": 'import { q } from "no-such-package";\nexport const a = q;\n' },
-      "a.ts:1:10: HF126 unknown import: no-such-package",
+      "a.ts:1:10: HF126 unknown import: package no-such-package is not installed where a.ts looks for it",
     ],
     [
       "an exception, at the line of the source",

@@ -1,8 +1,8 @@
 /** Input that is no recording is refused with file and line, and a difference is found where there is one. */
 
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { findTraces, ReplayInputError } from "../../src/replay/reader.ts";
@@ -110,23 +110,73 @@ describe("what a step says and we do not know is one difference, of its sequence
   });
 });
 
+describe("numbers that no machine has", () => {
+  test("of pages in a run are one difference, at no cost", async () => {
+    const content = lines(ANON, 16);
+    const before = process.memoryUsage().rss;
+    for (const change of [
+      (s: Record<string, unknown>) => void ((s["pages"] as { n?: number }[])[0].n = 2_000_000_000),
+      (s: Record<string, unknown>) =>
+        void ((s["maps"] as { runs: { n?: number }[] }[])[0].runs[0].n = 2_000_000_000),
+    ]) {
+      const report = await replayLines(content.map((l, i) => (i === 3 ? edited(l, change) : l)));
+      expect(report.differences.map((d) => d.actual.join())).toEqual([expect.stringMatching(/\.n: Too big/)]);
+    }
+    expect(process.memoryUsage().rss - before).toBeLessThan(500 * 2 ** 20);
+  });
+  test("of characters in a line are refused", async () => {
+    const [head = ""] = lines(ANON, 1);
+    await expect(replayLines([head, `{"seq":"${"x".repeat(2 ** 24 + 2 ** 17)}`])).rejects.toThrow(
+      /:2: .*more than 16777216/,
+    );
+  });
+  test("a recording that does not end with a cleanup says so", async () => {
+    expect((await replayLines(lines(ANON, 4))).unfinished).toMatch(/./);
+    const whole = lines(ANON, 16);
+    const end = whole.findIndex((l) => l.includes('"op":"cleanup"'));
+    expect((await replayLines(whole.slice(0, end + 1))).unfinished).toBeNull();
+  });
+});
+
 describe("our own recording", () => {
   const dir = mkdtempSync(join(tmpdir(), "replay-"));
   const source = { path: join(dir, "k", "anon.jsonl"), kernel: "k", family: "anon" };
   test("of a recording agrees with ours", async () => {
     const [file] = await findTraces(VECTOR);
     if (file === undefined) throw new Error("the vector is there");
-    const { write, close } = recorder(join(dir, "new", "folders"), file);
+    const { write, finish } = recorder(join(dir, "new", "folders"), file);
     await replayFile(file, { record: write });
-    close();
+    finish();
     const [ours] = await findTraces(join(dir, "new", "folders"));
     if (ours === undefined) throw new Error("it was just written");
     const report = await replayFile(ours);
     expect(report.steps).toBeGreaterThan(0);
     expect(report.differences).toEqual([]);
   });
+  test("that is cut off anywhere is refused, and does not agree", async () => {
+    const [ours] = await findTraces(join(dir, "new", "folders"));
+    const whole = readFileSync(ours.path, "utf8").trimEnd().split("\n");
+    for (const n of [whole.length - 1, whole.length - 2, 2])
+      await expect(replayLines(whole.slice(0, n))).rejects.toThrow(/cut off/);
+    await expect(replayLines([...whole, whole[1]])).rejects.toThrow(/after the end line/);
+    await expect(replayLines([...whole.slice(0, 1), ...whole.slice(2)])).rejects.toThrow(ReplayInputError);
+  });
+  test("has its name only when it is whole, and what is abandoned leaves nothing", () => {
+    const aside = { ...source, family: "aside" };
+    const path = join(dir, "k", "aside.jsonl");
+    const first = recorder(dir, aside);
+    first.write({ seq: "s" });
+    expect(existsSync(path)).toBe(false);
+    first.abandon();
+    expect(readdirSync(dirname(path)).filter((f) => f.startsWith("aside"))).toEqual([]);
+    const second = recorder(dir, aside);
+    second.write({ seq: "s" });
+    second.finish();
+    second.abandon();
+    expect(JSON.parse(readFileSync(path, "utf8").split("\n")[1])).toEqual({ end: 1, sequences: 1, steps: 1 });
+  });
   test("never goes over the recording that is replayed", () => {
-    mkdirSync(join(dir, "k"));
+    mkdirSync(join(dir, "k"), { recursive: true });
     writeFileSync(source.path, "recorded");
     expect(() => recorder(dir, source)).toThrow(RecordError);
     expect(readFileSync(source.path, "utf8")).toBe("recorded");

@@ -216,7 +216,7 @@ class Search {
       ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
     };
     if (!m.boot()) {
-      this.fail(m.error, "");
+      this.fail(m.error, m.names[m.failedAtBoot]);
       const error = this.failure as FoundError; // just set
       return this.result("violated", null, error, this.record([], error));
     }

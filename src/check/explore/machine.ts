@@ -87,6 +87,8 @@ export class Machine {
   readonly length: Int32Array;
   /** What went wrong in the last step that gave false. */
   error: StepError | null = null;
+  /** The thread that went wrong before its first visible operation, when boot() gave false. */
+  failedAtBoot = -1;
   /** Per address: below 0 if no thread ever writes it (footprint.ts). */
   private readonly changes: Int32Array;
   /**
@@ -163,7 +165,11 @@ export class Machine {
     this.program.memory.regions.forEach((r, k) => {
       s[this.n + k] = r.live ? 1 : 0;
     });
-    for (let t = 0; t < this.ordinary; t++) if (!this.run(t, this.threads[t].code.entry)) return false;
+    for (let t = 0; t < this.ordinary; t++)
+      if (!this.run(t, this.threads[t].code.entry)) {
+        this.failedAtBoot = t;
+        return false;
+      }
     return true;
   }
 

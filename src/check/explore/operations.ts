@@ -4,7 +4,8 @@
  */
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";
-import type { RmwFn, Val, VisibleInstr } from "../../lang/ir.ts";
+import { DialectError, diagnostic } from "../../lang/errors.ts";
+import type { Position, RmwFn, Val, VisibleInstr } from "../../lang/ir.ts";
 
 /** Operation codes: the switch of the hot loop. */
 export const K = {
@@ -55,6 +56,7 @@ export interface Decoded {
   readonly instrs: readonly VisibleInstr[];
 }
 
+/** @throws DialectError HF143 for what the explorer has no step for. */
 export function decode(code: ThreadCode): Decoded {
   const n = code.ops.length;
   const arr = (): Int32Array => new Int32Array(n).fill(-1);
@@ -83,10 +85,19 @@ export function decode(code: ThreadCode): Decoded {
     if ("a" in o) put(d.aReg, d.aImm, i, o.a);
     if ("b" in o) put(d.bReg, d.bImm, i, o.b);
     if (o.op === "alloc") put(d.aReg, d.aImm, i, o.pool);
+    if (o.op === "smp_call_function" && o.handler !== "")
+      throw handlerRefused(code.positions[o.pos], o.handler);
     d.kind[i] = kindOf(o);
     if (o.op === "rmw") d.sub[i] = rmwCode(o.fn);
   }
   return d;
+}
+
+/** An IPI that runs a handler: on real threads only. */
+function handlerRefused(at: Position | undefined, handler: string): DialectError {
+  return new DialectError([
+    diagnostic("HF143", at ?? { file: "", line: 0, col: 0 }, `smp_call_function(${handler})`),
+  ]);
 }
 
 function kindOf(o: VisibleInstr): number {
@@ -129,8 +140,6 @@ function kindOf(o: VisibleInstr): number {
     case "local_irq_restore":
       return K.irqRestore;
     case "smp_call_function":
-      if (o.handler !== "")
-        throw new Error("smp_call_function() with a handler is not modelled by explore yet");
       return K.ipi;
     case "alloc":
       return K.alloc;

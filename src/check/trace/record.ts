@@ -60,7 +60,7 @@ export class Recorder {
     // own.
     this.codes = m.threads.map((d, t) => (t < m.ordinary ? compileThread(m.program.threads[t]) : d.code));
     this.locks = m.names.map(() => []);
-    if (!m.boot()) this.fail(-1);
+    if (!m.boot()) this.fail(m.failedAtBoot);
     this.shown = new Int32Array(m.n);
     this.live = m.program.memory.regions.map((_, r) => m.s[m.n + r] !== 0);
     for (let a = m.origin; a < m.n; a++) this.shown[a] = this.visible(a);

@@ -6,6 +6,8 @@
  */
 
 import { describeWord, pointerName } from "../../machine/image.ts";
+import { type Column, naturalWidth, table } from "../../text/table.ts";
+import { KEEP, wrapIndented } from "../../text/wrap.ts";
 import type { Trace, TraceStep } from "./schema.ts";
 
 /** How parts of a line are set off; plain unless the command line has colours. */
@@ -18,8 +20,18 @@ export interface Paint {
 const plain = (s: string): string => s;
 export const NO_PAINT: Paint = { bold: plain, dim: plain, red: plain };
 
-/** Columns wider than this are cut; the step's own text is in --json whole. */
-const MAX_COLUMN = 46;
+/** How a trace is shown. */
+export interface TraceLayout {
+  /** Quiet steps too. */
+  readonly all?: boolean;
+  /** Columns of text that there are; default: as many as it takes. */
+  readonly width?: number;
+  readonly paint?: Paint;
+}
+
+/** A thread's column wants so much at least, or it is words one below the other. */
+const LEAST_COLUMN = 26;
+const STEP_COLUMN = 6;
 
 /** Steps at the end that are always shown. */
 const LAST_STEPS = 6;
@@ -39,7 +51,10 @@ export function stepText(trace: Trace, s: TraceStep): string {
     const { name: region } = trace.memory.regions[object[0]];
     return `${s.op} ${name}${region === name ? "" : ` (${region})`}`;
   }
-  if (s.before !== s.after) return `${s.op}${location}: ${value(s.before)} -> ${value(s.after)}${waits}`;
+  if (s.before !== s.after) {
+    const change = [value(s.before), "->", value(s.after)].join(KEEP);
+    return `${s.op}${location}: ${change}${waits}`;
+  }
   // What a trylock gives is no value of the lock's word.
   const result = s.op === "spin_trylock" && s.result !== null ? String(s.result) : value(s.result ?? 0);
   return `${s.op}${location}${s.result === null ? "" : ` = ${result}`}${waits}`;
@@ -83,43 +98,84 @@ export function marks(trace: Trace): Map<number, string> {
   if (e.cycle !== null) out.set(e.cycle, "from here on it goes round");
   if (e.conflict !== null) {
     out.set(e.conflict[0], e.freedBy === e.conflict[0] ? "frees it" : "conflicts");
-    out.set(e.conflict[1], e.freedBy !== null ? "touches what was freed" : "conflicts");
+    out.set(e.conflict[1], e.freedBy !== null ? "already freed" : "conflicts");
   }
   return out;
 }
 
-const cut = (s: string, width: number): string => (s.length <= width ? s : `${s.slice(0, width - 1)}…`);
+/** `put:26`, where the files of the functions are told below the table. */
+function shortPlace(trace: Trace, at: number): string {
+  const p = trace.positions[at];
+  return p === undefined ? "" : `${p.fn}:${p.line}`;
+}
 
-/** Lines of the table of steps. */
-function tableLines(trace: Trace, hidden: ReadonlySet<number>, paint: Paint): string[] {
-  const marked = marks(trace);
-  // Handlers that never started, and threads that never moved, need no column.
-  const shown = trace.threads
-    .map(({ name }, t) => ({ name, t }))
-    .filter(({ t }) => trace.steps.some((s, n) => s.thread === t && !hidden.has(n)));
-  const texts = trace.steps.map((s) => stepText(trace, s));
-  const widths = shown.map(({ name, t }) =>
-    Math.min(
-      MAX_COLUMN,
-      trace.steps.reduce(
-        (w, s, i) => (s.thread === t && !hidden.has(i) ? Math.max(w, texts[i].length) : w),
-        name.length,
-      ),
-    ),
+/** Which function is in which file, of those that the steps are in. */
+function sourceLines(trace: Trace, steps: readonly TraceStep[], width: number): string[] {
+  const files = new Map<string, Set<string>>();
+  for (const { at } of steps) {
+    const p = trace.positions[at];
+    if (p !== undefined) files.set(p.file, (files.get(p.file) ?? new Set()).add(p.fn));
+  }
+  return [...files].flatMap(([file, fns]) =>
+    wrapIndented(`${file}: ${[...fns].sort().join(", ")}`, width, "  ", "    "),
   );
-  const number = Math.max(4, String(trace.steps.length).length);
-  const heading = shown.map(({ name }, i) => cut(name, widths[i]).padEnd(widths[i])).join("  ");
-  const out = [`${"step".padStart(number)}  ${heading}  source`.trimEnd()];
-  out.push("-".repeat(out[0].length));
-  trace.steps.forEach((s, n) => {
-    if (hidden.has(n)) return;
-    const cells = shown.map(({ t }, i) => (t === s.thread ? cut(texts[n], widths[i]) : "").padEnd(widths[i]));
-    const mark = marked.get(n);
-    const line =
-      `${String(n + 1).padStart(number)}  ${cells.join("  ")}  ${paint.dim(placeText(trace, s.at))}`.trimEnd();
-    out.push(mark === undefined ? line : `${paint.bold(line)}  ${paint.red(`<- ${mark}`)}`);
-  });
-  return out;
+}
+
+/**
+ * Lines of the table of steps: a column per thread; where there is no room for that, one column that names
+ * the thread.
+ */
+function tableLines(trace: Trace, hidden: ReadonlySet<number>, width: number, paint: Paint): string[] {
+  const marked = marks(trace);
+  const steps = trace.steps.map((step, n) => ({ step, n })).filter(({ n }) => !hidden.has(n));
+  // Handlers that never started, and threads that never moved, need no column.
+  const shown = trace.threads.flatMap(({ name }, t) =>
+    steps.some(({ step }) => step.thread === t) ? [{ name, t }] : [],
+  );
+  const cells = (place: (trace: Trace, at: number) => string): { wide: string[][]; narrow: string[][] } => {
+    const source = ({ step, n }: (typeof steps)[number]): string => {
+      const mark = marked.get(n);
+      const after = mark === undefined ? "" : ` ${`<- ${mark}`.replaceAll(" ", KEEP)}`;
+      return `${place(trace, step.at)}${after}`.trim();
+    };
+    return {
+      wide: steps.map((s) => [
+        String(s.n + 1),
+        ...shown.map(({ t }) => (t === s.step.thread ? stepText(trace, s.step) : "")),
+        source(s),
+      ]),
+      narrow: steps.map((s) => [
+        String(s.n + 1),
+        trace.threads[s.step.thread].name,
+        stepText(trace, s.step),
+        source(s),
+      ]),
+    };
+  };
+  const paintSource = (padded: string): string => {
+    const at = padded.indexOf("<- ");
+    return at < 0 ? paint.dim(padded) : paint.dim(padded.slice(0, at)) + paint.red(padded.slice(at));
+  };
+  const number: Column = { title: "step", align: "right" };
+  const source: Column = { title: "source", wrap: true, paint: paintSource };
+  const wide = [number, ...shown.map(({ name }): Column => ({ title: name, wrap: true })), source];
+  const layout = {
+    width,
+    paintRow: (line: string, row: number) => (marked.has(steps[row].n) ? paint.bold(line) : line),
+  };
+  const whole = cells(placeText).wide;
+  if (naturalWidth(wide, whole) <= width) return table(wide, whole, layout);
+  const short = cells(shortPlace);
+  const lines =
+    STEP_COLUMN + (shown.length + 1) * LEAST_COLUMN <= width
+      ? table(wide, short.wide, layout)
+      : table([number, { title: "thread" }, { title: "does", wrap: true }, source], short.narrow, layout);
+  const files = sourceLines(
+    trace,
+    steps.map((s) => s.step),
+    width,
+  );
+  return [...lines, "", "Sources:", ...files];
 }
 
 /** The last state of a thread. */
@@ -129,15 +185,20 @@ function lastState(trace: Trace, t: number): Trace["start"][number] {
   return trace.start[t];
 }
 
-/** Everything that is to be said about a counterexample, without the verdict line. `all`: quiet steps too. */
-export function traceLines(trace: Trace, all: boolean, paint: Paint = NO_PAINT): string[] {
+/** Everything that is to be said about a counterexample, without the verdict line. */
+export function traceLines(trace: Trace, layout: TraceLayout = {}): string[] {
+  const { all = false, width = Number.POSITIVE_INFINITY, paint = NO_PAINT } = layout;
   const hidden = all ? new Set<number>() : quietSteps(trace);
-  const out = tableLines(trace, hidden, paint);
+  const wrapped = (text: string): string[] => wrapIndented(text, width, "  ", "    ");
+  const out = trace.steps.length === 0 ? [] : tableLines(trace, hidden, width, paint);
   if (hidden.size > 0)
     out.push(
-      paint.dim(
+      ...wrapIndented(
         `(${hidden.size} of ${trace.steps.length} steps touch only words that no other CPU changes; -v shows them)`,
-      ),
+        width,
+        "",
+        "",
+      ).map(paint.dim),
     );
   const e = trace.error;
   if (e === null) return out;
@@ -145,9 +206,13 @@ export function traceLines(trace: Trace, all: boolean, paint: Paint = NO_PAINT):
     const s = trace.steps[n];
     return `step ${n + 1}, ${trace.threads[s.thread].name}: ${stepText(trace, s)} (${placeText(trace, s.at)})`;
   };
-  if (e.at >= 0) out.push("", `The assertion that fails: ${placeText(trace, e.at)}`);
+  if (e.at >= 0) {
+    const what = e.kind === "endless-local-loop" ? "The loop that does not end" : "The assertion that fails";
+    if (out.length > 0) out.push("");
+    out.push(...wrapIndented(`${what}: ${placeText(trace, e.at)}`, width, "", "  "));
+  }
   if (e.conflict !== null)
-    out.push("", "The two accesses that conflict:", `  ${say(e.conflict[0])}`, `  ${say(e.conflict[1])}`);
+    out.push("", "The two accesses that conflict:", ...e.conflict.flatMap((n) => wrapped(say(n))));
   const from = e.at >= 0 ? e.at : e.conflict === null ? -1 : trace.steps[e.conflict[1]].at;
   const calls = callStack(trace, from).slice(1);
   if (calls.length > 0) out.push("Called from:", ...calls.map((p) => `  ${placeText(trace, p)}`));
@@ -160,7 +225,7 @@ export function traceLines(trace: Trace, all: boolean, paint: Paint = NO_PAINT):
     if (waiting.length > 0) out.push("", "Who waits for what:");
     for (const { name, state } of waiting) {
       const place = placeText(trace, state.at);
-      out.push(`  ${name}: ${state.why}${place === "" ? "" : ` (${place})`}`);
+      out.push(...wrapped(`${name}: ${state.why}${place === "" ? "" : ` (${place})`}`));
     }
   }
   return out;

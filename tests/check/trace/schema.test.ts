@@ -88,7 +88,7 @@ test("a step's differences are what it says it did, for random programs", () => 
       traces++;
       expect(TraceSchema.safeParse(trace).error?.issues ?? []).toEqual([]);
       expect(flaws(trace)).toEqual([]);
-      expect(traceLines(trace, true).length).toBeGreaterThan(1);
+      expect(traceLines(trace, { all: true }).length).toBeGreaterThan(0);
     }),
     { numRuns: 120, seed: 14 },
   );
