@@ -24,7 +24,7 @@ const colours = pc.createColors(colour);
 const own =
   (painted: (text: string) => string) =>
   (text: string): string =>
-    painted(text).replaceAll("\x1b", OWN_ESCAPE);
+    painted(visible(text)).replaceAll("\x1b", OWN_ESCAPE);
 
 export const paint = {
   bold: own(colours.bold),

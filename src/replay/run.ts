@@ -40,7 +40,9 @@ export interface FileReport {
   readonly differences: Difference[];
   /** Steps in which the recorder's own pins were seen in the counters. */
   background: number;
-  /** The last sequence, if it does not end with a cleanup: the kernel crashed there, or the recording is cut. */
+  /**
+   * The last sequence, if it does not end with a cleanup: the kernel crashed there, or the recording is cut.
+   */
   unfinished: string | null;
 }
 

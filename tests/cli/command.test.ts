@@ -6,7 +6,7 @@
 import { describe, expect, test } from "vitest";
 import { TraceSchema } from "../../src/check/trace/schema.ts";
 import { ClaimsSchema } from "../../src/claims/schema.ts";
-import { expectRefusal, holdfast, interrupt, project, ROOT, scenarioModule } from "./helpers.ts";
+import { expectRefusal, holdfast, interrupted, project, ROOT, scenarioModule } from "./helpers.ts";
 
 const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
 const VECTOR = "tests/vectors/traces/6.1.0-56/overflow.jsonl.gz";
@@ -294,10 +294,8 @@ describe("claims", () => {
       expect(o.exit).toBe(3);
     }
   });
-  const interrupted = (args: readonly string[], ms: number) =>
-    holdfast(args, { started: (child) => interrupt(child, ms) });
   test("Ctrl-C ends with 130, and shows as decided only what was", async () => {
-    const o = await interrupted(["claims", "C4", "--no-knockouts"], 1000);
+    const o = await interrupted(["claims", "C4", "--no-knockouts"]);
     expect(o.exit).toBe(130);
     expect(o.err).toBe("");
     const [, done, asked] = /^interrupted: ([\d,]+) of ([\d,]+) decided/.exec(o.out) ?? [];
@@ -307,7 +305,7 @@ describe("claims", () => {
     expect(o.out).toMatch(/^fsdax .* - - -/m);
   });
   test("Ctrl-C with --json gives what was decided, and says first that it is not all", async () => {
-    const o = await interrupted(["claims", "C4", "--no-knockouts", "--json"], 1000);
+    const o = await interrupted(["claims", "C4", "--no-knockouts", "--json"]);
     expect(o.exit).toBe(130);
     expect(o.out).toMatch(/^\{"schema":"holdfast.claims\/1","complete":false,/);
     const m = ClaimsSchema.parse(JSON.parse(o.out));
@@ -315,7 +313,7 @@ describe("claims", () => {
   });
   test("Ctrl-C is heard while figures are taken", async () => {
     const started = performance.now();
-    const o = await interrupted(["claims", "C9"], 1000);
+    const o = await interrupted(["claims", "C9"]);
     expect(o.exit).toBe(130);
     expect(o.out).toMatch(/^interrupted: 0 of \d+ decided/);
     expect(performance.now() - started).toBeLessThan(60_000);
@@ -352,9 +350,7 @@ describe("run", () => {
     expect(JSON.parse(good.out)).toMatchObject({ verdict: "clean", bug: null });
   });
   test("Ctrl-C ends with 130", async () => {
-    const o = await holdfast(["run", "--seconds", "60"], {
-      started: (child) => interrupt(child, 500),
-    });
+    const o = await interrupted(["run", "--seconds", "60"]);
     expect(o.exit).toBe(130);
     expect(o.out).toContain("interrupted");
   });

@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,25 +44,15 @@ export function holdfast(args: readonly string[], options: HoldfastOptions = {})
   });
 }
 
-const SIGINT_BIT = 1n << 1n;
-
 /**
- * Presses Ctrl-C as soon as the command would hear it, and `ms` later: before it has a handler, a signal ends
- * it as it ends any process. Without /proc: after some seconds.
+ * Runs a command and presses Ctrl-C while it works. Before it has a handler a signal ends it as it ends any
+ * process, which on a busy machine can take long: then it is tried again, with more patience.
  */
-export function interrupt(child: ChildProcess, ms: number): void {
-  const status = `/proc/${child.pid}/status`;
-  if (!existsSync(status)) {
-    setTimeout(() => child.kill("SIGINT"), 5000 + ms);
-    return;
+export async function interrupted(args: readonly string[]): Promise<Outcome> {
+  for (let ms = 1500; ; ms *= 2) {
+    const o = await holdfast(args, { started: (child) => setTimeout(() => child.kill("SIGINT"), ms) });
+    if (o.exit !== null || ms > 30_000) return o;
   }
-  const poll = setInterval(() => {
-    if (child.exitCode !== null || !existsSync(status)) return clearInterval(poll);
-    const caught = /^SigCgt:\s*([0-9a-f]+)/m.exec(readFileSync(status, "utf8"))?.[1] ?? "0";
-    if ((BigInt(`0x${caught}`) & SIGINT_BIT) === 0n) return;
-    clearInterval(poll);
-    setTimeout(() => child.kill("SIGINT"), ms);
-  }, 50);
 }
 
 /** A refusal: exit 2, the code and a hint on stderr, nothing on stdout, no stack trace, one message. */
