@@ -11,10 +11,21 @@ import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { decimal, delay, integer, model, repeated } from "./options.ts";
-import { printError, printJson, setOutputWidth } from "./output.ts";
+import { outputWidth, printError, printJson, prose, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
 
 const json = (): Option => new Option("--json", "one JSON object on stdout");
+
+const EXIT_CODES =
+  "Exit codes: 0 holds, 1 violated, 2 bad usage or input, 3 gave up at a bound, 70 internal error, " +
+  "130 interrupted, 141 the reader of the output went away.";
+
+/** What a person should know before he tries a file that somebody sent him. */
+const RUNS_AS_CODE =
+  "A FILE in TypeScript or JavaScript is imported: its top level and boot() run as code, with your rights. " +
+  "Read what you did not write. C programs, litmus tests and recordings are only read.";
+
+const note = (text: string): string => ["", ...prose(text)].join("\n");
 
 function declareRun(program: Command): void {
   program
@@ -34,6 +45,7 @@ function declareRun(program: Command): void {
     )
     .option("--delay <spec>", "THREAD@ACCESS:MICROS or THREAD@LOCATION:MICROS; may be repeated", delay, [])
     .option("--no-noise", "no random delays")
+    .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())
     .action(async (options) => {
       process.exitCode = await (await import("./run.ts")).runCommand(options);
@@ -86,6 +98,7 @@ function declareClaims(program: Command): void {
       .description("the counterexample of a violated cell or scenario, as columns per CPU")
       .option("-v, --verbose", "every step, quiet ones included"),
   )
+    .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())
     .action(async (cell: string, options) => {
       process.exitCode = await (await import("./explain.ts")).explainCommand(cell, options);
@@ -107,6 +120,7 @@ function declareCheck(program: Command): void {
       .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
       .option("--model <model>", "sc, tso or all; default: all, or that of the cell", model),
   )
+    .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())
     .action(async (scenario: string, options) => {
       process.exitCode = scenario.endsWith(".c")
@@ -138,7 +152,7 @@ export function buildProgram(version: string): Command {
     .hook("preAction", (self) => setOutputWidth(self.opts<{ width?: number }>().width))
     .exitOverride()
     .showSuggestionAfterError(true)
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({ outputError: () => {}, getOutHelpWidth: outputWidth, getErrHelpWidth: outputWidth });
   declareClaims(program);
   declareCheck(program);
   declareRun(program);
@@ -147,10 +161,7 @@ export function buildProgram(version: string): Command {
   registerBench(program);
   registerMemmap(program);
   declareList(program);
-  program.addHelpText(
-    "after",
-    "\nExit codes: 0 holds, 1 violated, 2 bad usage or input, 3 gave up at a bound, 70 internal error, 130 interrupted, 141 the reader of the output went away.",
-  );
+  program.addHelpText("after", () => note(EXIT_CODES));
   return program;
 }
 

@@ -25,6 +25,11 @@ describe("usage", () => {
       expect(o.out).toContain(`\n  ${c} `);
     expect(o.out).toContain("130 interrupted");
   });
+  test.each(["check", "explain", "run"])("%s says that a scenario file runs as code", async (command) => {
+    expect((await holdfast([command, "--help"])).out.replace(/\s+/g, " ")).toContain(
+      "run as code, with your rights",
+    );
+  });
   test.each([
     [["clams"], "HF001", "did you mean claims?"],
     [["run", "--sed", "1"], "HF001", "did you mean --seed?"],
