@@ -6,6 +6,7 @@
 
 import type { Knockout } from "./cells.ts";
 import { type AnyCell, setOf } from "./claims.ts";
+import { costOf, Estimate } from "./estimate.ts";
 import type { Limits } from "./explorer-worker.ts";
 import { type Job, type JobResult, runJobs } from "./pool.ts";
 import { REGISTRY_URL } from "./registry.ts";
@@ -17,7 +18,8 @@ export interface MatrixOptions {
   /** Which cells, if they hold, are tried without each mechanism. */
   readonly knockouts: (cell: AnyCell) => boolean;
   readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number, states: number) => void;
+  /** `left`: seconds, about, that it will still take; null while that cannot be said. */
+  readonly onProgress?: (done: number, total: number, states: number, left: number | null) => void;
 }
 
 export interface MatrixResult {
@@ -76,13 +78,19 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
   let seconds = 0;
   let explorations = 0;
   const jobs = cells.filter((c) => c.notApplicable === null).map((c) => job(c.id, c));
+  const started = performance.now();
+  const estimate = new Estimate();
+  const jobCost = (j: Job): number => costOf(j.id.split("/")[0], !byId.has(j.id));
+  for (const j of jobs) estimate.add(jobCost(j));
   await runJobs(jobs, {
     workers: options.workers,
     // Nobody reads a matrix's counterexamples; `explain` makes the one that is asked for.
     limits: { ...options.limits, shorten: false, trace: false },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    onProgress: (done, total, states) =>
+      options.onProgress?.(done, total, states, estimate.left((performance.now() - started) / 1000)),
     onResult: (r) => {
+      estimate.finish(jobCost(r.job));
       results.set(r.job.id, r);
       if (r.sameAs === null) {
         states += r.result.states;
@@ -96,7 +104,9 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
         .knockouts(cell)
         .filter((k) => k.notApplicable === null);
       more += without.length;
-      return without.map((k) => job(knockoutId(cell, k), cell));
+      const added = without.map((k) => job(knockoutId(cell, k), cell));
+      for (const j of added) estimate.add(jobCost(j));
+      return added;
     },
   });
 

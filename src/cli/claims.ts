@@ -7,7 +7,7 @@
 import { availableParallelism } from "node:os";
 import { type AnyCell, allCells, figureClaimOf, setOf } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
-import { count, seconds } from "../text/numbers.ts";
+import { count, seconds, timeLeft } from "../text/numbers.ts";
 import { asUserError } from "./check.ts";
 import { claimsReport } from "./claims-report.ts";
 import { UserError } from "./errors.ts";
@@ -77,9 +77,9 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
       knockouts: (cell) =>
         options.knockouts && (words.length > 0 || setOf(cell).knockoutsUnasked.includes(cell.claim)),
       signal,
-      onProgress: (done, total, states) =>
+      onProgress: (done, total, states, left) =>
         status.update(
-          `${done}/${total} cells and knock-outs, ${count(states)} states, ${seconds(elapsed())} s`,
+          `${count(done)}/${count(total)} cells and knock-outs, ${count(states)} states, ${timeLeft(elapsed(), left)}`,
         ),
     });
     if (wanted.length > 0) {

@@ -7,7 +7,7 @@ import { mechanismSentence } from "../../src/cli/claims-report.ts";
 import { Interrupted, reportError, USER_ERRORS, UserError } from "../../src/cli/errors.ts";
 import { selectCells } from "../../src/cli/select.ts";
 import { Status } from "../../src/cli/status.ts";
-import { count, seconds } from "../../src/text/numbers.ts";
+import { count, seconds, timeLeft } from "../../src/text/numbers.ts";
 
 describe("numbers", () => {
   test("counts keep every digit", () => {
@@ -17,6 +17,12 @@ describe("numbers", () => {
       }),
     );
     expect(count(1234567)).toBe("1,234,567");
+  });
+  test("time left is rounded as a guess is, and not told before it is known", () => {
+    expect(timeLeft(3.2, null)).toBe("3.20 s");
+    expect(timeLeft(58, 4)).toBe("58.0 s, about 10 s left");
+    expect(timeLeft(58, 87)).toBe("58.0 s, about 90 s left");
+    expect(timeLeft(58, 100)).toBe("58.0 s, about 2 min left");
   });
   test("seconds have the digits that mean something", () => {
     expect([0.0042, 1.256, 31.44, 755.4].map(seconds)).toEqual(["0.004", "1.26", "31.4", "755"]);
