@@ -102,7 +102,12 @@ export function read(b: Builder, loc: Loc): Val {
 
 /** Puts a value of the place's type there. Gives what a later read would. */
 export function write(b: Builder, loc: Loc, a: Val): Val {
-  if (loc.k === "reg" || loc.width === 0 || loc.width === 32) {
+  if (loc.k === "reg") {
+    // Not `a`, which may be the register's old value and something: `--x` stores x - 1 and gives x.
+    b.mov(loc.reg, a);
+    return val(loc.reg);
+  }
+  if (loc.width === 0 || loc.width === 32) {
     putWord(b, loc, a);
     return a;
   }

@@ -52,7 +52,24 @@ export function rvalue(e: Expr): Expr {
     return { k: "cast", e, type: pointerTo(e.type), at: e.at };
   }
   if (e.type.k === "func") return { k: "addr", e, type: pointerTo(e.type), at: e.at };
+  const width = widthOf(e);
+  // A bit-field has as many bits as it has: int holds all values of an unsigned one that is narrower.
+  if (width > 0 && e.type.k === "int") return cast(e, width < 32 || e.type.signed ? INT : promote(e.type));
   return e;
+}
+
+/** Bits of the bit-field that an expression is or assigns to; 0 if it is none. */
+function widthOf(e: Expr): number {
+  switch (e.k) {
+    case "member":
+      return e.field.width;
+    case "assign":
+    case "opassign":
+    case "incdec":
+      return widthOf(e.l);
+    default:
+      return 0;
+  }
 }
 
 export function cast(e: Expr, type: CType): Expr {
@@ -193,7 +210,7 @@ export function assignOp(op: ArithOp, l: Expr, right: Expr, at: Place): Expr {
     stride(l.type, at);
     return { k: "opassign", op, l, r: cast(r, LONG), compute: type, type, at };
   }
-  const left = integer(l, `${op}=`);
+  const left = integer(widthOf(l) > 0 ? rvalue(l) : l, `${op}=`);
   const right2 = integer(r, `${op}=`);
   if (op === "<<" || op === ">>")
     return { k: "opassign", op, l, r: cast(r, promote(right2)), compute: promote(left), type, at };
