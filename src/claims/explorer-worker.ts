@@ -5,8 +5,7 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { explore } from "../check/explore/explore.ts";
-import type { ExploreResult } from "../check/explore/result.ts";
+import { type CheckModel, type CheckResult, checkProgram } from "../check/check.ts";
 import { hashProgram } from "../lang/hash.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
@@ -33,11 +32,11 @@ export interface JobRef {
 
 export type ToWorker =
   | { readonly type: "link"; readonly ref: JobRef }
-  | { readonly type: "explore"; readonly model: "sc" | "tso"; readonly limits: Limits };
+  | { readonly type: "explore"; readonly model: CheckModel; readonly limits: Limits };
 
 export type FromWorker =
   | { readonly type: "linked"; readonly hash: string; readonly threads: readonly string[] }
-  | { readonly type: "explored"; readonly result: ExploreResult; readonly location: string }
+  | { readonly type: "explored"; readonly result: CheckResult; readonly location: string }
   | { readonly type: "progress"; readonly states: number; readonly seconds: number }
   /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
   | {
@@ -80,8 +79,8 @@ async function link(ref: JobRef): Promise<void> {
   send({ type: "linked", hash: hashProgram(program), threads: program.threads.map((t) => t.name) });
 }
 
-function run(p: Program, model: "sc" | "tso", limits: Limits): void {
-  const result = explore(p, {
+function run(p: Program, model: CheckModel, limits: Limits): void {
+  const result = checkProgram(p, {
     model,
     ...limits,
     onProgress: ({ states, seconds }) => {

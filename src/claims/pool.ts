@@ -5,19 +5,19 @@
  */
 
 import { Worker } from "node:worker_threads";
-import type { ExploreResult } from "../check/explore/result.ts";
+import type { CheckModel, CheckResult } from "../check/check.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
 
 export interface Job {
   /** Unique; what results are told apart by. */
   readonly id: string;
   readonly ref: JobRef;
-  readonly model: "sc" | "tso";
+  readonly model: CheckModel;
 }
 
 export interface JobResult {
   readonly job: Job;
-  readonly result: ExploreResult;
+  readonly result: CheckResult;
   /** Name of the location that the error concerns, or "". */
   readonly location: string;
   /** Id of the job whose exploration this is, if it was another's: the programs are the same. */
@@ -49,7 +49,7 @@ export interface PoolOptions {
 
 interface Distinct {
   readonly first: string;
-  result: ExploreResult | null;
+  result: CheckResult | null;
   location: string;
   readonly waiting: Job[];
 }
@@ -106,7 +106,7 @@ export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<
       slot.job = null;
       for (const s of slots) if (s.job === null && !settled) feed(s);
     };
-    const finish = (job: Job, result: ExploreResult, d: Distinct): void => {
+    const finish = (job: Job, result: CheckResult, d: Distinct): void => {
       const r = { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first };
       results.set(job.id, r);
       if (options.onResult !== undefined) jobs.push(...options.onResult(r));

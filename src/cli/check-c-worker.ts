@@ -5,13 +5,14 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { type CResult, checkC } from "../check/c/check.ts";
+import type { CheckModel } from "../check/check.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { nodeFiles } from "../lang/c/node-files.ts";
 
 export interface CWorkerData {
   readonly path: string;
   readonly build: { readonly include: readonly string[]; readonly define: readonly string[] };
-  readonly models: readonly ("sc" | "tso")[];
+  readonly models: readonly CheckModel[];
   readonly limits: Limits;
   /** Word 0 is 1 when it is to stop. */
   readonly stop: Int32Array;

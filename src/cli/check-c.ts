@@ -6,8 +6,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { type CResult, checkC } from "../check/c/check.ts";
+import { type CheckModel, type CheckResult, MODEL_NAMES } from "../check/check.ts";
 import { ERROR_KINDS } from "../check/errors.ts";
-import type { ExploreResult } from "../check/explore/result.ts";
 import { nodeFiles } from "../lang/c/node-files.ts";
 import { count, seconds } from "../text/numbers.ts";
 import type { CWorkerData, FromCWorker } from "./check-c-worker.ts";
@@ -26,12 +26,11 @@ export interface CheckCOptions extends CheckOptions {
 
 /** Seconds that this process tries by itself. */
 const PATIENCE = 0.25;
-const MODEL_NAMES = { sc: "SC", tso: "TSO" } as const;
 
 export const isC = (word: string): boolean => /\.c$/.test(word);
 
-function modelsOf(o: CheckCOptions): ("sc" | "tso")[] {
-  return o.model === undefined || o.model === "all" ? ["sc", "tso"] : [o.model];
+function modelsOf(o: CheckCOptions): readonly CheckModel[] {
+  return o.model ?? ["sc", "tso"];
 }
 
 /** Explores the file; in a worker if it takes long. @throws CError, UserError */
@@ -45,7 +44,7 @@ export async function exploreC(path: string, options: CheckCOptions): Promise<CR
     models,
     limits: { ...limits, maxSeconds: Math.min(PATIENCE, limits.maxSeconds) },
   });
-  const slow = (r: ExploreResult): boolean =>
+  const slow = (r: CheckResult): boolean =>
     r.verdict === "bounded" && / s$/.test(r.reason ?? "") && limits.maxSeconds > PATIENCE;
   if (!quick.some((r) => slow(r.result))) return quick;
   const rest = await inWorker({
@@ -83,13 +82,13 @@ function inWorker(data: Omit<CWorkerData, "stop">): Promise<CResult[]> {
   });
 }
 
-function verdictLine(file: string, r: ExploreResult): string {
+function verdictLine(file: string, r: CheckResult): string {
   const why = r.verdict === "bounded" ? ` (${r.reason ?? "stopped"})` : "";
   return `${file} under ${MODEL_NAMES[r.model]}: ${paintVerdict(r.verdict, r.verdict)}${why}; ${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
 }
 
 /** The lines of a user's functions that nothing reached, and assertions that were never evaluated. */
-function coverageLines(r: ExploreResult): string[] {
+function coverageLines(r: CheckResult): string[] {
   const c = r.coverage;
   if (c === null || r.verdict === "violated") return [];
   const own = c.neverEvaluated.filter(

@@ -1,11 +1,11 @@
 /**
  * `holdfast check` and `holdfast explain`: one scenario, or one cell of a claim, explored exhaustively under
- * SC, TSO, or both, in a worker, so that Ctrl-C is heard. Prints the verdict with its counts and, if
- * violated, the counterexample.
+ * memory models of the user's choice, in a worker, so that Ctrl-C is heard. Prints the verdict with its
+ * counts and, if violated, the counterexample.
  */
 
+import { type CheckResult, MODEL_NAMES } from "../check/check.ts";
 import { ERROR_KINDS } from "../check/errors.ts";
-import type { ExploreResult } from "../check/explore/result.ts";
 import { traceLines } from "../check/trace/text.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
@@ -66,9 +66,7 @@ export async function exploreAll(
   }
 }
 
-const MODEL_NAMES = { sc: "SC", tso: "TSO" } as const;
-
-export function verdictLines(name: string, r: ExploreResult): string[] {
+export function verdictLines(name: string, r: CheckResult): string[] {
   const counts = `${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
   const why = r.verdict === "bounded" ? ` (${r.reason ?? "stopped"})` : "";
   return prose(`${name} under ${MODEL_NAMES[r.model]}: ${r.verdict}${why}; ${counts}`, "", "  ").map((l) =>
@@ -110,8 +108,8 @@ export function checkJson(scenario: string, results: readonly JobResult[], asked
 
 export async function checkCommand(word: string, options: CheckOptions): Promise<number> {
   const { scenario, definedIn } = await scenarioByName(word);
-  const asked = options.model ?? cellById(scenario.name.replace(/\/without-[^/]+$/, ""))?.model ?? "all";
-  const models = asked === "all" ? (["sc", "tso"] as const) : [asked];
+  const own = cellById(scenario.name.replace(/\/without-[^/]+$/, ""))?.model;
+  const models = options.model ?? (own === undefined ? (["sc", "tso"] as const) : [own]);
   const jobs: Job[] = models.map((model) => ({
     id: model,
     ref: { module: definedIn, scenario: scenario.name },

@@ -4,6 +4,7 @@
  */
 
 import { join, resolve, sep } from "node:path";
+import { type CheckModel, isWeak } from "../check/check.ts";
 import type { AssertionSite, Coverage } from "../check/explore/result.ts";
 import { PACKAGE_ROOT } from "../lang/sources.ts";
 import { count } from "../text/numbers.ts";
@@ -59,7 +60,10 @@ export function coverageLines(c: Coverage): string[] {
 }
 
 /** What a "holds" under these models says, and about what it says nothing. */
-export function modelsLine(models: readonly ("sc" | "tso")[]): string {
-  const names = models.map((m) => m.toUpperCase()).join(" and ");
-  return `Explored under ${names} only: hardware that is weaker (arm64, powerpc, riscv) is not covered.`;
+export function modelsLine(models: readonly CheckModel[]): string {
+  const strong = models.filter((m) => !isWeak(m)).map((m) => m.toUpperCase());
+  const weak = models.filter(isWeak);
+  if (weak.length === 0)
+    return `Explored under ${strong.join(" and ")} only: hardware that is weaker (arm64, powerpc, riscv) is not covered.`;
+  return `On ${weak.join(" and ")}: all executions of words, load buffering included; livelock is looked for under SC and TSO only.`;
 }

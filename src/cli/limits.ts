@@ -3,7 +3,7 @@
  * to.
  */
 
-import type { ExploreResult } from "../check/explore/result.ts";
+import type { CheckModel, CheckResult } from "../check/check.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 
@@ -15,7 +15,7 @@ export interface LimitOptions {
 }
 
 export interface CheckOptions extends LimitOptions {
-  readonly model?: "sc" | "tso" | "all";
+  readonly model?: readonly CheckModel[];
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -31,7 +31,7 @@ export function limitsOf(o: LimitOptions): Limits {
   };
 }
 
-export function exitOf(results: readonly ExploreResult[], interrupted: boolean): number {
+export function exitOf(results: readonly CheckResult[], interrupted: boolean): number {
   if (interrupted) return EXIT_INTERRUPTED;
   if (results.some((r) => r.verdict === "violated")) return EXIT_VIOLATED;
   return results.every((r) => r.verdict === "holds") ? EXIT_HOLDS : EXIT_BOUNDED;

@@ -3,6 +3,7 @@
  * names the value and the range.
  */
 
+import { CHECK_MODELS, type CheckModel } from "../check/check.ts";
 import { UserError } from "./errors.ts";
 
 /** An integer within [min, max]; decimal or 0x. */
@@ -33,6 +34,16 @@ export function model(text: string): "sc" | "tso" | "all" {
 /** A value of an option that may be given several times. */
 export function repeated(text: string, before: readonly string[]): string[] {
   return [...before, text];
+}
+
+/** Models to check under: a list of names, or all. */
+export function models(text: string): CheckModel[] {
+  if (text === "all") return [...CHECK_MODELS];
+  return text.split(",").map((word) => {
+    const found = CHECK_MODELS.find((m) => m === word);
+    if (found !== undefined) return found;
+    throw new UserError("HF017", word === "" ? text : word, `models are ${CHECK_MODELS.join(", ")} and all`);
+  });
 }
 
 export interface Delay {

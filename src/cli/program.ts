@@ -10,7 +10,7 @@ import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
-import { decimal, delay, integer, model, repeated } from "./options.ts";
+import { decimal, delay, integer, model, models, repeated } from "./options.ts";
 import { outputWidth, printError, printJson, prose, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
 
@@ -118,7 +118,11 @@ function declareCheck(program: Command): void {
       .option("-I, --include <dir>", "C: where #include looks for headers; may be repeated", repeated, [])
       .option("-D, --define <macro>", "C: NAME or NAME=value; may be repeated", repeated, [])
       .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
-      .option("--model <model>", "sc, tso or all; default: all, or that of the cell", model),
+      .option(
+        "--model <models>",
+        "sc, tso, arm64, riscv, joined by commas, or all; default: sc,tso, or that of the cell",
+        models,
+      ),
   )
     .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())

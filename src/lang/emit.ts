@@ -95,16 +95,23 @@ export interface Stretch {
   readonly stop: number;
 }
 
-interface Piece extends Stretch {
+export interface Piece extends Stretch {
   readonly stopOp: number;
   /** Index into `stretches`. */
   readonly mark: number;
 }
 
-class Emitter {
-  private readonly ir: ThreadIr;
-  private readonly alloc: Allocation;
-  private readonly cpu: number;
+/** What a step function touches: registers, those among them that it defines, arrays that it writes. */
+export interface Touched {
+  readonly locals: ReadonlySet<number>;
+  readonly defined: ReadonlySet<number>;
+  readonly arrays: ReadonlySet<number>;
+}
+
+export class Emitter {
+  protected readonly ir: ThreadIr;
+  protected readonly alloc: Allocation;
+  protected readonly cpu: number;
   readonly failures: Failure[] = [];
   readonly stretches: Stretch[] = [];
   private readonly markOf = new Map<string, number>();
@@ -193,6 +200,7 @@ class Emitter {
     const lines: string[] = [];
     const declared = [...locals].map((r) => `r${r} = ${this.wordOfLiveIn(r, op)}`);
     if (declared.length > 0) lines.push(`let ${declared.join(", ")};`);
+    lines.push(...this.prologue(op, order, { locals, defined, arrays }));
     if (dispatch) {
       lines.push(`let b = 0, turns = 0;`);
       lines.push(`for (;;) {`, `if (++turns > ${LOCAL_LOOP_LIMIT}) return ${endless};`, `switch (b) {`);
@@ -208,7 +216,7 @@ class Emitter {
         lines.push(c);
       });
     }
-    const code = `function c${op}(m, f) {\n${lines.join("\n")}\n}`;
+    const code = `function c${op}(m, f, d) {\n${lines.join("\n")}\n}`;
     return { code, succ: [...succ].sort((x, y) => x - y), endless };
   }
 
@@ -304,6 +312,16 @@ class Emitter {
     }
   }
 
+  /** Statements at the start of a step function, behind the declarations of its variables. */
+  protected prologue(_op: number, _order: readonly Piece[], _touched: Touched): string[] {
+    return [];
+  }
+
+  /** Statements where a piece that is a whole block begins. */
+  protected blockEntry(_block: number): string[] {
+    return [];
+  }
+
   /** Initial value of a variable: the frame word if the register may hold something there. */
   private wordOfLiveIn(r: number, op: number): string {
     const w = this.alloc.word[r];
@@ -312,7 +330,7 @@ class Emitter {
   }
 
   /** Whether register `r` has its value in the frame when the step function of `op` starts. */
-  private holds(r: number, op: number): boolean {
+  protected holds(r: number, op: number): boolean {
     if (op === 0) return this.ir.params.includes(r);
     const p = this.alloc.points[op - 1];
     return p.live.has(r) || defOf(this.ir.blocks[p.block].instrs[p.index]) === r;
@@ -348,14 +366,14 @@ class Emitter {
   ): string {
     const b = this.ir.blocks[p.block];
     const end = p.stop >= 0 ? p.stop : b.instrs.length;
-    const lines: string[] = [`B[${p.mark}] = 1;`];
+    const lines: string[] = [`B[${p.mark}] = 1;`, ...(p.from === 0 ? this.blockEntry(p.block) : [])];
     for (let k = p.from; k < end; k++) lines.push(this.instrCode(b.instrs[k] as LocalInstr));
     if (p.stop >= 0) lines.push(this.exit(p.stopOp, defined, arrays, occupied));
     else lines.push(this.terminatorCode(b.end, defined, arrays, occupied, go));
     return lines.join("\n");
   }
 
-  private terminatorCode(
+  protected terminatorCode(
     t: Terminator,
     defined: ReadonlySet<number>,
     arrays: ReadonlySet<number>,
@@ -368,7 +386,7 @@ class Emitter {
   }
 
   /** Stops at operation `op`: stores what is live there, clears what is not, sets the pc. */
-  private exit(
+  protected exit(
     op: number,
     defined: ReadonlySet<number>,
     arrays: ReadonlySet<number>,
@@ -391,7 +409,7 @@ class Emitter {
     return lines.join(" ");
   }
 
-  private instrCode(i: LocalInstr): string {
+  protected instrCode(i: LocalInstr): string {
     switch (i.op) {
       case "mov":
         return `r${i.dst} = ${operand(i.a)};`;
@@ -411,7 +429,7 @@ class Emitter {
     }
   }
 
-  private arrayAccess(arr: number, idx: Val, pos: number, access: (word: string) => string): string {
+  protected arrayAccess(arr: number, idx: Val, pos: number, access: (word: string) => string): string {
     const { name, size } = this.ir.arrays[arr];
     const base = 1 + this.alloc.word[this.ir.nregs + arr];
     const message = boundsMessage(name, size);
@@ -501,6 +519,10 @@ export function interpretSteps(on = true): void {
   interpret = on;
 }
 
+export function stepsAreInterpreted(): boolean {
+  return interpret;
+}
+
 /**
  * Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not.
  */
@@ -520,7 +542,11 @@ export function compileThread(ir: ThreadIr, cpu: number = ir.cpu): ThreadCode {
 
 function compile(ir: ThreadIr, cpu: number): ThreadCode {
   const alloc = allocate(ir);
-  const emitter = new Emitter(ir, alloc, cpu);
+  return assemble(ir, cpu, alloc, new Emitter(ir, alloc, cpu));
+}
+
+/** The thread's operations with the step functions that the emitter writes for them. */
+export function assemble(ir: ThreadIr, cpu: number, alloc: Allocation, emitter: Emitter): ThreadCode {
   const regions = [emitter.region(0, 0, 0)];
   alloc.points.forEach((p, k) => {
     regions.push(emitter.region(k + 1, p.block, p.index + 1));

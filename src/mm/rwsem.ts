@@ -1,13 +1,14 @@
 /**
  * Reader-writer semaphores (kernel/locking/rwsem.c), one word: the number of readers, or -1 for a writer.
- * Custom: no queue, no fairness; a waiter waits for the word to change.
+ * Custom: no queue, no fairness; a waiter waits for the word to change. Orderings are the kernel's (v5.10, v7.3):
+ * try_cmpxchg_acquire and add_return_acquire to take it, add_return_release and fetch_add_release to give it back.
  */
 "use kernel";
 
 import {
   assert,
-  atomic_dec,
-  cmpxchg,
+  atomic_add_return_release,
+  cmpxchg_acquire,
   READ_ONCE,
   smp_cond_load_acquire_eq,
   smp_cond_load_acquire_ne,
@@ -23,7 +24,7 @@ export function down_read(sem: number): void {
   for (;;) {
     const count = READ_ONCE(sem);
     if (count === WRITER) smp_cond_load_acquire_ne(sem, WRITER);
-    else if (cmpxchg(sem, count, count + 1) === count) return;
+    else if (cmpxchg_acquire(sem, count, count + 1) === count) return;
   }
 }
 /**
@@ -34,7 +35,7 @@ export function down_read_killable(sem: number): number {
   for (;;) {
     const count = READ_ONCE(sem);
     if (count !== WRITER) {
-      if (cmpxchg(sem, count, count + 1) === count) return 0;
+      if (cmpxchg_acquire(sem, count, count + 1) === count) return 0;
     } else {
       if (fatal_signal_pending()) return -EINTR;
       smp_cond_load_acquire_ne(sem, WRITER);
@@ -43,11 +44,11 @@ export function down_read_killable(sem: number): number {
 }
 export function up_read(sem: number): void {
   assert(READ_ONCE(sem) > 0, "up_read() of a semaphore that nobody reads");
-  atomic_dec(sem);
+  atomic_add_return_release(-1, sem);
   wake_up_var(sem);
 }
 export function down_write(sem: number): void {
-  while (cmpxchg(sem, 0, WRITER) !== 0) smp_cond_load_acquire_eq(sem, 0);
+  while (cmpxchg_acquire(sem, 0, WRITER) !== 0) smp_cond_load_acquire_eq(sem, 0);
 }
 export function up_write(sem: number): void {
   assert(READ_ONCE(sem) === WRITER, "up_write() of a semaphore that nobody writes");

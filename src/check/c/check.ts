@@ -7,19 +7,17 @@
 import type { CFiles } from "../../lang/c/files.ts";
 import { NO_ROOM } from "../../lang/c/lower-builtin.ts";
 import { type BuiltC, buildC, type CBuildOptions } from "../../lang/c/program.ts";
-import { explore } from "../explore/explore.ts";
-import type { Model } from "../explore/machine.ts";
-import type { ExploreOptions, ExploreResult } from "../explore/result.ts";
+import { type CheckModel, type CheckOptions, type CheckResult, checkProgram } from "../check.ts";
 import { type CTrail, describeC } from "./trail.ts";
 
 export interface CCheckOptions extends CBuildOptions {
-  readonly models: readonly Model[];
-  readonly limits?: Omit<ExploreOptions, "model">;
+  readonly models: readonly CheckModel[];
+  readonly limits?: Omit<CheckOptions, "model">;
 }
 
 /** What one model says of a program. */
 export interface CResult {
-  readonly result: ExploreResult;
+  readonly result: CheckResult;
   /** The counterexample in the program's own terms; null if there is none. */
   readonly trail: CTrail | null;
 }
@@ -35,7 +33,7 @@ export function checkC(path: string, files: CFiles, options: CCheckOptions): CRe
   let built = buildC(path, files, { ...options, room: ROOMS[0] });
   return options.models.map((model) => {
     for (let room = 0; ; room++) {
-      const result = explore(built.program, { ...options.limits, model });
+      const result = checkProgram(built.program, { ...options.limits, model });
       const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;
       if (!full || room + 1 >= ROOMS.length) return finished(built, result);
       built = buildC(path, files, { ...options, room: ROOMS[room + 1] });
@@ -43,7 +41,7 @@ export function checkC(path: string, files: CFiles, options: CCheckOptions): CRe
   });
 }
 
-function finished(built: BuiltC, result: ExploreResult): CResult {
+function finished(built: BuiltC, result: CheckResult): CResult {
   const { error, trace } = result;
   if (error === null || trace === null) return { result, trail: null };
   const shown = describeC(built, trace);

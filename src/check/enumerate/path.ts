@@ -12,8 +12,8 @@
  */
 import type { BinOp, FenceKind, Order, Reg, ThreadIr, UnOp, Val, VisibleInstr } from "../../lang/ir.ts";
 import { evalBin, evalUn } from "../../lang/ir.ts";
+import { postdominators } from "../../lang/postdom.ts";
 import { arithmetic } from "./arithmetic.ts";
-import { postdominators } from "./postdom.ts";
 
 /** A value: a constant, or an expression over the reads of the path. */
 export type Sym = number | SymNode;

@@ -79,14 +79,14 @@ export interface Coverage {
   readonly linesReached: number;
 }
 
-export interface ExploreResult {
+export interface ExploreResult<M extends string = Model> {
   readonly verdict: "holds" | "violated" | "bounded";
   /** Why it is bounded. */
   readonly reason: string | null;
   readonly error: FoundError | null;
   /** The counterexample; null if there is none, or none was asked for. */
   readonly trace: Trace | null;
-  readonly model: Model;
+  readonly model: M;
   /** States stored. */
   readonly states: number;
   readonly transitions: number;

@@ -72,6 +72,9 @@ const step = z.strictObject({
   ),
   after: word.describe("and after it; of a drain both are what everybody sees"),
   result: word.nullable().describe("what the operation gave, if it gives something"),
+  past: number
+    .optional()
+    .describe("on weak memory: the earlier step whose write it read, or wrote, in front of"),
   waits: z.boolean().describe("a wait that began and did not end at once"),
   failed: z.boolean().describe("the step is the error: it changed nothing"),
   at,
@@ -104,7 +107,7 @@ const error = z.strictObject({
 export const TraceSchema = z.strictObject({
   schema: z.literal(TRACE_SCHEMA),
   program: z.string().describe("the cell or scenario"),
-  model: z.enum(["sc", "tso"]),
+  model: z.enum(["sc", "tso", "arm64", "riscv"]),
   threads: z.array(
     z.strictObject({
       name: z.string(),

@@ -93,6 +93,9 @@ export function quietSteps(trace: Trace): Set<number> {
 /** Steps to point out, with what is said of them. */
 export function marks(trace: Trace): Map<number, string> {
   const out = new Map<number, string>();
+  trace.steps.forEach((s, n) => {
+    if (s.past !== undefined) out.set(n, `before step ${s.past + 1}`);
+  });
   const e = trace.error;
   if (e === null) return out;
   if (e.cycle !== null) out.set(e.cycle, "from here on it goes round");

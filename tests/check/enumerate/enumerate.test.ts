@@ -1,8 +1,8 @@
 /** Exact counts of executions for classical programs, by verdict and by formula. */
 import { describe, expect, it } from "vitest";
 import { EnumerateError, pathsOf } from "../../../src/check/enumerate/path.ts";
-import { postdominators } from "../../../src/check/enumerate/postdom.ts";
 import { sc } from "../../../src/check/models/global-order.ts";
+import { postdominators } from "../../../src/lang/postdom.ts";
 import { litmus, observation, run } from "../../litmus/support.ts";
 
 const factorial = (n: number): number => (n < 2 ? 1 : n * factorial(n - 1));

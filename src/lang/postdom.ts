@@ -2,7 +2,7 @@
  * Immediate postdominators of a thread's blocks: the block where the arms of a branch meet again, which ends
  * a control dependency. Cooper, Harvey and Kennedy's iteration on the reversed graph, with a virtual exit.
  */
-import type { Block } from "../../lang/ir.ts";
+import type { Block } from "./ir.ts";
 
 /** For each block its immediate postdominator, -1 for the exit (or none, in a loop without end). */
 export function postdominators(blocks: readonly Block[]): number[] {

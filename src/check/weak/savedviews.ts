@@ -1,0 +1,115 @@
+/**
+ * States as words: messages, bases and the sets of everybody in one sequence, what is a thread's own in another, sets that
+ * are empty left out. Values of bases are kept apart (statetable.ts).
+ */
+
+import * as S from "./sets.ts";
+import { TidyViews } from "./tidyviews.ts";
+
+export class SavedViews extends TidyViews {
+  /** Words that `saveShared` or `saveThread` may need, at most. */
+  get savedWords(): number {
+    return 4 + this.capacity * (4 + 4 * this.words) + this.locations * (1 + 3 * this.words) + this.s.length;
+  }
+
+  /** Writes messages, bases and the sets of everybody to `out`; gives how many words. Values of bases are apart. */
+  saveShared(out: Int32Array): number {
+    const { s, words } = this;
+    let n = 0;
+    const awaited = this.anyPromised;
+    out[n++] = this.count | (awaited ? 1 << 16 : 0);
+    for (let m = 0; m < this.count; m++) {
+      out[n++] = this.loc[m] | (this.flags[m] << 24);
+      out[n++] = this.val[m];
+      for (let i = this.message(m, S.BEFORE), e = this.message(m, S.FORWARD); i < e; i++) out[n++] = s[i];
+      if (awaited) for (let i = this.message(m, S.KNOWN), e = i + words; i < e; i++) out[n++] = s[i];
+    }
+    for (let l = 0; l < this.locations; l++) {
+      if (this.baseUsed[l] === 0) continue;
+      out[n++] = l;
+      for (let i = this.base(l, 0), e = this.base(l + 1, 0); i < e; i++) out[n++] = s[i];
+    }
+    out[n++] = -1;
+    for (let i = this.common(0), e = i + S.COMMON_SETS * words; i < e; i++) out[n++] = s[i];
+    return n;
+  }
+
+  loadShared(from: Int32Array): void {
+    const { s, words } = this;
+    for (let l = 0; l < this.locations; l++) {
+      if (this.baseUsed[l] === 0) continue;
+      s.fill(0, this.base(l, 0), this.base(l + 1, 0));
+      this.baseUsed[l] = 0;
+    }
+    let n = 0;
+    const awaited = from[n] >> 16 !== 0;
+    const count = from[n++] & 0xffff;
+    if (count < this.count) s.fill(0, this.message(count, 0), this.message(this.count, 0));
+    this.count = count;
+    for (let m = 0; m < count; m++) {
+      this.loc[m] = from[n] & 0xffffff;
+      this.flags[m] = from[n++] >>> 24;
+      this.val[m] = from[n++];
+      for (let i = this.message(m, S.BEFORE), e = this.message(m, S.FORWARD); i < e; i++) s[i] = from[n++];
+      for (let i = this.message(m, S.KNOWN), e = i + words; i < e; i++) s[i] = awaited ? from[n++] : 0;
+      this.seenBy[m] = 0;
+      this.owner[m] = -1;
+      this.origin[m] = -1;
+      this.empty(this.message(m, S.FORWARD));
+    }
+    for (let l = from[n++]; l >= 0; l = from[n++]) {
+      this.baseUsed[l] = 1;
+      for (let i = this.base(l, 0), e = this.base(l + 1, 0); i < e; i++) s[i] = from[n++];
+    }
+    for (let i = this.common(0), e = i + S.COMMON_SETS * words; i < e; i++) s[i] = from[n++];
+  }
+
+  /** Writes what is thread `t`'s own to `out` from `n` on: its sets (those that are not empty), what it has seen, what it forwards. */
+  saveThread(t: number, slots: number, out: Int32Array, n: number): number {
+    const { s, words } = this;
+    let at = n;
+    const sets = S.THREAD_SETS + slots;
+    for (let k = 0; k < sets; k += 32) {
+      const mask = at++;
+      out[mask] = 0;
+      for (let b = 0; b < 32 && k + b < sets; b++) {
+        const from = this.thread(t, k + b);
+        if (this.isEmpty(from)) continue;
+        out[mask] |= 1 << b;
+        for (let i = 0; i < words; i++) out[at++] = s[from + i];
+      }
+    }
+    const bit = 1 << t;
+    for (let m = 0; m < this.count; m++) {
+      const own = this.owner[m] === t;
+      if (!own && (this.seenBy[m] & bit) === 0) continue;
+      out[at++] = m | (own ? 1 << 30 : 0) | ((this.seenBy[m] & bit) !== 0 ? 1 << 29 : 0);
+      if (own) for (let i = 0, f = this.message(m, S.FORWARD); i < words; i++) out[at++] = s[f + i];
+    }
+    out[at++] = -1;
+    return at;
+  }
+
+  /** Behind `loadShared`. */
+  loadThread(t: number, slots: number, from: Int32Array, n: number): void {
+    const { s, words } = this;
+    let at = n;
+    const sets = S.THREAD_SETS + slots;
+    s.fill(0, this.thread(t, 0), this.thread(t, sets));
+    for (let k = 0; k < sets; k += 32) {
+      const mask = from[at++];
+      for (let b = 0; b < 32 && k + b < sets; b++) {
+        if ((mask & (1 << b)) === 0) continue;
+        const to = this.thread(t, k + b);
+        for (let i = 0; i < words; i++) s[to + i] = from[at++];
+      }
+    }
+    for (let x = from[at++]; x >= 0; x = from[at++]) {
+      const m = x & 0xffffff;
+      if ((x & (1 << 29)) !== 0) this.seenBy[m] |= 1 << t;
+      if ((x & (1 << 30)) === 0) continue;
+      this.owner[m] = t;
+      for (let i = 0, f = this.message(m, S.FORWARD); i < words; i++) s[f + i] = from[at++];
+    }
+  }
+}

@@ -1,0 +1,452 @@
+/**
+ * The search over a program's executions on weak memory: every state that the machine (machine.ts) can reach, depth first,
+ * with an exact visited set. Reductions, each of which can be turned off and is tested against being off: only a persistent
+ * set of each state's threads is stepped (persistent.ts), a state with a single successor is not stored, threads with the
+ * same code are interchangeable. Cycle proviso: when a step leads back to a state on the search stack, that state is
+ * expanded fully.
+ */
+
+import { compileThread } from "../../lang/emit.ts";
+import type { Program } from "../../lang/ir.ts";
+import type { FoundError } from "../errors.ts";
+import { runLast } from "../explore/lastrun.ts";
+import { Machine } from "../explore/machine.ts";
+import type { ExploreProgress, ExploreResult } from "../explore/result.ts";
+import type { Step } from "../explore/statetable.ts";
+import { VectorSet } from "../explore/vectorset.ts";
+import type { Trace } from "../trace/schema.ts";
+import { CapacityError } from "./capacity.ts";
+import { WeakMachine } from "./machine.ts";
+import { MAPPINGS, type WeakModel } from "./ordering.ts";
+import { Persistent } from "./persistent.ts";
+import { type Prepared, prepare } from "./prepare.ts";
+import { recordTrace } from "./record.ts";
+import { StateTable } from "./statetable.ts";
+import type { StepError } from "./threads.ts";
+
+export interface WeakOptions {
+  readonly model: WeakModel;
+  /** Defaults: all on. */
+  readonly partialOrder?: boolean;
+  readonly merge?: boolean;
+  readonly symmetry?: boolean;
+  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
+  readonly maxStates?: number;
+  readonly maxBytes?: number;
+  /** Stop, as "bounded", after so many seconds (default: none). */
+  readonly maxSeconds?: number;
+  /** Addresses whose values in each final state are to be collected in `observed`. */
+  readonly observe?: readonly number[];
+  /** Record the counterexample (default true). */
+  readonly trace?: boolean;
+  /** Called about ten times a second; give false to stop as "bounded". */
+  readonly onProgress?: (p: ExploreProgress) => boolean;
+}
+
+export type WeakResult = ExploreResult<WeakModel>;
+
+/** Above this many steps without a choice the state is stored all the same, so that endless runs close a cycle. */
+const CHAIN = 2048;
+/** Words of a set of messages, at first and at most. */
+const FIRST_WORDS = 1;
+const MAX_WORDS = 16;
+const MAX_INSTANCES = 4;
+
+/** Values that one write is promised with, at most. */
+const MAX_PROMISED = 24;
+type Promises = WeakMachine["promises"];
+
+/**
+ * Explores `program` completely, or says why not. Throws only on programs that are malformed. Where load buffering is
+ * possible, which values a write may be promised with is found by searching again, with what it was before, until nothing
+ * new is written.
+ */
+export function exploreWeak(program: Program, options: WeakOptions): WeakResult {
+  const started = performance.now();
+  const prepared = prepare(program, MAPPINGS[options.model]);
+  const promises: Promises = new Map();
+  let instances = 1;
+  let words = FIRST_WORDS;
+  for (;;) {
+    let search: Search | null = null;
+    try {
+      search = new Search(prepared, options, instances, words, started, promises);
+      const result = search.run();
+      if (result.verdict !== "holds") return result;
+      const more = search.more(promises);
+      if (more === "none") return search.covered(result);
+      if (more !== "some")
+        return search.result("bounded", `${more}: load buffering is not covered: too many values`);
+    } catch (e) {
+      if (!(e instanceof CapacityError)) throw e;
+      if (e.what === "handlers" && instances < MAX_INSTANCES) instances++;
+      else if (e.what === "messages" && words < MAX_WORDS) words *= 2;
+      else
+        return search === null ? emptyResult(options.model, e.message) : search.result("bounded", e.message);
+    }
+  }
+}
+
+function emptyResult(model: WeakModel, reason: string): WeakResult {
+  return {
+    verdict: "bounded",
+    reason,
+    error: null,
+    trace: null,
+    model,
+    states: 0,
+    transitions: 0,
+    finalStates: 0,
+    depth: 0,
+    seconds: 0,
+    bytes: 0,
+    complete: false,
+    coverage: null,
+    observed: [],
+  };
+}
+
+/** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */
+const Outcome = { Choice: 0, Final: 1, Error: 2, Impossible: 3 } as const;
+type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+class Search {
+  private readonly prepared: Prepared;
+  private readonly options: WeakOptions;
+  private readonly started: number;
+  private readonly m: WeakMachine;
+  private readonly por: Persistent;
+  private readonly table: StateTable;
+  private readonly observer: VectorSet;
+  private readonly last: Machine | null;
+  private readonly partialOrder: boolean;
+  private readonly merge: boolean;
+  private transitions = 0;
+  private finalStates = 0;
+  private maxDepth = 0;
+  private chosen = 0;
+  private enabled = 0;
+  private log: Step[] | null = null;
+  private failure: FoundError | null = null;
+
+  constructor(
+    prepared: Prepared,
+    options: WeakOptions,
+    instances: number,
+    words: number,
+    started: number,
+    promises: Promises,
+  ) {
+    this.prepared = prepared;
+    this.options = options;
+    this.started = started;
+    this.m = new WeakMachine(prepared, MAPPINGS[options.model], instances, words);
+    for (const [body, byPc] of promises) this.m.promises.set(body, byPc);
+    this.por = new Persistent(this.m);
+    this.table = new StateTable(this.m, options.symmetry ?? true);
+    this.observer = new VectorSet(options.observe?.length ?? 0);
+    this.partialOrder = options.partialOrder ?? true;
+    this.merge = options.merge ?? true;
+    const { program, end, footprints } = prepared;
+    // The end-of-run check runs alone, when all is over: what memory it runs on makes no difference.
+    this.last =
+      end === null
+        ? null
+        : new Machine(
+            { ...program, threads: [] },
+            [],
+            new Map(),
+            0,
+            "sc",
+            compileThread(end),
+            footprints.locOfAddr,
+          );
+  }
+
+  result(
+    verdict: WeakResult["verdict"],
+    reason: string | null,
+    error: FoundError | null = null,
+    trace: Trace | null = null,
+  ): WeakResult {
+    return {
+      verdict,
+      reason,
+      error,
+      trace,
+      model: this.options.model,
+      states: this.table.size,
+      transitions: this.transitions,
+      finalStates: this.finalStates,
+      depth: this.maxDepth,
+      seconds: (performance.now() - this.started) / 1000,
+      bytes: this.table.bytes,
+      complete: verdict === "holds",
+      coverage: null,
+      observed: this.observations(),
+    };
+  }
+
+  /** Adds what overtaking writes were seen to write to `known`: "none", "some", or where it is too much. */
+  more(known: Promises): string {
+    let answer = "none";
+    for (const [body, byPc] of this.m.written) {
+      let pcs = known.get(body);
+      if (pcs === undefined) known.set(body, (pcs = new Map()));
+      for (const [pc, byLoc] of byPc) {
+        let locs = pcs.get(pc);
+        if (locs === undefined) pcs.set(pc, (locs = new Map()));
+        for (const [l, values] of byLoc) {
+          const before = locs.get(l);
+          const all = new Set([...(before ?? []), ...values]);
+          if (all.size === (before?.size ?? 0)) continue;
+          if (all.size > MAX_PROMISED) {
+            const p = body.code.positions[body.code.ops[pc].pos];
+            return `${p.file}:${p.line}`;
+          }
+          locs.set(l, all);
+          answer = "some";
+        }
+      }
+    }
+    return answer;
+  }
+
+  /** A "holds", unless some read was not tried with writes that are yet to come. */
+  covered(result: WeakResult): WeakResult {
+    for (const i of this.m.uncovered)
+      for (const body of this.m.bodies) {
+        const at = body.code.ops.find((_, pc) => pc > 0 && body.decoded.instrs[pc] === i);
+        const p = at === undefined ? undefined : body.code.positions[at.pos];
+        if (p !== undefined)
+          return {
+            ...result,
+            verdict: "bounded",
+            complete: false,
+            reason: `load buffering is not covered at ${p.file}:${p.line}`,
+          };
+      }
+    return result;
+  }
+
+  private observations(): number[][] {
+    const row = new Int32Array(this.observer.width);
+    const all = Array.from({ length: this.observer.size }, (_, i) => {
+      this.observer.read(i, row, 0);
+      return Array.from(row);
+    });
+    return all.sort((x, y) => {
+      const i = x.findIndex((v, k) => v !== y[k]);
+      return i < 0 ? 0 : x[i] - y[i];
+    });
+  }
+
+  /** Takes the step, if any, then every step that is the only one needed; stops where there is a choice. */
+  private advance(step: number, choice: number): Outcome {
+    const m = this.m;
+    let p = step;
+    let c = choice;
+    for (let chain = 0; ; chain++) {
+      if (p >= 0) {
+        this.transitions++;
+        if (this.log !== null) this.log.push({ process: p, choice: c });
+        m.choices(p);
+        if (!m.step(p, c)) return this.fail(m.error);
+        if (m.impossible) return Outcome.Impossible;
+      }
+      this.por.look();
+      this.enabled = this.por.enabled;
+      if (this.enabled === 0) return this.final();
+      this.chosen = this.partialOrder ? this.por.choose() : this.enabled;
+      if (!this.merge || chain >= CHAIN || (this.chosen & (this.chosen - 1)) !== 0) return Outcome.Choice;
+      p = 31 - Math.clz32(this.chosen);
+      c = 0;
+      if (m.choices(p) > 1) return Outcome.Choice;
+    }
+  }
+
+  private fail(error: StepError | null): Outcome {
+    if (error === null) throw new Error("a step failed without an error");
+    const { kind, message, addr, thread } = error;
+    this.failure = { kind, message, thread: this.m.names[thread] ?? "", addr };
+    return Outcome.Error;
+  }
+
+  private final(): Outcome {
+    const m = this.m;
+    if (m.v.anyPromised) return Outcome.Impossible;
+    for (let t = 0; t < m.total; t++) {
+      if (m.finished(t) && !m.queued(t)) continue;
+      this.failure = { kind: "deadlock", message: "no thread can go on", thread: "", addr: 0 };
+      return Outcome.Error;
+    }
+    return Outcome.Final;
+  }
+
+  /** Runs the end-of-run check on the memory that the threads have left. */
+  private runLast(): boolean {
+    const { last, m, prepared } = this;
+    if (last === null) return true;
+    last.boot();
+    for (let l = 0; l < prepared.locations; l++) {
+      const at = l < prepared.firstRegion ? prepared.addressOf[l] : last.n + prepared.addressOf[l];
+      last.s[at] = m.v.last(l);
+    }
+    if (runLast(last)) return true;
+    const e = last.error;
+    if (e === null) throw new Error("the end-of-run check failed without an error");
+    this.failure = { kind: e.kind, message: e.message, thread: last.names[last.last] ?? "", addr: e.addr };
+    return false;
+  }
+
+  private observe(): void {
+    const addrs = this.options.observe;
+    if (addrs === undefined || addrs.length === 0) return;
+    this.observer.intern(
+      Int32Array.from(addrs, (a) => this.m.lastAt(a)),
+      0,
+    );
+  }
+
+  run(): WeakResult {
+    const { m, table } = this;
+    const limits = {
+      states: this.options.maxStates ?? 50_000_000,
+      bytes: this.options.maxBytes ?? 2 ** 32,
+      ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
+    };
+    if (!m.boot()) {
+      this.fail(m.error);
+      return this.violated(new Int32Array(0), new Int32Array(0), -1);
+    }
+    const width = table.tupleWidth;
+    let capacity = 1024;
+    let tuples = new Int32Array(capacity * width);
+    let ids = new Int32Array(capacity);
+    let todo = new Int32Array(capacity);
+    let done = new Int32Array(capacity);
+    let all = new Int32Array(capacity);
+    let process = new Int32Array(capacity);
+    let choice = new Int32Array(capacity);
+    let choices = new Int32Array(capacity);
+    let onStack = new Uint8Array(1 << 16);
+    let level = -1;
+    let outcome = this.advance(-1, 0);
+    let checkAt = 1024;
+    let lastProgress = this.started;
+
+    for (;;) {
+      let there = false;
+      if (outcome === Outcome.Error) return this.violated(process, choice, level);
+      const id = outcome === Outcome.Impossible ? -1 : table.intern();
+      if (id < 0) {
+        // No execution goes this way.
+      } else if (table.added) {
+        if (outcome === Outcome.Final) {
+          this.finalStates++;
+          this.observe();
+          if (!this.runLast()) return this.violated(process, choice, level);
+        } else {
+          level++;
+          if (level > this.maxDepth) this.maxDepth = level;
+          if (level === capacity) {
+            capacity *= 2;
+            tuples = grown(tuples, capacity * width);
+            ids = grown(ids, capacity);
+            todo = grown(todo, capacity);
+            done = grown(done, capacity);
+            all = grown(all, capacity);
+            process = grown(process, capacity);
+            choice = grown(choice, capacity);
+            choices = grown(choices, capacity);
+          }
+          while (id >= onStack.length) {
+            const next = new Uint8Array(onStack.length * 2);
+            next.set(onStack);
+            onStack = next;
+          }
+          table.copyTuple(tuples, level * width);
+          ids[level] = id;
+          todo[level] = this.chosen;
+          all[level] = this.enabled;
+          done[level] = 0;
+          process[level] = -1;
+          choice[level] = choices[level] = 0;
+          onStack[id] = 1;
+          there = true;
+        }
+      } else if (outcome !== Outcome.Final && onStack[id] === 1 && level >= 0)
+        todo[level] |= all[level] & ~done[level];
+
+      if (this.transitions >= checkAt) {
+        checkAt = this.transitions + 1024;
+        const now = performance.now();
+        if (table.size > limits.states) return this.result("bounded", `more than ${limits.states} states`);
+        if (table.bytes > limits.bytes)
+          return this.result("bounded", `more than ${limits.bytes} bytes of states`);
+        if (now - this.started > limits.ms) return this.result("bounded", `more than ${limits.ms / 1000} s`);
+        if (this.options.onProgress !== undefined && now - lastProgress > 100) {
+          lastProgress = now;
+          const go = this.options.onProgress({
+            states: table.size,
+            transitions: this.transitions,
+            depth: level,
+            bytes: table.bytes,
+            seconds: (now - this.started) / 1000,
+          });
+          if (!go) return this.result("bounded", "interrupted");
+        }
+      }
+
+      for (;;) {
+        if (level < 0) return this.result("holds", null);
+        if (choice[level] + 1 < choices[level]) {
+          if (!there) table.restore(tuples, level * width);
+          choice[level]++;
+          break;
+        }
+        if (todo[level] !== 0) {
+          if (!there) table.restore(tuples, level * width);
+          const next = 31 - Math.clz32(todo[level] & -todo[level]);
+          todo[level] &= ~(1 << next);
+          done[level] |= 1 << next;
+          process[level] = next;
+          choice[level] = 0;
+          choices[level] = m.choices(next);
+          break;
+        }
+        onStack[ids[level]] = 0;
+        level--;
+        there = false;
+      }
+      outcome = this.advance(process[level], choice[level]);
+    }
+  }
+
+  private violated(process: Int32Array, choice: Int32Array, level: number): WeakResult {
+    const error = this.failure as FoundError; // set by whoever gave Outcome.Error
+    const { transitions } = this;
+    // Replay the decisions of the stack with the log on: the steps in between follow from them.
+    const log: Step[] = [];
+    this.log = log;
+    if (this.m.boot()) {
+      this.advance(-1, 0);
+      for (let l = 0; l <= level; l++) this.advance(process[l], choice[l]);
+    }
+    this.log = null;
+    this.transitions = transitions;
+    this.failure = error;
+    return this.result(
+      "violated",
+      null,
+      error,
+      this.options.trace === false ? null : recordTrace(this.m, log, error),
+    );
+  }
+}
+
+function grown(a: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const next = new Int32Array(length);
+  next.set(a);
+  return next;
+}

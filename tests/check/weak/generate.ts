@@ -1,0 +1,238 @@
+/**
+ * Random small programs for the weak-memory engines: two or three threads of loads, stores, atomics, fences, branches
+ * with an arm, address and data dependencies, and in some of them a lock or RCU. Every store has a value of its own, so that
+ * final registers and memory say what was read from where.
+ */
+
+import type { Slot } from "../../../src/check/enumerate/tally.ts";
+import type { LocalInstr, Program, Terminator, ThreadIr, Val, VisibleInstr } from "../../../src/lang/ir.ts";
+import { constant, val } from "../../../src/lang/ir.ts";
+
+export interface Generated {
+  /** As `enumerate` takes it, with what is to be observed. */
+  readonly program: Program;
+  readonly slots: readonly Slot[];
+  /** The same with each observed register stored at the end, and the addresses to observe instead. */
+  readonly stored: Program;
+  readonly addresses: readonly number[];
+}
+
+/** Deterministic numbers from a seed (Numerical Recipes' generator). */
+export class Random {
+  private state: number;
+  constructor(seed: number) {
+    this.state = seed >>> 0;
+  }
+  below(n: number): number {
+    this.state = (Math.imul(this.state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((this.state / 4294967296) * n);
+  }
+  of<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+}
+
+const BASE = 100;
+type Instr = LocalInstr | VisibleInstr;
+type New = Instr extends infer I ? (I extends Instr ? Omit<I, "pos"> : never) : never;
+
+interface Draft {
+  readonly blocks: { instrs: Instr[]; end: Terminator }[];
+  readonly nregs: number;
+  /** Registers that hold what was read. */
+  readonly reads: readonly number[];
+}
+
+class Writer {
+  readonly blocks: { instrs: Instr[]; end: Terminator }[] = [
+    { instrs: [], end: { op: "return", a: constant(0), pos: 0 } },
+  ];
+  readonly reads: number[] = [];
+  nregs = 0;
+  private current = 0;
+  private readonly r: Random;
+  private readonly value: () => number;
+
+  private readonly computed: boolean;
+
+  constructor(r: Random, value: () => number, computed: boolean) {
+    this.computed = computed;
+    this.r = r;
+    this.value = value;
+  }
+
+  emit(i: New): void {
+    this.blocks[this.current].instrs.push({ ...i, pos: 0 } as Instr);
+  }
+  /** A constant, now and then computed from something that was read. */
+  private depending(imm: number, may = true): Val {
+    if (!may || this.reads.length === 0 || this.r.below(3) !== 0) return constant(imm);
+    const dst = this.nregs++;
+    this.emit({ op: "bin", fn: "and", dst, a: val(this.r.of(this.reads)), b: constant(0) });
+    return val(dst, imm);
+  }
+  /** With a lock in the program all addresses are constant: no access may look as if it could be to the lock. */
+  address(l: number): Val {
+    return this.depending(BASE + l, this.computed);
+  }
+  fresh(): Val {
+    return this.depending(this.value());
+  }
+  read(make: (dst: number) => New): void {
+    const dst = this.nregs++;
+    this.emit(make(dst));
+    this.reads.push(dst);
+  }
+  /** A branch on something that was read, with one access in its arm. */
+  arm(locations: number): void {
+    const arm = this.blocks.length;
+    const end = this.blocks[this.current].end;
+    const cond = val(this.r.of(this.reads));
+    // biome-ignore lint/suspicious/noThenProperty: the field is the IR's, and nothing awaits a terminator.
+    this.blocks[this.current].end = { op: "branch", cond, then: arm, else: arm + 1, pos: 0 };
+    this.blocks.push({ instrs: [], end: { op: "jump", to: arm + 1, pos: 0 } }, { instrs: [], end });
+    this.current = arm;
+    const addr = constant(BASE + this.r.below(locations));
+    if (this.r.below(2) === 0) this.emit({ op: "store", addr, a: this.fresh(), order: "once" });
+    else this.read((dst) => ({ op: "load", dst, addr, order: "once" }));
+    this.current = arm + 1;
+  }
+}
+
+export function generate(seed: number): Generated {
+  const r = new Random(seed);
+  const threads = 2 + r.below(2);
+  const locations = 2 + r.below(2);
+  const lock = constant(BASE + locations);
+  const useRcu = r.below(4) === 0;
+  const useLock = r.below(5) === 0;
+  let accesses = threads === 2 ? 7 : 6;
+  let next = 1;
+  const drafts: Draft[] = [];
+  for (let t = 0; t < threads; t++) {
+    const w = new Writer(r, () => next++, !useLock);
+    let held = useLock && r.below(2) === 0;
+    let inside = useRcu && r.below(2) === 0;
+    if (held) w.emit({ op: "spin_lock", addr: lock });
+    if (inside) w.emit({ op: "rcu_read_lock" });
+    for (let k = 1 + r.below(threads === 2 ? 4 : 3); k > 0 && accesses > 0; k--) {
+      const kind = r.below(16);
+      const l = r.below(locations);
+      if (kind < 5) {
+        const addr = w.address(l);
+        const order = r.of(["once", "once", "once", "acquire"] as const);
+        w.read((dst) => ({ op: "load", dst, addr, order }));
+        accesses--;
+      } else if (kind < 10) {
+        const addr = w.address(l);
+        w.emit({
+          op: "store",
+          addr,
+          a: w.fresh(),
+          order: r.of(["once", "once", "once", "release"] as const),
+        });
+        accesses--;
+      } else if (kind < 12) {
+        const addr = w.address(l);
+        const fn = r.of(["xchg", "add", "cmpxchg", "add_unless"] as const);
+        const order = r.of(["once", "acquire", "release", "mb", fn === "add" ? "noreturn" : "mb"] as const);
+        const a = fn === "xchg" ? w.fresh() : constant(fn === "cmpxchg" ? r.below(3) : 10);
+        const b = fn === "cmpxchg" ? w.fresh() : constant(fn === "add_unless" ? r.below(3) : 0);
+        if (order === "noreturn") w.emit({ op: "rmw", fn, dst: w.nregs++, addr, a, b, order });
+        else w.read((dst) => ({ op: "rmw", fn, dst, addr, a, b, order }));
+        accesses--;
+      } else if (kind < 14) w.emit({ op: "fence", kind: r.of(["mb", "rmb", "wmb", "rmb", "wmb"] as const) });
+      else if (kind < 15 && w.reads.length > 0) {
+        w.arm(locations);
+        accesses--;
+      } else if (useRcu && !inside && !held && r.below(2) === 0) w.emit({ op: "synchronize_rcu" });
+      else if (useRcu && inside && r.below(3) === 0) {
+        w.emit({ op: "rcu_read_unlock" });
+        inside = false;
+      } else if (useLock && held && r.below(3) === 0) {
+        w.emit({ op: "spin_unlock", addr: lock });
+        held = false;
+      } else if (useLock && r.below(2) === 0) w.read((dst) => ({ op: "spin_is_locked", dst, addr: lock }));
+    }
+    if (inside) w.emit({ op: "rcu_read_unlock" });
+    if (held) w.emit({ op: "spin_unlock", addr: lock });
+    drafts.push(w);
+  }
+  return finish(drafts, locations);
+}
+
+function finish(drafts: readonly Draft[], locations: number): Generated {
+  const slots: Slot[] = [];
+  const addresses: number[] = [];
+  let end = BASE + locations + 1;
+  const thread = (d: Draft, t: number, blocks: Draft["blocks"]): ThreadIr => ({
+    name: `P${t}`,
+    cpu: t,
+    nregs: d.nregs,
+    regNames: Array.from({ length: d.nregs }, () => ""),
+    arrays: [],
+    params: [],
+    blocks,
+    positions: [{ file: "random", line: 1, col: 1, fn: "random", parent: -1 }],
+  });
+  const stored = drafts.map((d, t) => {
+    const stores = d.reads.map((reg): Instr => {
+      slots.push({ k: "reg", thread: t, reg });
+      addresses.push(end);
+      return { op: "store", addr: constant(end++), a: val(reg), order: "once", pos: 0 };
+    });
+    return thread(
+      d,
+      t,
+      d.blocks.map((b) => ({
+        instrs: b.end.op === "return" ? [...b.instrs, ...stores] : b.instrs,
+        end: b.end,
+      })),
+    );
+  });
+  for (let l = 0; l < locations; l++) {
+    slots.push({ k: "loc", loc: BASE + l });
+    addresses.push(BASE + l);
+  }
+  const program = (all: readonly ThreadIr[], top: number): Program => ({
+    name: "random",
+    threads: all,
+    handlers: {},
+    finally: null,
+    memory: {
+      origin: BASE,
+      words: Array.from({ length: top - BASE }, () => 0),
+      symbols: [{ name: "m", base: BASE, words: locations + 1, count: 0, fields: [] }],
+      regions: [],
+    },
+  });
+  return {
+    program: program(
+      drafts.map((d, t) => thread(d, t, d.blocks)),
+      BASE + locations + 1,
+    ),
+    slots,
+    stored: program(stored, end),
+    addresses,
+  };
+}
+
+/** The program as text, for a failing test. */
+export function show(p: Program): string {
+  const text = (v: Val | undefined): string =>
+    v === undefined ? "" : v.reg < 0 ? `${v.imm}` : v.imm === 0 ? `r${v.reg}` : `r${v.reg}+${v.imm}`;
+  const instr = (i: Instr): string => {
+    const x = i as unknown as Record<string, unknown>;
+    const words = [i.op, x.fn, x.kind, x.order].filter((w) => w !== undefined).join(".");
+    const ops = ["addr", "a", "b"].map((k) => text(x[k] as Val | undefined)).filter((w) => w !== "");
+    return `${"dst" in i ? `r${i.dst} = ` : ""}${words}(${ops.join(", ")})`;
+  };
+  return p.threads
+    .map((t) =>
+      [
+        t.name,
+        ...t.blocks.map((b, n) => `  B${n}: ${b.instrs.map(instr).join("; ")} -> ${JSON.stringify(b.end)}`),
+      ].join("\n"),
+    )
+    .join("\n");
+}
