@@ -1,21 +1,24 @@
 /**
- * Step functions that also say what depends on what, for engines of weak memory. The local code between two visible
- * operations computes, beside its values, which words of the frame each result was computed from and which conditions
- * it runs under: address and data dependencies are those of the words that an operation names, control dependencies
- * those of its *control slots*.
+ * Step functions that also say what depends on what, for engines of weak memory. The local code between two
+ * visible operations computes, beside its values, which words of the frame each result was computed from and
+ * which conditions it runs under: address and data dependencies are those of the words that an operation
+ * names, control dependencies those of its *control slots*.
  *
- * A control dependency covers the arms of a branch and ends where they meet (the immediate postdominator), as in herd7's
- * reading of the LKMM: a compiler may move or convert whatever comes behind that. So a conditional that guards nothing
- * orders nothing, and dropping it (optimise.ts) is exact. There is one control slot per block at which arms meet.
+ * A control dependency covers the arms of a branch and ends where they meet (the immediate postdominator), as
+ * in herd7's reading of the LKMM: a compiler may move or convert whatever comes behind that. So a conditional
+ * that guards nothing orders nothing, and dropping it (optimise.ts) is exact. There is one control slot per
+ * block at which arms meet.
  *
- * Everything that can carry a dependency from one operation to the next is a *slot*: the frame words, then the control
- * slots. A step function `c(m, f, d)` leaves in `d`:
+ * Everything that can carry a dependency from one operation to the next is a *slot*: the frame words, then
+ * the control slots. A step function `c(m, f, d)` leaves in `d`:
  *
- *     d[0]                  0, or 1 + index into `asserts` of the first assertion that failed; the code runs on past it
+ *     d[0]                  0, or 1 + index into `asserts` of the first assertion that failed; the code
+ *                           runs on past it
  *     d[1 + s * k + i]      word i of the set of slots, as they were before, that slot s now depends on
  *
- * with k words of 32 slots per set. It is written for the slots listed in `sets` of the operation it stops at; every other
- * slot that is live there has kept its dependencies. Nothing is said about slots that are dead.
+ * with k words of 32 slots per set. It is written for the slots listed in `sets` of the operation it stops
+ * at; every other slot that is live there has kept its dependencies. Nothing is said about slots that are
+ * dead.
  */
 
 import {
@@ -40,7 +43,10 @@ import { defOf, forEachTarget, forEachVal } from "./operands.ts";
 import { postdominators } from "./postdom.ts";
 import { type Allocation, allocate } from "./regalloc.ts";
 
-/** Local code that tracks dependencies; see above for `d`. Gives 0, or -(1 + index into `asserts`) if it cannot go on. */
+/**
+ * Local code that tracks dependencies; see above for `d`. Gives 0, or -(1 + index into `asserts`) if it
+ * cannot go on.
+ */
 export type DepCont = (m: Int32Array, f: number, d: Int32Array) => number;
 
 /** What happens to the slots on the way from one operation to the next. */
@@ -71,7 +77,9 @@ export interface DepCode extends ThreadCode {
   readonly setWords: number;
 }
 
-/** Operations that write, or whose place in the order a control dependency can fix: all but loads and waits. */
+/**
+ * Operations that write, or whose place in the order a control dependency can fix: all but loads and waits.
+ */
 export function isOrderedByControl(i: VisibleInstr): boolean {
   return i.op !== "load" && i.op !== "await" && i.op !== "fence" && i.op !== "choose";
 }
@@ -84,7 +92,10 @@ class ControlSlots {
   readonly ofBranch: Int32Array;
   count = 0;
   private readonly ir: ThreadIr;
-  /** Per block: slots that may hold something at its end, and slots that a write may yet depend on at its start. */
+  /**
+   * Per block: slots that may hold something at its end, and slots that a write may yet depend on at its
+   * start.
+   */
   private readonly mayOut: BitSet[] = [];
   private readonly mayIn: BitSet[] = [];
   private readonly usedIn: BitSet[] = [];
@@ -163,7 +174,10 @@ class ControlSlots {
     }
   }
 
-  /** Slots that may hold something in front of instruction `index` of the block and that a write there or later needs. */
+  /**
+   * Slots that may hold something in front of instruction `index` of the block and that a write there or
+   * later needs.
+   */
   liveAt(block: number, index: number): number[] {
     const instrs = this.ir.blocks[block].instrs;
     const writes = instrs.slice(index).some((i) => isVisible(i) && isOrderedByControl(i));

@@ -1,7 +1,8 @@
 /**
  * Reader-writer semaphores (kernel/locking/rwsem.c), one word: the number of readers, or -1 for a writer.
- * Custom: no queue, no fairness; a waiter waits for the word to change. Orderings are the kernel's (v5.10, v7.3):
- * try_cmpxchg_acquire and add_return_acquire to take it, add_return_release and fetch_add_release to give it back.
+ * Custom: no queue, no fairness; a waiter waits for the word to change. Orderings are the kernel's (v5.10,
+ * v7.3): try_cmpxchg_acquire and add_return_acquire to take it, add_return_release and fetch_add_release to
+ * give it back.
  */
 "use kernel";
 

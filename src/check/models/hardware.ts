@@ -1,10 +1,11 @@
 /**
- * arm64 and riscv by their axioms, over the kernel's primitives as they are compiled there (check/weak/ordering.ts has the
- * mapping). Both machines are multi-copy atomic, and both models say the same in their own words: what is ordered locally
- * (fences, acquire and release, dependencies, atomics), together with reads-from, coherence and from-read between threads,
- * has no cycle. Arm Architecture Reference Manual B2.3 (aarch64.cat); RISC-V Instruction Set Manual, RVWMO (riscv.cat).
- * Coherence per location and atomicity are the search's business. RCU is judged by the LKMM's counting rule over that
- * order. Plain accesses are loads and stores like any others.
+ * arm64 and riscv by their axioms, over the kernel's primitives as they are compiled there
+ * (check/weak/ordering.ts has the mapping). Both machines are multi-copy atomic, and both models say the same
+ * in their own words: what is ordered locally (fences, acquire and release, dependencies, atomics), together
+ * with reads-from, coherence and from-read between threads, has no cycle. Arm Architecture Reference Manual
+ * B2.3 (aarch64.cat); RISC-V Instruction Set Manual, RVWMO (riscv.cat). Coherence per location and atomicity
+ * are the search's business. RCU is judged by the LKMM's counting rule over that order. Plain accesses are
+ * loads and stores like any others.
  */
 import type { Candidate, Com } from "../enumerate/candidate.ts";
 import { criticalSections, isRead, isWrite } from "../enumerate/candidate.ts";
@@ -75,7 +76,9 @@ function fenceOrders(kinds: number, a: PathEvent, b: PathEvent, m: O.Mapping): b
   return (kinds & (isRead(b) ? O.WR : O.WW)) !== 0;
 }
 
-/** Pairs i, j of a path's events of which the first is locally ordered before the second, whatever is read. */
+/**
+ * Pairs i, j of a path's events of which the first is locally ordered before the second, whatever is read.
+ */
 function localOrder(path: Path, m: O.Mapping): number[] {
   const ev = path.events;
   const out: number[] = [];
@@ -170,7 +173,10 @@ class Hardware implements BoundModel {
     return "";
   }
 
-  /** What a read from its own thread's write comes after: what that was computed from, and an atomic's write itself. */
+  /**
+   * What a read from its own thread's write comes after: what that was computed from, and an atomic's write
+   * itself.
+   */
   #forwarded(com: Com, w: number): void {
     const c = this.#c;
     const { words: W, sameThread } = c;

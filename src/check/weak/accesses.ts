@@ -1,6 +1,6 @@
 /**
- * Accesses to memory: loads, stores, atomics, locks and fences, each with one of the outcomes that choices.ts counted; and
- * what is an error about them.
+ * Accesses to memory: loads, stores, atomics, locks and fences, each with one of the outcomes that choices.ts
+ * counted; and what is an error about them.
  */
 
 import { NULL_GUARD } from "../../machine/image.ts";
@@ -16,8 +16,8 @@ export class Accesses extends Choices {
   protected readonly failures: StepError[] = [];
 
   /**
-   * An error: false, and it is in `error`; unless something that was read is not written yet, then it is kept for when it
-   * is, and the step goes on.
+   * An error: false, and it is in `error`; unless something that was read is not written yet, then it is kept
+   * for when it is, and the step goes on.
    */
   protected fail(t: number, kind: ErrorKind, message: string, addr = 0): boolean {
     const error: StepError = { kind, message, addr, thread: t };
@@ -53,7 +53,10 @@ export class Accesses extends Choices {
     return this.failForGood(t, "bad-address", message, null_ ? addr : 0);
   }
 
-  /** Access to an object that may not be there. If it is not an error at once, it has no effect, and gives what is there. */
+  /**
+   * Access to an object that may not be there. If it is not an error at once, it has no effect, and gives
+   * what is there.
+   */
   protected useAfterFree(t: number, addr: number): boolean {
     const r = this.prepared.regionOf[addr];
     const { name } = this.prepared.program.memory.regions[r];
@@ -116,7 +119,10 @@ export class Accesses extends Choices {
     values.add(value);
   }
 
-  /** Leaves a mark at the object, if the freeing of it may overtake the read. Whatever depends on the read comes after it. */
+  /**
+   * Leaves a mark at the object, if the freeing of it may overtake the read. Whatever depends on the read
+   * comes after it.
+   */
   protected markAccess(t: number, addr: number, view: number, post: number): void {
     const { regionOf, regionLocation, firstMark, firstRegion, locWords, freedEarly } = this.prepared;
     const r = regionOf[addr] ?? -1;
@@ -231,7 +237,10 @@ export class Accesses extends Choices {
     }
   }
 
-  /** An RMW, lock or trylock that reads message `m`. Gives what it returns; temporary 2 is what that comes after. */
+  /**
+   * An RMW, lock or trylock that reads message `m`. Gives what it returns; temporary 2 is what that comes
+   * after.
+   */
   protected update(t: number, addr: number, kind: number, sub: number, choice: number): number {
     const { v, record } = this;
     const l = this.locationOf(addr);

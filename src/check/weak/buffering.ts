@@ -1,12 +1,13 @@
 /**
- * Where load buffering is possible: reads that a later write of their thread need not wait for. Such a write may be seen, and
- * answered, before the read takes its value, so the read may return what was written because of it: a cycle of program
- * order and reads-from, which a machine that executes in program order has to guess. Reference counts live on its
- * absence: an object is freed because of a put that its last use did not come before.
+ * Where load buffering is possible: reads that a later write of their thread need not wait for. Such a write
+ * may be seen, and answered, before the read takes its value, so the read may return what was written because
+ * of it: a cycle of program order and reads-from, which a machine that executes in program order has to
+ * guess. Reference counts live on its absence: an object is freed because of a put that its last use did not
+ * come before.
  *
- * Found by a forward analysis from each read: the registers that surely depend on it, and the branches under way that
- * surely do. A write is ordered behind the read if it depends on it, or a fence stands between. What is not sure is not
- * counted, so that a read may be named here needlessly, but none is missed.
+ * Found by a forward analysis from each read: the registers that surely depend on it, and the branches under
+ * way that surely do. A write is ordered behind the read if it depends on it, or a fence stands between. What
+ * is not sure is not counted, so that a read may be named here needlessly, but none is missed.
  */
 
 import type { LocalInstr, Reg, ThreadIr, Val, VisibleInstr } from "../../lang/ir.ts";
@@ -15,15 +16,19 @@ import { defOf, forEachTarget, forEachVal } from "../../lang/operands.ts";
 import { postdominators } from "../../lang/postdom.ts";
 import * as O from "./ordering.ts";
 
-/** What is sure at a point behind the read: registers that depend on it, blocks up to which a branch on it reaches. */
+/**
+ * What is sure at a point behind the read: registers that depend on it, blocks up to which a branch on it
+ * reaches.
+ */
 interface Sure {
   readonly regs: ReadonlySet<Reg>;
   readonly control: ReadonlySet<number>;
 }
 
 /**
- * The visible instructions of a thread that are reads with load buffering possible, each with the operations that may
- * overtake it. `isSeen`: whether another thread may notice what an operation writes, or the section that it begins.
+ * The visible instructions of a thread that are reads with load buffering possible, each with the operations
+ * that may overtake it. `isSeen`: whether another thread may notice what an operation writes, or the section
+ * that it begins.
  */
 export function bufferedReads(
   ir: ThreadIr,
@@ -115,7 +120,10 @@ class Analysis {
     return (o.read & O.ACQUIRE) !== 0 || (o.after & O.RW) !== 0 || (o.write & O.THEN_ALL) !== 0;
   }
 
-  /** What is sure behind the instructions, or that nothing behind them may overtake the read. Adds what may to `found`. */
+  /**
+   * What is sure behind the instructions, or that nothing behind them may overtake the read. Adds what may to
+   * `found`.
+   */
   private through(
     instrs: readonly (LocalInstr | VisibleInstr)[],
     sure: Sure,

@@ -1,7 +1,8 @@
 /**
- * What the next step of a thread may come to: its *choices*. A load may read any message that its views allow; a store may
- * go anywhere in its location's coherence order that they allow; an atomic's write goes right behind what it read. In front
- * of a read that a later write of its thread may overtake (buffering.ts), the thread may also promise such a write.
+ * What the next step of a thread may come to: its *choices*. A load may read any message that its views
+ * allow; a store may go anywhere in its location's coherence order that they allow; an atomic's write goes
+ * right behind what it read. In front of a read that a later write of its thread may overtake (buffering.ts),
+ * the thread may also promise such a write.
  */
 
 import { evalRmw } from "../../lang/ir.ts";
@@ -24,7 +25,10 @@ const bitCount = (x: number): number => {
 };
 
 export class Choices extends Threads {
-  /** Messages of the choices that `choices` found, how each comes about, and what is promised: location and value. */
+  /**
+   * Messages of the choices that `choices` found, how each comes about, and what is promised: location and
+   * value.
+   */
   protected options = new Int32Array(64);
 
   protected how = new Uint8Array(64);
@@ -105,8 +109,9 @@ export class Choices extends Threads {
   }
 
   /**
-   * Keeps of `n` outcomes those that come about because of what is promised: what does not could as well have happened
-   * before. A thread that has promised something itself has to learn what came of that, and is free then.
+   * Keeps of `n` outcomes those that come about because of what is promised: what does not could as well have
+   * happened before. A thread that has promised something itself has to learn what came of that, and is free
+   * then.
    */
   protected because(t: number, n: number): number {
     const { v } = this;
@@ -180,8 +185,8 @@ export class Choices extends Threads {
   }
 
   /**
-   * Those who wait in a grace period or IPI that is under way, as bits, and that the section which thread `t` is about to
-   * begin does not come after anyway.
+   * Those who wait in a grace period or IPI that is under way, as bits, and that the section which thread `t`
+   * is about to begin does not come after anyway.
    */
   protected avoidable(t: number, kind: number): number {
     const { v, m } = this;
@@ -197,7 +202,10 @@ export class Choices extends Threads {
     return out;
   }
 
-  /** Whether `u` is in the middle of a wait that a section beginning now is no part of. `rcu`: it begins outside of others. */
+  /**
+   * Whether `u` is in the middle of a wait that a section beginning now is no part of. `rcu`: it begins
+   * outside of others.
+   */
   protected waitsFor(u: number, kind: number, rcu: boolean): boolean {
     if (this.finished(u)) return rcu && this.queued(u) && !this.gracePeriodAhead(u);
     if (!this.syncBegun(u)) return false;
@@ -313,7 +321,10 @@ export class Choices extends Threads {
     return i.op === "rmw" ? (evalRmw(i.fn, old, this.nextA(t), this.nextB(t)) ?? old) : old;
   }
 
-  /** Into temporary 1: what comes before the write of an RMW that reads `m`; temporary 0 holds what comes before the read. */
+  /**
+   * Into temporary 1: what comes before the write of an RMW that reads `m`; temporary 0 holds what comes
+   * before the read.
+   */
   protected updateView(t: number, ordering: O.Ordering, l: number, first: number, m: number): number {
     const { v } = this;
     const view = this.writeView(t, ordering, v.temporary(1));

@@ -1,7 +1,8 @@
 /**
- * Whether a write that somebody has read before it is made can be made at all, because of what the reader did next: whoever
- * makes it must have seen something of that, or of what others did because they had. Judged by what is left of each
- * thread's code: a thread that may yet read a location that is influenced may write what comes behind.
+ * Whether a write that somebody has read before it is made can be made at all, because of what the reader did
+ * next: whoever makes it must have seen something of that, or of what others did because they had. Judged by
+ * what is left of each thread's code: a thread that may yet read a location that is influenced may write what
+ * comes behind.
  */
 
 import type { Body } from "./prepare.ts";
@@ -24,9 +25,9 @@ export class Influence {
   }
 
   /**
-   * Whether another thread than `reader` may yet write `l` under the influence of what is in `start` (a row of locations).
-   * `rows`: where each thread is, in rows of `words` words; -1: it does nothing any more. `knows`: threads that are under
-   * influence already, as bits.
+   * Whether another thread than `reader` may yet write `l` under the influence of what is in `start` (a row
+   * of locations). `rows`: where each thread is, in rows of `words` words; -1: it does nothing any more.
+   * `knows`: threads that are under influence already, as bits.
    */
   reaches(
     reader: number,

@@ -1,27 +1,30 @@
 /**
- * What threads do to weak memory: one working state, and the steps that each thread can take in it. Views and messages
- * are views.ts; what an operation is on the machine at hand is ordering.ts; what a step may come to is choices.ts; the search is search.ts. A thread's local code
- * runs in compiled step functions that say what its results depend on (lang/emit-deps.ts).
+ * What threads do to weak memory: one working state, and the steps that each thread can take in it. Views and
+ * messages are views.ts; what an operation is on the machine at hand is ordering.ts; what a step may come to
+ * is choices.ts; the search is search.ts. A thread's local code runs in compiled step functions that say what
+ * its results depend on (lang/emit-deps.ts).
  *
- * Steps run in program order. A step may have several outcomes, its *choices*: which message a load reads, where a store
- * goes in its location's coherence order.
+ * Steps run in program order. A step may have several outcomes, its *choices*: which message a load reads,
+ * where a store goes in its location's coherence order.
  *
- * Checks are ghosts: an assertion, or the check that an object is there, orders nothing, and nothing depends on it. An
- * object that is freed is written over: an access is a use after free if it may read, or be overwritten by, what the
- * freeing wrote, that is unless the object was made again before the access, or freed after it, in every execution.
+ * Checks are ghosts: an assertion, or the check that an object is there, orders nothing, and nothing depends
+ * on it. An object that is freed is written over: an access is a use after free if it may read, or be
+ * overwritten by, what the freeing wrote, that is unless the object was made again before the access, or
+ * freed after it, in every execution.
  *
- * Load buffering: in front of a read that a later write of its thread may overtake (buffering.ts), the thread may *promise*
- * such a write: its message is there from then on, the thread makes the write when it gets there. That makes a difference
- * only if the read is then of something that came about because of the promise, so nothing else happens meanwhile: what
- * does not come about because of it could as well have happened before. Which values a write may have is known from
- * executions in which it was made. An error counts only once every promise has been kept, so a thread that fails meanwhile
- * goes on. A freeing that may overtake a read is not promised; who touches the object leaves a mark that it looks for.
+ * Load buffering: in front of a read that a later write of its thread may overtake (buffering.ts), the thread
+ * may *promise* such a write: its message is there from then on, the thread makes the write when it gets
+ * there. That makes a difference only if the read is then of something that came about because of the
+ * promise, so nothing else happens meanwhile: what does not come about because of it could as well have
+ * happened before. Which values a write may have is known from executions in which it was made. An error
+ * counts only once every promise has been kept, so a thread that fails meanwhile goes on. A freeing that may
+ * overtake a read is not promised; who touches the object leaves a mark that it looks for.
  *
- * RCU and IPIs, for each section and each grace period, in the order in which their beginnings are executed: a section
- * that begins first is waited for, and what was in it comes before what follows the grace period; one that begins later
- * comes after all that was before the grace period. If the beginning of a section may overtake a read in front of it, the
- * section may have begun earlier than it is executed, and be waited for by a grace period that is under way. A callback's
- * grace period begins at some time after the call.
+ * RCU and IPIs, for each section and each grace period, in the order in which their beginnings are executed:
+ * a section that begins first is waited for, and what was in it comes before what follows the grace period;
+ * one that begins later comes after all that was before the grace period. If the beginning of a section may
+ * overtake a read in front of it, the section may have begun earlier than it is executed, and be waited for
+ * by a grace period that is under way. A callback's grace period begins at some time after the call.
  */
 
 import type { DepCode, DepCont, SlotMoves } from "../../lang/emit-deps.ts";
@@ -34,7 +37,10 @@ import * as V from "./sets.ts";
 import { ARG, CPU, HELD, IRQ, PHASE, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class WeakMachine extends Sections {
-  /** One step of `t`, outcome `choice` of those that `choices` counted just before. False: an error, in `error`. */
+  /**
+   * One step of `t`, outcome `choice` of those that `choices` counted just before. False: an error, in
+   * `error`.
+   */
   step(t: number, choice: number): boolean {
     if (!this.act(t, choice)) return false;
     this.anyPromised = this.anyPromised && this.v.anyPromised;
@@ -261,7 +267,9 @@ export class WeakMachine extends Sections {
     });
   }
 
-  /** Brings the state into its one form: everything goes that makes no difference to what can still happen. */
+  /**
+   * Brings the state into its one form: everything goes that makes no difference to what can still happen.
+   */
   protected tidy(): void {
     const { v, prepared, futures, rows } = this;
     const w = prepared.locWords;
@@ -288,7 +296,9 @@ export class WeakMachine extends Sections {
     v.tidyMessages(this.unionReads, this.unionWrites);
   }
 
-  /** Puts the initial state in place and runs every thread to its first operation. False: an error in that. */
+  /**
+   * Puts the initial state in place and runs every thread to its first operation. False: an error in that.
+   */
   boot(): boolean {
     const { prepared, v } = this;
     const { memory } = prepared.program;

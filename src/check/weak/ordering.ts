@@ -1,13 +1,14 @@
 /**
- * What each operation of the kernel's memory model is made of on a machine: which of its halves are acquire or release,
- * and which fences stand before and after it. One table per model; everything else in this folder reads these.
+ * What each operation of the kernel's memory model is made of on a machine: which of its halves are acquire
+ * or release, and which fences stand before and after it. One table per model; everything else in this folder
+ * reads these.
  *
- * An entry is what *every* way to compile the primitive on the architecture guarantees. On arm64 an atomic is one LSE
- * instruction or a loop of exclusives, chosen at boot; what only one of them orders is not relied on. So a "holds" is
- * about both, and a "violated" may be about a mixture that no single CPU is.
+ * An entry is what *every* way to compile the primitive on the architecture guarantees. On arm64 an atomic is
+ * one LSE instruction or a loop of exclusives, chosen at boot; what only one of them orders is not relied on.
+ * So a "holds" is about both, and a "violated" may be about a mixture that no single CPU is.
  *
- * arm64: Arm Architecture Reference Manual, B2.3 ("dob", "bob", "aob"). riscv: The RISC-V Instruction Set Manual, RVWMO.
- * Kernel files are those of Linux 7.3; each line names its own.
+ * arm64: Arm Architecture Reference Manual, B2.3 ("dob", "bob", "aob"). riscv: The RISC-V Instruction Set
+ * Manual, RVWMO. Kernel files are those of Linux 7.3; each line names its own.
  */
 
 import type { FenceKind, Order } from "../../lang/ir.ts";
@@ -73,7 +74,8 @@ const STLR = order({ write: RELEASE | RELEASE_SEEN });
 export const ARM64: Mapping = {
   model: "arm64",
   title: "arm64: what LSE atomics and exclusives both guarantee",
-  // READ_ONCE: ldr (asm-generic/rwonce.h; with LTO ldapr, which is stronger). smp_load_acquire: ldar (asm/barrier.h).
+  // READ_ONCE: ldr (asm-generic/rwonce.h; with LTO ldapr, which is stronger). smp_load_acquire: ldar
+  // (asm/barrier.h).
   load: { plain: RELAXED, once: RELAXED, acquire: LDAR, release: RELAXED, mb: RELAXED, noreturn: RELAXED },
   // WRITE_ONCE: str. smp_store_release: stlr (asm/barrier.h).
   store: { plain: RELAXED, once: RELAXED, acquire: RELAXED, release: STLR, mb: RELAXED, noreturn: RELAXED },
@@ -85,7 +87,8 @@ export const ARM64: Mapping = {
     acquire: LDAR,
     // ldaddl; ldxr, stlxr.
     release: STLR,
-    // ldaddal: acquire, release, and its write before all that follows. Or ldxr, stlxr, dmb ish: not after earlier stlr.
+    // ldaddal: acquire, release, and its write before all that follows. Or ldxr, stlxr, dmb ish: not after
+    // earlier stlr.
     mb: order({ read: ACQUIRE, write: RELEASE | RELEASE_SEEN | THEN_ALL }),
     // stadd, whose read dmb ishld does not see; or ldxr, stxr.
     noreturn: order({ read: NO_RETURN }),
@@ -106,7 +109,8 @@ export const ARM64: Mapping = {
     "after-spinlock": FULL,
     // include/linux/rcupdate.h: nothing without ARCH_WEAK_RELEASE_ACQUIRE.
     "after-unlock-lock": 0,
-    // include/linux/srcu.h: smp_mb__after_srcu_read_unlock() is __smp_mb__after_srcu... of a read-side with smp_mb(): none.
+    // include/linux/srcu.h: smp_mb__after_srcu_read_unlock() is __smp_mb__after_srcu... of a read-side with
+    // smp_mb(): none.
     "after-srcu-read-unlock": 0,
   },
   addressThenWrites: true,

@@ -1,18 +1,21 @@
 /**
- * Partial-order reduction for weak memory: which threads' next steps are enough in a state. As in check/explore, the set is
- * persistent: nothing that the *others* can do while the set stands still is dependent with its next steps. What is
- * dependent is far less than under sequential consistency, because the machine's constraints only accumulate: an
- * execution is possible if the edges of all its steps together have no cycle, in whatever order they were added.
+ * Partial-order reduction for weak memory: which threads' next steps are enough in a state. As in
+ * check/explore, the set is persistent: nothing that the *others* can do while the set stands still is
+ * dependent with its next steps. What is dependent is far less than under sequential consistency, because the
+ * machine's constraints only accumulate: an execution is possible if the edges of all its steps together have
+ * no cycle, in whatever order they were added.
  *
- *  - A write is independent of everything: whoever reads later may still read what was there before, and a write that comes
- *    later may still go in front of it. So it can always be done first. The same goes for fences, the ends of sections, and
- *    for freeing an object (whoever touches it afterwards is in error, and was going to be).
+ *  - A write is independent of everything: whoever reads later may still read what was there before, and a
+ *    write that comes later may still go in front of it. So it can always be done first. The same goes for
+ *    fences, the ends of sections, and for freeing an object (whoever touches it afterwards is in error, and
+ *    was going to be).
  *  - A read is dependent with writes to its location that have yet to come, for only then can it read them.
  *  - The beginning of a section is dependent with the beginning of a grace period or IPI.
  *  - The allocator's operations are dependent with each other.
  *
- * The proof that a set of these steps is enough needs one thing more: that a step of the set is possible after anything
- * that the others do. It is: the last write to a location can always be read, and a write can always go last.
+ * The proof that a set of these steps is enough needs one thing more: that a step of the set is possible
+ * after anything that the others do. It is: the last write to a location can always be read, and a write can
+ * always go last.
  */
 
 import { FP_GP, FP_IPI, FP_READER_IRQ, FP_READER_RCU } from "../explore/footprint.ts";
@@ -91,7 +94,8 @@ export class Persistent {
         if (!m.isMemory(addr)) return;
         this.loc[p] = fp.locOfAddr[addr];
         const r = m.prepared.regionOf[addr];
-        // Behind a load from the same object this access need not be interleaved with the freeing: see explore/cover.ts.
+        // Behind a load from the same object this access need not be interleaved with the freeing: see
+        // explore/cover.ts.
         const op = m.bodies[p].code.ops[pc];
         if (r >= 0 && m.bodies[p].footprint[op.block]?.[op.index]?.covered !== true)
           this.region[p] = fp.locOfRegion[r];
@@ -138,7 +142,9 @@ export class Persistent {
     return bit >= 0 && (set[row + (bit >>> 5)] & (1 << (bit & 31))) !== 0;
   }
 
-  /** Whether what row `q` of `reach` can do while the set stands still is dependent with the next step of `p`. */
+  /**
+   * Whether what row `q` of `reach` can do while the set stands still is dependent with the next step of `p`.
+   */
   private conflicts(p: number, q: number): boolean {
     const row = q * this.words;
     const w = this.reach.writes;
@@ -155,7 +161,10 @@ export class Persistent {
     return (special & IPI) !== 0 && (writes & IRQ_ENTRY) !== 0;
   }
 
-  /** Who outside the set may make the disabled thread `p` of the set able to act: all who may, or one who must. */
+  /**
+   * Who outside the set may make the disabled thread `p` of the set able to act: all who may, or one who
+   * must.
+   */
   private enablers(p: number, set: number): number {
     const m = this.m;
     if (m.finished(p) || m.syncBegun(p)) {
@@ -178,7 +187,10 @@ export class Persistent {
     return add;
   }
 
-  /** Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the callback. */
+  /**
+   * Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the
+   * callback.
+   */
   private accomplices(q: number, set: number): number {
     if (q < this.m.total) return 1 << q;
     let add = 0;

@@ -1,9 +1,10 @@
 /**
- * What the weak-memory search needs of a program and what does not change during it: step functions that track
- * dependencies, the numbering of locations, and for every operation what the rest of its thread may still do.
+ * What the weak-memory search needs of a program and what does not change during it: step functions that
+ * track dependencies, the numbering of locations, and for every operation what the rest of its thread may
+ * still do.
  *
- * Locations: the words that some thread may write, then the objects that may be freed or made. Everything else is
- * constant and no part of a state.
+ * Locations: the words that some thread may write, then the objects that may be freed or made. Everything
+ * else is constant and no part of a state.
  */
 
 import type { LinkedOp } from "../../lang/emit.ts";
@@ -41,7 +42,10 @@ export interface Body extends Future {
   readonly decoded: Decoded;
   readonly footprint: BodyFootprint;
   readonly flags: Int32Array;
-  /** Per pc: 1 for reads that a later write of the thread may overtake (buffering.ts), and the pcs of those writes. */
+  /**
+   * Per pc: 1 for reads that a later write of the thread may overtake (buffering.ts), and the pcs of those
+   * writes.
+   */
   readonly buffered: Uint8Array;
   readonly overtakers: readonly (readonly number[])[];
   /** Per pc: 1 for writes, and beginnings of sections, that may overtake some read. */
@@ -71,14 +75,17 @@ export interface Prepared {
   readonly addressOf: Int32Array;
   /** Locations from here on are objects. */
   readonly firstRegion: number;
-  /** Locations from here on hold no values but marks of who was at an object: one for each object, in the same order. */
+  /**
+   * Locations from here on hold no values but marks of who was at an object: one for each object, in the same
+   * order.
+   */
   readonly firstMark: number;
   /** Per region: 1 if the freeing of it may overtake a read of its thread. */
   readonly freedEarly: Uint8Array;
   readonly locations: number;
   /**
-   * Behind the locations in a row, two bits for what is no location but says something to others: that a section has
-   * ended, that a grace period or IPI has begun.
+   * Behind the locations in a row, two bits for what is no location but says something to others: that a
+   * section has ended, that a grace period or IPI has begun.
    */
   readonly sectionEnds: number;
   readonly gracePeriods: number;
@@ -429,7 +436,10 @@ function own(shape: Shape, body: Body, pc: number): void {
   body.flags[pc] = flags;
 }
 
-/** Adds to each operation what may follow it, and the callbacks that may run because of it. True if anything was new. */
+/**
+ * Adds to each operation what may follow it, and the callbacks that may run because of it. True if anything
+ * was new.
+ */
 function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number): boolean {
   const { code } = body;
   const tables = (b: Body): Uint32Array[] => [b.reads, b.updates, b.writes, b.inserts];

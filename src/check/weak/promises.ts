@@ -1,6 +1,7 @@
 /**
- * Promises: messages that are there before their thread has written them. Whoever reads one *knows* of it, and so does
- * whoever reads something that was written by who knew, until the write is made. See machine.ts on load buffering.
+ * Promises: messages that are there before their thread has written them. Whoever reads one *knows* of it,
+ * and so does whoever reads something that was written by who knew, until the write is made. See machine.ts
+ * on load buffering.
  */
 
 import * as S from "./sets.ts";
@@ -33,8 +34,8 @@ export class Promises extends Views {
   }
 
   /**
-   * Whether thread `t` may make the write `m` that it has promised, with `view` before it; `before` as in canWrite. If it has
-   * read nothing that came about because of the promise, there was no need for that.
+   * Whether thread `t` may make the write `m` that it has promised, with `view` before it; `before` as in
+   * canWrite. If it has read nothing that came about because of the promise, there was no need for that.
    */
   canFulfil(
     t: number,
@@ -105,8 +106,8 @@ export class Promises extends Views {
   }
 
   /**
-   * Into `to`: what thread `t` has to learn of with its next step, of promises; its own, if it has made any, else those of
-   * the others. False if there is nothing.
+   * Into `to`: what thread `t` has to learn of with its next step, of promises; its own, if it has made any,
+   * else those of the others. False if there is nothing.
    */
   unknownTo(t: number, to: number): boolean {
     const { s, words } = this;
@@ -121,7 +122,10 @@ export class Promises extends Views {
     return any !== 0;
   }
 
-  /** Whether thread `t` may be where it is because message `m` was read; and whether message `x` may be there because of it. */
+  /**
+   * Whether thread `t` may be where it is because message `m` was read; and whether message `x` may be there
+   * because of it.
+   */
   isKnownTo(t: number, m: number): boolean {
     return this.has(this.thread(t, S.KNOWS), m);
   }
@@ -149,7 +153,9 @@ export class Promises extends Views {
     return this.has(this.common(S.KNOWN_TO_ALL), m);
   }
 
-  /** Whether a read of message `m` (below `first`: the base) of location `l` tells all that is in `unknown`. */
+  /**
+   * Whether a read of message `m` (below `first`: the base) of location `l` tells all that is in `unknown`.
+   */
   tells(l: number, first: number, m: number, unknown: number): boolean {
     return this.isSubset(unknown, m < first ? this.base(l, S.BASE_KNOWN) : this.message(m, S.KNOWN));
   }

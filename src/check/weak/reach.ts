@@ -1,7 +1,8 @@
 /**
- * What the rest of a program can do while some of its threads stand still: explore/reach.ts for weak memory. A thread's
- * code is cut at its *gates*, the operations that wait for somebody else; a gate opens only if the state satisfies it, or
- * if somebody who may move can bring that about. An awaited word satisfies it if any of its messages does.
+ * What the rest of a program can do while some of its threads stand still: explore/reach.ts for weak memory.
+ * A thread's code is cut at its *gates*, the operations that wait for somebody else; a gate opens only if the
+ * state satisfies it, or if somebody who may move can bring that about. An awaited word satisfies it if any
+ * of its messages does.
  */
 
 import { FP_GP } from "../explore/footprint.ts";
@@ -11,8 +12,8 @@ import type { WeakMachine } from "./machine.ts";
 
 export class Reach {
   /**
-   * What each thread may touch, by the last `compute`, in the numbering of footprints; rows of words. Row `total` + h is
-   * handler h as if it had one more instance.
+   * What each thread may touch, by the last `compute`, in the numbering of footprints; rows of words. Row
+   * `total` + h is handler h as if it had one more instance.
    */
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
@@ -59,8 +60,8 @@ export class Reach {
   }
 
   /**
-   * Threads whose bits are in `frozen` stand still; but what those in `early` may write later on may be seen already, except
-   * that a lock or section that they hold does not end before.
+   * Threads whose bits are in `frozen` stand still; but what those in `early` may write later on may be seen
+   * already, except that a lock or section that they hold does not end before.
    */
   compute(frozen: number, early = 0): void {
     const m = this.m;
@@ -183,7 +184,8 @@ export class Reach {
       if (current && m.syncBegun(q)) return (m.holders(q) & frozen) === 0;
       return !(kind === K.gp ? insideAny : insideIrq);
     }
-    // A word that is awaited, or a lock. The operation that the thread stands at is known exactly, others by analysis.
+    // A word that is awaited, or a lock. The operation that the thread stands at is known exactly, others by
+    // analysis.
     if (current) {
       const addr = m.nextAddr(q);
       return !m.isMemory(addr) || this.mayChange(addr) || m.enabled(q);

@@ -1,7 +1,7 @@
 /**
- * Records an execution on weak memory as a trace (check/trace/schema.ts) while it runs it. A location is shown with the
- * last value in its coherence order. What sequential consistency would not have shown is said of each step: the earlier
- * step whose write it read, or wrote, in front of.
+ * Records an execution on weak memory as a trace (check/trace/schema.ts) while it runs it. A location is
+ * shown with the last value in its coherence order. What sequential consistency would not have shown is said
+ * of each step: the earlier step whose write it read, or wrote, in front of.
  */
 
 import type { Position } from "../../lang/ir.ts";

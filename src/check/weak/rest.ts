@@ -2,7 +2,10 @@
 
 export const READS = 1;
 export const WRITES = 2;
-/** Something that looks back at all earlier accesses: a fence, a release, the end of a section, a grace period. */
+/**
+ * Something that looks back at all earlier accesses: a fence, a release, the end of a section, a grace
+ * period.
+ */
 export const LOOKS_BACK = 4;
 /** A read that comes after all earlier releases. */
 export const LOOKS_AT_RELEASES = 8;

@@ -1,6 +1,6 @@
 /**
- * States as words: messages, bases and the sets of everybody in one sequence, what is a thread's own in another, sets that
- * are empty left out. Values of bases are kept apart (statetable.ts).
+ * States as words: messages, bases and the sets of everybody in one sequence, what is a thread's own in
+ * another, sets that are empty left out. Values of bases are kept apart (statetable.ts).
  */
 
 import * as S from "./sets.ts";
@@ -12,7 +12,10 @@ export class SavedViews extends TidyViews {
     return 4 + this.capacity * (4 + 4 * this.words) + this.locations * (1 + 3 * this.words) + this.s.length;
   }
 
-  /** Writes messages, bases and the sets of everybody to `out`; gives how many words. Values of bases are apart. */
+  /**
+   * Writes messages, bases and the sets of everybody to `out`; gives how many words. Values of bases are
+   * apart.
+   */
   saveShared(out: Int32Array): number {
     const { s, words } = this;
     let n = 0;
@@ -64,7 +67,10 @@ export class SavedViews extends TidyViews {
     for (let i = this.common(0), e = i + S.COMMON_SETS * words; i < e; i++) s[i] = from[n++];
   }
 
-  /** Writes what is thread `t`'s own to `out` from `n` on: its sets (those that are not empty), what it has seen, what it forwards. */
+  /**
+   * Writes what is thread `t`'s own to `out` from `n` on: its sets (those that are not empty), what it has
+   * seen, what it forwards.
+   */
   saveThread(t: number, slots: number, out: Int32Array, n: number): number {
     const { s, words } = this;
     let at = n;

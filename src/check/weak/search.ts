@@ -1,9 +1,9 @@
 /**
- * The search over a program's executions on weak memory: every state that the machine (machine.ts) can reach, depth first,
- * with an exact visited set. Reductions, each of which can be turned off and is tested against being off: only a persistent
- * set of each state's threads is stepped (persistent.ts), a state with a single successor is not stored, threads with the
- * same code are interchangeable. Cycle proviso: when a step leads back to a state on the search stack, that state is
- * expanded fully.
+ * The search over a program's executions on weak memory: every state that the machine (machine.ts) can reach,
+ * depth first, with an exact visited set. Reductions, each of which can be turned off and is tested against
+ * being off: only a persistent set of each state's threads is stepped (persistent.ts), a state with a single
+ * successor is not stored, threads with the same code are interchangeable. Cycle proviso: when a step leads
+ * back to a state on the search stack, that state is expanded fully.
  */
 
 import { compileThread } from "../../lang/emit.ts";
@@ -30,7 +30,9 @@ export interface WeakOptions {
   readonly partialOrder?: boolean;
   readonly merge?: boolean;
   readonly symmetry?: boolean;
-  /** Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB). */
+  /**
+   * Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB).
+   */
   readonly maxStates?: number;
   readonly maxBytes?: number;
   /** Stop, as "bounded", after so many seconds (default: none). */
@@ -45,7 +47,10 @@ export interface WeakOptions {
 
 export type WeakResult = ExploreResult<WeakModel>;
 
-/** Above this many steps without a choice the state is stored all the same, so that endless runs close a cycle. */
+/**
+ * Above this many steps without a choice the state is stored all the same, so that endless runs close a
+ * cycle.
+ */
 const CHAIN = 2048;
 /** Words of a set of messages, at first and at most. */
 const FIRST_WORDS = 1;
@@ -57,9 +62,9 @@ const MAX_PROMISED = 24;
 type Promises = WeakMachine["promises"];
 
 /**
- * Explores `program` completely, or says why not. Throws only on programs that are malformed. Where load buffering is
- * possible, which values a write may be promised with is found by searching again, with what it was before, until nothing
- * new is written.
+ * Explores `program` completely, or says why not. Throws only on programs that are malformed. Where load
+ * buffering is possible, which values a write may be promised with is found by searching again, with what it
+ * was before, until nothing new is written.
  */
 export function exploreWeak(program: Program, options: WeakOptions): WeakResult {
   const started = performance.now();

@@ -1,6 +1,6 @@
 /**
- * Grace periods, IPIs and the sections that they wait for; and objects, which come and go. Both are places where one thread
- * is ordered behind another without an access that says so.
+ * Grace periods, IPIs and the sections that they wait for; and objects, which come and go. Both are places
+ * where one thread is ordered behind another without an access that says so.
  */
 
 import { POISON } from "../../machine/image.ts";
@@ -11,7 +11,10 @@ import * as V from "./sets.ts";
 import { ARG, CPU, IRQ, PHASE, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class Sections extends Accesses {
-  /** `choice`: which of those that can be avoided will wait for the section, counted in the order of their bits. */
+  /**
+   * `choice`: which of those that can be avoided will wait for the section, counted in the order of their
+   * bits.
+   */
   protected beginSection(t: number, kind: number, choice: number): void {
     const { v, m } = this;
     if (this.anyPromised) {
@@ -102,8 +105,8 @@ export class Sections extends Accesses {
   }
 
   /**
-   * Makes an object: the allocator has seen it freed, and its words are 0 for everybody who knows that it is there. Its
-   * address depends on nothing: whoever passes it on without a barrier passes it on too early.
+   * Makes an object: the allocator has seen it freed, and its words are 0 for everybody who knows that it is
+   * there. Its address depends on nothing: whoever passes it on without a barrier passes it on too early.
    */
   protected make(t: number, r: number): void {
     const { v } = this;

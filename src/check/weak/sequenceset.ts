@@ -1,6 +1,7 @@
 /**
- * An exact set of sequences of int32, of any length, that numbers its members 0, 1, 2, ...: vectorset.ts of `explore` for
- * states whose size changes. Members lie one behind the other in chunks, each behind its length.
+ * An exact set of sequences of int32, of any length, that numbers its members 0, 1, 2, ...: vectorset.ts of
+ * `explore` for states whose size changes. Members lie one behind the other in chunks, each behind its
+ * length.
  */
 
 const CHUNK_BITS = 16;

@@ -1,7 +1,7 @@
 /**
- * Sets of messages, as bit sets of `words` 32-bit words over the numbers of the messages; and the messages, numbered by
- * location and coherence order at all times, so that equal states are equal words. A message that comes or goes renumbers
- * those behind it, in every set. What the sets mean is views.ts.
+ * Sets of messages, as bit sets of `words` 32-bit words over the numbers of the messages; and the messages,
+ * numbered by location and coherence order at all times, so that equal states are equal words. A message that
+ * comes or goes renumbers those behind it, in every set. What the sets mean is views.ts.
  */
 
 import { CapacityError } from "./capacity.ts";
@@ -76,8 +76,8 @@ export class MessageSets {
   readonly value: Int32Array;
 
   /**
-   * Number of messages; locations, values, flags, threads that have seen it as their newest (bits), and its own thread if
-   * that may forward it, or has yet to write it; else -1.
+   * Number of messages; locations, values, flags, threads that have seen it as their newest (bits), and its
+   * own thread if that may forward it, or has yet to write it; else -1.
    */
   count = 0;
 
@@ -220,7 +220,10 @@ export class MessageSets {
     return true;
   }
 
-  /** Puts `added` into every set that has a member of `later`: what comes before something comes before what follows it. */
+  /**
+   * Puts `added` into every set that has a member of `later`: what comes before something comes before what
+   * follows it.
+   */
   protected addBehind(later: number, added: number): void {
     const { s, words } = this;
     const range = (from: number, to: number): void => {

@@ -1,8 +1,8 @@
 /**
- * The visited set: a state is taken apart into the values of bases, the messages, and each thread with its views; each part
- * is numbered in a table of its own, and the tuple of numbers in another ("collapse", as in check/explore). Exact. Threads
- * with the same code share a table, so that sorting the numbers of a symmetric group makes states that differ only in
- * who is who one state.
+ * The visited set: a state is taken apart into the values of bases, the messages, and each thread with its
+ * views; each part is numbered in a table of its own, and the tuple of numbers in another ("collapse", as in
+ * check/explore). Exact. Threads with the same code share a table, so that sorting the numbers of a symmetric
+ * group makes states that differ only in who is who one state.
  */
 
 import { VectorSet } from "../explore/vectorset.ts";

@@ -1,7 +1,7 @@
 /**
- * The threads of a program on weak memory: one working state, with what it says of each thread, and what comes before the
- * next operation of a thread by its operands, its fences and its past. Messages and views are views.ts; what an operation
- * is on the machine at hand is ordering.ts.
+ * The threads of a program on weak memory: one working state, with what it says of each thread, and what
+ * comes before the next operation of a thread by its operands, its fences and its past. Messages and views
+ * are views.ts; what an operation is on the machine at hand is ordering.ts.
  */
 
 import type { VisibleInstr } from "../../lang/ir.ts";
@@ -20,7 +20,8 @@ export const IRQ = 0; // 1: interrupts off
 export const RCU = 1; // rcu_read_lock nesting
 export const WAIT_IRQ = 2; // bits of those who wait until this thread has interrupts on
 export const WAIT_RCU = 3; // bits of those who wait until it is outside every read-side section
-export const PHASE = 4; // of a grace period or IPI: 1 begun. Of a callback: 1 queued, 2 its grace period has begun
+// of a grace period or IPI: 1 begun. Of a callback: 1 queued, 2 its grace period has begun
+export const PHASE = 4;
 export const HELD = 5; // spinlocks taken and not released
 export const ARG = 6; // argument of a queued callback
 export const CPU = 7; // of a callback: the CPU that queued it, if anything depends on it
@@ -83,7 +84,10 @@ export class Threads {
   /** The state is one that no execution has: a write that was read will never be made. */
   impossible = false;
 
-  /** By code and pc, what each overtaking write is promised with, and what it is known to write: values by location. */
+  /**
+   * By code and pc, what each overtaking write is promised with, and what it is known to write: values by
+   * location.
+   */
   readonly promises = new Map<P.Body, Map<number, Map<number, Set<number>>>>();
 
   readonly written = new Map<P.Body, Map<number, Map<number, Set<number>>>>();
@@ -288,7 +292,9 @@ export class Threads {
     return words[addr - (origin ?? 0)] ?? 0;
   }
 
-  /** What the word was last given, and whether any of its messages equals (or differs from) one of the values. */
+  /**
+   * What the word was last given, and whether any of its messages equals (or differs from) one of the values.
+   */
   lastAt(addr: number): number {
     const l = this.locationOf(addr);
     return l < 0 ? this.constantAt(addr) : this.v.last(l);
@@ -321,7 +327,10 @@ export class Threads {
     return to;
   }
 
-  /** Into `to`: what comes before the write of the next operation of `t`, but for what is particular to its place. */
+  /**
+   * Into `to`: what comes before the write of the next operation of `t`, but for what is particular to its
+   * place.
+   */
   protected writeView(t: number, ordering: O.Ordering, to: number): number {
     const { v, mapping } = this;
     const d = this.decoded[t];

@@ -1,7 +1,7 @@
 /**
- * Forgetting what nobody can notice, so that states which differ in nothing else are one: messages that nobody can read past
- * or write in front of become the base of their location; sets lose what is before all that their thread can still do,
- * and what nothing in the rest of its code looks at.
+ * Forgetting what nobody can notice, so that states which differ in nothing else are one: messages that
+ * nobody can read past or write in front of become the base of their location; sets lose what is before all
+ * that their thread can still do, and what nothing in the rest of its code looks at.
  */
 
 import { Promises } from "./promises.ts";
@@ -20,8 +20,8 @@ export interface Future {
 
 export class TidyViews extends Promises {
   /**
-   * Drops from a thread's sets what is before all that it can still do anyway, and what nothing of the rest looks at.
-   * `rest` says what the thread may still do (rest.ts).
+   * Drops from a thread's sets what is before all that it can still do anyway, and what nothing of the rest
+   * looks at. `rest` says what the thread may still do (rest.ts).
    */
   tidyThread(t: number, slots: number, rest: number): void {
     const { s, words } = this;
@@ -72,8 +72,8 @@ export class TidyViews extends Promises {
   }
 
   /**
-   * Ends what thread `t`'s own writes forward, and what it has seen, where it makes no difference any more. `row`: where
-   * the rest of the thread is in `rest`.
+   * Ends what thread `t`'s own writes forward, and what it has seen, where it makes no difference any more.
+   * `row`: where the rest of the thread is in `rest`.
    */
   tidyForwards(t: number, rest: Future, row: number): void {
     const { s, words } = this;
@@ -94,8 +94,8 @@ export class TidyViews extends Promises {
   }
 
   /**
-   * Makes messages bases where nobody can read, or write in front of, what is older. `futures[t]` at `rows[t]` says what
-   * thread t may still do. Locations from `marks` on hold no values (`mark`).
+   * Makes messages bases where nobody can read, or write in front of, what is older. `futures[t]` at
+   * `rows[t]` says what thread t may still do. Locations from `marks` on hold no values (`mark`).
    */
   collect(futures: readonly (Future | null)[], rows: Int32Array, marks: number): void {
     for (let first = 0; first < this.count; ) {
@@ -138,7 +138,8 @@ export class TidyViews extends Promises {
     let best = end - 1;
     for (let m = first; m < end; m++) if ((this.flags[m] & S.PROMISED) !== 0) best = Math.min(best, m - 1);
     const all = best;
-    // How far every message from the first on is exclusive: there nobody reads or writes but right behind the last.
+    // How far every message from the first on is exclusive: there nobody reads or writes but right behind the
+    // last.
     let closed = first;
     while (closed < end && (this.flags[closed] & S.EXCLUSIVE) !== 0) closed++;
     for (let t = 0; t < this.threads && best >= first; t++) {
@@ -192,7 +193,10 @@ export class TidyViews extends Promises {
     this.baseUsed[l] = 0;
   }
 
-  /** Drops what messages and bases remember for readers or writers that there are none of. `row`: union over all threads. */
+  /**
+   * Drops what messages and bases remember for readers or writers that there are none of. `row`: union over
+   * all threads.
+   */
   tidyMessages(reads: Uint32Array, writes: Uint32Array): void {
     for (let m = 0; m < this.count; m++) {
       const l = this.loc[m];

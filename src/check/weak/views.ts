@@ -1,27 +1,29 @@
 /**
- * Weak memory as a state. Instead of one value, a location has its *messages*: the writes that somebody may still read, or
- * write in front of, in coherence order, behind a *base*, the last write that nobody can go behind. Instead of store
- * buffers and reordered instructions, threads have *views*: sets of messages that come before whatever they do next.
- * After Pulte, Pichon-Pharabod, Kang, Lee and Hur, "Promising-ARM/RISC-V" (PLDI 2019), with two differences. A write is not
- * promised but *inserted*: executed in program order, it takes any place in its location's coherence order that its view
- * allows, also before messages that are there already. And messages are ordered only as far as the model orders them
- * (the relation "ordered before" of the hardware's axioms, as sets closed under it), not by time, so that executions that
- * differ in nothing but an order that nobody observed are one state.
+ * Weak memory as a state. Instead of one value, a location has its *messages*: the writes that somebody may
+ * still read, or write in front of, in coherence order, behind a *base*, the last write that nobody can go
+ * behind. Instead of store buffers and reordered instructions, threads have *views*: sets of messages that
+ * come before whatever they do next. After Pulte, Pichon-Pharabod, Kang, Lee and Hur, "Promising-ARM/RISC-V"
+ * (PLDI 2019), with two differences. A write is not promised but *inserted*: executed in program order, it
+ * takes any place in its location's coherence order that its view allows, also before messages that are there
+ * already. And messages are ordered only as far as the model orders them (the relation "ordered before" of
+ * the hardware's axioms, as sets closed under it), not by time, so that executions that differ in nothing but
+ * an order that nobody observed are one state.
  *
- * A read of message m by a thread with view V puts V into the *cover* of m: whatever stands behind m in coherence order,
- * now or later, comes after all of V (the axioms' "from-read"). A cycle is an execution that the machine does not have.
+ * A read of message m by a thread with view V puts V into the *cover* of m: whatever stands behind m in
+ * coherence order, now or later, comes after all of V (the axioms' "from-read"). A cycle is an execution that
+ * the machine does not have.
  *
- * Messages are numbered by location and coherence order at all times, so that equal states are equal words; when nobody can
- * tell any more whether a message is there, it is the base and its number is given back. Sets are bit sets of `words`
- * 32-bit words over these numbers.
+ * Messages are numbered by location and coherence order at all times, so that equal states are equal words;
+ * when nobody can tell any more whether a message is there, it is the base and its number is given back. Sets
+ * are bit sets of `words` 32-bit words over these numbers.
  */
 
 import * as S from "./sets.ts";
 
 export class Views extends S.MessageSets {
   /**
-   * The oldest message of the location that thread `t` may read with view `view` before it: nothing older than what it has
-   * seen or what is in the view. Gives first - 1 for the base.
+   * The oldest message of the location that thread `t` may read with view `view` before it: nothing older
+   * than what it has seen or what is in the view. Gives first - 1 for the base.
    */
   oldest(t: number, first: number, end: number, view: number): number {
     const bit = 1 << t;
@@ -40,8 +42,8 @@ export class Views extends S.MessageSets {
   }
 
   /**
-   * Thread `t` reads message `m` (below `first`: the base) of location `l` with what is in `view` before it. `post` becomes
-   * what comes before everything that depends on the read.
+   * Thread `t` reads message `m` (below `first`: the base) of location `l` with what is in `view` before it.
+   * `post` becomes what comes before everything that depends on the read.
    */
   read(
     t: number,
@@ -94,7 +96,10 @@ export class Views extends S.MessageSets {
     this.empty(this.message(m, S.FORWARD));
   }
 
-  /** Into `before` what a write behind message `m` comes after if `view` comes before it. False if there is no such place. */
+  /**
+   * Into `before` what a write behind message `m` comes after if `view` comes before it. False if there is no
+   * such place.
+   */
   canWrite(l: number, first: number, end: number, m: number, view: number, before: number): boolean {
     if (!this.roomBehind(Math.max(m, first - 1), end)) return false;
     this.copy(before, view);
@@ -109,8 +114,8 @@ export class Views extends S.MessageSets {
   }
 
   /**
-   * A message that nobody reads: that thread `t` was at the object whose accesses are `l`, with what is in `view` before
-   * that. Gives its number.
+   * A message that nobody reads: that thread `t` was at the object whose accesses are `l`, with what is in
+   * `view` before that. Gives its number.
    */
   mark(t: number, l: number, view: number): number {
     const first = this.first(l);
@@ -124,8 +129,9 @@ export class Views extends S.MessageSets {
   originOfMarks = 0;
 
   /**
-   * Thread `t` writes to `l` right behind message `m`, with `before` as `canWrite` left it and `forward` for its own reads
-   * of it. Gives the number of the new message. `before` and `forward` are renumbered with everything else.
+   * Thread `t` writes to `l` right behind message `m`, with `before` as `canWrite` left it and `forward` for
+   * its own reads of it. Gives the number of the new message. `before` and `forward` are renumbered with
+   * everything else.
    */
   write(
     t: number,
@@ -193,8 +199,8 @@ export class Views extends S.MessageSets {
   }
 
   /**
-   * Forgets the messages of a location and gives it a value that everybody who may read it has seen. False if one of them
-   * was never written, and now never will be.
+   * Forgets the messages of a location and gives it a value that everybody who may read it has seen. False if
+   * one of them was never written, and now never will be.
    */
   reset(l: number, v: number): boolean {
     const first = this.first(l);

@@ -1,6 +1,7 @@
 /**
- * The view machine and the axioms of the hardware (check/models/hardware.ts) have the same final states: random programs,
- * with the machine's reductions and without. `npm run campaign:weak` goes on for as long as one likes.
+ * The view machine and the axioms of the hardware (check/models/hardware.ts) have the same final states:
+ * random programs, with the machine's reductions and without. `npm run campaign:weak` goes on for as long as
+ * one likes.
  */
 import { describe, expect, it } from "vitest";
 import { generate, show } from "./generate.ts";

@@ -1,7 +1,7 @@
 /**
- * Random small programs for the weak-memory engines: two or three threads of loads, stores, atomics, fences, branches
- * with an arm, address and data dependencies, and in some of them a lock or RCU. Every store has a value of its own, so that
- * final registers and memory say what was read from where.
+ * Random small programs for the weak-memory engines: two or three threads of loads, stores, atomics, fences,
+ * branches with an arm, address and data dependencies, and in some of them a lock or RCU. Every store has a
+ * value of its own, so that final registers and memory say what was read from where.
  */
 
 import type { Slot } from "../../../src/check/enumerate/tally.ts";
@@ -71,7 +71,9 @@ class Writer {
     this.emit({ op: "bin", fn: "and", dst, a: val(this.r.of(this.reads)), b: constant(0) });
     return val(dst, imm);
   }
-  /** With a lock in the program all addresses are constant: no access may look as if it could be to the lock. */
+  /**
+   * With a lock in the program all addresses are constant: no access may look as if it could be to the lock.
+   */
   address(l: number): Val {
     return this.depending(BASE + l, this.computed);
   }

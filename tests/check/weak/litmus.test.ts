@@ -1,6 +1,7 @@
 /**
- * Classical litmus tests on arm64 and riscv, over the kernel's primitives: what the architectures allow and forbid (Maranget,
- * Sarkar and Sewell, "A Tutorial Introduction to the ARM and POWER Relaxed Memory Models"), by the machine and by the axioms.
+ * Classical litmus tests on arm64 and riscv, over the kernel's primitives: what the architectures allow and
+ * forbid (Maranget, Sarkar and Sewell, "A Tutorial Introduction to the ARM and POWER Relaxed Memory Models"),
+ * by the machine and by the axioms.
  */
 import { describe, expect, it } from "vitest";
 import { litmusStates } from "./support.ts";
@@ -205,7 +206,10 @@ function source(threads: readonly string[], condition: string): string {
   return `C test\n{}\n${bodies.join("\n")}\nexists (${condition})\n`;
 }
 
-/** Whether the condition, a conjunction, holds in some state; its atoms are observed in the order in which they stand. */
+/**
+ * Whether the condition, a conjunction, holds in some state; its atoms are observed in the order in which
+ * they stand.
+ */
 describe.each(["arm64", "riscv"] as const)("%s", (model) => {
   it.each(ROWS)("%s", (_, arm64, riscv, threads, condition) => {
     const { machine, axioms } = litmusStates(source(threads, condition), model);

@@ -1,6 +1,6 @@
 /**
- * The fast-GUP protocol (bench/gup-protocol.ts) on arm64 and riscv: it holds, each of its mechanisms is needed, and the
- * searches are as small as they are.
+ * The fast-GUP protocol (bench/gup-protocol.ts) on arm64 and riscv: it holds, each of its mechanisms is
+ * needed, and the searches are as small as they are.
  */
 import { describe, expect, it } from "vitest";
 import { type ProtocolOptions, protocolScenario } from "../../../src/bench/gup-protocol.ts";

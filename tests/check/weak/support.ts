@@ -1,4 +1,7 @@
-/** Litmus tests and random programs, put to the view machine and to the axioms; what is compared are final states. */
+/**
+ * Litmus tests and random programs, put to the view machine and to the axioms; what is compared are final
+ * states.
+ */
 import { enumerate } from "../../../src/check/enumerate/enumerate.ts";
 import { MODELS } from "../../../src/check/models/models.ts";
 import type { WeakModel } from "../../../src/check/weak/ordering.ts";
@@ -32,7 +35,10 @@ export function byAxioms(g: Generated, model: string): States {
 /** Low addresses, as kernel code has them: the machine keeps tables by address. */
 const LOW = 4096;
 
-/** A litmus test for the machine: its words moved down, the registers that its condition names stored at the end. */
+/**
+ * A litmus test for the machine: its words moved down, the registers that its condition names stored at the
+ * end.
+ */
 export function lowered(
   path: string,
   source: string,
