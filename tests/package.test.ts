@@ -17,7 +17,12 @@ interface Locked {
 }
 
 const read = (name: string): unknown => JSON.parse(readFileSync(join(ROOT, name), "utf8"));
-const manifest = read("package.json") as Locked & { readonly bin: Readonly<Record<string, string>> };
+const manifest = read("package.json") as Locked & {
+  readonly private?: boolean;
+  readonly bin: Readonly<Record<string, string>>;
+  readonly files: readonly string[];
+  readonly scripts: Readonly<Record<string, string>>;
+};
 const lock = (read("package-lock.json") as { packages: Record<string, Locked> }).packages;
 
 describe("package-lock.json", () => {
@@ -41,6 +46,17 @@ describe("package-lock.json", () => {
 });
 
 describe("package.json", () => {
+  test("can be published, and asks nobody who installs the package to allow a script", () => {
+    expect(manifest.private).toBeUndefined();
+    for (const script of ["preinstall", "install", "postinstall", "prepublish", "prepare"])
+      expect(manifest.scripts).not.toHaveProperty(script);
+  });
+  test("what it ships exists", () => {
+    const missing = manifest.files
+      .filter((f) => !f.startsWith("!"))
+      .filter((f) => !existsSync(join(ROOT, f.replace(/\/\*[^/]*$/, ""))));
+    expect(missing).toEqual([]);
+  });
   test("commands lead to sources that exist", () => {
     for (const path of Object.values(manifest.bin))
       expect(existsSync(join(ROOT, path.replace(/^dist/, "src").replace(/\.js$/, ".ts"))), path).toBe(true);

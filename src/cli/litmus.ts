@@ -2,6 +2,7 @@
  * Declares `holdfast litmus`. The work is in litmus-run.ts, which is only loaded when the command runs.
  */
 import { type Command, Option } from "commander";
+import { packageFiles } from "./files.ts";
 import { decimal, integer } from "./options.ts";
 
 export interface LitmusOptions {
@@ -26,7 +27,7 @@ export interface LitmusOptions {
 export function registerLitmus(program: Command): void {
   program
     .command("litmus")
-    .argument("<paths...>", "litmus files, or directories of them")
+    .argument("<paths...>", "litmus files, or directories of them", packageFiles)
     .description("C litmus tests under the Linux kernel memory model, as herd7 runs them")
     .option("--model <names>", "lkmm (the default), tso, sc, ...; several with commas, side by side")
     .option(

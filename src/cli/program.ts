@@ -8,6 +8,7 @@ import { Command, CommanderError, Option } from "commander";
 import { registerBench } from "./bench.ts";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
+import { packageFile } from "./files.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { decimal, delay, integer, model, models, repeated } from "./options.ts";
@@ -25,6 +26,10 @@ const RUNS_AS_CODE =
   "A FILE in TypeScript or JavaScript is imported: its top level and boot() run as code, with your rights. " +
   "Read what you did not write. C programs, litmus tests and recordings are only read.";
 
+const FILES =
+  "Files that came with the package are named holdfast/...: holdfast/examples/kref.ts, " +
+  "holdfast/tests/litmus/suite, holdfast/tests/vectors/traces.";
+
 const note = (text: string): string => ["", ...prose(text)].join("\n");
 
 function declareRun(program: Command): void {
@@ -34,6 +39,7 @@ function declareRun(program: Command): void {
     .option(
       "--scenario <name|file>",
       "a built-in scenario, FILE, or FILE#NAME; default: fast GUP against unbind",
+      packageFile,
     )
     .option("--cpus <n>", "CPUs of the default scenario, 2 to 16", integer("--cpus", 2, 16))
     .option("--seconds <s>", "stop after so many seconds; default 10", decimal("--seconds", 0.1, 1e6))
@@ -94,6 +100,7 @@ function declareClaims(program: Command): void {
       .argument(
         "<cell>",
         "id of a cell, ID/without-MECHANISM, or a scenario: FILE, FILE#NAME, a built-in one",
+        packageFile,
       )
       .description("the counterexample of a violated cell or scenario, as columns per CPU")
       .option("-v, --verbose", "every step, quiet ones included"),
@@ -112,6 +119,7 @@ function declareCheck(program: Command): void {
       .argument(
         "<scenario>",
         "a program in C, a built-in scenario or a cell of a claim by name, FILE, or FILE#NAME",
+        packageFile,
       )
       .description("explore every execution of a program or scenario")
       .option("-v, --verbose", "every step of a counterexample, quiet ones included")
@@ -165,7 +173,7 @@ export function buildProgram(version: string): Command {
   registerBench(program);
   registerMemmap(program);
   declareList(program);
-  program.addHelpText("after", () => note(EXIT_CODES));
+  program.addHelpText("after", () => `${note(EXIT_CODES)}\n${note(FILES)}`);
   return program;
 }
 

@@ -7,6 +7,7 @@
 import type { Command } from "commander";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_VIOLATED } from "./exit.ts";
+import { packageFile } from "./files.ts";
 import { paint, print, printJson, prose, table } from "./output.ts";
 import { Status } from "./status.ts";
 
@@ -26,7 +27,7 @@ export function registerReplay(program: Command): void {
   program
     .command("replay")
     .description("replay recordings of real kernels and compare every step")
-    .argument("<dir>", "<kernel>/<family>.jsonl[.gz], a directory of one kernel, or one file")
+    .argument("<dir>", "<kernel>/<family>.jsonl[.gz], a directory of one kernel, or one file", packageFile)
     .option("--kernel <prefix>", "only kernels whose release starts so")
     .option("--family <names>", "only these families, separated by commas")
     .option("--sequence <prefix>", "only sequences whose name starts so")

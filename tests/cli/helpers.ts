@@ -22,6 +22,8 @@ export interface Outcome {
 export interface HoldfastOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The program, if it is not the built one. */
+  readonly program?: string;
   /** Called when the process has started. */
   readonly started?: (child: ChildProcess) => void;
 }
@@ -29,7 +31,7 @@ export interface HoldfastOptions {
 export function holdfast(args: readonly string[], options: HoldfastOptions = {}): Promise<Outcome> {
   if (!existsSync(MAIN)) throw new Error("dist/cli/main.js is missing: run npm run build first");
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const child = spawn(process.execPath, [options.program ?? MAIN, ...args], {
       cwd: options.cwd ?? ROOT,
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
