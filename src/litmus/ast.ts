@@ -6,12 +6,31 @@
  * not covered.
  */
 
+import type { BinOp } from "../lang/ir.ts";
+
 export interface Span {
   readonly from: number;
   readonly to: number;
 }
 
 export type BinaryOp = "|" | "^" | "&" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "+" | "-" | "*" | "/";
+
+/** The operation of lang/ir.ts behind each operator. */
+export const BIN: Record<BinaryOp, BinOp> = {
+  "|": "or",
+  "^": "xor",
+  "&": "and",
+  "==": "eq",
+  "!=": "ne",
+  "<": "lt",
+  "<=": "le",
+  ">": "gt",
+  ">=": "ge",
+  "+": "add",
+  "-": "sub",
+  "*": "mul",
+  "/": "div",
+};
 
 export type Expr =
   | (Span & { readonly k: "num"; readonly value: number })

@@ -19,8 +19,8 @@ import type {
 } from "../lang/ir.ts";
 import { constant, NO_REG, val } from "../lang/ir.ts";
 import type { MemSymbol } from "../machine/image.ts";
-import type { BinaryOp, Expr, LitmusFile, Loc, Proc, Prop, Span, Stmt } from "./ast.ts";
-import { LitmusError } from "./ast.ts";
+import type { Expr, LitmusFile, Loc, Proc, Prop, Span, Stmt } from "./ast.ts";
+import { BIN, LitmusError } from "./ast.ts";
 import type { Primitive, RmwOperand } from "./primitives.ts";
 import { isProcedure, NOT_IN_DEF, PRIMITIVES } from "./primitives.ts";
 
@@ -38,22 +38,6 @@ interface OpenBlock {
   instrs: Instr[];
   end: Terminator | null;
 }
-
-const BIN: Record<BinaryOp, BinOp> = {
-  "|": "or",
-  "^": "xor",
-  "&": "and",
-  "==": "eq",
-  "!=": "ne",
-  "<": "lt",
-  "<=": "le",
-  ">": "gt",
-  ">=": "ge",
-  "+": "add",
-  "-": "sub",
-  "*": "mul",
-  "/": "div",
-};
 
 /** Where addresses start unless the test has constants near it. */
 const ORIGIN = 0x2000_0000;
@@ -229,9 +213,13 @@ class ThreadLowering {
   }
 
   #pos(span: Span): number {
-    let line = this.positions.at(-1)?.line ?? 1;
-    if ((this.lines[line - 1] ?? 0) > span.from) line = 1;
-    while (line < this.lines.length && (this.lines[line] ?? 0) <= span.from) line++;
+    // The last line that starts at or before the place.
+    let line = 1;
+    for (let high = this.lines.length; line < high; ) {
+      const middle = (line + high + 1) >> 1;
+      if ((this.lines[middle - 1] ?? 0) <= span.from) line = middle;
+      else high = middle - 1;
+    }
     const col = span.from - (this.lines[line - 1] ?? 0) + 1;
     return (
       this.positions.push({ file: this.file.path, line, col, fn: `P${this.proc.index}`, parent: -1 }) - 1

@@ -4,8 +4,9 @@
  * little more than herd7 where that is harmless (unary minus, negative constants without a space, empty
  * statements), never less.
  */
+import { evalBin } from "../lang/ir.ts";
 import type { BinaryOp, Expr, Init, InitValue, LitmusFile, Loc, Param, Proc, Span, Stmt } from "./ast.ts";
-import { LitmusError } from "./ast.ts";
+import { BIN, LitmusError } from "./ast.ts";
 import { FinalParser, locOf } from "./parse-final.ts";
 import { Scanner } from "./scan.ts";
 
@@ -17,6 +18,8 @@ const TYPE_WORDS: ReadonlySet<string> = new Set([
 
 /** Nesting of statements and expressions; a deeper file is refused rather than overflowing the stack. */
 const MAX_DEPTH = 200;
+/** Operators of a statement; they are walked by recursion, too. */
+const MAX_OPERATORS = 1000;
 
 export function parseLitmus(path: string, source: string): LitmusFile {
   const head = /^[ \t]*C[ \t]+([A-Za-z0-9_/.+\-[\]*^&=,:@!~#%']+)[^\n]*(?:\n[ \t]*"([^"]*)")?/.exec(source);
@@ -50,6 +53,13 @@ export function expectedResult(source: string): string {
   return /^\s*[(* ]*\*? ?Result: *([^\n*]*)/m.exec(source)?.[1]?.trim() ?? "";
 }
 
+/** Sums and the like of constants are constants. What has no value, such as 1 / 0, is left as it stands. */
+function folded(e: Extract<Expr, { k: "bin" }>): Expr {
+  if (e.a.k !== "num" || e.b.k !== "num" || e.op === "/") return e;
+  const { from, to } = e;
+  return { k: "num", from, to, value: evalBin(BIN[e.op], e.a.value, e.b.value) };
+}
+
 /** herd7 takes the type of a location from the initial state alone. */
 function unsignedBits(type: string, pointer: boolean): 0 | 32 | 64 {
   if (pointer) return 0;
@@ -60,6 +70,8 @@ function unsignedBits(type: string, pointer: boolean): 0 | 32 | 64 {
 class Parser {
   readonly s: Scanner;
   depth = 0;
+  /** Operators of the statement that is being read, but for those between constants. */
+  operators = 0;
 
   constructor(s: Scanner) {
     this.s = s;
@@ -201,6 +213,7 @@ class Parser {
   }
 
   #statement(): Stmt {
+    this.operators = 0;
     if (++this.depth > MAX_DEPTH) this.s.fail("nested too deeply");
     const stmt = this.#statement1();
     this.depth--;
@@ -309,7 +322,9 @@ class Parser {
       const op = s.text as BinaryOp;
       s.next();
       const b = this.#expr(level + 1);
-      a = { k: "bin", from: a.from, to: b.to, op, a, b };
+      if (++this.operators > MAX_OPERATORS) s.fail(`more than ${MAX_OPERATORS} operators in one statement`);
+      a = folded({ k: "bin", from: a.from, to: b.to, op, a, b });
+      if (a.k === "num") this.operators--;
     }
     if (
       level === 0 &&

@@ -1,8 +1,10 @@
 /**
- * "What would make it Sometimes, or Never?" Each fence and each annotated access is weakened or strengthened
- * by one step (smp_mb to smp_wmb, WRITE_ONCE to smp_store_release, ...), one at a time; changes that flip the
- * verdict between Never and reachable are listed. If no single change does, pairs of changes are tried, up to
- * a limit that is said.
+ * "What would make it Sometimes, or Never?" Each fence and each annotated access is weakened or
+ * strengthened by one step (smp_mb to smp_wmb, WRITE_ONCE to smp_store_release, ...), and where
+ * something is to be forbidden, a barrier is put between two accesses, one change at a time; changes
+ * that flip the verdict between Never and reachable are listed, a barrier only if no weaker one does it
+ * in its place. If no single change does, pairs of changes are tried, up to a number and a time that
+ * are said.
  */
 import type { MemoryModel } from "../check/models/model.ts";
 import type { Expr, LitmusFile, Stmt } from "./ast.ts";
@@ -41,10 +43,16 @@ const NEIGHBOURS: Record<string, readonly string[]> = {
 /** Primitives whose first argument is written as a dereference. */
 const DEREF = new Set(["READ_ONCE", "rcu_dereference", "WRITE_ONCE", "rcu_assign_pointer", "smp_store_mb"]);
 const SUFFIXES = ["", "_acquire", "_release", "_relaxed"];
-const MAX_PAIRS = 600;
+/** What may be put between two accesses, the weaker ones first. */
+const BARRIERS = ["smp_wmb", "smp_rmb", "smp_mb"];
+/** Statements that neither access memory in a way that barriers order, nor are barriers themselves. */
+const SECTION = /^s?rcu_read_/;
+/** Changes and pairs of changes that are tried. */
+const MAX_TRIED = 3000;
 
 interface Site {
   readonly from: number;
+  /** "" for a place before a statement, where a barrier can be put. */
   readonly name: string;
 }
 interface Change {
@@ -66,47 +74,67 @@ export function suggest(
     return [{ text: why, verdict: null, changes: [] }];
   }
   const never = result.verdict === "Never";
-  const changes = sites(file).flatMap((site) => neighbours(site.name).map((to): Change => ({ site, to })));
+  const places = never ? [] : gaps(file);
+  const changes = [
+    ...sites(file).flatMap((site) => neighbours(site.name).map((to): Change => ({ site, to }))),
+    ...places.flatMap((site) => BARRIERS.map((to): Change => ({ site, to }))),
+  ];
+  const deadline = performance.now() + limits.timeout;
   const flips: Suggestion[] = [];
-  const attempt = (set: readonly Change[]): boolean => {
+  const flipping: (readonly Change[])[] = [];
+  let tried = 0;
+  let late = false;
+  const attempt = (set: readonly Change[]): void => {
+    const left = deadline - performance.now();
+    late ||= left <= 0;
+    if (late || flipping.some((f) => f.every((c, i) => weaker(c, set[i])))) return;
+    tried++;
+    // The verdict alone; --timeout is for all of them together.
     const r = runLitmus(lowerLitmus(edit(file, set)), {
       model,
-      timeout: limits.timeout,
+      timeout: Math.max(1, left),
       unroll: limits.unroll,
+      fast: true,
     });
-    if (r.verdict === null || (r.verdict === "Never") === never) return false;
+    if (r.verdict === null || (r.verdict === "Never") === never) return;
+    flipping.push(set);
     const list = set.map((c) => ({
       line: lineCol(file.source, c.site.from).line,
       from: c.site.name,
       to: c.to,
     }));
-    const text = list
-      .map((c) => `line ${c.line}: ${c.to === "" ? `drop ${c.from}` : `${c.from} -> ${c.to}`}`)
-      .join("; ");
+    const text = list.map((c) => `line ${c.line}: ${said(c.from, c.to)}`).join("; ");
     flips.push({ text: `  ${r.verdict} with ${text}`, verdict: r.verdict, changes: list });
-    return true;
   };
   for (const c of changes) attempt([c]);
-  let tried = changes.length;
   if (flips.length === 0) {
-    for (let i = 0; i < changes.length && tried < MAX_PAIRS; i++) {
-      for (let j = 0; j < i && tried < MAX_PAIRS; j++) {
-        if (changes[i].site.from === changes[j].site.from) continue;
-        tried++;
-        attempt([changes[j], changes[i]]);
+    for (let i = 0; i < changes.length && tried < MAX_TRIED; i++) {
+      for (let j = 0; j < i && tried < MAX_TRIED; j++) {
+        if (changes[i].site.from !== changes[j].site.from) attempt([changes[j], changes[i]]);
       }
     }
   }
   const goal = never ? "reachable" : "Never";
-  if (flips.length === 0)
-    return [
-      {
-        text: `No one- or two-step change of a fence or access makes it ${goal} (${tried} tried).`,
-        verdict: null,
-        changes: [],
-      },
-    ];
-  return [{ text: `Changes that make it ${goal} (${tried} tried):`, verdict: null, changes: [] }, ...flips];
+  const stopped = late
+    ? `; stopped after ${limits.timeout / 1000} s`
+    : tried >= MAX_TRIED
+      ? "; there are more"
+      : "";
+  const what = never ? "a fence or access" : "a fence or access, nor a barrier put in,";
+  const text =
+    flips.length === 0
+      ? `No one- or two-step change of ${what} makes it ${goal} (${tried} tried${stopped}).`
+      : `Changes that make it ${goal} (${tried} tried${stopped}):`;
+  return [{ text, verdict: null, changes: [] }, ...flips];
+}
+
+const said = (from: string, to: string): string =>
+  from === "" ? `${to}() before it` : to === "" ? `drop ${from}` : `${from} -> ${to}`;
+
+/** Whether a change is another one, or a barrier that does less in the same place. */
+function weaker(a: Change, b: Change | undefined): boolean {
+  if (b === undefined || a.site.from !== b.site.from || a.site.name !== b.site.name) return false;
+  return a.to === b.to || (a.site.name === "" && b.to === "smp_mb");
 }
 
 function neighbours(name: string): readonly string[] {
@@ -125,22 +153,85 @@ function neighbours(name: string): readonly string[] {
 /** Every use of a primitive that has neighbours. */
 function sites(file: LitmusFile): Site[] {
   const out: Site[] = [];
-  const visit = (name: string, from: number): string => {
-    if (neighbours(name).length > 0) out.push({ from, name });
-    return name;
+  const visit: Visit = {
+    name: (name, from) => {
+      if (neighbours(name).length > 0) out.push({ from, name });
+      return name;
+    },
+    before: () => undefined,
   };
-  for (const proc of file.procs) for (const s of proc.body) mapStmt(s, visit);
+  for (const proc of file.procs) mapBody(proc.body, visit);
   return out;
 }
 
-/** The test with some primitives replaced. */
-function edit(file: LitmusFile, changes: readonly Change[]): LitmusFile {
-  const to = new Map(changes.map((c) => [c.site.from, c.to]));
-  const visit = (name: string, from: number): string => to.get(from) ?? name;
-  return { ...file, procs: file.procs.map((p) => ({ ...p, body: p.body.map((s) => mapStmt(s, visit)) })) };
+/**
+ * Places before statements that access memory after another access of their process with no barrier
+ * between.
+ */
+function gaps(file: LitmusFile): Site[] {
+  const out: Site[] = [];
+  const visit = (body: readonly Stmt[], before: boolean): boolean => {
+    let open = before;
+    for (const s of body) {
+      if (s.k === "proc" && SECTION.test(s.name)) continue;
+      if (s.k === "proc" && /^smp_[rw]?mb|^barrier$/.test(s.name)) {
+        open = false;
+        continue;
+      }
+      const inner = s.k === "block" ? [s.body] : s.k === "while" ? [bodyOf(s.body)] : branches(s);
+      if (s.k !== "block" && accesses(s)) {
+        if (open) out.push({ from: s.from, name: "" });
+        open = true;
+      }
+      const after = inner.map((b) => visit(b, open));
+      open = s.k === "block" ? after[0] : open || after.some((x) => x);
+    }
+    return open;
+  };
+  for (const proc of file.procs) visit(proc.body, false);
+  return out;
 }
 
-type Visit = (name: string, from: number) => string;
+const bodyOf = (s: Stmt | null): readonly Stmt[] => (s === null ? [] : s.k === "block" ? s.body : [s]);
+const branches = (s: Stmt): (readonly Stmt[])[] => (s.k === "if" ? [bodyOf(s.then), bodyOf(s.else)] : []);
+
+/** Whether a statement accesses memory itself; of a compound one, in its condition. */
+function accesses(s: Stmt): boolean {
+  const reads = (e: Expr): boolean =>
+    e.k === "deref" || e.k === "call" || (e.k === "bin" && (reads(e.a) || reads(e.b)));
+  switch (s.k) {
+    case "block":
+      return false;
+    case "if":
+    case "while":
+      return reads(s.cond);
+    case "assign":
+      return s.value !== null && reads(s.value);
+    case "void":
+      return reads(s.expr);
+    case "store":
+    case "proc":
+      return true;
+  }
+}
+
+/** The test with some primitives replaced, and barriers put in. */
+function edit(file: LitmusFile, changes: readonly Change[]): LitmusFile {
+  const to = new Map(changes.flatMap((c) => (c.site.name === "" ? [] : [[c.site.from, c.to]])));
+  const put = new Map(changes.flatMap((c) => (c.site.name === "" ? [[c.site.from, c.to]] : [])));
+  const visit: Visit = {
+    name: (name, from) => to.get(from) ?? name,
+    before: (from) => put.get(from),
+  };
+  return { ...file, procs: file.procs.map((p) => ({ ...p, body: mapBody(p.body, visit) })) };
+}
+
+interface Visit {
+  /** What a primitive becomes; "": nothing. */
+  readonly name: (name: string, from: number) => string;
+  /** A barrier to put before a statement. */
+  readonly before: (from: number) => string | undefined;
+}
 
 function mapArgs(from: string, to: string, args: readonly Expr[]): readonly Expr[] {
   const first = args[0];
@@ -152,21 +243,35 @@ function mapArgs(from: string, to: string, args: readonly Expr[]): readonly Expr
   return [changed, ...args.slice(1)];
 }
 
+function mapBody(body: readonly Stmt[], visit: Visit): Stmt[] {
+  return body.flatMap((s) => {
+    const name = visit.before(s.from);
+    const mapped = mapStmt(s, visit);
+    return name === undefined ? [mapped] : [{ k: "proc", from: s.from, to: s.from, name, args: [] }, mapped];
+  });
+}
+
+/** A statement that is a branch by itself, with what is put before it. */
+function mapBranch(s: Stmt, visit: Visit): Stmt {
+  const body = mapBody([s], visit);
+  return body.length === 1 ? body[0] : { k: "block", from: s.from, to: s.to, body };
+}
+
 function mapStmt(s: Stmt, visit: Visit): Stmt {
   switch (s.k) {
     case "block":
-      return { ...s, body: s.body.map((t) => mapStmt(t, visit)) };
+      return { ...s, body: mapBody(s.body, visit) };
     case "if": {
-      const then = mapStmt(s.then, visit);
+      const then = mapBranch(s.then, visit);
       return {
         ...s,
         cond: mapExpr(s.cond, visit),
         then,
-        else: s.else === null ? null : mapStmt(s.else, visit),
+        else: s.else === null ? null : mapBranch(s.else, visit),
       };
     }
     case "while":
-      return { ...s, cond: mapExpr(s.cond, visit), body: mapStmt(s.body, visit) };
+      return { ...s, cond: mapExpr(s.cond, visit), body: mapBranch(s.body, visit) };
     case "assign":
       return s.value === null ? s : { ...s, value: mapExpr(s.value, visit) };
     case "store":
@@ -175,7 +280,7 @@ function mapStmt(s: Stmt, visit: Visit): Stmt {
       return { ...s, expr: mapExpr(s.expr, visit) };
     case "proc": {
       const args = s.args.map((a) => mapExpr(a, visit));
-      const to = visit(s.name, s.from);
+      const to = visit.name(s.name, s.from);
       if (to === "") return { k: "block", from: s.from, to: s.to, body: [] };
       return { ...s, name: to, args: to === s.name ? args : mapArgs(s.name, to, args) };
     }
@@ -190,7 +295,7 @@ function mapExpr(e: Expr, visit: Visit): Expr {
       return { ...e, a: mapExpr(e.a, visit), b: mapExpr(e.b, visit) };
     case "call": {
       const args = e.args.map((a) => mapExpr(a, visit));
-      const to = visit(e.name, e.from);
+      const to = visit.name(e.name, e.from);
       return { ...e, name: to, args: to === e.name ? args : mapArgs(e.name, to, args) };
     }
     default:

@@ -129,6 +129,54 @@ describe("explanations", () => {
     expect(back.filter((s) => s.verdict === "Sometimes").length).toBe(2);
   });
 
+  const barriers = (found: ReturnType<typeof suggest>): string[][] =>
+    found
+      .filter((s) => s.changes.length > 0 && s.changes.every((c) => c.from === ""))
+      .map((s) => s.changes.map((c) => c.to));
+
+  it("barriers that are missing are put in: two smp_wmb() order three stores, and nothing stronger is named", () => {
+    const bodies = (barrier: string) => [
+      `WRITE_ONCE(*x, 1);\n${barrier}\nWRITE_ONCE(*y, 1);\n${barrier}\nWRITE_ONCE(*z, 1);`,
+      "r0 = smp_load_acquire(z);\nr1 = smp_load_acquire(y);\nr2 = READ_ONCE(*x);",
+    ];
+    const condition = "exists ((1:r0=1 /\\ 1:r1=0) \\/ (1:r1=1 /\\ 1:r2=0))";
+    const { result } = explained(litmus(bodies(""), condition));
+    const found = suggest(result, lkmm, { timeout: 30_000, unroll: 2 });
+    expect(barriers(found)).toEqual([["smp_wmb", "smp_wmb"]]);
+    const put = found.find((s) => s.changes.every((c) => c.to === "smp_wmb" && c.from === "") && s.verdict);
+    expect(put?.text).toBe("  Never with line 6: smp_wmb() before it; line 8: smp_wmb() before it");
+    expect(explained(litmus(bodies("smp_wmb();"), condition)).result.verdict).toBe("Never");
+  });
+
+  it("2+2W is forbidden by two full barriers, and by no weaker ones", () => {
+    const bodies = ["WRITE_ONCE(*x, 1);\nWRITE_ONCE(*y, 2);", "WRITE_ONCE(*y, 1);\nWRITE_ONCE(*x, 2);"];
+    const { result } = explained(litmus(bodies, "exists (x=1 /\\ y=1)"));
+    expect(barriers(suggest(result, lkmm, { timeout: 30_000, unroll: 2 }))).toEqual([["smp_mb", "smp_mb"]]);
+  });
+
+  it("a barrier is put into a branch, and none where one stands", () => {
+    const reader = (barrier: string) => `r0 = READ_ONCE(*y);\nif (r0) {\n${barrier}\nr1 = READ_ONCE(*x);\n}`;
+    const writer = "WRITE_ONCE(*x, 1);\nsmp_wmb();\nWRITE_ONCE(*y, 1);";
+    const condition = "exists (1:r0=1 /\\ 1:r1=0)";
+    const { result } = explained(litmus([writer, reader("")], condition));
+    const found = suggest(result, lkmm, { timeout: 30_000, unroll: 2 });
+    const put = found.flatMap((s) => s.changes.filter((c) => c.from === ""));
+    expect(put.map((c) => c.to)).toEqual(["smp_rmb"]);
+    expect(explained(litmus([writer, reader("smp_rmb();")], condition)).result.verdict).toBe("Never");
+  });
+
+  it("suggestions stop when time is up, and say so", () => {
+    const { result } = explained(
+      litmus(
+        ["WRITE_ONCE(*x, 1);\nr0 = READ_ONCE(*y);", "WRITE_ONCE(*y, 1);\nr1 = READ_ONCE(*x);"],
+        "exists (0:r0=0 /\\ 1:r1=0)",
+      ),
+    );
+    expect(suggest(result, lkmm, { timeout: 0, unroll: 2 })[0].text).toMatch(
+      /\(0 tried; stopped after 0 s\)/,
+    );
+  });
+
   it("a test that no small change can flip says how many were tried", () => {
     const { result } = explained(
       litmus(

@@ -76,6 +76,8 @@ export class Candidate {
   /** Node of the other half of an RMW, -1 if none. */
   readonly rmw: Int32Array;
   readonly plans: readonly LocPlan[];
+  /** Throws when it is time to stop; for models with many events at hand. */
+  check: () => void = () => {};
   /** Same-thread bits, one row per node. */
   readonly sameThread: Int32Array;
 

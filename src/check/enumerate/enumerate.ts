@@ -8,10 +8,13 @@
 import type { Program } from "../../lang/ir.ts";
 import type { MemoryModel } from "../models/model.ts";
 import { Candidate } from "./candidate.ts";
+import { eachCombination } from "./combine.ts";
 import { type Feasible, feasiblePaths } from "./feasible.ts";
 import type { Path } from "./path.ts";
 import { EnumerateError, pathsOf } from "./path.ts";
-import { Search, writeOrders } from "./search.ts";
+import { writeOrders } from "./plan.ts";
+import { locationRanges } from "./ranges.ts";
+import { Search } from "./search.ts";
 import type { StateSet } from "./states.ts";
 import type { Predicate, Slot, Witness } from "./tally.ts";
 import { Found, Tally } from "./tally.ts";
@@ -58,8 +61,10 @@ export interface EnumerateResult {
   readonly counterWitness: Witness | null;
 }
 
-/** Combinations of paths beyond which nothing is tried. */
-const MAX_COMBINATIONS = 200_000;
+/** Events of an execution beyond which nothing is tried: a relation takes the square of that in bits. */
+const MAX_EVENTS = 2500;
+/** Events from which on a single question to the model takes so long that it looks at the clock itself. */
+const MANY = 250;
 
 /** Reads of the initial memory of a program. */
 export function initialValue(program: Program): (loc: number) => number {
@@ -76,27 +81,14 @@ export function locationsOf(program: Program): number[] {
 }
 
 /** All feasible whole paths, per thread. Throws EnumerateError if a thread cannot be enumerated. */
-export function programPaths(program: Program, unroll = 2, deadline = Number.POSITIVE_INFINITY): Feasible {
+export function programPaths(program: Program, unroll = 2, check: () => void = () => {}): Feasible {
   const locations = locationsOf(program);
-  const all = program.threads.map((t) =>
-    pathsOf(t, { unroll, maxPaths: 5000, maxEvents: 400, locations, deadline }),
-  );
-  return feasiblePaths(all, initialValue(program));
-}
-
-/** Calls `f` with each combination of one path a thread. */
-export function eachCombination(
-  paths: readonly (readonly Path[])[],
-  f: (combo: readonly Path[]) => void,
-): void {
-  const index = new Int32Array(paths.length);
-  if (paths.some((p) => p.length === 0)) return;
-  for (;;) {
-    f(paths.map((list, t) => list[index[t]]));
-    let t = paths.length - 1;
-    while (t >= 0 && ++index[t] === paths[t].length) index[t--] = 0;
-    if (t < 0) return;
-  }
+  const ranges = locationRanges(program, check);
+  const all = program.threads.map((t) => {
+    check();
+    return pathsOf(t, { unroll, maxPaths: 5000, maxEvents: 400, locations, ranges, check });
+  });
+  return feasiblePaths(all, initialValue(program), check);
 }
 
 export function enumerate(program: Program, options: EnumerateOptions): EnumerateResult {
@@ -124,13 +116,13 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
   let message = "";
   let candidates = 0;
   try {
-    const { paths: whole, bounded } = programPaths(program, options.unroll, deadline);
-    const combinations = whole.reduce((n, p) => n * p.length, 1);
-    if (combinations > MAX_COMBINATIONS)
-      throw new EnumerateError(
-        "gave-up",
-        `${combinations} combinations of paths, more than ${MAX_COMBINATIONS}`,
-      );
+    const check = (): void => tally.checkTime();
+    if (program.threads.length > MAX_EVENTS)
+      throw new EnumerateError("gave-up", `${program.threads.length} threads, more than ${MAX_EVENTS}`);
+    const { paths: whole, bounded } = programPaths(program, options.unroll, check);
+    const accesses = whole.reduce((n, list) => n + Math.max(0, ...list.map((p) => p.events.length)), 0);
+    if (accesses > MAX_EVENTS)
+      throw new EnumerateError("gave-up", `${accesses} events in one execution, more than ${MAX_EVENTS}`);
     if (bounded) {
       status = "bounded";
       message = `a loop was unrolled ${options.unroll ?? 2} times; executions that go on are left out`;
@@ -138,11 +130,11 @@ export function enumerate(program: Program, options: EnumerateOptions): Enumerat
     const origin = program.memory.origin ?? 0;
     const observed = new Set(options.observe.flatMap((s) => (s.k === "loc" ? [s.loc] : [])));
     const writers = whole.map((list) => list.map(writtenValues));
-    eachCombination(whole, (combo) => {
-      tally.checkTime();
+    eachCombination(whole, tally.initial, check, (combo) => {
       if (!plausible(combo, whole, writers, tally.initial)) return;
       candidates++;
       const candidate = new Candidate(combo, origin, program.memory.words, observed);
+      if (candidate.n > MANY) candidate.check = check;
       const model = options.model.bind(candidate);
       if (model === null) return;
       for (const orders of writeOrders(candidate)) new Search(candidate, model, tally, orders).run();

@@ -27,17 +27,30 @@ export interface Feasible {
  * program can store anywhere allows them. Whole paths are then judged by whole paths alone, which are the
  * ones that executions are made of.
  */
-export function feasiblePaths(threads: readonly Path[][], initial: (loc: number) => number): Feasible {
+export function feasiblePaths(
+  threads: readonly Path[][],
+  initial: (loc: number) => number,
+  check: () => void,
+): Feasible {
   const cut = threads.some((list) => list.some((p) => p.cut !== null));
-  const bounded = cut && narrow(threads, initial).some((list) => list.some((p) => p.cut !== null));
+  const bounded = cut && narrow(threads, initial, check).some((list) => list.some((p) => p.cut !== null));
   const whole = cut ? threads.map((list) => list.filter((p) => p.cut === null)) : threads;
-  return { paths: narrow(whole, initial), bounded };
+  return { paths: narrow(whole, initial, check), bounded };
 }
 
-function narrow(threads: readonly Path[][], initial: (loc: number) => number): Path[][] {
+/**
+ * Without the paths whose conditions nothing that the paths store allows. `check` throws when it is time to
+ * stop.
+ */
+export function narrow(
+  threads: readonly Path[][],
+  initial: (loc: number) => number,
+  check: () => void,
+): Path[][] {
   let paths = threads;
   for (;;) {
-    const values = possibleValues(paths, initial);
+    check();
+    const values = possibleValues(paths, initial, check);
     const kept = paths.map((list) => list.filter((p) => feasible(p, values)));
     if (kept.every((list, t) => list.length === paths[t]?.length)) return kept;
     paths = kept;
@@ -47,6 +60,7 @@ function narrow(threads: readonly Path[][], initial: (loc: number) => number): P
 function possibleValues(
   threads: readonly Path[][],
   initial: (loc: number) => number,
+  check: () => void,
 ): (loc: number) => ValueSet {
   const sets = new Map<number, Set<number> | null>();
   const get = (loc: number): Set<number> | null => {
@@ -62,6 +76,7 @@ function possibleValues(
   for (let round = 0, changed = true; changed; round++) {
     changed = false;
     for (const list of threads) {
+      check();
       for (const p of list) {
         for (const e of p.events) {
           if (!isWrite(e)) continue;
@@ -87,21 +102,28 @@ function possibleValues(
   return get;
 }
 
-/** Values that an expression may have; null for any. */
-function valuesOf(s: Sym, p: Path, get: (loc: number) => ValueSet): ValueSet {
+/** Values of an expression over a path's reads, given what the path takes them to be; null for any. */
+export function valuesOf(
+  s: Sym,
+  path: Pick<Path, "events" | "constraints">,
+  get: (loc: number) => ValueSet,
+): ValueSet {
   if (typeof s === "number") return new Set([s]);
   switch (s.k) {
     case "read": {
-      const e = p.events[s.event];
+      for (const c of path.constraints)
+        if (c.eq && typeof c.sym !== "number" && c.sym.k === "read" && c.sym.event === s.event)
+          return new Set([c.value]);
+      const e = path.events[s.event];
       return e === undefined || !isRead(e) ? null : get(e.loc);
     }
     case "un": {
-      const a = valuesOf(s.a, p, get);
+      const a = valuesOf(s.a, path, get);
       return a === null ? null : new Set([...a].map((x) => evalUn(s.fn, x)));
     }
     case "bin": {
-      const a = valuesOf(s.a, p, get);
-      const b = valuesOf(s.b, p, get);
+      const a = valuesOf(s.a, path, get);
+      const b = a === null ? null : valuesOf(s.b, path, get);
       if (a === null || b === null || a.size * b.size > MAX_VALUES) return null;
       const out = new Set<number>();
       for (const x of a) for (const y of b) out.add(evalBin(s.fn, x, y));
@@ -112,7 +134,9 @@ function valuesOf(s: Sym, p: Path, get: (loc: number) => ValueSet): ValueSet {
 
 function feasible(p: Path, get: (loc: number) => ValueSet): boolean {
   for (const c of p.constraints) {
-    const v = valuesOf(c.sym, p, get);
+    // What the path takes a read to be must be there to be read.
+    const read = typeof c.sym !== "number" && c.sym.k === "read" ? p.events[c.sym.event] : undefined;
+    const v = read !== undefined && isRead(read) ? get(read.loc) : valuesOf(c.sym, p, get);
     if (v === null) continue;
     let any = false;
     for (const x of v) any ||= (x === c.value) === c.eq;

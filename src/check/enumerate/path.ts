@@ -14,6 +14,7 @@ import type { BinOp, FenceKind, Order, Reg, ThreadIr, UnOp, Val, VisibleInstr } 
 import { evalBin, evalUn } from "../../lang/ir.ts";
 import { postdominators } from "../../lang/postdom.ts";
 import { arithmetic } from "./arithmetic.ts";
+import { valuesOf } from "./feasible.ts";
 
 /** A value: a constant, or an expression over the reads of the path. */
 export type Sym = number | SymNode;
@@ -115,11 +116,16 @@ export interface PathOptions {
   readonly maxEvents: number;
   /** Every location, for accesses through a computed address. */
   readonly locations: readonly number[];
-  /** performance.now() after which to give up. */
-  readonly deadline: number;
+  /** What a location may hold, null for anything; see ranges.ts. */
+  readonly ranges?: (loc: number) => ReadonlySet<number> | null;
+  /** Throws when it is time to stop. */
+  readonly check: () => void;
 }
 
 const NONE: readonly number[] = [];
+/** Symbolic values of one path, and what one is made of: that is walked by recursion. */
+const MAX_COMPUTED = 2000;
+const MAX_SIZE = 5000;
 
 export function unionDeps(a: readonly number[], b: readonly number[]): readonly number[] {
   if (a.length === 0 || a === b) return b;
@@ -234,6 +240,7 @@ class PathWalk {
   readonly ipdom: readonly number[];
   readonly out: Path[] = [];
   readonly work: State[] = [];
+  readonly #sizes = new WeakMap<Exclude<Sym, number>, number>();
 
   constructor(thread: ThreadIr, options: PathOptions) {
     this.thread = thread;
@@ -246,8 +253,7 @@ class PathWalk {
     this.work.push(first);
     for (let s = this.work.pop(); s !== undefined; s = this.work.pop()) {
       this.#walk(s);
-      if ((this.out.length & 255) === 255 && performance.now() > this.options.deadline)
-        throw new EnumerateError("gave-up", "out of time");
+      if ((this.out.length & 63) === 63) this.options.check();
       if (this.out.length > this.options.maxPaths)
         throw new EnumerateError(
           "gave-up",
@@ -343,16 +349,39 @@ class PathWalk {
     const here = this.options.locations;
     const none = (x: number, y: number): boolean =>
       Number.isNaN(arithmetic(fn, x, y, here.includes(x), here.includes(y)));
-    const v = symBin(fn, a, b, none);
-    if (typeof v !== "number" && v.k !== "read") s.computed.push(v);
-    return v;
+    return this.#compute(s, symBin(fn, a, b, none));
   }
 
   #un(s: State, fn: UnOp, a: Sym): Sym {
     const address = typeof a === "number" && this.options.locations.includes(a);
-    const v: Sym = address ? { k: "un", fn, a } : symUn(fn, a);
-    if (typeof v !== "number" && v.k !== "read") s.computed.push(v);
+    return this.#compute(s, address ? { k: "un", fn, a } : symUn(fn, a));
+  }
+
+  #compute(s: State, v: Sym): Sym {
+    if (typeof v === "number" || v.k === "read") return v;
+    if (s.computed.push(v) > MAX_COMPUTED)
+      throw new EnumerateError(
+        "gave-up",
+        `${this.thread.name} computes more than ${MAX_COMPUTED} values from what it reads`,
+      );
+    if (this.#size(v) > MAX_SIZE)
+      throw new EnumerateError(
+        "gave-up",
+        `${this.thread.name} computes a value in more than ${MAX_SIZE} steps from what it reads`,
+      );
     return v;
+  }
+
+  /** Operations and reads of an expression, those of a part that occurs twice twice. */
+  #size(v: Sym): number {
+    if (typeof v === "number") return 0;
+    if (v.k === "read") return 1;
+    let n = this.#sizes.get(v);
+    if (n === undefined) {
+      n = 1 + this.#size(v.a) + (v.k === "bin" ? this.#size(v.b) : 0);
+      this.#sizes.set(v, n);
+    }
+    return n;
   }
 
   #val(s: State, v: Val): Sym {
@@ -384,9 +413,17 @@ class PathWalk {
     return out.length === 0 ? NONE : out;
   }
 
-  /** Adds a constraint; false if it contradicts one that is there. */
+  /** What an expression may be worth, null for anything. */
+  #range(s: State, sym: Sym): ReadonlySet<number> | null {
+    const { ranges } = this.options;
+    return ranges === undefined ? null : valuesOf(sym, s, ranges);
+  }
+
+  /** Adds a constraint; false if it contradicts one that is there, or what locations may hold. */
   #assume(s: State, sym: Sym, eq: boolean, value: number, address: boolean): boolean {
     if (typeof sym === "number") return (sym === value) === eq;
+    const range = this.#range(s, sym);
+    if (range !== null && (eq ? !range.has(value) : range.size === 1 && range.has(value))) return false;
     for (const c of s.constraints) {
       if (c.sym !== sym) continue;
       if (c.value === value) {
@@ -462,11 +499,14 @@ class PathWalk {
           return false;
         }
         // A computed address: one path for each location that it may be, and one for anything else.
+        const range = this.#range(s, addr);
         for (const loc of here) {
+          if (range?.has(loc) === false) continue;
           const t = new State(s, 0, 0);
           if (this.#assume(t, addr, true, loc, true) && this.#access(t, i, loc, addr, deps))
             this.work.push(t);
         }
+        if (range !== null && [...range].every((v) => here.includes(v))) return false;
         for (const loc of here) if (!this.#assume(s, addr, false, loc, true)) return false;
         this.#finish(s, null, i.pos);
         return false;

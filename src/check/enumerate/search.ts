@@ -10,42 +10,22 @@
  */
 import { closure, reflexive } from "../models/bits.ts";
 import type { BoundModel } from "../models/model.ts";
-import type { Candidate, Com, Critical, LocPlan } from "./candidate.ts";
-import { criticalSections, INIT, UNSET } from "./candidate.ts";
+import type { Candidate, Com } from "./candidate.ts";
+import { INIT, UNSET } from "./candidate.ts";
+import { distribute, type OpenLocation, type OpenSlot, type Way } from "./distribute.ts";
 import type { Constraint, Sym } from "./path.ts";
 import { EnumerateError } from "./path.ts";
+import { type Plan, preparePlan, type WriteOrders } from "./plan.ts";
 import type { Tally } from "./tally.ts";
 import { MEANINGLESS, UNDETERMINED, Values } from "./values.ts";
-
-interface Plan {
-  readonly plan: LocPlan;
-  /** Writes of each thread in program order; for a lock, one entry per critical section. */
-  readonly queues: readonly (readonly number[])[];
-  readonly sections: ReadonlyMap<number, Critical> | null;
-  /**
-   * Unlocks of a lock that their thread does not hold: they are in no order with anything, but may be seen.
-   */
-  readonly strays: readonly number[];
-  readonly count: number;
-  /** Reads to be given a source, in an order that respects each thread's. */
-  readonly reads: readonly number[];
-  /** Per read, the same-thread accesses of the location just before it, and the next writes after it. */
-  readonly before: readonly (readonly number[])[];
-  readonly nextWrites: readonly (readonly number[])[];
-  /** Number of local configurations, -1 if not counted yet, and the union of their edges. */
-  ways: number;
-  mayRf: Int32Array | null;
-  mayCo: Int32Array | null;
-  mayFr: Int32Array | null;
-  /** Observed slots that this location decides, and the distinct values that its configurations give them. */
-  slots: readonly number[];
-  tuples: number[][] | null;
-}
 
 interface Tie {
   readonly thread: number;
   readonly c: Constraint;
 }
+
+/** Executions from which on it is worth while to count by values. */
+const WORTH_IT = 64;
 
 /** Local configurations beyond which a location is not counted on its own. */
 const MAX_WAYS = 20_000;
@@ -74,10 +54,16 @@ export class Search {
    * Some path ends at an access to something that is no location: an error of the test if it can be executed.
    */
   readonly #invalid: boolean;
+  /** Some arithmetic may have no value, so that executions are looked at one by one. */
+  readonly #odd: boolean;
   readonly #suffix: Float64Array;
   #safe = false;
   #counting: Plan | null = null;
   #countingKeys: Set<string> | null = null;
+  /** While the ways of a location are listed. */
+  #listed: Way[] | null = null;
+  /** Executions beyond which values have turned out to be too many. */
+  #tooMany = Number.POSITIVE_INFINITY;
 
   /** `orders`: in which order a thread's writes to a location come where program order leaves it open. */
   constructor(c: Candidate, model: BoundModel, tally: Tally, orders: WriteOrders = null) {
@@ -86,7 +72,7 @@ export class Search {
     this.tally = tally;
     this.com = c.newCom();
     this.#union = c.newCom();
-    this.values = new Values(c, this.com);
+    this.values = new Values(c, this.com, () => tally.checkOften());
     this.#pos = new Int32Array(c.n);
     this.#plans = c.plans.map((p) => preparePlan(c, p, orders));
     this.#plans.sort((a, b) => Number(b.plan.lock) - Number(a.plan.lock));
@@ -113,6 +99,7 @@ export class Search {
     slots.forEach((s, i) => {
       if (s.k === "loc" && this.#observedLoc[i] === -1) this.#slotValues[i] = tally.initial(s.loc);
     });
+    this.#odd = mayBeMeaningless(c);
     this.#boxable = this.#assignSlots();
   }
 
@@ -127,7 +114,7 @@ export class Search {
     const slots: number[][] = this.#plans.map(() => []);
     const constant = (w: number): boolean =>
       typeof this.c.events[w].value === "number" && typeof this.c.events[w].addr === "number";
-    let ok = this.#plans.every((p) => p.plan.writes.every(constant)) && !mayBeMeaningless(this.c);
+    let ok = this.#plans.every((p) => p.plan.writes.every(constant)) && !this.#odd;
     this.#observed.forEach((sym, i) => {
       if (sym === null) {
         const li = this.#observedLoc[i];
@@ -166,7 +153,7 @@ export class Search {
     }
     if (!this.model.judges || this.tally.flagged) {
       if (!this.#safe && this.#rest(li) >= 4 && this.#allGood(li)) this.#safe = true;
-      if (this.#safe && this.#rest(li) >= 2 && this.#product(li)) {
+      if (this.#safe && this.#rest(li) >= 2 && (this.#product(li) || this.#distribute(li))) {
         this.#safe = wasSafe;
         return;
       }
@@ -184,11 +171,9 @@ export class Search {
   #ways(li: number): number {
     const p = this.#plans[li];
     if (p.ways >= 0) return p.ways;
-    const size = this.c.n * this.c.words;
+    const size = (p.plan.writes.length + p.plan.reads.length) * this.c.words;
     p.ways = 0;
-    p.mayRf = new Int32Array(size);
-    p.mayCo = new Int32Array(size);
-    p.mayFr = new Int32Array(size);
+    p.may = { rf: new Int32Array(size), co: new Int32Array(size), fr: new Int32Array(size) };
     p.tuples = [];
     const outer = this.#counting;
     const keys = this.#countingKeys;
@@ -210,19 +195,20 @@ export class Search {
     u.rf.set(this.com.rf);
     u.co.set(this.com.co);
     u.fr.set(this.com.fr);
+    const W = this.c.words;
     for (let i = li; i < this.#plans.length; i++) {
       const p = this.#plans[i];
-      if (
-        this.#ways(i) === Number.POSITIVE_INFINITY ||
-        p.mayRf === null ||
-        p.mayCo === null ||
-        p.mayFr === null
-      )
-        return false;
-      for (let k = 0; k < u.rf.length; k++) {
-        u.rf[k] |= p.mayRf[k];
-        u.co[k] |= p.mayCo[k];
-        u.fr[k] |= p.mayFr[k];
+      if (this.#ways(i) === Number.POSITIVE_INFINITY || p.may === null) return false;
+      const { rf, co, fr } = p.may;
+      let k = 0;
+      for (const list of [p.plan.writes, p.plan.reads]) {
+        for (const node of list) {
+          for (let x = node * W; x < (node + 1) * W; x++, k++) {
+            u.rf[x] |= rf[k];
+            u.co[x] |= co[k];
+            u.fr[x] |= fr[k];
+          }
+        }
       }
     }
     this.tally.step();
@@ -252,6 +238,77 @@ export class Search {
     return true;
   }
 
+  /** Every way in which a location can turn out by itself. */
+  #list(li: number): OpenLocation {
+    const p = this.#plans[li];
+    if (p.listed !== null) return p.listed;
+    const ways: Way[] = [];
+    const counting = this.#counting;
+    this.#counting = p;
+    this.#listed = ways;
+    this.#place(li);
+    this.#listed = null;
+    this.#counting = counting;
+    p.listed = { init: p.plan.init, reads: p.plan.reads, writes: p.plan.writes, ways };
+    return p.listed;
+  }
+
+  /** An observed value that is not known while locations from `li` on are open. */
+  #openSlot(slot: number, li: number): OpenSlot {
+    const sym = this.#observed[slot];
+    if (sym !== null) return { slot, thread: this.#observedThread[slot], sym, location: -1 };
+    const at = this.#observedLoc[slot];
+    if (at >= li) return { slot, thread: -1, sym: 0, location: at - li };
+    // The last write is known, but not yet what it stores.
+    const w = this.#order[at][this.#placed[at] - 1];
+    return { slot, thread: this.c.thread[w], sym: this.c.events[w].value, location: -1 };
+  }
+
+  /** Counts everything from `li` on by the values that come out of it; false if that is not to be had. */
+  #distribute(li: number): boolean {
+    const rest = this.#rest(li);
+    if (this.#invalid || rest < WORTH_IT || rest === Number.POSITIVE_INFINITY || rest > this.#tooMany)
+      return false;
+    if (this.#odd) return false;
+    if (!this.#tied(li)) return true;
+    const slots = this.#readSlots(li);
+    const wanted = slots.flatMap((v, slot): OpenSlot[] =>
+      Number.isNaN(v) ? [this.#openSlot(slot, li)] : [],
+    );
+    const open = this.#plans.slice(li).map((_, i) => this.#list(li + i));
+    const ties = this.#ties.filter((t) => Number.isNaN(this.values.of(t.thread, t.c.sym)));
+    const { c, com, values, tally } = this;
+    const outcomes = distribute({
+      c,
+      com,
+      values,
+      open,
+      slots: wanted,
+      ties,
+      check: () => tally.checkOften(),
+    });
+    if (outcomes === null) {
+      // What is below may be small enough, but need not be asked at every step.
+      this.#tooMany = rest / 8;
+      return false;
+    }
+    const boxes: { values: number[]; count: number; holds: boolean }[] = [];
+    for (const o of outcomes) {
+      const all = slots.slice();
+      wanted.forEach((w, k) => {
+        all[w.slot] = o.values[k];
+      });
+      if (tally.filter(all) !== 1 || tally.unwanted?.(all) === 1) continue;
+      const holds = tally.condition(all) === 1;
+      // Someone wants to see an execution of this kind: build one.
+      if (tally.wanted(holds)) return false;
+      boxes.push({ values: all, count: o.count, holds });
+    }
+    if (boxes.length > 0) for (const f of this.model.staticFlags) tally.flags.add(f);
+    for (const b of boxes) tally.addBox(b.count, b.holds, b.values, []);
+    return true;
+  }
+
   // ---- coherence order of one location --------------------------------------------------------------------
 
   #place(li: number): void {
@@ -261,6 +318,7 @@ export class Search {
       this.#source(li, 0);
       return;
     }
+    this.tally.checkOften();
     if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
     const order = this.#order[li];
     if (p.sections !== null && k > 0 && p.sections.get(order[k - 1]) !== undefined) return; // held for ever
@@ -346,6 +404,7 @@ export class Search {
       else this.#location(li + 1);
       return;
     }
+    this.tally.checkOften();
     if (this.#counting !== null && this.#counting.ways > MAX_WAYS) return;
     const { com, c } = this;
     const W = c.words;
@@ -419,17 +478,24 @@ export class Search {
   }
 
   #counted(li: number, p: Plan): void {
+    if (this.#listed !== null) {
+      const placed = this.#placed[li];
+      const last = p.sections !== null || placed === 0 ? INIT : this.#order[li][placed - 1];
+      this.#listed.push({ sources: p.plan.reads.map((r) => this.com.src[r]), last, count: 1 });
+      return;
+    }
     p.ways++;
     const { rf, co, fr } = this.com;
-    const { mayRf, mayCo, mayFr } = p;
-    if (mayRf !== null && mayCo !== null && mayFr !== null) {
+    const W = this.c.words;
+    if (p.may !== null) {
       // Only rows of this location can be set while it alone is enumerated, or were set by locations before.
+      let to = 0;
       for (const list of [p.plan.writes, p.plan.reads]) {
         for (const i of list) {
-          for (let k = i * this.c.words; k < (i + 1) * this.c.words; k++) {
-            mayRf[k] |= rf[k];
-            mayCo[k] |= co[k];
-            mayFr[k] |= fr[k];
+          for (let k = i * W; k < (i + 1) * W; k++, to++) {
+            p.may.rf[to] |= rf[k];
+            p.may.co[to] |= co[k];
+            p.may.fr[to] |= fr[k];
           }
         }
       }
@@ -532,105 +598,4 @@ function mayBeMeaningless(c: Candidate): boolean {
     c.paths.some((p) => p.computed.some(odd)) ||
     c.plans.some((p) => address(p.init) || p.writes.some((w) => address(c.events[w].value)))
   );
-}
-
-/**
- * By the first write of a thread to a location, all of them in the order that is tried; null: as they stand.
- */
-type WriteOrders = ReadonlyMap<number, readonly number[]> | null;
-
-/**
- * Every order of writes of one thread to one location that program order allows. Nearly always there is one.
- */
-export function writeOrders(c: Candidate): WriteOrders[] {
-  if (c.paths.every((p) => p.events.every((e) => e.unordered.length === 0))) return [null];
-  let out: ReadonlyMap<number, readonly number[]>[] = [new Map()];
-  for (const plan of c.plans) {
-    for (const seq of plan.lock ? [] : plan.sequences) {
-      const writes = seq.filter((i) => plan.writes.includes(i));
-      const orders = linearExtensions(c, writes);
-      if (orders.length > 1) out = out.flatMap((m) => orders.map((o) => new Map(m).set(writes[0], o)));
-    }
-  }
-  return out;
-}
-
-function linearExtensions(c: Candidate, writes: readonly number[]): number[][] {
-  if (writes.length === 0) return [[]];
-  return writes
-    .filter((w) => !writes.some((o) => c.before(o, w)))
-    .flatMap((w) =>
-      linearExtensions(
-        c,
-        writes.filter((o) => o !== w),
-      ).map((rest) => [w, ...rest]),
-    );
-}
-
-function preparePlan(c: Candidate, plan: LocPlan, orders: WriteOrders): Plan {
-  const isW = new Set(plan.writes);
-  const reads: number[] = [];
-  const before: (readonly number[])[] = [];
-  const nextWrites: (readonly number[])[] = [];
-  const sections = plan.lock ? new Map<number, Critical>() : null;
-  const queues: number[][] = [];
-  const strays: number[] = [];
-  let count = 0;
-  if (sections !== null) {
-    for (const list of criticalSections(c, plan) ?? []) {
-      queues.push(list.map((s) => s.lkw));
-      for (const s of list) {
-        sections.set(s.lkw, s);
-        count += s.ul >= 0 ? 2 : 1;
-      }
-    }
-    const matched = new Set([...sections.values()].map((s) => s.ul));
-    strays.push(...plan.writes.filter((i) => c.events[i].kind === "UL" && !matched.has(i)));
-  } else {
-    for (const seq of plan.sequences) {
-      const writes = seq.filter((i) => isW.has(i));
-      queues.push([...(orders?.get(writes[0]) ?? writes)]);
-    }
-    count = plan.writes.length;
-  }
-  for (const seq of plan.sequences) {
-    for (let k = 0; k < seq.length; k++) {
-      const r = seq[k];
-      const kind = c.events[r].kind;
-      if (isW.has(r) || c.rmw[r] >= 0) continue;
-      if (sections !== null && kind !== "LF" && kind !== "RL" && kind !== "RU")
-        throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
-      reads.push(r);
-      if (orders === null) {
-        before.push(k > 0 ? [seq[k - 1]] : []);
-        nextWrites.push(
-          seq
-            .slice(k + 1)
-            .filter((i) => isW.has(i))
-            .slice(0, 1),
-        );
-      } else {
-        before.push(seq.slice(0, k).filter((i) => c.before(i, r)));
-        nextWrites.push(seq.slice(k + 1).filter((i) => isW.has(i) && c.before(r, i)));
-      }
-    }
-  }
-  if (sections !== null && plan.writes.some((w) => !["LKW", "UL"].includes(c.events[w].kind)))
-    throw new EnumerateError("unsupported", "a lock is accessed as an ordinary variable");
-  return {
-    plan,
-    queues,
-    sections,
-    strays,
-    count,
-    reads,
-    before,
-    nextWrites,
-    ways: -1,
-    mayRf: null,
-    mayCo: null,
-    mayFr: null,
-    slots: [],
-    tuples: null,
-  };
 }

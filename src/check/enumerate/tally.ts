@@ -58,6 +58,7 @@ export class Tally {
    */
   unwanted: Predicate | null = null;
   readonly states: StateSet;
+  #pieces = 0;
 
   constructor(
     slots: readonly Slot[],
@@ -84,6 +85,11 @@ export class Tally {
     if (++this.steps > this.limits.maxSteps)
       throw new EnumerateError("gave-up", `more than ${this.limits.maxSteps} steps`);
     if ((this.steps & 1023) === 0) this.checkTime();
+  }
+
+  /** Looks at the clock now and then, for small pieces of work. */
+  checkOften(): void {
+    if ((++this.#pieces & 255) === 0) this.checkTime();
   }
 
   checkTime(): void {

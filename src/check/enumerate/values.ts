@@ -22,9 +22,25 @@ export class Values {
   readonly #init: Float64Array;
   readonly #open: Uint8Array;
   readonly #isLocation: (v: number) => boolean;
+  /** Values of reads that are assumed, NaN for others; see distribute.ts. */
+  preset: Float64Array | null = null;
+  readonly #check: () => void;
+  /**
+   * What writes store, as found while one question is answered (`#question` names it): values that are used
+   * twice at each step of a chain are not looked up twice as often at each.
+   */
+  readonly #known: Float64Array;
+  readonly #knownIn: Int32Array;
+  #question = 0;
+  #depth = 0;
+  #circular = false;
 
-  constructor(c: Candidate, com: Com) {
+  /** `check` throws when it is time to stop. */
+  constructor(c: Candidate, com: Com, check: () => void = () => {}) {
     this.#c = c;
+    this.#check = check;
+    this.#known = new Float64Array(c.n);
+    this.#knownIn = new Int32Array(c.n).fill(-1);
     this.#isLocation = (v) => v >= c.origin && v < c.origin + c.size;
     this.#com = com;
     this.#open = new Uint8Array(c.n);
@@ -45,9 +61,9 @@ export class Values {
       }
       case "bin": {
         const a = this.of(t, s.a);
+        if (a >= UNDETERMINED || a === MEANINGLESS) return a;
         const b = this.of(t, s.b);
         if (Number.isNaN(a) || Number.isNaN(b)) return Number.NaN;
-        if (a >= UNDETERMINED || a === MEANINGLESS) return a;
         if (b >= UNDETERMINED || b === MEANINGLESS) return b;
         const v = arithmetic(s.fn, a, b, this.#isLocation(a), this.#isLocation(b));
         return Number.isNaN(v) ? MEANINGLESS : v;
@@ -59,7 +75,7 @@ export class Values {
   read(r: number): number {
     const src = this.#com.src[r];
     if (src === INIT) return this.#init[r];
-    if (src === UNSET) return Number.NaN;
+    if (src === UNSET) return this.preset === null ? Number.NaN : this.preset[r];
     return this.write(src);
   }
 
@@ -67,12 +83,28 @@ export class Values {
   write(w: number): number {
     const e = this.#c.events[w];
     if (typeof e.value === "number" && typeof e.addr === "number") return e.value;
-    if (this.#open[w] !== 0) return this.#circle(w);
+    if (this.#depth === 0) {
+      this.#question = (this.#question + 1) | 0;
+      this.#circular = false;
+      this.#check();
+    }
+    if (this.#open[w] !== 0) {
+      // Values in a circle depend on where it was entered.
+      this.#circular = true;
+      return this.#circle(w);
+    }
+    if (this.#knownIn[w] === this.#question) return this.#known[w];
     this.#open[w] = 1;
+    this.#depth++;
     const t = this.#c.thread[w];
     let v = this.of(t, e.addr);
     if (v < UNDETERMINED) v = this.of(t, e.value);
     this.#open[w] = 0;
+    this.#depth--;
+    if (!this.#circular) {
+      this.#known[w] = v;
+      this.#knownIn[w] = this.#question;
+    }
     return v;
   }
 

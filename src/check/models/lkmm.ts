@@ -261,6 +261,7 @@ export class BoundLkmm implements BoundModel {
     if (this.#hasRmw) this.#rmwSequence(com, cf);
     closure(cf, n, W);
     addIdentity(cf, n, W);
+    c.check();
 
     // prop = [Marked];(overwrite & ext)?;cumul-fence*;[Marked];rfe?;[Marked]
     compose(t1, cf, rfe, n, W);
@@ -281,7 +282,9 @@ export class BoundLkmm implements BoundModel {
       }
     }
     this.steps?.set(hb);
+    c.check();
     closure(hb, n, W);
+    c.check();
     const { skip } = this;
     if (reflexive(hb, n, W) && !skip.has("happens-before")) return "happens-before";
 
@@ -291,7 +294,9 @@ export class BoundLkmm implements BoundModel {
       if (!this.#allMarked) restrict(t1, marked, n, W);
       compose(pb, t1, hb, n, W);
       union(pb, t1, size);
+      c.check();
       closure(pb, n, W);
+      c.check();
       if (reflexive(pb, n, W) && !skip.has("propagation")) return "propagation";
     }
 

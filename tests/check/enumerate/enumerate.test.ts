@@ -123,7 +123,7 @@ describe("paths", () => {
       maxPaths: 10,
       maxEvents: 10,
       locations: program.memory.symbols.map((s) => s.base),
-      deadline: Number.POSITIVE_INFINITY,
+      check: () => {},
     });
     const long = paths.find((p) => p.events.length === 3);
     expect(long?.events.map((e) => [...e.ctrlDeps])).toEqual([[], [0], []]);
