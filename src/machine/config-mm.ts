@@ -137,9 +137,35 @@ export const MM_KNOBS: readonly Knob[] = [
     values: onOff("observed in v7.3", "it is backed by swap again (to v6.12)"),
   },
   {
-    name: "swapinDirty",
-    title: "a page that is swapped in is dirty",
-    values: onOff("observed in v7.3", "it is clean (to v6.12)"),
+    name: "swapinCached",
+    title: "swapping in from a fast device",
+    values: onOff(
+      "through the swap cache, the page alone, which leaves it dirty (observed in v7.3, in its source)",
+      "past the swap cache if nobody else has the slot, else with those around it (v4.15 to v6.18)",
+    ),
+  },
+  {
+    name: "reclaimSkipsPinned",
+    title: "reclaim stops at a page that may be pinned once its entries are gone",
+    values: onOff("v6.3, d824ec2a1546", "it is written, and stays for its reference (to v6.2)"),
+  },
+  {
+    name: "lazyfreeHuge",
+    title: "reclaim drops a lazily freed huge page whole",
+    values: onOff("v6.11, 735ecdfaf4e8", "its entry is split first (to v6.10)"),
+  },
+  {
+    name: "largePteBatch",
+    title: "MADV_COLD, _PAGEOUT and _FREE of a large folio that PTEs map whole inside the range",
+    values: onOff(
+      "deal with it as one (v6.9, 98b32d296d95, 3931b871c494)",
+      "split it, and end there if it cannot be (to v6.8)",
+    ),
+  },
+  {
+    name: "swapZeromap",
+    title: "pages of zeroes are neither written to swap nor read",
+    values: onOff("v6.12, 0ca0c24e3211", "as any other (to v6.11)"),
   },
   {
     name: "swapinWritable",

@@ -58,7 +58,6 @@ import {
   PageHead,
   PG_lru,
   PG_mlocked,
-  PG_swapbacked,
   PG_swapcache,
   PG_uptodate,
   page_count,
@@ -71,7 +70,6 @@ import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_a
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SPECIAL,
-  _PAGE_SWP_EXCLUSIVE,
   type EntryPtr,
   is_device_private_entry,
   PMD_LEVEL,
@@ -95,7 +93,6 @@ import {
 } from "./pgtable.ts";
 import {
   folio_maybe_mapped_shared,
-  page_add_anon_rmap,
   page_add_new_anon_rmap,
   page_add_rmap_pte,
   page_mapcount,
@@ -104,7 +101,8 @@ import {
   total_mapcount,
 } from "./rmap.ts";
 import { put_page } from "./swap.ts";
-import { lookup_swap_cache, swap_count, swap_free, swap_readpage, try_to_free_swap } from "./swap_state.ts";
+import { do_swap_page } from "./swap_fault.ts";
+import { try_to_free_swap } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { vm_normal_page } from "./zap.ts";
 
@@ -147,7 +145,7 @@ const FAULT_AROUND_PAGES = 16;
 export function vma_wants_writenotify(vma: Vma): boolean {
   return vma_kind(vma) === AS_REGULAR || vma_kind(vma) === 5;
 }
-function page_prot(vma: Vma): number {
+export function page_prot(vma: Vma): number {
   return vm_page_prot(vma, vma_wants_writenotify(vma));
 }
 
@@ -157,7 +155,7 @@ export function fault_gfp(flags: number): number {
   return config.longtermMigrates ? GFP_USER : GFP_HIGHUSER_MOVABLE | GFP_NOCMA;
 }
 /** A new page for the area, on its way to the LRU; 0 if memory is out. */
-function alloc_anon_page(flags: number): Page {
+export function alloc_anon_page(flags: number): Page {
   const page = alloc_pages(fault_gfp(flags), 0, -1);
   if (page !== 0) SetPageFlag(page, PG_uptodate);
   return page;
@@ -179,47 +177,6 @@ function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number
   lru_cache_add_vma(page, vma);
   set_pte_at(ptep, pte);
   return 0;
-}
-
-/** do_swap_page(): the page comes from the swap cache, or is read into a new one. */
-function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flags: number): number {
-  const slot = swp_offset(orig);
-  const write = (flags & FAULT_FLAG_WRITE) !== 0;
-  let page = lookup_swap_cache(slot);
-  const cached = page !== 0;
-  if (cached) get_page(page);
-  else {
-    page = alloc_anon_page(flags);
-    if (page === 0) return VM_FAULT_OOM;
-    swap_readpage(page, slot);
-    SetPageFlag(page, PG_swapbacked);
-    lru_cache_add_vma(page, vma);
-  }
-  let exclusive = config.anonExclusive !== 0 && (orig & _PAGE_SWP_EXCLUSIVE) !== 0;
-  swap_free(slot);
-  // should_try_to_free_swap(): "if we want to map a page that's in the swapcache writable ..."
-  if (cached && (config.swapinDirty || vma_is_locked(vma) || (write && page_count(page) === 2)))
-    try_to_free_swap(page);
-  if (!cached && config.swapinDirty) set_page_dirty(page);
-  let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
-  if (config.anonExclusive) {
-    if (!exclusive && !cached && page_ref_count(page) === 1) exclusive = true;
-    if (exclusive || (!cached && swap_count(slot) === 0)) {
-      exclusive = true;
-      if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte, vma);
-      if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
-    }
-  } else if (write && reuse_swap_page(page)) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
-  page_add_anon_rmap(page, vma, addr, exclusive);
-  set_pte_at(ptep, pte);
-  if (write && !pte_write(pte)) return do_wp_page(vma, addr, ptep, pte, flags);
-  return 0;
-}
-/** reuse_swap_page() (to v5.18): nobody else maps the page or has its slot. */
-function reuse_swap_page(page: Page): boolean {
-  if (page_mapcount(page) > 1) return false;
-  if (!PageFlag(page, PG_swapcache)) return true;
-  return try_to_free_swap(page);
 }
 
 // ---- Files ------------------------------------------------------------------------------------------------
@@ -392,7 +349,7 @@ function wp_anon_reusable(page: Page): boolean {
 }
 
 /** do_wp_page(): a write (or unsharing) fault on a present entry that is not writable. */
-function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: number): number {
+export function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: number): number {
   const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
   const page = vm_normal_page(pte);
   if ((vma_flags(vma) & VM_SHARED) !== 0) {

@@ -120,7 +120,7 @@ function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, g
     add_to_page_cache(mapping, index, page);
     return page;
   }
-  let page = lookup_swap_cache(slot);
+  let page = lookup_swap_cache(slot, 0, 0);
   if (page !== 0) page_ref_add(page, 1);
   else page = swap_cluster_readahead(slot, gfp);
   if (page === 0) return -1;

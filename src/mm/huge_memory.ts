@@ -74,6 +74,7 @@ import {
   total_mapcount,
 } from "./rmap.ts";
 import { put_page } from "./swap.ts";
+import { page_swap_slot, split_swap_cache } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 import { is_huge_zero_pfn } from "./zap.ts";
@@ -206,10 +207,13 @@ function __split_huge_page(head: Page): void {
     WRITE_ONCE(page_word(tail, PAGE.index), index + i);
     page_ref_unfreeze(tail, 1);
   }
+  const slot = PageFlag(head, PG_swapcache) ? page_swap_slot(head) : 0;
   ClearPageFlag(head, PG_head);
   ClearPageFlag(head, PG_double_map);
   ClearPageFlag(head, PG_deferred_split);
   page_ref_unfreeze(head, 1);
+  if (slot === 0) return;
+  for (let i = 0; i < HPAGE_PMD_NR; i++) split_swap_cache(nth_page(head, i), slot + i);
 }
 
 /**
@@ -224,7 +228,7 @@ export function split_huge_page(page: Page): number {
     return error;
   }
   const whole = try_to_migrate(head, true);
-  if (!whole || !page_ref_freeze(head, 1)) {
+  if (!whole || !page_ref_freeze(head, 1 + (PageFlag(head, PG_swapcache) ? HPAGE_PMD_NR : 0))) {
     remove_migration_ptes(head, head, false);
     count_vm_event(VM_EVENT.thp_split_page_failed);
     return error;

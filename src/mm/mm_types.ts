@@ -51,6 +51,9 @@ export const VMA = struct("vm_area_struct", [
   "shared_next",
   "anon_vma",
   "vm_private_data",
+  "swap_ra_addr",
+  "swap_ra_win",
+  "swap_ra_hits",
 ]);
 
 // include/linux/mm.h

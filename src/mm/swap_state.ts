@@ -13,13 +13,17 @@
  */
 "use kernel";
 
-import { geom, kernel } from "../machine/config.ts";
-import { assert, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { config, geom, kernel } from "../machine/config.ts";
+import { assert, type LocalArray, localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
 import { lru_add_drain, lru_cache_add } from "./lru.ts";
+import { VMA, type Vma } from "./mm_types.ts";
 import {
   ClearPageFlag,
+  compound_head,
+  compound_nr,
   get_page,
+  nth_page,
   PAGE,
   type Page,
   PageFlag,
@@ -29,25 +33,30 @@ import {
   PG_swapcache,
   PG_uptodate,
   page_address,
+  page_ref_add,
+  page_to_pfn,
   page_word,
   SetPageDirty,
   SetPageFlag,
+  TestClearPageFlag,
 } from "./page.ts";
 import { alloc_pages } from "./page_alloc.ts";
-import { put_page } from "./swap.ts";
-import { count_vm_event, VM_EVENT } from "./vmstat.ts";
+import { pte_present, SWP_SWAP, swp_offset, swp_type } from "./pgtable.ts";
+import { page_mapped } from "./rmap.ts";
+import { put_page, put_page_refs } from "./swap.ts";
+import { count_vm_event, count_vm_events, VM_EVENT } from "./vmstat.ts";
 
 /** Words of contents that a slot can keep. */
 const SLOT_DATA = 4;
-export const SWAP_SLOT = struct("swap_slot", ["count", "page", "data"], 2 + SLOT_DATA);
+export const SWAP_SLOT = struct("swap_slot", ["count", "page", "zeromap", "data"], 3 + SLOT_DATA);
 
 /**
  * Slot 0. `next`: where the search for a free slot begins. The rest are static variables of mm/swap_state.c.
  */
 export const SWAP_HEADER = struct(
   "swap_header",
-  ["next", "readahead_hits", "last_readahead_pages", "prev_offset"],
-  2 + SLOT_DATA,
+  ["next", "readahead_hits", "last_readahead_pages", "prev_offset", "next_cluster"],
+  3 + SLOT_DATA,
 );
 /** Boot value of swapin_readahead_hits. */
 export const READAHEAD_HITS_INIT = 4;
@@ -59,13 +68,19 @@ function swap_cache_page(slot: number): Page {
   return READ_ONCE(slot_at(slot) + SWAP_SLOT.page);
 }
 /**
- * lookup_swap_cache(): the page in the swap cache for the slot, or 0. One that was read ahead counts as a
- * hit, once.
+ * * lookup_swap_cache(), swap_cache_get_folio(): the page in the swap cache for the slot, or 0. One that was
+ * read ahead counts as a hit, once: of the area that faults, of the machine for a file's page (no area).
  */
-export function lookup_swap_cache(slot: number): Page {
+export function lookup_swap_cache(slot: number, vma: Vma, addr: number): Page {
   const page = swap_cache_page(slot);
-  if (page !== 0 && PageFlag(page, PG_readahead)) {
-    ClearPageFlag(page, PG_readahead);
+  if (page === 0) return 0;
+  const readahead = TestClearPageFlag(page, PG_readahead);
+  if (vma !== 0) {
+    let hits = swap_ra_hits(vma);
+    if (readahead && hits < SWAP_RA_HITS_MAX) hits++;
+    WRITE_ONCE(vma + VMA.swap_ra_addr, addr);
+    WRITE_ONCE(vma + VMA.swap_ra_hits, hits);
+  } else if (readahead) {
     const hits = kernel.swap_map + SWAP_HEADER.readahead_hits;
     WRITE_ONCE(hits, READ_ONCE(hits) + 1);
   }
@@ -75,17 +90,36 @@ export function swap_count(slot: number): number {
   return READ_ONCE(slot_at(slot) + SWAP_SLOT.count);
 }
 
-/** get_swap_page(): the next free slot, 0 if there is none (slot 0 is never used). */
-export function get_swap_page(): number {
+function slot_is_free(slot: number): boolean {
+  return swap_count(slot) === 0 && swap_cache_page(slot) === 0;
+}
+/** get_swap_page(), folio_alloc_swap(): the next free slot, 0 if there is none (slot 0 is never used). */
+function get_swap_page(): number {
   const nextp = kernel.swap_map + SWAP_HEADER.next;
   let slot = READ_ONCE(nextp);
   for (let i = 1; i < kernel.nr_swap; i++) {
     if (slot < 1 || slot >= kernel.nr_swap) slot = 1;
-    if (swap_count(slot) === 0 && swap_cache_page(slot) === 0) {
+    if (slot_is_free(slot)) {
       WRITE_ONCE(nextp, slot + 1);
       return slot;
     }
     slot++;
+  }
+  return 0;
+}
+/**
+ * swap_alloc_cluster(): as many slots as a huge page has pages, aligned to that, all free; the first, or 0.
+ */
+function swap_alloc_cluster(nr: number): number {
+  const nextp = kernel.swap_map + SWAP_HEADER.next_cluster;
+  const clusters = (kernel.nr_swap / nr) | 0;
+  for (let k = 0; k < clusters; k++) {
+    const cluster = (READ_ONCE(nextp) + k) % clusters;
+    let free = cluster > 0;
+    for (let i = 0; i < nr && free; i++) free = slot_is_free(cluster * nr + i);
+    if (!free) continue;
+    WRITE_ONCE(nextp, cluster + 1);
+    return cluster * nr;
   }
   return 0;
 }
@@ -99,42 +133,66 @@ export function swap_free(slot: number): void {
   WRITE_ONCE(slot_at(slot) + SWAP_SLOT.count, swap_count(slot) - 1);
 }
 
-/** add_to_swap(): the page gets a slot and is dirty until it is written there. False if no slot is free. */
-export function add_to_swap(page: Page): boolean {
-  const slot = get_swap_page();
+/**
+ * * add_to_swap(): the page gets a slot, a large folio as many as it has pages, and is dirty until it is
+ * written there. False if no slot is free.
+ */
+export function add_to_swap(head: Page): boolean {
+  const nr = compound_nr(head);
+  const slot = nr === 1 ? get_swap_page() : swap_alloc_cluster(nr);
   if (slot === 0) return false;
-  get_page(page);
-  SetPageFlag(page, PG_swapcache);
-  WRITE_ONCE(page_word(page, PAGE.private), slot);
-  WRITE_ONCE(slot_at(slot) + SWAP_SLOT.page, page);
-  SetPageDirty(page);
+  page_ref_add(head, nr);
+  SetPageFlag(head, PG_swapcache);
+  WRITE_ONCE(page_word(head, PAGE.private), slot);
+  for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.page, nth_page(head, i));
+  SetPageDirty(head);
   return true;
 }
+/** page_swap_entry(): the slot of a page in the swap cache, or of a subpage. */
 export function page_swap_slot(page: Page): number {
-  return READ_ONCE(page_word(page, PAGE.private));
+  const head = compound_head(page);
+  return READ_ONCE(page_word(head, PAGE.private)) + page_to_pfn(page) - page_to_pfn(head);
 }
-/** delete_from_swap_cache(): drops the cache's reference. */
-export function delete_from_swap_cache(page: Page): void {
-  const slot = page_swap_slot(page);
-  WRITE_ONCE(slot_at(slot) + SWAP_SLOT.page, 0);
-  ClearPageFlag(page, PG_swapcache);
-  ClearPageFlag(page, PG_readahead);
-  WRITE_ONCE(page_word(page, PAGE.private), 0);
-  put_page(page);
+/** delete_from_swap_cache(): drops the cache's references. */
+export function delete_from_swap_cache(head: Page): void {
+  const nr = compound_nr(head);
+  const slot = page_swap_slot(head);
+  for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.page, 0);
+  ClearPageFlag(head, PG_swapcache);
+  ClearPageFlag(head, PG_readahead);
+  WRITE_ONCE(page_word(head, PAGE.private), 0);
+  put_page_refs(head, nr);
 }
-/** try_to_free_swap(): out of the swap cache if no entry names the slot any more; the page is dirty then. */
+/** __split_huge_page(): a subpage of a page in the swap cache becomes a page of its own there. */
+export function split_swap_cache(tail: Page, slot: number): void {
+  SetPageFlag(tail, PG_swapcache);
+  WRITE_ONCE(page_word(tail, PAGE.private), slot);
+  page_ref_add(tail, 1);
+}
+/** folio_swapped(): some entry names a slot of the page's. */
+function page_swapped(head: Page): boolean {
+  const nr = compound_nr(head);
+  const slot = page_swap_slot(head);
+  for (let i = 0; i < nr; i++) if (swap_count(slot + i) > 0) return true;
+  return false;
+}
+/**
+ * * try_to_free_swap(), folio_free_swap(): out of the swap cache if no entry names the slot any more; the
+ * page is dirty then.
+ */
 export function try_to_free_swap(page: Page): boolean {
-  if (!PageFlag(page, PG_swapcache)) return false;
-  if (swap_count(page_swap_slot(page)) > 0) return false;
-  delete_from_swap_cache(page);
-  SetPageDirty(page);
+  const head = compound_head(page);
+  if (!PageFlag(head, PG_swapcache) || page_swapped(head)) return false;
+  delete_from_swap_cache(head);
+  SetPageDirty(head);
   return true;
 }
 /** free_swap_and_cache(): an entry that names the slot is gone. */
 export function free_swap_and_cache(slot: number): void {
   swap_free(slot);
   const page = swap_cache_page(slot);
-  if (swap_count(slot) === 0 && page !== 0) delete_from_swap_cache(page);
+  // __try_to_reclaim_swap(): not while another entry maps it.
+  if (swap_count(slot) === 0 && page !== 0 && !page_mapped(page)) try_to_free_swap(page);
 }
 
 /** The contents of a page to a slot. */
@@ -143,18 +201,31 @@ export function swap_copy_out(page: Page, slot: number): void {
   for (let w = 0; w < geom.page_words && w < SLOT_DATA; w++)
     WRITE_ONCE(data + w, READ_ONCE(page_address(page) + w));
 }
-/** swap_writepage() to the page's slot. */
-export function swap_writepage(page: Page): void {
-  swap_copy_out(page, page_swap_slot(page));
-  ClearPageFlag(page, PG_dirty);
-  count_vm_event(VM_EVENT.pswpout);
+/** is_folio_zero_filled(): every word of a small page is 0. */
+function is_zero_filled(page: Page): boolean {
+  for (let w = 0; w < geom.page_words; w++) if (READ_ONCE(page_address(page) + w) !== 0) return false;
+  return true;
 }
-/** swap_readpage() from a slot. */
+/** swap_writepage(), swap_writeout(): a page to its slot, a large folio's subpages to theirs. */
+export function swap_writepage(head: Page): void {
+  const nr = compound_nr(head);
+  const slot = page_swap_slot(head);
+  let zeroes = config.swapZeromap !== 0;
+  for (let i = 0; i < nr; i++) {
+    swap_copy_out(nth_page(head, i), slot + i);
+    if (!is_zero_filled(nth_page(head, i))) zeroes = false;
+  }
+  // swap_zeromap_folio_set(), _clear(): what is zero need not be written (v6.12).
+  for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.zeromap, zeroes ? 1 : 0);
+  ClearPageFlag(head, PG_dirty);
+  if (!zeroes) count_vm_events(VM_EVENT.pswpout, nr);
+}
+/** swap_readpage(), swap_read_folio(): from a slot. */
 export function swap_readpage(page: Page, slot: number): void {
   const data = slot_at(slot) + SWAP_SLOT.data;
   for (let w = 0; w < geom.page_words && w < SLOT_DATA; w++)
     WRITE_ONCE(page_address(page) + w, READ_ONCE(data + w));
-  count_vm_event(VM_EVENT.pswpin);
+  if (READ_ONCE(slot_at(slot) + SWAP_SLOT.zeromap) === 0) count_vm_event(VM_EVENT.pswpin);
 }
 
 // ---- Readahead --------------------------------------------------------------------------------------------
@@ -196,7 +267,7 @@ function swapin_nr_pages(offset: number): number {
  * read_swap_cache_async(): the page of a slot in the swap cache with a reference for the caller, read if it
  * is not there. 0 if nobody uses the slot, or memory is out.
  */
-function read_swap_cache(slot: number, gfp: number, ahead: boolean): Page {
+export function read_swap_cache(slot: number, gfp: number, ahead: boolean): Page {
   const cached = swap_cache_page(slot);
   if (cached !== 0) {
     get_page(cached);
@@ -231,6 +302,55 @@ export function swap_cluster_readahead(slot: number, gfp: number): Page {
     if (end >= kernel.nr_swap) end = kernel.nr_swap - 1;
     for (let s = start; s <= end; s++) {
       const page = read_swap_cache(s, gfp, s !== slot);
+      if (page !== 0) put_page(page);
+    }
+    lru_add_drain();
+  }
+  return read_swap_cache(slot, gfp, false);
+}
+
+// ---- Readahead by address ---------------------------------------------------------------------------------
+
+/** SWAP_RA_HITS_MAX: hits are counted in SWAP_RA_WIN_SHIFT / 2 = 6 bits. */
+const SWAP_RA_HITS_MAX = 63;
+
+/** GET_SWAP_RA_VAL(): an area that has never read ahead begins with as many hits as the machine. */
+function swap_ra_hits(vma: Vma): number {
+  const hits = READ_ONCE(vma + VMA.swap_ra_hits);
+  const fresh = READ_ONCE(vma + VMA.swap_ra_addr) === 0 && READ_ONCE(vma + VMA.swap_ra_win) === 0;
+  return fresh && hits === 0 ? READAHEAD_HITS_INIT : hits;
+}
+/** swap_vma_ra_win(), swap_ra_info(): addresses range[0] .. range[1] - 1 are read for a fault at addr. */
+function swap_vma_ra_win(vma: Vma, addr: number, range: LocalArray): void {
+  const prev = READ_ONCE(vma + VMA.swap_ra_addr);
+  const win = __swapin_nr_pages(prev, addr, swap_ra_hits(vma), READ_ONCE(vma + VMA.swap_ra_win));
+  WRITE_ONCE(vma + VMA.swap_ra_addr, addr);
+  WRITE_ONCE(vma + VMA.swap_ra_win, win);
+  WRITE_ONCE(vma + VMA.swap_ra_hits, 0);
+  range[0] = addr - ((win - 1) >> 1);
+  if (addr === prev + 1) range[0] = addr;
+  else if (prev === addr + 1) range[0] = addr - win + 1;
+  range[1] = range[0] + win;
+  const table = addr - (addr & (geom.ptrs_per_table - 1));
+  const vm_start = READ_ONCE(vma + VMA.vm_start);
+  const vm_end = READ_ONCE(vma + VMA.vm_end);
+  const first = table > vm_start ? table : vm_start;
+  const last = table + geom.ptrs_per_table < vm_end ? table + geom.ptrs_per_table : vm_end;
+  if (range[0] < first) range[0] = first;
+  if (range[1] > last) range[1] = last;
+}
+/**
+ * * swap_vma_readahead(): the page of a slot that the entry at addr, which lies at ptep, names, as
+ * read_swap_cache() gives it; those of the swap entries around it are read into the swap cache too.
+ */
+export function swap_vma_readahead(slot: number, gfp: number, vma: Vma, addr: number, ptep: number): Page {
+  const range = localArray(2);
+  swap_vma_ra_win(vma, addr, range);
+  if (range[1] - range[0] > 1) {
+    for (let a = range[0]; a < range[1]; a++) {
+      const pte = READ_ONCE(ptep + a - addr);
+      if (pte === 0 || pte_present(pte) || swp_type(pte) !== SWP_SWAP) continue;
+      const page = read_swap_cache(swp_offset(pte), gfp, a !== addr);
       if (page !== 0) put_page(page);
     }
     lru_add_drain();

@@ -3,14 +3,15 @@
 import { madvise_collapse } from "../mm/khugepaged.ts";
 import {
   do_madvise,
+  MADV_COLD,
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_FREE,
   MADV_HUGEPAGE,
   MADV_NOHUGEPAGE,
+  MADV_PAGEOUT,
 } from "../mm/madvise.ts";
 import { soft_offline_page } from "../mm/memory_failure.ts";
-import { madvise_pageout } from "../mm/vmscan.ts";
 import {
   errnoName,
   mappingOf,
@@ -26,6 +27,8 @@ import { mappedPage } from "./steps-move.ts";
 const ADVICE: Readonly<Record<string, number>> = {
   dontneed: MADV_DONTNEED,
   free: MADV_FREE,
+  cold: MADV_COLD,
+  pageout: MADV_PAGEOUT,
   dontfork: MADV_DONTFORK,
   hugepage: MADV_HUGEPAGE,
   nohugepage: MADV_NOHUGEPAGE,
@@ -40,8 +43,6 @@ function madvStep(ctx: StepContext): StepResult {
   const addr = mapping.addr + args.int(1);
   const len = args.int(2);
   switch (args.text(3)) {
-    case "pageout":
-      return syscall(madvise_pageout(process.mm, addr, len));
     case "collapse":
       return syscall(ctx.world.machine.profile.madvCollapse ? madvise_collapse(process.mm, addr, len) : -22);
     case "softoff": {

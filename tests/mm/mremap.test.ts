@@ -15,7 +15,7 @@ import { unpin_user_pages } from "../../src/mm/gup.ts";
 import { gup_fast } from "../../src/mm/gup_entry.ts";
 import { FOLL_LONGTERM, FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
-import { do_madvise, do_munmap, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
+import { do_madvise, do_munmap, MADV_HUGEPAGE, MADV_PAGEOUT } from "../../src/mm/madvise.ts";
 import {
   VM_HUGETLB,
   VM_MAYREAD,
@@ -37,7 +37,6 @@ import {
   pte_free,
   pte_pfn,
 } from "../../src/mm/pgtable.ts";
-import { madvise_pageout } from "../../src/mm/vmscan.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
@@ -336,7 +335,7 @@ describe.each(KERNELS)("mremap() of %s", (name) => {
 
 /** MADV_PAGEOUT. */
 function swapOut(mm: number, addr: number, n: number): void {
-  madvise_pageout(mm, addr, n);
+  do_madvise(mm, addr, n, MADV_PAGEOUT);
   for (let i = 0; i < n; i++) expect(entry(mm, addr + i) & 1).toBe(0);
 }
 

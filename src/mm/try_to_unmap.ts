@@ -1,0 +1,140 @@
+/**
+ * * Taking away every entry that maps a page for reclaim (mm/rmap.c: try_to_unmap()): entries of anonymous
+ * pages become swap entries, those of a file's pages and of lazily freed ones go. An exclusive page that may
+ * be pinned keeps its entry. Read in v5.10, v6.1, v6.12 and v7.3.
+ */
+"use kernel";
+
+import { config } from "../machine/config.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import { split_huge_pmd_entry } from "./huge_split.ts";
+import { page_try_share_anon_rmap } from "./migrate_entries.ts";
+import { mlock_drain_local, mlock_page, mlock_vma_page } from "./mlock.ts";
+import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
+import { vma_is_locked } from "./mmap.ts";
+import {
+  type Page,
+  PageAnon,
+  PageAnonExclusive,
+  PageDirty,
+  PageFlag,
+  PageHead,
+  PG_swapbacked,
+  page_ref_count,
+  pfn_to_page,
+  SetPageFlag,
+} from "./page.ts";
+import { set_page_dirty } from "./page_writeback.ts";
+import {
+  _PAGE_SWP_EXCLUSIVE,
+  type EntryPtr,
+  PTE_LEVEL,
+  pte_dirty,
+  pte_pfn,
+  ptep_get_and_clear,
+  SWP_SWAP,
+  set_pte_at,
+  swp_entry,
+} from "./pgtable.ts";
+import { page_mapped, page_remove_rmap_pmd, page_remove_rmap_pte, total_mapcount } from "./rmap.ts";
+import {
+  RMAP_WALK_SIZE,
+  RW_ADDR,
+  RW_ENTRYP,
+  RW_LEVEL,
+  RW_VMA,
+  rmap_invalidate_end,
+  rmap_invalidate_start,
+  rmap_walk_next,
+  rmap_walk_start,
+} from "./rmap_walk.ts";
+import { put_page } from "./swap.ts";
+import { page_swap_slot, swap_duplicate } from "./swap_state.ts";
+import { flush_tlb_range } from "./tlb.ts";
+
+/** Of a lazily freed page: true if its entry may go; else it is backed by swap again if it was written. */
+function may_discard(head: Page): boolean {
+  // "The only page refs must be one from isolation plus the rmap(s)."
+  const extra = page_ref_count(head) !== 1 + total_mapcount(head);
+  if (!PageDirty(head) && !extra) return true;
+  if (PageDirty(head) || !config.lazyfreeStays) SetPageFlag(head, PG_swapbacked);
+  return false;
+}
+
+/** try_to_unmap_one() for one PTE of a folio; false if it had to be restored. */
+function unmap_pte(vma: Vma, ptep: EntryPtr, head: Page): boolean {
+  const pte = ptep_get_and_clear(ptep);
+  const page = pfn_to_page(pte_pfn(pte));
+  flush_tlb_range();
+  if (pte_dirty(pte)) set_page_dirty(head);
+  if (PageAnon(head)) {
+    if (!PageFlag(head, PG_swapbacked)) {
+      if (!may_discard(head)) {
+        set_pte_at(ptep, pte);
+        return false;
+      }
+    } else {
+      const exclusive = config.anonExclusive !== 0 && PageAnonExclusive(page);
+      if (exclusive && !page_try_share_anon_rmap(page)) {
+        set_pte_at(ptep, pte);
+        return false;
+      }
+      const slot = page_swap_slot(page);
+      swap_duplicate(slot);
+      set_pte_at(ptep, swp_entry(SWP_SWAP, slot) | (exclusive ? _PAGE_SWP_EXCLUSIVE : 0));
+    }
+  }
+  page_remove_rmap_pte(page, vma);
+  if (vma_is_locked(vma) && !config.follMlock) mlock_drain_local();
+  put_page(page);
+  return true;
+}
+/** __discard_anon_folio_pmd_locked() (v6.11): a lazily freed huge page goes whole; false if it must stay. */
+function discard_huge_pmd(vma: Vma, pmdp: EntryPtr, head: Page): boolean {
+  const pmd = ptep_get_and_clear(pmdp);
+  flush_tlb_range();
+  if (pte_dirty(pmd)) set_page_dirty(head);
+  if (!may_discard(head)) {
+    set_pte_at(pmdp, pmd);
+    return false;
+  }
+  page_remove_rmap_pmd(head, vma);
+  put_page(head);
+  return true;
+}
+
+/** "Restore the mlock which got missed": the area is locked, so the page stays. */
+function restore_mlock(vma: Vma, head: Page): void {
+  if (PageHead(head)) return;
+  if (config.follMlock) mlock_page(head);
+  else mlock_vma_page(head, vma, false);
+}
+
+/** try_to_unmap(): true if nothing maps the page any more. Huge entries are split. */
+export function try_to_unmap(head: Page): boolean {
+  const walk = localArray(RMAP_WALK_SIZE);
+  let told: Vma = 0;
+  let ok = true;
+  rmap_walk_start(walk, false);
+  while (ok && rmap_walk_next(walk, head)) {
+    const vma: Vma = walk[RW_VMA];
+    const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+    if (vma_is_locked(vma)) {
+      restore_mlock(vma, head);
+      ok = false;
+      break;
+    }
+    told = rmap_invalidate_start(vma, head, told);
+    spin_lock(mm + MM.page_table_lock);
+    if (walk[RW_LEVEL] === PTE_LEVEL) ok = unmap_pte(vma, walk[RW_ENTRYP], head);
+    else if (config.lazyfreeHuge && PageAnon(head) && !PageFlag(head, PG_swapbacked))
+      ok = discard_huge_pmd(vma, walk[RW_ENTRYP], head);
+    else {
+      split_huge_pmd_entry(vma, walk[RW_ENTRYP], walk[RW_ADDR]);
+      rmap_walk_start(walk, false);
+    }
+    spin_unlock(mm + MM.page_table_lock);
+  }
+  rmap_invalidate_end(told);
+  return ok && !page_mapped(head);
+}
