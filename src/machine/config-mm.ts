@@ -163,6 +163,16 @@ export const MM_KNOBS: readonly Knob[] = [
     ),
   },
   {
+    name: "madvCollapse",
+    title: "MADV_COLLAPSE",
+    values: onOff("v6.1, 7d8faaf15545", "there is none (to v6.0)"),
+  },
+  {
+    name: "collapseNeedsWrite",
+    title: "MADV_COLLAPSE of pages of which none is writable",
+    values: onOff("-EINVAL (SCAN_PAGE_RO, to v6.17)", "collapses them (observed in v7.3, in its source)"),
+  },
+  {
     name: "swapZeromap",
     title: "pages of zeroes are neither written to swap nor read",
     values: onOff("v6.12, 0ca0c24e3211", "as any other (to v6.11)"),

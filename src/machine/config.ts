@@ -100,6 +100,8 @@ export const config = {
   reclaimSkipsPinned: 0,
   lazyfreeHuge: 0,
   largePteBatch: 0,
+  collapseNeedsWrite: 1,
+  madvCollapse: 0,
   shmemSwapReadahead: 1,
   unshareLongterm: 0,
   zeroPagePins: 1,
@@ -411,6 +413,7 @@ const V6_1: Readonly<Record<KnobName, number>> = {
   hugetlbDontneed: 2,
   hugetlbForkLazy: 1,
   movePagesCounts: 1,
+  madvCollapse: 1,
   hugetlbMremap: 1,
   mremapMaySplit: 1,
   dontunmapFiles: 1,
@@ -470,6 +473,7 @@ const V7_3: Readonly<Record<KnobName, number>> = {
   hugetlbSplitPmd: 1,
   dirtyFileMaps: 1,
   mremapMany: 1,
+  collapseNeedsWrite: 0,
   hugetlbMkwriteAsks: 1,
 };
 
@@ -583,7 +587,7 @@ export interface Geometry {
   /** log2 of the entries of a table, 1 to 9. */
   readonly table_shift: number;
   readonly page_words?: number;
-  /** Number of page frames, 1 to 2^22. */
+  /** Number of page frames, 1 to 2^21. */
   readonly max_pfn: number;
   readonly vmemmap_shift?: number;
   readonly pgmap_shift?: number;
@@ -605,7 +609,7 @@ export function setGeometry(g: Geometry): void {
   checkRange("levels", levels, 1, 5);
   checkRange("table_shift", table_shift, 1, 9);
   checkRange("page_words", page_words, 1, 1024);
-  checkRange("max_pfn", max_pfn, 1, 1 << 22);
+  checkRange("max_pfn", max_pfn, 1, 1 << 21);
   checkRange("vmemmap_shift", vmemmap_shift, 0, 16);
   checkRange("pgmap_shift", pgmap_shift, 0, 24);
   Object.assign(geom, {

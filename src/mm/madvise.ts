@@ -8,6 +8,7 @@ import { config, HUGETLB_DONTNEED_UP } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EINVAL, ENOMEM } from "./errno.ts";
 import { file_put } from "./filemap.ts";
+import { madvise_collapse } from "./khugepaged.ts";
 import { madvise_cold_or_pageout } from "./madvise_cold.ts";
 import { madvise_free } from "./madvise_free.ts";
 import { munlock_vma_pages_range } from "./mlock_fixup.ts";
@@ -41,6 +42,7 @@ export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
 export const MADV_COLD = 20;
 export const MADV_PAGEOUT = 21;
+export const MADV_COLLAPSE = 25;
 
 // ---- munmap -----------------------------------------------------------------------------------------------
 
@@ -123,6 +125,8 @@ function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: num
       if ((flags & (VM_LOCKED | VM_HUGETLB | VM_PFNMAP)) !== 0) return -EINVAL;
       madvise_cold_or_pageout(vma, start, end, behavior === MADV_PAGEOUT);
       return 0;
+    case MADV_COLLAPSE:
+      return config.madvCollapse ? madvise_collapse(vma, start, end) : -EINVAL;
     case MADV_DONTFORK:
       return madvise_update_vma(mm, vma, start, end, flags | VM_DONTCOPY);
     case MADV_HUGEPAGE:

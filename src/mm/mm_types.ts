@@ -54,6 +54,7 @@ export const VMA = struct("vm_area_struct", [
   "swap_ra_addr",
   "swap_ra_win",
   "swap_ra_hits",
+  "vm_userfaultfd_ctx",
 ]);
 
 // include/linux/mm.h
@@ -63,6 +64,9 @@ export const VM_EXEC = 0x4;
 export const VM_SHARED = 0x8;
 export const VM_MAYREAD = 0x10;
 export const VM_MAYWRITE = 0x20;
+/** userfaultfd(2) tracks missing pages, and write-protected ones, of the area (mm/userfaultfd.ts). */
+export const VM_UFFD_MISSING = 0x200;
+export const VM_UFFD_WP = 0x1000;
 export const VM_PFNMAP = 0x400;
 export const VM_IO = 0x4000;
 export const VM_DONTEXPAND = 0x40000;

@@ -30,6 +30,8 @@ import {
   VM_READ,
   VM_SHARED,
   VM_SPECIAL,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WRITE,
   VMA,
   type Vma,
@@ -187,6 +189,7 @@ function can_vma_merge(a: Vma, b: Vma): boolean {
   if (READ_ONCE(a + VMA.vm_end) !== READ_ONCE(b + VMA.vm_start)) return false;
   if (vma_flags(a) !== vma_flags(b) || (vma_flags(a) & VM_SPECIAL) !== 0) return false;
   if (READ_ONCE(a + VMA.vm_file) !== READ_ONCE(b + VMA.vm_file)) return false;
+  if (READ_ONCE(a + VMA.vm_userfaultfd_ctx) !== READ_ONCE(b + VMA.vm_userfaultfd_ctx)) return false;
   const anon_a = READ_ONCE(a + VMA.anon_vma);
   const anon_b = READ_ONCE(b + VMA.anon_vma);
   if (anon_a !== anon_b && anon_a !== 0 && anon_b !== 0) return false;
@@ -313,6 +316,10 @@ export function anon_vma_prepare(vma: Vma): void {
 /** Flags that decide whether a huge page may be used here; the rest of transparent_hugepage_active(). */
 export function vma_wants_thp(vma: Vma): boolean {
   return (vma_flags(vma) & (VM_HUGEPAGE | VM_NOHUGEPAGE)) === VM_HUGEPAGE;
+}
+/** userfaultfd_armed(): faults of the area may be a program's to resolve. */
+export function userfaultfd_armed(vma: Vma): boolean {
+  return (vma_flags(vma) & (VM_UFFD_MISSING | VM_UFFD_WP)) !== 0;
 }
 export function vma_is_locked(vma: Vma): boolean {
   return (vma_flags(vma) & VM_LOCKED) !== 0;

@@ -10,19 +10,20 @@
  *
  *  A present entry (P = 1); a table entry has LF = 0 above the PTE level and the table's frame number as pfn:
  *
- *    31                      10   9    8    7    6    5    4    3    2    1    0
- *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
- *   |      pfn (22 bits)       | SD | PN | SP | DM | LF | A  | D  | U  | W  | P  |
- *   +--------------------------+----+----+----+----+----+----+----+----+----+----+
+ *    31               11  10   9    8    7    6    5    4    3    2    1    0
+ *   +------------------+----+----+----+----+----+----+----+----+----+----+----+
+ *   |  pfn (21 bits)   | UW | SD | PN | SP | DM | LF | A  | D  | U  | W  | P  |
+ *   +------------------+----+----+----+----+----+----+----+----+----+----+----+
+ *    UW write-protected for userfaultfd
  *    SD saved dirty (software)   PN PROT_NONE   SP special   DM devmap   LF leaf (PSE)   A accessed   D dirty
  *    U user   W writable   P present for the hardware
  *
  *  P = 0, bit 8 set: PROT_NONE (NUMA hinting); the other bits keep their meaning; present for software P = 0,
  *  bit 8 clear, bit 6 set: invalidated by pmdp_invalidate(); likewise; present for software P = 0, bits 8 and
  *  6 clear: not present: 0 is none; else bits 5..1 are the swap type, 7 says that the swapped page was
- *  exclusive (v5.19), and 31..10 are the offset or pfn
+ *  exclusive (v5.19), and 31..11 are the offset or pfn
  *
- * Custom: one word instead of 64 bits, 22 bits of frame number; page-table frames are numbered apart from
+ * Custom: one word instead of 64 bits, 21 bits of frame number; page-table frames are numbered apart from
  * page frames and have no struct page.
  */
 "use kernel";
@@ -67,8 +68,10 @@ export const _PAGE_PROTNONE = 1 << 8;
  * shadow stack).
  */
 export const _PAGE_SAVED_DIRTY = 1 << 9;
-export const PFN_SHIFT = 10;
-export const _PAGE_FLAGS = 0x3ff;
+/** The entry is write-protected for userfaultfd (software; also where P = 0, v5.7). */
+export const _PAGE_UFFD_WP = 1 << 10;
+export const PFN_SHIFT = 11;
+export const _PAGE_FLAGS = 0x7ff;
 
 /** A table entry's flags (_PAGE_TABLE), and a user leaf's. */
 export const _PAGE_TABLE = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED;
@@ -217,6 +220,7 @@ export function pte_modify(pte: number, prot: number): number {
     _PAGE_PSE |
     _PAGE_DEVMAP |
     _PAGE_SPECIAL |
+    _PAGE_UFFD_WP |
     (-1 << PFN_SHIFT);
   const modified = (pte & keep) | (prot & ~_PAGE_ACCESSED);
   // "Only do this if the old value was Write=1 to avoid doing this on Shadow Stack PTEs."
@@ -224,6 +228,19 @@ export function pte_modify(pte: number, prot: number): number {
 }
 export function pte_mkold(pte: number): number {
   return pte & ~_PAGE_ACCESSED;
+}
+
+// ---- userfaultfd ------------------------------------------------------------------------------------------
+
+export function pte_uffd_wp(pte: number): boolean {
+  return (pte & _PAGE_UFFD_WP) !== 0;
+}
+/** pte_mkuffd_wp(): also not writable. */
+export function pte_mkuffd_wp(pte: number): number {
+  return pte_wrprotect(pte | _PAGE_UFFD_WP);
+}
+export function pte_clear_uffd_wp(pte: number): number {
+  return pte & ~_PAGE_UFFD_WP;
 }
 
 // ---- Non-present entries ----------------------------------------------------------------------------------

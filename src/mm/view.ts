@@ -65,6 +65,7 @@ import {
   _PAGE_SAVED_DIRTY,
   _PAGE_SPECIAL,
   _PAGE_SWP_EXCLUSIVE,
+  _PAGE_UFFD_WP,
   _PAGE_USER,
   PFN_SHIFT,
   SWP_DEVICE_EXCLUSIVE,
@@ -120,6 +121,7 @@ function entry(): WordFormat {
     [_PAGE_PSE, "leaf"],
     [_PAGE_SPECIAL, "special"],
     [_PAGE_SAVED_DIRTY, "saved-dirty"],
+    [_PAGE_UFFD_WP, "uffd-wp"],
   ] as const;
   const kind = _PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_INVALID;
   const swap = (type: number, name: string, number: string): WordCase => ({

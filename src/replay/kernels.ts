@@ -29,8 +29,6 @@ export interface KernelProfile {
   readonly vmemmapDedup: boolean;
   /** splithuge works: /sys/kernel/debug/split_huge_pages takes ranges (v5.13). */
   readonly splitHuge: boolean;
-  /** MADV_COLLAPSE exists (v6.1). */
-  readonly madvCollapse: boolean;
   /** Where a truncate of a file with pinned pages waits, as /proc/PID/wchan tells. */
   readonly layoutWchan: string;
   /**
@@ -53,7 +51,6 @@ const V5_10: KernelProfile = {
   uringFiles: false,
   vmemmapDedup: false,
   splitHuge: false,
-  madvCollapse: false,
   layoutWchan: "0",
   hugetlbMap: 0,
   largeFields: false,
@@ -66,7 +63,6 @@ const V6_1: KernelProfile = {
   unpinRange: true,
   vmemmapDedup: true,
   splitHuge: true,
-  madvCollapse: true,
   layoutWchan: "ext4_break_layouts",
 };
 const V6_12: KernelProfile = {

@@ -1,9 +1,9 @@
 /** madvise(2), advice by advice. */
 
-import { madvise_collapse } from "../mm/khugepaged.ts";
 import {
   do_madvise,
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_FREE,
@@ -12,15 +12,7 @@ import {
   MADV_PAGEOUT,
 } from "../mm/madvise.ts";
 import { soft_offline_page } from "../mm/memory_failure.ts";
-import {
-  errnoName,
-  mappingOf,
-  NOMAP,
-  type Operations,
-  rangeCall,
-  type StepContext,
-  syscall,
-} from "./operations.ts";
+import { errnoName, mappingOf, NOMAP, type Operations, rangeCall, type StepContext } from "./operations.ts";
 import type { StepResult } from "./schema.ts";
 import { mappedPage } from "./steps-move.ts";
 
@@ -28,6 +20,7 @@ const ADVICE: Readonly<Record<string, number>> = {
   dontneed: MADV_DONTNEED,
   free: MADV_FREE,
   cold: MADV_COLD,
+  collapse: MADV_COLLAPSE,
   pageout: MADV_PAGEOUT,
   dontfork: MADV_DONTFORK,
   hugepage: MADV_HUGEPAGE,
@@ -43,8 +36,6 @@ function madvStep(ctx: StepContext): StepResult {
   const addr = mapping.addr + args.int(1);
   const len = args.int(2);
   switch (args.text(3)) {
-    case "collapse":
-      return syscall(ctx.world.machine.profile.madvCollapse ? madvise_collapse(process.mm, addr, len) : -22);
     case "softoff": {
       for (let i = 0; i < len; i++) {
         const page = mappedPage(process.mm, addr + i);
