@@ -1,5 +1,5 @@
 /**
- * * Taking away every entry that maps a page for reclaim (mm/rmap.c: try_to_unmap()): entries of anonymous
+ * Taking away every entry that maps a page for reclaim (mm/rmap.c: try_to_unmap()): entries of anonymous
  * pages become swap entries, those of a file's pages and of lazily freed ones go. An exclusive page that may
  * be pinned keeps its entry. Read in v5.10, v6.1, v6.12 and v7.3.
  */

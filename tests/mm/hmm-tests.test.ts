@@ -44,6 +44,7 @@ import {
   pte_present,
   pte_write,
   pte_wrprotect,
+  swp_offset,
 } from "../../src/mm/pgtable.ts";
 import { alloc_ram_page, POOL_RAM } from "../../src/mm/ram_page.ts";
 import { dmirror_fault, dmirror_read, dmirror_write } from "../../src/mm/test_hmm.ts";
@@ -175,7 +176,7 @@ function mprotect(m: Machine, addr: number, n: number, flags: number): void {
 }
 const onDevice = (m: Machine, addr: number, d = 0): boolean => {
   const e = mem[mm_find_pte(m.mm, addr)];
-  const pfn = is_device_private_entry(e) ? e >>> 10 : pte_pfn(e);
+  const pfn = is_device_private_entry(e) ? swp_offset(e) : pte_pfn(e);
   return pfn >= DEVICE_FIRST[d] && pfn < DEVICE_FIRST[d] + DEVICE_FRAMES;
 };
 const freeFrames = (m: Machine, d = 0): number => mem[m.mdevices[d] + DMIRROR_DEVICE.nr_free];

@@ -302,7 +302,7 @@ const CLAIMS: readonly Claim[] = [
     title: "reclaim of a huge page",
     setup: [...touched("thp", "512"), ["main", "drain"]],
     op: ["main", "madv", "a", "0", "512", "pageout"],
-    site: "shrink_huge_page",
+    site: "try_to_unmap",
     event: MMU_NOTIFY_CLEAR,
     pages: [0, 512],
   },
