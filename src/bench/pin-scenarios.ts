@@ -4,7 +4,7 @@
  * one count.
  */
 
-import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/config.ts";
+import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/knobs/gup.ts";
 import { defineScenario, type Scenario } from "../machine/scenario.ts";
 import { bootPages, type Kind } from "./pages.ts";
 import { pin_sweep } from "./scenarios/pin-sweep.ts";

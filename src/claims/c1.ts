@@ -10,16 +10,8 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import {
-  findArch,
-  GUP_RFC,
-  GUP_UNIFORM,
-  GUP_V510,
-  geom,
-  type KnobSettings,
-  kernel,
-  type PresetName,
-} from "../machine/config.ts";
+import { findArch, geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
+import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/knobs/gup.ts";
 import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,

@@ -10,15 +10,8 @@
  * Not covered: leaves of more than four pages; the releases of several drivers at once beyond one hand-over.
  */
 
-import {
-  findArch,
-  GUP_RFC,
-  GUP_UNIFORM,
-  GUP_V510,
-  type KnobSettings,
-  kernel,
-  type PresetName,
-} from "../machine/config.ts";
+import { findArch, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
+import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/knobs/gup.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,

@@ -10,14 +10,8 @@
  */
 
 import { ARCHITECTURES, TLB_FLUSH_IPI } from "../machine/arch.ts";
-import {
-  findArch,
-  type KnobSettings,
-  type PresetName,
-  REF_ATOMIC,
-  REF_EXTERNAL,
-  REF_PERCPU,
-} from "../machine/config.ts";
+import { findArch, type KnobSettings, type PresetName } from "../machine/config.ts";
+import { REF_ATOMIC, REF_EXTERNAL, REF_PERCPU } from "../machine/knobs/gup.ts";
 import {
   type BootedScenario,
   defineScenario,

@@ -10,7 +10,8 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, kernel, REF_EXTERNAL } from "../machine/config.ts";
+import { findArch, type KnobSettings, kernel } from "../machine/config.ts";
+import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,

@@ -4,7 +4,8 @@
  * and notifiers in two passes. As in c8-boot.ts, one page of each kind as far as the question allows.
  */
 
-import { config, kernel, REF_EXTERNAL } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
+import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import { allocStruct, bindDaxDevice, mapDaxDevice, newDaxDevice } from "../mm/boot.ts";
 import { DMIRROR, DPT_ENTRY_VALID, DPT_PFN_SHIFT } from "../mm/dmirror.ts";

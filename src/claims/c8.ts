@@ -11,8 +11,9 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, type PresetName, REF_ATOMIC, REF_EXTERNAL } from "../machine/config.ts";
-import { FAULT_TRYLOCK, HMM_CONFIG_V5_6 } from "../machine/config-hmm.ts";
+import { findArch, type KnobSettings, type PresetName } from "../machine/config.ts";
+import { REF_ATOMIC, REF_EXTERNAL } from "../machine/knobs/gup.ts";
+import { FAULT_TRYLOCK, HMM_V5_6_SETTINGS } from "../machine/knobs/hmm.ts";
 import { defineScenario, type Scenario, siblingModule } from "../machine/scenario.ts";
 import {
   type Boot,
@@ -301,9 +302,9 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     title: "hmm_range_fault() faults behind a leaf of PUD level, which is unmapped (zoo J49)",
     boot: bootPudFault,
     variants: {
-      "v5.6": v("v5.10", "the lock is held across the fault", HMM_CONFIG_V5_6),
+      "v5.6": v("v5.10", "the lock is held across the fault", HMM_V5_6_SETTINGS),
       "v5.7": v("v5.10", "the same walk, and the lock is dropped before", {
-        ...HMM_CONFIG_V5_6,
+        ...HMM_V5_6_SETTINGS,
         hmmUnlockHole: 1,
       }),
       "v7.3": v("v7.3", "v7.1 and later"),

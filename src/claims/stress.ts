@@ -5,7 +5,8 @@
  * entries, so that a PMD leaf is 16 pages.
  */
 
-import { type KnobSettings, type PresetName, REF_EXTERNAL } from "../machine/config.ts";
+import type { KnobSettings, PresetName } from "../machine/config.ts";
+import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { defineScenario, type Scenario } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
 import { check_idle, check_vmstat, pin_loop, rebind_loop, unbind_once } from "./scenarios/stress-gup.ts";

@@ -15,11 +15,11 @@ import {
   type KnobSettings,
   kernel,
   type PresetName,
-  REF_EXTERNAL,
   setArch,
   setConfig,
   setGeometry,
 } from "../machine/config.ts";
+import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { declareRegion, mem, memblock_alloc, resetMemory, setMemoryView } from "../machine/memory.ts";
 import { structFields, structSymbol } from "../machine/struct.ts";
 import { DEV_DAX, dev_dax_probe } from "./dax.ts";

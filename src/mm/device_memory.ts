@@ -11,7 +11,7 @@
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { FAULT_NO_REF } from "../machine/config-hmm.ts";
+import { FAULT_NO_REF } from "../machine/knobs/hmm.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { alloc_device_page } from "./device_page.ts";
 import type { DmirrorDevice } from "./dmirror.ts";

@@ -12,7 +12,8 @@
  */
 "use kernel";
 
-import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
+import { REFCOUNT_ONE_BASED } from "../machine/knobs/gup.ts";
 import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { DMIRROR_DEVICE, type DmirrorDevice } from "./dmirror.ts";
 import {

@@ -11,7 +11,9 @@
  */
 "use kernel";
 
-import { config, GUP_RFC, GUP_UNIFORM, geom, kernel, SECRETMEM_LRU } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
+import { GUP_RFC, GUP_UNIFORM } from "../machine/knobs/gup.ts";
+import { SECRETMEM_LRU } from "../machine/knobs/mm.ts";
 import {
   atomic_add,
   type LocalArray,
@@ -176,10 +178,11 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   if ((flags & FOLL_GET) !== 0) return try_get_compound_head(page, refs);
   if ((flags & FOLL_PIN) === 0) return 0;
   if (pin_is_free(page, flags)) return page;
+  const longterm = (flags & FOLL_LONGTERM) !== 0;
+  if (!config.longtermMigrates && longterm && is_migrate_cma_page(page)) return 0;
   let head: Page = 0;
   if (!config.headRecheck) {
     // v5.10 looks at the page and its head before it has a reference.
-    if ((flags & FOLL_LONGTERM) !== 0 && is_migrate_cma_page(page)) return 0;
     const separate = hpage_pincount_available(compound_head(page));
     head = try_get_compound_head(page, separate ? refs : refs * GUP_PIN_COUNTING_BIAS);
     if (head === 0) return 0;
@@ -187,7 +190,7 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   } else {
     head = try_get_compound_head(page, refs);
     if (head === 0) return 0;
-    if ((flags & FOLL_LONGTERM) !== 0 && !is_longterm_pinnable(head)) {
+    if (config.longtermMigrates && longterm && !is_longterm_pinnable(head)) {
       put_page_refs(head, refs);
       return 0;
     }

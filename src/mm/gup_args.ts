@@ -19,7 +19,8 @@
  */
 "use kernel";
 
-import { config, GUP_ARGS_COMMON, P2PDMA_V6_2 } from "../machine/config.ts";
+import { config } from "../machine/config.ts";
+import { GUP_ARGS_COMMON, P2PDMA_V6_2 } from "../machine/knobs/mm.ts";
 import { assert } from "../machine/primitives.ts";
 import { EINVAL } from "./errno.ts";
 import {

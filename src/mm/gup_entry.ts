@@ -13,7 +13,8 @@
  */
 "use kernel";
 
-import { config, GUP_ARGS_COMMON, geom } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
+import { GUP_ARGS_COMMON } from "../machine/knobs/mm.ts";
 import { type LocalArray, localArray, READ_ONCE, ult, WRITE_ONCE } from "../machine/primitives.ts";
 import { EFAULT, EINVAL, EOVERFLOW } from "./errno.ts";
 import { lockless_pages_from_mm } from "./gup.ts";

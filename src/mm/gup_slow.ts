@@ -6,7 +6,8 @@
  */
 "use kernel";
 
-import { config, geom, kernel, P2PDMA_V6_2 } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
+import { P2PDMA_V6_2 } from "../machine/knobs/mm.ts";
 import {
   type LocalArray,
   localArray,

@@ -14,7 +14,7 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { HMM_V5_6, HMM_V7_1 } from "../machine/config-hmm.ts";
+import { HMM_V5_6 } from "../machine/knobs/hmm.ts";
 import {
   type LocalArray,
   localArray,
@@ -285,7 +285,7 @@ function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: numbe
   if (type === SWP_SWAP) return PTE_FAULT;
   if (is_device_exclusive_entry(e)) return PTE_FAULT;
   // Of another device: brought home since v5.19 (8a295dbbaf72), an error before.
-  if (config.hmm === HMM_V7_1 && is_device_private_entry(e)) return PTE_FAULT;
+  if (config.hmmForeignFault && is_device_private_entry(e)) return PTE_FAULT;
   if (is_migration_entry(e)) return PTE_WAIT;
   return -EFAULT;
 }
@@ -337,13 +337,13 @@ function hmm_vma_walk_ptes(
   end: number,
 ): number {
   // pte_offset_map() has been an RCU read-side section since v6.5 (0d940a9b270b).
-  if (config.hmm === HMM_V7_1) rcu_read_lock();
+  if (config.hmmTablesRcu) rcu_read_lock();
   for (let a = addr; a < end; a++) {
     const ptep: EntryPtr = table + (a & (geom.ptrs_per_table - 1));
     const e = ptep_get(ptep);
     const ret = hmm_vma_handle_pte(range, pfns, a, e);
     if (ret === PTE_FILLED) continue;
-    if (config.hmm === HMM_V7_1) rcu_read_unlock();
+    if (config.hmmTablesRcu) rcu_read_unlock();
     range[HMM_RANGE_LAST] = a;
     if (ret === PTE_WAIT) return stop_to_wait(range, vma, a, ptep);
     if (ret !== PTE_FAULT) return ret;
@@ -351,7 +351,7 @@ function hmm_vma_walk_ptes(
     const required = hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], leaf_cpu_flags(e, 0));
     return stop_to_fault(range, vma, a, end, required);
   }
-  if (config.hmm === HMM_V7_1) rcu_read_unlock();
+  if (config.hmmTablesRcu) rcu_read_unlock();
   return 0;
 }
 
@@ -367,7 +367,7 @@ function hmm_vma_handle_absent_pmd(
   end: number,
   pmd: number,
 ): number {
-  if (config.hmm === HMM_V7_1 && hmm_is_device_private_entry(range, pmd)) {
+  if (config.hmmPmdDevice && hmm_is_device_private_entry(range, pmd)) {
     const write = swp_type(pmd) === SWP_DEVICE_WRITE ? HMM_PFN_WRITE : 0;
     const flags = HMM_PFN_VALID | write | (geom.table_shift << HMM_PFN_ORDER_SHIFT);
     const first = swp_offset(pmd) + (addr & (geom.ptrs_per_table - 1));
@@ -378,7 +378,7 @@ function hmm_vma_handle_absent_pmd(
   const required = hmm_range_need_fault(range, pfns, addr, end, 0);
   // v5.6 fills errors also where a page was asked for.
   if (required !== 0 && config.hmm !== HMM_V5_6) {
-    if (config.hmm === HMM_V7_1 && is_device_private_entry(pmd))
+    if (config.hmmPmdDevice && is_device_private_entry(pmd))
       return stop_to_fault(range, vma, addr, end, required);
     return -EFAULT;
   }
@@ -495,7 +495,7 @@ function hmm_walk_stretch(
  * hmm_vma_walk_test(): areas whose frames are no business of a device. 0: walk it; WALK_SKIPPED; an error.
  */
 function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
-  const refused = config.hmm === HMM_V7_1 ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
+  const refused = config.hmmMixedMap ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
   const flags = READ_ONCE(vma + VMA.vm_flags);
   // Device-dax areas were VM_MIXEDMAP but vma_is_dax(), which v5.10 lets through.
   const dax = READ_ONCE(vma + VMA.vm_file) !== 0;

@@ -9,7 +9,7 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { FAULT_NO_REF, FAULT_TRYLOCK, FAULT_WAIT } from "../machine/config-hmm.ts";
+import { FAULT_NO_REF, FAULT_TRYLOCK, FAULT_WAIT } from "../machine/knobs/hmm.ts";
 import {
   atomic_dec,
   localArray,

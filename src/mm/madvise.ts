@@ -4,7 +4,8 @@
  */
 "use kernel";
 
-import { config, HUGETLB_DONTNEED_UP } from "../machine/config.ts";
+import { config } from "../machine/config.ts";
+import { HUGETLB_DONTNEED_UP } from "../machine/knobs/mm.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EINVAL, ENOMEM } from "./errno.ts";
 import { file_put } from "./filemap.ts";

@@ -12,7 +12,8 @@
 "use kernel";
 
 import { init_completion, wait_for_completion } from "../machine/completion.ts";
-import { config, geom, kernel, REF_ATOMIC, REF_EXTERNAL, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
+import { REF_ATOMIC, REF_EXTERNAL, REFCOUNT_ONE_BASED } from "../machine/knobs/gup.ts";
 import {
   kfree,
   memory_revive,

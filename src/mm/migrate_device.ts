@@ -11,8 +11,9 @@
  */
 "use kernel";
 
-import { config, REFCOUNT_ONE_BASED } from "../machine/config.ts";
-import { FAULT_NO_REF } from "../machine/config-hmm.ts";
+import { config } from "../machine/config.ts";
+import { REFCOUNT_ONE_BASED } from "../machine/knobs/gup.ts";
+import { FAULT_NO_REF } from "../machine/knobs/hmm.ts";
 import {
   atomic_inc,
   type LocalArray,

@@ -8,7 +8,8 @@
  */
 "use kernel";
 
-import { config, kernel, REFCOUNT_ONE_BASED } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
+import { REFCOUNT_ONE_BASED } from "../machine/knobs/gup.ts";
 import { assert, kfree, READ_ONCE, WRITE_ONCE, wake_up_var } from "../machine/primitives.ts";
 import { put_device_page } from "./device_page.ts";
 import { is_pci_p2pdma_page, p2pdma_page_free } from "./p2pdma_page.ts";

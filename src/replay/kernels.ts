@@ -40,7 +40,7 @@ export interface KernelProfile {
 }
 
 const V5_10: KernelProfile = {
-  preset: "v5.10",
+  preset: "debian-5.10.223",
   pinFastOnly: true,
   nofault: false,
   unpinRange: false,
@@ -58,7 +58,7 @@ const V5_10: KernelProfile = {
 const V6_1: KernelProfile = {
   ...V5_10,
   bioFault: -EFAULT,
-  preset: "v6.1",
+  preset: "debian-6.1.192",
   nofault: true,
   unpinRange: true,
   vmemmapDedup: true,
@@ -67,7 +67,7 @@ const V6_1: KernelProfile = {
 };
 const V6_12: KernelProfile = {
   ...V6_1,
-  preset: "v6.12",
+  preset: "debian-6.12.117",
   pinFastOnly: false,
   bioPins: true,
   uringCoalesces: true,
@@ -75,7 +75,7 @@ const V6_12: KernelProfile = {
   hugetlbMap: (0xf4000000 | 0) + 1,
   largeFields: true,
 };
-const V7_3: KernelProfile = { ...V6_12, preset: "v7.3", layoutWchan: "ext4_wait_dax_page" };
+const V7_3: KernelProfile = { ...V6_12, preset: "debian-7.3.4", layoutWchan: "ext4_wait_dax_page" };
 
 const PROFILES: readonly { readonly release: RegExp; readonly profile: KernelProfile }[] = [
   { release: /^5\.10\./, profile: V5_10 },

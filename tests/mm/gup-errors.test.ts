@@ -4,7 +4,8 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { config, GUP_ARGS_COMMON } from "../../src/machine/config.ts";
+import { config } from "../../src/machine/config.ts";
+import { GUP_ARGS_COMMON } from "../../src/machine/knobs/mm.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { shmem_file_setup } from "../../src/mm/filemap.ts";
 import { mm_create } from "../../src/mm/fork.ts";

@@ -495,7 +495,7 @@ describe.each(KERNELS)("GUP of %s", (name) => {
         const { mm, pages } = boot(name, 8, secretmem, knob);
         expect(do_mmap(mm, OTHER, 4, SHARED | VM_LOCKED, secretmem_file_create(4), 0)).toBe(0);
         touch(mm, OTHER, 1);
-        const hole = fixed === undefined ? name === "6.1.0" : fixed === "lru";
+        const hole = fixed === "lru";
         expect(gup_fast(mm, OTHER, 1, 0, pages, false)).toBe(hole ? 1 : EFAULT);
         lru_add_drain();
         expect(gup_fast(mm, OTHER, 1, 0, pages, false)).toBe(EFAULT);

@@ -3,12 +3,13 @@
  * and not, in the forms of v5.6, v5.10 and v7.1 (mm/hmm.c), and what it does if an entry changes under it.
  * One CPU; where it waits or takes a lock twice, that is the deadlock that the sequential host reports.
  */
+
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { addAnonVma, addSystemRam, newMirroredMm, resetHmmGlobals } from "../../src/claims/hmm-machine.ts";
 import { geom, type KnobSettings, kernel, type PresetName } from "../../src/machine/config.ts";
-import { HMM_CONFIG_V5_6 } from "../../src/machine/config-hmm.ts";
 import { host, useSequentialHost } from "../../src/machine/host.ts";
+import { HMM_V5_6_SETTINGS } from "../../src/machine/knobs/hmm.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { SRCU_STRUCT } from "../../src/machine/srcu.ts";
 import { allocStruct, bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice } from "../../src/mm/boot.ts";
@@ -36,7 +37,7 @@ interface Form {
   readonly knobs: KnobSettings;
 }
 const FORMS: readonly Form[] = [
-  { name: "v5.6", preset: "v5.10", knobs: HMM_CONFIG_V5_6 },
+  { name: "v5.6", preset: "v5.10", knobs: HMM_V5_6_SETTINGS },
   { name: "v5.10", preset: "v5.10", knobs: {} },
   { name: "v7.1", preset: "v7.3", knobs: {} },
 ];

@@ -61,7 +61,7 @@ export class Fuzz {
     this.world = world;
     this.random = new Random(seed);
     this.kinds = devices ? [...MEMORY, ...DEVICES] : MEMORY;
-    this.v510 = world.machine.profile.preset === "v5.10";
+    this.v510 = world.machine.profile.preset === "debian-5.10.223";
   }
   run(proc: string, op: string, args: string[]): StepResult {
     const step: Step = {

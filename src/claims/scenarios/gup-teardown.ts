@@ -7,7 +7,8 @@
  */
 "use kernel";
 
-import { config, REF_EXTERNAL } from "../../machine/config.ts";
+import { config } from "../../machine/config.ts";
+import { REF_EXTERNAL } from "../../machine/knobs/gup.ts";
 import {
   assert,
   assert_no_leak,

@@ -6,7 +6,8 @@
  */
 "use kernel";
 
-import { config, kernel, REFCOUNT_ONE_BASED } from "../../machine/config.ts";
+import { config, kernel } from "../../machine/config.ts";
+import { REFCOUNT_ONE_BASED } from "../../machine/knobs/gup.ts";
 import {
   assert,
   atomic_add_unless,
