@@ -25,6 +25,7 @@ export const ERROR_KINDS = {
   livelock: "a fair run never gets anywhere",
   "bad-unlock": "a lock, irq-off or RCU section ended wrongly",
   "out-of-bounds": "a thread-private array was indexed out of bounds",
+  "bad-choice": "choose() was given nothing to choose from",
   "endless-local-loop": "a loop that touches nothing shared does not end",
 } as const;
 

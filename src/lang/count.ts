@@ -182,7 +182,7 @@ function execute(
     case "smp_call_function":
       work.other++;
       if (i.handler !== "") throw new KernelBug("unreachable", "a handler cannot run here");
-      host.smpCallFunction(0, 0);
+      host.smpCallFunction(value(i.b), 0, 0);
       return 0;
     default:
       throw new KernelBug("unreachable", `${i.op} cannot be counted`);

@@ -70,10 +70,6 @@ export const DIALECT_ERRORS = {
   HF139: ["not in the dialect", "see docs/dialect.md for what is"],
   HF140: ["not an entry function", "pass an exported dialect function and its arguments as numbers"],
   HF141: ["assignment to a constant object", "configuration is set by boot code, outside the dialect"],
-  HF143: [
-    "not explored: an IPI that runs a handler",
-    "pass 0, which only waits until every CPU has taken the interrupt; holdfast run executes handlers",
-  ],
   HF150: ["file not found", "check the path"],
   HF151: ["module failed to load", "the file threw while it was imported"],
 } as const satisfies Record<string, readonly [string, string]>;

@@ -25,7 +25,7 @@ export function hashProgram(p: Program): string {
   for (const t of p.threads) feed(bareThread(t, nameOf));
   feed(p.finally === null ? null : bareThread(p.finally, nameOf));
   for (let n = 0; n < order.length; n++) feed(bareThread(p.handlers[order[n]], nameOf));
-  feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live]));
+  feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live, r.stack === true]));
   feed([p.memory.origin ?? 0, p.memory.words.length]);
   hash.update(Int32Array.from(p.memory.words));
   return hash.digest("hex");

@@ -89,6 +89,7 @@ const region = {
   base: word,
   words: index,
   live: z.boolean().describe("false: not allocated yet, or freed; its words are poison"),
+  stack: z.boolean().exactOptional().describe("a local variable, whose scope is its life"),
 };
 
 export const programMemory = z.strictObject({

@@ -7,13 +7,16 @@
  * Not covered: `localArray` and `struct`, which are declarations and not operations (lower.ts, link.ts).
  */
 
+import { CONTEXT_IRQS_OFF, CONTEXT_RCU, COUNT_MASK } from "../machine/preempt.ts";
 import {
+  type AcquireCmp,
   type AssertKind,
   type BinOp,
   constant,
   type FenceKind,
   type LocalInstr,
   type Order,
+  type QueueContext,
   type Reg,
   type RmwFn,
   type Val,
@@ -50,6 +53,8 @@ export interface Intrinsic {
 const ZERO = constant(0);
 const ONE = constant(1);
 const NONE = ZERO;
+/** Every other CPU. */
+const ALL = constant(-1);
 
 function bin(b: Emit, fn: BinOp, x: Val, y: Val): Val {
   const dst = b.temp();
@@ -119,6 +124,33 @@ function awaits(cmp: "eq" | "ne"): Intrinsic {
     b.emit({ op: "await", dst, addr, cmp, a, order: "acquire" });
     return val(dst);
   });
+}
+function acquires(cmp: AcquireCmp): Intrinsic {
+  return pure(3, (b, [addr, x, y]) => {
+    const dst = b.temp();
+    b.emit({ op: "acquire", dst, addr, cmp, a: x, b: y });
+    return val(dst);
+  });
+}
+function queue(where: QueueContext): Intrinsic {
+  return {
+    args: ["val", "handler", "val"],
+    returns: false,
+    lower: (b, a) => {
+      b.emit({ op: "queue", handler: a.handler, a: a.vals[1], b: a.vals[0], context: where });
+      return NONE;
+    },
+  };
+}
+function cpu(b: Emit): Val {
+  const dst = b.temp();
+  b.emit({ op: "cpu", dst });
+  return val(dst);
+}
+function context(b: Emit): Val {
+  const dst = b.temp();
+  b.emit({ op: "context", dst });
+  return val(dst);
 }
 function asserts(kind: AssertKind): Intrinsic {
   return {
@@ -219,6 +251,9 @@ const TABLE = {
 
   smp_cond_load_acquire_eq: awaits("eq"),
   smp_cond_load_acquire_ne: awaits("ne"),
+  smp_cond_add_acquire_eq: acquires("eq"),
+  smp_cond_add_acquire_ne: acquires("ne"),
+  smp_cond_add_acquire_ge: acquires("ge"),
   // Waits of the checker look at memory by themselves.
   wake_up_var: action(1, () => {}),
 
@@ -256,15 +291,36 @@ const TABLE = {
     args: ["handler0", "val"],
     returns: false,
     lower: (b, a) => {
-      b.emit({ op: "smp_call_function", handler: a.handler, a: a.vals[0] });
+      b.emit({ op: "smp_call_function", handler: a.handler, a: a.vals[0], b: ALL });
       return NONE;
     },
   },
-  smp_processor_id: pure(0, (b) => {
-    const dst = b.temp();
-    b.emit({ op: "cpu", dst });
-    return val(dst);
-  }),
+  smp_call_function_single: {
+    args: ["val", "handler0", "val"],
+    returns: false,
+    lower: (b, a) => {
+      b.emit({ op: "smp_call_function", handler: a.handler, a: a.vals[1], b: bit(b, a.vals[0]) });
+      return NONE;
+    },
+  },
+  smp_call_function_many: {
+    args: ["val", "handler0", "val"],
+    returns: false,
+    lower: (b, a) => {
+      const others = bin(b, "and", a.vals[0], notBit(b, cpu(b)));
+      b.emit({ op: "smp_call_function", handler: a.handler, a: a.vals[1], b: others });
+      return NONE;
+    },
+  },
+  queue_thread: queue("thread"),
+  queue_softirq: queue("softirq"),
+  queue_hardirq: queue("hardirq"),
+  preempt_count_add: action(1, (b, [a]) => b.emit({ op: "preempt_count_add", a })),
+  preempt_count_sub: action(1, (b, [a]) => b.emit({ op: "preempt_count_add", a: un(b, "neg", a) })),
+  preempt_count: pure(0, (b) => bin(b, "and", context(b), constant(COUNT_MASK))),
+  irqs_disabled: pure(0, (b) => bin(b, "and", bin(b, "shr", context(b), constant(CONTEXT_IRQS_OFF)), ONE)),
+  rcu_preempt_depth: pure(0, (b) => bin(b, "shr", context(b), constant(CONTEXT_RCU))),
+  smp_processor_id: pure(0, cpu),
 
   kzalloc: pure(1, (b, [pool]) => {
     const dst = b.temp();

@@ -104,6 +104,14 @@ export type FenceKind =
 
 /** Comparison of an awaited word with a constant or register. */
 export type AwaitCmp = "eq" | "ne";
+/** The same of a word that is to be changed; `ge` is signed. */
+export type AcquireCmp = AwaitCmp | "ge";
+
+/**
+ * What a queued handler runs as: a thread of its own (a worker), or in the middle of what its CPU does, as a
+ * softirq or as a hard interrupt.
+ */
+export type QueueContext = "thread" | "softirq" | "hardirq";
 
 /** What an assertion that fails is called in a verdict; see check/errors.ts for the whole list. */
 export type AssertKind =
@@ -172,6 +180,19 @@ export type VisibleInstr =
       readonly a: Val;
       readonly order: Order;
     })
+  /**
+   * Blocks until the word compares so, then adds `b` to it, in one step with acquire order; gives the old
+   * word. What sleeping and reader-writer locks, semaphores and completions are made of. Who waits is queued:
+   * when the word is as awaited often enough, each gets its turn.
+   */
+  | (Base & {
+      readonly op: "acquire";
+      readonly dst: Reg;
+      readonly addr: Val;
+      readonly cmp: AcquireCmp;
+      readonly a: Val;
+      readonly b: Val;
+    })
   /** spin_lock: blocks until the word is 0, then makes it 1 + the CPU's number. */
   | (Base & { readonly op: "spin_lock"; readonly addr: Val })
   | (Base & { readonly op: "spin_trylock"; readonly dst: Reg; readonly addr: Val })
@@ -189,11 +210,33 @@ export type VisibleInstr =
   | (Base & { readonly op: "local_irq_save"; readonly dst: Reg })
   | (Base & { readonly op: "local_irq_restore"; readonly a: Val })
   /**
-   * Broadcast IPI to every other CPU of the program that waits until each has taken it (that is, was seen
-   * with interrupts on). `handler` "" runs nothing there; else it runs handler(a) on each target before it is
-   * acknowledged.
+   * IPI to the CPUs whose bits are set in `b` (-1: to all but the own), which waits until each has taken it
+   * (that is, was seen with interrupts on). `handler` "" runs nothing there; else it runs handler(a) on each
+   * target, as a hard interrupt, before it is acknowledged.
    */
-  | (Base & { readonly op: "smp_call_function"; readonly handler: string; readonly a: Val })
+  | (Base & { readonly op: "smp_call_function"; readonly handler: string; readonly a: Val; readonly b: Val })
+  /**
+   * Makes handler(a) run once, some time from now, on CPU `b` (-1: the CPU that queues it). Visible to it is
+   * all that was stored before.
+   */
+  | (Base & {
+      readonly op: "queue";
+      readonly handler: string;
+      readonly a: Val;
+      readonly b: Val;
+      readonly context: QueueContext;
+    })
+  /**
+   * Adds `a` to the thread's preempt_count(), whose fields are those of include/linux/preempt.h
+   * (machine/preempt.ts). While it is not 0 the thread is a reader of RCU, as since Linux 4.20; a spinlock
+   * that is held makes none.
+   */
+  | (Base & { readonly op: "preempt_count_add"; readonly a: Val })
+  /**
+   * Where the thread is, as one word: preempt_count() with the spinlocks that it holds (bits 0 to 23),
+   * interrupts off (bit 24), nesting of rcu_read_lock() (bits 25 to 30).
+   */
+  | (Base & { readonly op: "context"; readonly dst: Reg })
   /**
    * A dead object of the pool whose id is `pool`, made live with its words 0 (kzalloc); 0 (NULL) if there is
    * none.
@@ -291,7 +334,7 @@ export interface ThreadIr {
 export interface Program {
   readonly name: string;
   readonly threads: readonly ThreadIr[];
-  /** Bodies that call_rcu() and smp_call_function() name; each may be instantiated several times. */
+  /** Bodies that call_rcu(), smp_call_function() and `queue` name; each may be instantiated several times. */
   readonly handlers: Readonly<Record<string, ThreadIr>>;
   /** Run once, alone, in every final state: end-of-run checks (leaks, counts). Null if there are none. */
   readonly finally: ThreadIr | null;
@@ -307,6 +350,7 @@ const VISIBLE: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "rmw",
   "fence",
   "await",
+  "acquire",
   "spin_lock",
   "spin_trylock",
   "spin_unlock",
@@ -321,6 +365,9 @@ const VISIBLE: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "local_irq_save",
   "local_irq_restore",
   "smp_call_function",
+  "queue",
+  "preempt_count_add",
+  "context",
   "alloc",
   "free",
   "revive",

@@ -110,7 +110,16 @@ const instr = z.discriminatedUnion("op", [
   op("synchronize_srcu", { addr: value }),
   op("local_irq_save", { dst: reg }),
   op("local_irq_restore", { a: value }),
-  op("smp_call_function", { handler: z.string(), a: value }),
+  op("smp_call_function", { handler: z.string(), a: value, b: value }),
+  op("queue", {
+    handler: z.string(),
+    a: value,
+    b: value,
+    context: z.enum(["thread", "softirq", "hardirq"]),
+  }),
+  op("preempt_count_add", { a: value }),
+  op("context", { dst: reg }),
+  op("acquire", { dst: reg, addr: value, cmp: z.enum(["eq", "ne", "ge"]), a: value, b: value }),
   op("alloc", { dst: reg, pool: value }),
   op("free", { addr: value }),
   op("revive", { addr: value }),
@@ -219,7 +228,7 @@ function checkThread(t: ThreadIr, where: string, p: Program): void {
       checkReg(defOf(i));
       if ((i.op === "aget" || i.op === "aset") && i.arr >= t.arrays.length)
         fail(`array ${i.arr} of ${t.arrays.length}`);
-      if (i.op === "call_rcu" || i.op === "smp_call_function" || i.op === "spawn")
+      if (i.op === "call_rcu" || i.op === "smp_call_function" || i.op === "queue" || i.op === "spawn")
         if (i.handler !== "" && !Object.hasOwn(p.handlers, i.handler))
           fail(`handler ${i.handler} does not exist`);
     }

@@ -7,6 +7,14 @@
 
 import { KernelBug } from "./errors.ts";
 import { addressName } from "./memory.ts";
+import {
+  CONTEXT_IRQS_OFF,
+  CONTEXT_RCU,
+  COUNT_MASK,
+  HARDIRQ_OFFSET,
+  preemptCountAfter,
+  SOFTIRQ_OFFSET,
+} from "./preempt.ts";
 
 export type Handler = (arg: number) => void;
 
@@ -27,24 +35,54 @@ export interface Host {
   rcuReadUnlock(): void;
   synchronizeRcu(): void;
   callRcu(head: number, func: Handler): void;
-  /** Waits until every other CPU has been seen with interrupts on, running `func` there if given. */
-  smpCallFunction(func: Handler | 0, info: number): void;
+  /**
+   * Waits until each CPU of `mask` (-1: every other) has been seen with interrupts on, running `func` there
+   * if given.
+   */
+  smpCallFunction(mask: number, func: Handler | 0, info: number): void;
+  /** Has `func(arg)` run on CPU `cpu` (-1: this one), some time from now. */
+  queue(context: QueueContext, cpu: number, func: Handler, arg: number): void;
+  preemptCountAdd(n: number): void;
+  /** preempt_count(), interrupts off and RCU nesting, as machine/preempt.ts has them. */
+  context(): number;
+  /** Spinlocks that this CPU has taken and not released. */
+  locksHeld: number;
   choose(n: number): number;
   /** Called with the address before each marked access and free, where a stress run may delay or yield. */
   preempt: ((addr: number) => void) | null;
 }
 
+/** What a queued handler runs as: see QueueContext in lang/ir.ts. */
+export type QueueContext = "thread" | "softirq" | "hardirq";
+
+/**
+ * A preempt_count() after something was added.
+ * @throws KernelBug if a field goes below 0: what was never disabled is enabled.
+ */
+export function addToCount(count: number, n: number): number {
+  const next = preemptCountAfter(count, n);
+  if (next < 0) throw new KernelBug("bad-unlock", "preempt_count_sub() of more than is there");
+  return next;
+}
+
+/** The word that the `context` operation gives. */
+export function contextWord(count: number, locks: number, irqsOff: number, rcu: number): number {
+  return ((count + locks) & COUNT_MASK) | (irqsOff << CONTEXT_IRQS_OFF) | (rcu << CONTEXT_RCU);
+}
+
 class SequentialHost implements Host {
   readonly cpu = 0;
   readonly nr_cpus = 1;
+  locksHeld = 0;
   preempt: ((addr: number) => void) | null = null;
   private irqsOff = 0;
   private readers = 0;
+  private count = 0;
   private readonly callbacks: { head: number; func: Handler }[] = [];
 
   waitWord(addr: number, seen: number, why: string): void {
     // A callback may be what is waited for: with one CPU and no reader, a grace period has always elapsed.
-    if (this.callbacks.length > 0 && this.readers === 0 && this.irqsOff === 0) {
+    if (this.callbacks.length > 0 && this.readers === 0 && this.irqsOff === 0 && this.count === 0) {
       this.runCallbacks();
       return;
     }
@@ -67,23 +105,56 @@ class SequentialHost implements Host {
     this.readers--;
   }
   synchronizeRcu(): void {
-    if (this.readers > 0 || this.irqsOff > 0)
+    if (this.readers > 0 || this.irqsOff > 0 || this.count !== 0)
       throw new KernelBug("deadlock", "synchronize_rcu() inside a read-side section");
   }
   callRcu(head: number, func: Handler): void {
     this.callbacks.push({ head, func });
   }
-  smpCallFunction(): void {}
+  smpCallFunction(mask: number, func: Handler | 0, info: number): void {
+    if (mask === -1 || (mask & 1) === 0) return;
+    if (this.irqsOff > 0) throw new KernelBug("deadlock", "an interrupt of this CPU with interrupts off");
+    if (func !== 0) this.inside(HARDIRQ_OFFSET, 1, () => func(info));
+  }
+  queue(context: QueueContext, _cpu: number, func: Handler, arg: number): void {
+    const run =
+      context === "thread"
+        ? func
+        : (x: number): void =>
+            this.inside(
+              context === "softirq" ? SOFTIRQ_OFFSET : HARDIRQ_OFFSET,
+              context === "hardirq" ? 1 : 0,
+              () => func(x),
+            );
+    this.callbacks.push({ head: arg, func: run });
+  }
+  /** Runs an interrupt handler in the middle of what this CPU does. */
+  private inside(offset: number, irqsOff: number, run: () => void): void {
+    const before = [this.irqsOff, this.readers, this.count, this.locksHeld] as const;
+    [this.irqsOff, this.readers, this.count, this.locksHeld] = [irqsOff, 0, offset, 0];
+    run();
+    if (this.irqsOff !== irqsOff || this.readers !== 0 || this.count !== offset || this.locksHeld !== 0)
+      throw new KernelBug("bad-unlock", "an interrupt handler leaves something locked or disabled");
+    [this.irqsOff, this.readers, this.count, this.locksHeld] = before;
+  }
+  preemptCountAdd(n: number): void {
+    this.count = addToCount(this.count, n);
+  }
+  context(): number {
+    return contextWord(this.count, this.locksHeld, this.irqsOff, this.readers);
+  }
   choose(): number {
     return 0;
   }
-  /** Runs call_rcu() callbacks, as a grace period would. */
+  /** Runs call_rcu() callbacks, as a grace period would, and what else is queued. */
   runCallbacks(): void {
     for (let cb = this.callbacks.shift(); cb !== undefined; cb = this.callbacks.shift()) cb.func(cb.head);
   }
   reset(): void {
     this.irqsOff = 0;
     this.readers = 0;
+    this.count = 0;
+    this.locksHeld = 0;
     this.callbacks.length = 0;
   }
 }

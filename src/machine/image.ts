@@ -28,6 +28,11 @@ export interface MemRegion {
   /** The pool that kzalloc() takes it from; 0: it is never handed out. */
   readonly pool: number;
   readonly live: boolean;
+  /**
+   * A local variable: made live where it is declared, freed where its scope ends, and neither orders
+   * anything.
+   */
+  readonly stack?: boolean;
 }
 
 export interface MemoryImage {

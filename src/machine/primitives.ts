@@ -12,6 +12,7 @@ import { type BugKind, KernelBug } from "./errors.ts";
 import { type Handler, host } from "./host.ts";
 import { type MemRegion, NULL_GUARD, POISON } from "./image.ts";
 import { addressName, mem, memoryPool, regionAt } from "./memory.ts";
+import { CONTEXT_IRQS_OFF, CONTEXT_RCU, COUNT_MASK } from "./preempt.ts";
 
 /**
  * A thread-private array of words: `pages[]`, out-parameters. In the checker it is part of the thread's
@@ -263,6 +264,27 @@ export function smp_cond_load_acquire_ne(p: number, v: number): number {
   }
 }
 /**
+ * Waits until the word is `v`, then adds `i` to it, in one step with acquire order; gives what it was. This
+ * and its kin are what the sleeping and reader-writer locks of kernel/locking come to: waiters are queued,
+ * none starves.
+ */
+export function smp_cond_add_acquire_eq(p: number, v: number, i: number): number {
+  return condAdd(p, i, (seen) => seen === v, v);
+}
+export function smp_cond_add_acquire_ne(p: number, v: number, i: number): number {
+  return condAdd(p, i, (seen) => seen !== v, v);
+}
+export function smp_cond_add_acquire_ge(p: number, v: number, i: number): number {
+  return condAdd(p, i, (seen) => seen >= v, v);
+}
+function condAdd(p: number, i: number, isSo: (seen: number) => boolean, v: number): number {
+  for (;;) {
+    const seen = READ_ONCE(p);
+    if (!isSo(seen)) host.waitWord(p, seen, `waits, to add ${i}, for a comparison with ${v}`);
+    else if (cmpxchg(p, seen, (seen + i) | 0) === seen) return seen;
+  }
+}
+/**
  * Wakes CPUs that wait for the word to change (wake_up_var()). No effect in the checker, where waits re-check
  * by themselves.
  */
@@ -276,13 +298,18 @@ export function spin_lock(l: number): void {
   const self = host.cpu + 1;
   for (;;) {
     const seen = cmpxchg(l, 0, self);
-    if (seen === 0) return;
+    if (seen === 0) {
+      host.locksHeld++;
+      return;
+    }
     if (seen === self) bug("deadlock", `spin_lock(${addressName(l)}): this CPU holds it already`, l);
     host.waitWord(l, seen, "waits for the lock");
   }
 }
 export function spin_trylock(l: number): boolean {
-  return cmpxchg(l, 0, host.cpu + 1) === 0;
+  const taken = cmpxchg(l, 0, host.cpu + 1) === 0;
+  if (taken) host.locksHeld++;
+  return taken;
 }
 export function spin_unlock(l: number): void {
   const was = xchg(l, 0);
@@ -292,6 +319,7 @@ export function spin_unlock(l: number): void {
       `spin_unlock(${addressName(l)}): held by ${was === 0 ? "nobody" : `CPU ${was - 1}`}`,
       l,
     );
+  if (host.locksHeld > 0) host.locksHeld--;
   host.wakeWord(l);
 }
 export function spin_is_locked(l: number): boolean {
@@ -325,7 +353,55 @@ export function local_irq_restore(flags: number): void {
  * interrupt.
  */
 export function smp_call_function(func: Handler | 0, info: number): void {
-  host.smpCallFunction(func, info);
+  host.smpCallFunction(-1, func, info);
+}
+/** The same on one CPU, the own one included. */
+export function smp_call_function_single(cpu: number, func: Handler | 0, info: number): void {
+  host.smpCallFunction(1 << cpu, func, info);
+}
+/** The same on the CPUs whose bits are set in `mask`, without the own one. */
+export function smp_call_function_many(mask: number, func: Handler | 0, info: number): void {
+  host.smpCallFunction(mask & ~(1 << host.cpu), func, info);
+}
+/**
+ * `func(arg)` runs once, some time from now, on CPU `cpu` (-1: this one), as a thread of its own: what
+ * kthreads and the workers of workqueues are made of. `func` must be a dialect function named directly. What
+ * was stored before is seen.
+ */
+export function queue_thread(cpu: number, func: Handler, arg: number): void {
+  host.queue("thread", cpu, func, arg);
+}
+/**
+ * The same as a softirq, in the middle of what the CPU does: timers, tasklets. Not while that has softirqs
+ * disabled.
+ */
+export function queue_softirq(cpu: number, func: Handler, arg: number): void {
+  host.queue("softirq", cpu, func, arg);
+}
+/** The same as a hard interrupt: not while the CPU has interrupts off. */
+export function queue_hardirq(cpu: number, func: Handler, arg: number): void {
+  host.queue("hardirq", cpu, func, arg);
+}
+/**
+ * Fields in machine/preempt.ts. preempt_disable() adds PREEMPT_OFFSET, local_bh_disable()
+ * SOFTIRQ_DISABLE_OFFSET.
+ */
+export function preempt_count_add(n: number): void {
+  host.preemptCountAdd(n);
+}
+export function preempt_count_sub(n: number): void {
+  host.preemptCountAdd(-n);
+}
+/** With a PREEMPT_OFFSET for each spinlock that this thread holds. */
+export function preempt_count(): number {
+  return host.context() & COUNT_MASK;
+}
+export function irqs_disabled(): boolean {
+  return ((host.context() >> CONTEXT_IRQS_OFF) & 1) !== 0;
+}
+/** Nesting of rcu_read_lock(). */
+export function rcu_preempt_depth(): number {
+  return host.context() >> CONTEXT_RCU;
 }
 export function smp_processor_id(): number {
   return host.cpu;

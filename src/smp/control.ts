@@ -77,6 +77,8 @@ export const CALLBACK_MAY_RUN = 10;
 export const ON_BEHALF = 11;
 /** RCU read-side nesting, for the dump. */
 export const READERS = 12;
+/** Its preempt_count(), as far as it is disabled by hand. */
+export const COUNT = 13;
 /** Length in characters and ASCII text (4 to a word) of why it waits. */
 export const WHY_LENGTH = 15;
 export const WHY = 16;

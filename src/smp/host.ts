@@ -13,12 +13,14 @@
  */
 
 import { KernelBug } from "../machine/errors.ts";
-import type { Handler, Host } from "../machine/host.ts";
+import { addToCount, contextWord, type Handler, type Host, type QueueContext } from "../machine/host.ts";
 import { mem } from "../machine/memory.ts";
+import { HARDIRQ_OFFSET, SOFTIRQ_MASK, SOFTIRQ_OFFSET } from "../machine/preempt.ts";
 import {
   CALLBACK_EPOCH,
   CALLBACK_MAY_RUN,
   CALLBACKS,
+  COUNT,
   cpuBase,
   EPISODE,
   EPOCH,
@@ -69,8 +71,18 @@ export class SmpHost implements Host {
   private irqsOff = 0;
   private readers = 0;
   private inHandler = false;
+  locksHeld = 0;
+  /** Nesting of rcu_read_lock(), without the reader that a preempt_count() makes. */
+  private rcuDepth = 0;
+  private count = 0;
   private readonly callbacks: { readonly head: number; readonly func: Handler; readonly epoch: number }[] =
     [];
+  private readonly work: {
+    readonly context: QueueContext;
+    readonly cpu: number;
+    readonly func: Handler;
+    readonly arg: number;
+  }[] = [];
 
   /** `spins`: looks at a word before sleeping; 0 where CPUs outnumber cores. */
   constructor(ctl: Int32Array, cpu: number, nrCpus: number, irqOffIsReader: boolean, spins: number) {
@@ -96,8 +108,17 @@ export class SmpHost implements Host {
    */
   endThread(): void {
     if (this.irqsOff !== 0) throw new KernelBug("bad-unlock", "the thread ended with interrupts off");
-    if (this.readers !== 0) throw new KernelBug("bad-unlock", "the thread ended inside rcu_read_lock()");
-    while (this.callbacks.length > 0) {
+    if (this.rcuDepth !== 0) throw new KernelBug("bad-unlock", "the thread ended inside rcu_read_lock()");
+    if (this.count !== 0) throw new KernelBug("bad-unlock", "the thread ended with preemption disabled");
+    if (this.locksHeld !== 0) throw new KernelBug("bad-unlock", "the thread ended while it held a lock");
+    for (;;) {
+      this.runReadyCallbacks();
+      if (this.work.length > 0) {
+        // An interrupt that its CPU cannot take yet.
+        this.waitIrqsOn(this.work[0].cpu);
+        continue;
+      }
+      if (this.callbacks.length === 0) return;
       const epoch = this.callbacks[0].epoch;
       for (let t = 0; t < this.nr_cpus; t++)
         this.waitQuiescent(t, epoch, "rcu_barrier() waits for its readers");
@@ -224,16 +245,17 @@ export class SmpHost implements Host {
     this.endWait();
   }
 
-  smpCallFunction(func: Handler | 0, info: number): void {
+  smpCallFunction(mask: number, func: Handler | 0, info: number): void {
     if (this.inHandler) throw new KernelBug("deadlock", "smp_call_function() in an interrupt handler");
     let pending = 0;
-    for (let t = 0; t < this.nr_cpus; t++) if (t !== this.self) pending |= 1 << t;
+    for (let t = 0; t < this.nr_cpus; t++)
+      if (mask === -1 ? t !== this.self : (mask & (1 << t)) !== 0) pending |= 1 << t;
     let spins = this.spins;
     while (pending !== 0) {
       let first = -1;
       for (let t = 0; t < this.nr_cpus; t++) {
         if ((pending & (1 << t)) === 0) continue;
-        if (this.interrupt(t, func, info)) pending &= ~(1 << t);
+        if (this.interrupt(t, "hardirq", func, info)) pending &= ~(1 << t);
         else if (first < 0) first = t;
       }
       if (first >= 0 && spins-- <= 0) this.waitIrqsOn(first);
@@ -241,27 +263,70 @@ export class SmpHost implements Host {
   }
 
   /** Gives CPU `t` its interrupt if it has interrupts on. */
-  private interrupt(t: number, func: Handler | 0, info: number): boolean {
+  private interrupt(t: number, as: "softirq" | "hardirq", func: Handler | 0, info: number): boolean {
     const { ctl } = this;
     const word = cpuBase(t) + IRQ;
     if (func === 0) return Atomics.load(ctl, word) === 0;
     if (Atomics.compareExchange(ctl, word, 0, (this.self + 1) << 1) !== 0) return false;
-    const irqsOff = this.irqsOff;
+    // Who disables softirqs holds this word while it does, so the count stands.
+    if (as === "softirq" && (Atomics.load(ctl, cpuBase(t) + COUNT) & SOFTIRQ_MASK) !== 0) {
+      this.giveBack(t, word);
+      return false;
+    }
+    const { irqsOff, rcuDepth, count, locksHeld } = this;
     this.cpu = t;
     this.irqsOff = 1;
     this.inHandler = true;
+    this.rcuDepth = 0;
+    this.count = as === "softirq" ? SOFTIRQ_OFFSET : HARDIRQ_OFFSET;
+    this.locksHeld = 0;
     Atomics.store(ctl, this.base + ON_BEHALF, t + 1);
-    this.rcuReadLock();
+    this.enterReader();
     func(info);
-    this.rcuReadUnlock();
+    this.leaveReader();
+    if (this.rcuDepth !== 0 || this.locksHeld !== 0)
+      throw new KernelBug("bad-unlock", "an interrupt handler leaves a section or lock behind");
     // Not in a `finally`: after a bug the run stops, and the report wants to know on whose behalf this ran.
     this.cpu = this.self;
     this.irqsOff = irqsOff;
     this.inHandler = false;
+    this.rcuDepth = rcuDepth;
+    this.count = count;
+    this.locksHeld = locksHeld;
     Atomics.store(ctl, this.base + ON_BEHALF, 0);
+    this.giveBack(t, word);
+    return true;
+  }
+
+  private giveBack(t: number, word: number): void {
+    const { ctl } = this;
     Atomics.store(ctl, word, 0);
     if (Atomics.load(ctl, cpuBase(t) + STATE_WAITERS) > 0) Atomics.notify(ctl, word);
-    return true;
+  }
+
+  context(): number {
+    const softirq = this.inHandler && (this.count & SOFTIRQ_OFFSET) !== 0;
+    return contextWord(this.count, this.locksHeld, softirq ? 0 : this.irqsOff, this.rcuDepth);
+  }
+
+  preemptCountAdd(n: number): void {
+    const before = this.count;
+    const next = addToCount(before, n);
+    if (this.inHandler) {
+      this.count = next;
+      return;
+    }
+    const flags = this.irqSave();
+    this.count = next;
+    Atomics.store(this.ctl, this.base + COUNT, next);
+    this.irqRestore(flags);
+    if (before === 0 && next !== 0) this.enterReader();
+    if (before !== 0 && next === 0) this.leaveReader();
+  }
+
+  queue(context: QueueContext, cpu: number, func: Handler, arg: number): void {
+    this.work.push({ context, cpu: cpu < 0 ? this.cpu : cpu, func, arg });
+    this.showPending();
   }
 
   private waitIrqsOn(t: number): void {
@@ -277,11 +342,21 @@ export class SmpHost implements Host {
   // ---- RCU ------------------------------------------------------------------------------------------------
 
   rcuReadLock(): void {
-    if (this.readers++ === 0) Atomics.store(this.ctl, this.base + RCU, Atomics.load(this.ctl, EPOCH));
+    this.rcuDepth++;
+    this.enterReader();
   }
 
   rcuReadUnlock(): void {
-    if (this.readers === 0) throw new KernelBug("bad-unlock", "rcu_read_unlock() without rcu_read_lock()");
+    if (this.rcuDepth === 0) throw new KernelBug("bad-unlock", "rcu_read_unlock() without rcu_read_lock()");
+    this.rcuDepth--;
+    this.leaveReader();
+  }
+
+  private enterReader(): void {
+    if (this.readers++ === 0) Atomics.store(this.ctl, this.base + RCU, Atomics.load(this.ctl, EPOCH));
+  }
+
+  private leaveReader(): void {
     if (--this.readers > 0) return;
     Atomics.store(this.ctl, this.base + RCU, 0);
     this.wakeState(this.base + RCU);
@@ -317,15 +392,33 @@ export class SmpHost implements Host {
   }
 
   callRcu(head: number, func: Handler): void {
-    const { ctl, base } = this;
-    const epoch = Atomics.add(ctl, EPOCH, 1) + 1;
+    const epoch = Atomics.add(this.ctl, EPOCH, 1) + 1;
     this.callbacks.push({ head, func, epoch });
-    if (this.callbacks.length === 1) Atomics.store(ctl, base + CALLBACK_EPOCH, epoch);
-    Atomics.store(ctl, base + CALLBACKS, this.callbacks.length);
+    this.showPending();
+  }
+
+  /**
+   * For the watchdog: how many, and what the first of them waits for. Queued work waits for no grace period.
+   */
+  private showPending(): void {
+    const { ctl, base, callbacks, work } = this;
+    const epoch = work.length > 0 || callbacks.length === 0 ? 0 : callbacks[0].epoch;
+    Atomics.store(ctl, base + CALLBACK_EPOCH, epoch);
+    Atomics.store(ctl, base + CALLBACKS, callbacks.length + work.length);
+  }
+
+  /** Whether something queued can run now: index into `work`, or -1. */
+  private readyWork(): number {
+    const here = this.irqsOff === 0 && this.readers === 0 && !this.inHandler;
+    if (!here) return -1;
+    return this.work.findIndex(
+      (w) => w.context === "thread" || Atomics.load(this.ctl, cpuBase(w.cpu) + IRQ) === 0,
+    );
   }
 
   /** Whether the first callback's grace period has ended and this CPU is where callbacks may run. */
   private callbacksReady(): boolean {
+    if (this.readyWork() >= 0) return true;
     if (this.callbacks.length === 0 || this.irqsOff !== 0 || this.readers !== 0 || this.inHandler)
       return false;
     const epoch = this.callbacks[0].epoch;
@@ -338,14 +431,31 @@ export class SmpHost implements Host {
   private runReadyCallbacks(): boolean {
     let any = false;
     while (this.callbacksReady()) {
+      const ready = this.readyWork();
+      if (ready >= 0) {
+        const w = this.work[ready];
+        this.work.splice(ready, 1);
+        if (w.context !== "thread" && !this.interrupt(w.cpu, w.context, w.func, w.arg)) {
+          this.work.push(w); // softirqs are disabled there: others first
+          break;
+        }
+        this.showPending();
+        any = true;
+        if (w.context === "thread") this.runThread(w.cpu, w.func, w.arg);
+        continue;
+      }
       const cb = this.callbacks.shift();
       if (cb === undefined) break;
-      const { ctl, base } = this;
-      if (this.callbacks.length > 0) Atomics.store(ctl, base + CALLBACK_EPOCH, this.callbacks[0].epoch);
-      Atomics.store(ctl, base + CALLBACKS, this.callbacks.length);
+      this.showPending();
       any = true;
       cb.func(cb.head);
     }
     return any;
+  }
+
+  private runThread(cpu: number, func: Handler, arg: number): void {
+    this.cpu = cpu;
+    func(arg);
+    this.cpu = this.self;
   }
 }

@@ -7,6 +7,7 @@ import { type Cont, compileThread, type ThreadCode } from "../../src/lang/emit.t
 import { Interpreter } from "../../src/lang/interp.ts";
 import type { ThreadIr, Val, VisibleInstr } from "../../src/lang/ir.ts";
 import { evalRmw } from "../../src/lang/ir.ts";
+import { host } from "../../src/machine/host.ts";
 import { mem } from "../../src/machine/memory.ts";
 import * as prim from "../../src/machine/primitives.ts";
 
@@ -58,6 +59,20 @@ export function execute(i: VisibleInstr, value: (v: Val) => number, callbacks: C
         ? prim.smp_cond_load_acquire_eq(value(i.addr), value(i.a))
         : prim.smp_cond_load_acquire_ne(value(i.addr), value(i.a));
     }
+    case "acquire": {
+      const wait = {
+        eq: prim.smp_cond_add_acquire_eq,
+        ne: prim.smp_cond_add_acquire_ne,
+        ge: prim.smp_cond_add_acquire_ge,
+      }[i.cmp];
+      return wait(value(i.addr), value(i.a), value(i.b));
+    }
+    case "preempt_count_add":
+      prim.preempt_count_add(value(i.a));
+      return 0;
+    case "context":
+      return host.context();
+    case "queue":
     case "call_rcu":
       callbacks.add(i.handler, value(i.a));
       return 0;

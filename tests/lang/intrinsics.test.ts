@@ -89,6 +89,14 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   test_and_clear_bit: "np",
   smp_cond_load_acquire_eq: "pv",
   smp_cond_load_acquire_ne: "pv",
+  smp_cond_add_acquire_eq: "pvv",
+  smp_cond_add_acquire_ne: "pvv",
+  smp_cond_add_acquire_ge: "pvv",
+  preempt_count_add: "v",
+  preempt_count_sub: "v",
+  preempt_count: "",
+  irqs_disabled: "",
+  rcu_preempt_depth: "",
   wake_up_var: "p",
   spin_lock: "l",
   spin_trylock: "l",
@@ -136,7 +144,15 @@ for (const name of [
   Object.assign(SIGNATURES, { [name]: "" });
 for (const name of ["local_irq_save", "smp_processor_id"]) Object.assign(SIGNATURES, { [name]: "" });
 /** Their effect is on other CPUs, or takes a function. */
-const ELSEWHERE = ["call_rcu", "smp_call_function"];
+const ELSEWHERE = [
+  "call_rcu",
+  "smp_call_function",
+  "smp_call_function_single",
+  "smp_call_function_many",
+  "queue_thread",
+  "queue_softirq",
+  "queue_hardirq",
+];
 
 const DATA = 68;
 const LOCK = 76;

@@ -483,6 +483,10 @@ class PathWalk {
       case "local_irq_save":
       case "local_irq_restore":
       case "smp_call_function":
+      case "queue":
+      case "preempt_count_add":
+      case "context":
+      case "acquire":
       case "alloc":
       case "free":
       case "revive":

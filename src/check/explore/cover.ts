@@ -22,6 +22,7 @@ const ACCESSES: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "store",
   "rmw",
   "await",
+  "acquire",
   "spin_lock",
   "spin_trylock",
   "spin_unlock",

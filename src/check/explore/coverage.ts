@@ -29,15 +29,17 @@ interface Body {
 
 function bodies(p: Prepared): Body[] {
   const { threads, handlers, finally: last } = p.program;
+  const called = new Map(p.groups.map((g) => [g.name, g.code]));
   return [
     ...threads.map((ir, i) => ({ name: ir.name, ir, code: p.codes[i] })),
-    ...[...p.handlers].map(([id, { code }]) => ({ name: code.name, ir: handlers[id], code })),
+    ...[...called].map(([id, code]) => ({ name: code.name, ir: handlers[id], code })),
     ...(last === null || p.end === null ? [] : [{ name: last.name, ir: last, code: p.end }]),
   ];
 }
 
 const WAITS: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "await",
+  "acquire",
   "spin_lock",
   "synchronize_rcu",
   "smp_call_function",

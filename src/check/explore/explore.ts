@@ -24,12 +24,12 @@ import type { Trace } from "../trace/schema.ts";
 import { clearMarks, coverageOf } from "./coverage.ts";
 import { runLast } from "./lastrun.ts";
 import { findLivelock } from "./livelock.ts";
-import { CapacityError, type Machine, type Model, type StepError } from "./machine.ts";
-import { K } from "./operations.ts";
+import type { Machine, StepError } from "./machine.ts";
 import { Persistent } from "./persistent.ts";
-import { newMachine, type Prepared, prepare } from "./prepare.ts";
+import { FIRST_CAPACITY, moreCapacity, newMachine, type Prepared, prepare } from "./prepare.ts";
 import type { ExploreOptions, ExploreResult } from "./result.ts";
 import { shorten } from "./shorten.ts";
+import { type Capacity, CapacityError, type Model } from "./state.ts";
 import { StateTable, type Step } from "./statetable.ts";
 import { VectorSet } from "./vectorset.ts";
 
@@ -44,14 +44,19 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
   const started = performance.now();
   const prepared = prepare(program, options.symmetry ?? true);
   clearMarks(prepared);
-  for (let instances = 1; ; instances++) {
+  let capacity = FIRST_CAPACITY;
+  for (;;) {
     let search: Search | null = null;
     try {
-      search = new Search(prepared, options, instances, started);
+      search = new Search(prepared, options, capacity, started);
       return search.run();
     } catch (e) {
       if (!(e instanceof CapacityError)) throw e;
-      if (e.what === "handlers" && instances < 4) continue;
+      const more = search === null ? null : moreCapacity(capacity, e.what);
+      if (more !== null) {
+        capacity = more;
+        continue;
+      }
       return search === null
         ? emptyResult(options.model, e.message)
         : search.result("bounded", e.message, null, null);
@@ -102,11 +107,11 @@ class Search {
   private log: Step[] | null = null;
   private failure: FoundError | null = null;
 
-  constructor(prepared: Prepared, options: ExploreOptions, instances: number, started: number) {
+  constructor(prepared: Prepared, options: ExploreOptions, capacity: Capacity, started: number) {
     this.prepared = prepared;
     this.options = options;
     this.started = started;
-    this.m = newMachine(prepared, instances, options.model);
+    this.m = newMachine(prepared, capacity, options.model);
     this.por = new Persistent(this.m, prepared.footprints);
     this.table = new StateTable(this.m, prepared.footprints, prepared.groupOf, options.symmetry ?? true);
     this.observer = new VectorSet(options.observe?.length ?? 0);
@@ -200,11 +205,7 @@ class Search {
 
   /** How many successors the next step of process `p` has. */
   private choices(p: number): number {
-    const m = this.m;
-    if (p >= m.total) return 1;
-    const pc = m.s[m.frame[p]];
-    if (pc === 0 || m.threads[p].kind[pc] !== K.choose) return 1;
-    return Math.max(1, m.nextA(p));
+    return p >= this.m.total ? 1 : this.m.choices(p);
   }
 
   run(): ExploreResult {

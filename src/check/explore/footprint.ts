@@ -10,6 +10,7 @@ import type { LocalInstr, Program, ThreadIr, Val, VisibleInstr } from "../../lan
 import { isVisible } from "../../lang/ir.ts";
 import { liveIn } from "../../lang/liveness.ts";
 import { findCovered } from "./cover.ts";
+import { groupOf, type HandlerGroup } from "./handlers.ts";
 import { refine, value } from "./refine.ts";
 import { ANY, binary, filter, NEVER, setOf, singleton, unary, union, type ValueSet } from "./valueset.ts";
 
@@ -19,7 +20,8 @@ export const FP_READER_RCU = 1; // in writes: enters an rcu_read_lock section
 export const FP_PUSH = 2; // in writes: puts something into its store buffer (TSO)
 export const FP_IPI = 3; // in reads: looks at every CPU's irq-off state (a broadcast IPI is sent)
 export const FP_GP = 4; // in reads: looks at every CPU's reader state (a grace period starts)
-export const FP_FIRST = 5;
+export const FP_SIGNAL = 5; // in writes: makes an interrupt handler pending on some CPU
+export const FP_FIRST = 6;
 
 /** What one visible operation may touch. */
 export interface OpFootprint {
@@ -44,7 +46,7 @@ export interface Footprints {
   readonly locOfAddr: Int32Array;
   /** Location bit of a region's liveness; -1 if it is never freed or allocated. */
   readonly locOfRegion: Int32Array;
-  /** Location bit of a handler's queue. */
+  /** Location bit of the instances of a group of handlers (handlers.ts). */
   readonly locOfHandler: ReadonlyMap<string, number>;
   /** Addresses that may change, ascending. */
   readonly dynamic: Int32Array;
@@ -81,6 +83,7 @@ class Analysis {
   readonly memory: (ValueSet | undefined)[];
   private readonly growth: Uint8Array;
   private readonly origin: number;
+  private readonly everyCpu: ValueSet;
   readonly regionOf: Int32Array;
   anywhere: ValueSet = NEVER;
   /** CPUs that the body under way may run on. */
@@ -97,6 +100,7 @@ class Analysis {
     this.program = program;
     this.regionOf = regionOf;
     this.origin = program.memory.origin ?? 0;
+    this.everyCpu = setOf(program.threads.map((_, cpu) => cpu));
     this.memory = new Array(memorySize(program));
     this.growth = new Uint8Array(this.memory.length);
     this.written = new Uint8Array(this.memory.length);
@@ -166,10 +170,10 @@ class Analysis {
     }
   }
 
-  private arm(handler: string, v: ValueSet): void {
+  private arm(handler: string, v: ValueSet, on: ValueSet): void {
     const old = this.params.get(handler);
     const arg = old === undefined ? v : union(old.arg, v);
-    const cpus = old === undefined ? this.cpus : union(old.cpus, this.cpus);
+    const cpus = old === undefined ? on : union(old.cpus, on);
     if (old === undefined || arg !== old.arg || cpus !== old.cpus) {
       this.params.set(handler, { arg, cpus });
       this.changed = true;
@@ -329,8 +333,29 @@ class Analysis {
         regs[i.dst] = [0, 1];
         return;
       case "call_rcu":
+        this.arm(i.handler, value(i.a, regs), this.cpus);
+        return;
       case "smp_call_function":
-        if (i.handler !== "") this.arm(i.handler, value(i.a, regs));
+        if (i.handler !== "") this.arm(i.handler, value(i.a, regs), this.everyCpu);
+        return;
+      case "queue": {
+        const on = value(i.b, regs);
+        const named = on === null ? this.everyCpu : setOf(on.filter((c) => c >= 0));
+        this.arm(i.handler, value(i.a, regs), on?.includes(-1) === false ? named : union(named, this.cpus));
+        return;
+      }
+      case "acquire": {
+        const addr = at(i.addr);
+        const a = value(i.a, regs);
+        const known = this.ops.get(i);
+        if (known !== undefined) known.compares = union(known.compares, a);
+        const old = filter(i.cmp, this.load(addr), a, true);
+        this.store(addr, binary("add", old, value(i.b, regs)));
+        regs[i.dst] = old;
+        return;
+      }
+      case "context":
+        regs[i.dst] = ANY;
         return;
       case "choose": {
         const n = value(i.a, regs);
@@ -421,7 +446,7 @@ export function regionMap(program: Program): Int32Array {
   return map;
 }
 
-export function computeFootprints(program: Program): Footprints {
+export function computeFootprints(program: Program, groups: readonly HandlerGroup[]): Footprints {
   const regionOf = regionMap(program);
   const analysis = new Analysis(program, regionOf);
   // Threads with the same code touch the same: each code is analysed once.
@@ -451,7 +476,7 @@ export function computeFootprints(program: Program): Footprints {
     for (const r of s.regions ?? program.memory.regions.map((_, k) => k)) touched.add(r);
   const dynamicRegions = [...touched].sort((x, y) => x - y);
   for (const r of dynamicRegions) locOfRegion[r] = next++;
-  for (const h of Object.keys(program.handlers)) locOfHandler.set(h, next++);
+  for (const g of groups) locOfHandler.set(g.key, next++);
   const setWords = (next + 31) >>> 5;
 
   const shape = { locOfAddr, locOfRegion, locOfHandler, setWords, regionOf, analysis };
@@ -504,14 +529,14 @@ function bodyFootprint(ir: ThreadIr, shape: Shape): BodyFootprint {
       const writes = new Uint32Array(shape.setWords);
       const isCovered = covered.has(i);
       access(i, shape, reads, writes, isCovered);
-      const waits = i.op === "await" || i.op === "spin_lock";
+      const waits = i.op === "await" || i.op === "spin_lock" || i.op === "acquire";
       const sets = shape.analysis.ops.get(i);
       return {
         reads,
         writes,
         covered: isCovered,
         waitsOn: waits ? (sets?.addr ?? (sets === undefined ? [] : null)) : [],
-        compares: i.op === "await" ? (sets?.compares ?? null) : [],
+        compares: i.op === "await" || i.op === "acquire" ? (sets?.compares ?? null) : [],
       };
     }),
   );
@@ -552,6 +577,7 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array, c
       touch(w);
       return;
     case "rmw":
+    case "acquire":
     case "spin_lock":
     case "spin_trylock":
     case "srcu_read_lock":
@@ -579,16 +605,27 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array, c
     case "rcu_read_unlock":
       setBit(w, FP_PUSH);
       return;
+    case "preempt_count_add":
+      setBit(w, FP_READER_RCU);
+      setBit(w, FP_PUSH);
+      return;
     case "synchronize_rcu":
       setBit(r, FP_GP);
       return;
     case "smp_call_function":
       setBit(r, FP_IPI);
+      if (i.handler === "") return;
+      setBit(w, FP_SIGNAL);
+      setBit(w, shape.locOfHandler.get(groupOf(i)) ?? -1);
+      return;
+    case "queue":
+      if (i.context !== "thread") setBit(w, FP_SIGNAL);
+      setBit(w, shape.locOfHandler.get(groupOf(i)) ?? -1);
       return;
     case "call_rcu":
       setBit(w, FP_PUSH);
       setBit(r, FP_GP);
-      setBit(w, shape.locOfHandler.get(i.handler) ?? -1);
+      setBit(w, shape.locOfHandler.get(groupOf(i)) ?? -1);
       return;
     default:
       return;

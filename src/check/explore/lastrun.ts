@@ -1,13 +1,15 @@
 /**
  * The thread that runs alone when every other has finished: end-of-run checks. From each final state it is
  * run once for each way to take its choices; it is interleaved with nobody, so its steps are no states.
+ * Handlers that it queues run where it would have to wait, and at its end.
  */
 
 import type { Machine } from "./machine.ts";
 import { K } from "./operations.ts";
 
-/** A step of the end-of-run thread; `drain` empties its store buffer by one entry. */
+/** A step of the end-of-run thread, or of what it queued; `drain` empties its store buffer by one entry. */
 export interface LastStep {
+  readonly thread: number;
   readonly drain: boolean;
   readonly choice: number;
 }
@@ -53,25 +55,39 @@ function attempt(m: Machine, log: LastStep[]): boolean {
 }
 
 function runOnce(m: Machine, taken: number[], sizes: number[], log: LastStep[]): boolean {
-  const t = m.last;
+  const last = m.last;
   let ok = m.startLast();
   let choices = 0;
-  const act = (drain: boolean, choice: number): boolean => {
-    if (log.length < KEPT_STEPS) log.push({ drain, choice });
-    return drain ? m.drain(t) : m.step(t, choice);
-  };
-  for (let steps = 0; ok && !m.finished(t); steps++) {
-    if (m.threads[t].kind[m.s[m.frame[t]]] === K.choose) {
+  for (let steps = 0; ok; steps++) {
+    const t = next(m);
+    if (t < 0) {
+      if (m.finished(last)) return true;
+      const addr = "addr" in m.threads[last].instrs[m.s[m.frame[last]]] ? m.nextAddr(last) : 0;
+      return m.fail("deadlock", "the end-of-run check waits for something that nobody will do", addr);
+    }
+    const drain = !acts(m, t);
+    let choice = 0;
+    if (!drain && m.threads[t].kind[m.s[m.frame[t]]] === K.choose) {
       if (choices === taken.length) {
         taken.push(0);
-        sizes.push(Math.max(1, m.nextA(t)));
+        sizes.push(m.choices(t));
       }
-      ok = act(false, taken[choices++]);
-    } else if (m.enabled(t)) ok = act(false, 0);
-    else if (m.bufferLength(t) > 0) ok = act(true, 0);
-    else
-      ok = m.fail("deadlock", "the end-of-run check waits for something that nobody will do", m.nextAddr(t));
+      choice = taken[choices++];
+    }
+    if (log.length < KEPT_STEPS) log.push({ thread: t, drain, choice });
+    ok = drain ? m.drain(t) : m.step(t, choice);
     if (ok && steps > MAX_STEPS) ok = m.fail("endless-local-loop", "the end-of-run check does not end");
   }
   return ok;
+}
+
+function acts(m: Machine, t: number): boolean {
+  return (!m.finished(t) || m.queued(t)) && m.enabled(t);
+}
+
+/** Who goes next: the end-of-run thread, or, where that cannot, a buffer or a handler; -1: nobody. */
+function next(m: Machine): number {
+  if (acts(m, m.last) || m.bufferLength(m.last) > 0) return m.last;
+  for (let t = m.ordinary; t < m.total; t++) if (acts(m, t) || m.bufferLength(t) > 0) return t;
+  return -1;
 }

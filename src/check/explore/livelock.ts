@@ -11,7 +11,7 @@
  */
 
 import type { Machine } from "./machine.ts";
-import { K } from "./operations.ts";
+import { isLock } from "./operations.ts";
 import type { Prepared } from "./prepare.ts";
 import type { ExploreOptions } from "./result.ts";
 import { StateTable, type Step } from "./statetable.ts";
@@ -80,15 +80,14 @@ function lockingSet(m: Machine): number {
   let set = 0;
   for (let t = 0; t < m.total; t++) {
     const pc = m.s[m.frame[t]];
-    if (pc !== 0 && !m.finished(t) && m.threads[t].kind[pc] === K.lock) set |= 1 << t;
+    if (pc !== 0 && isLock(m.threads[t].kind[pc])) set |= 1 << t;
   }
   return set;
 }
 
 export function choicesOf(m: Machine, p: number): number {
   if (p >= m.total) return 1;
-  const pc = m.s[m.frame[p]];
-  return pc !== 0 && m.threads[p].kind[pc] === K.choose ? Math.max(1, m.nextA(p)) : 1;
+  return m.choices(p);
 }
 
 function build(prepared: Prepared, m: Machine, options: ExploreOptions): Graph | string {

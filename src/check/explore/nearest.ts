@@ -7,9 +7,10 @@
 
 import { runLast } from "./lastrun.ts";
 import { choicesOf } from "./livelock.ts";
-import { CapacityError, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import type { Prepared } from "./prepare.ts";
 import { canAct, unfinished } from "./shorten.ts";
+import { CapacityError } from "./state.ts";
 import { StateTable, type Step } from "./statetable.ts";
 
 export type NearestResult =

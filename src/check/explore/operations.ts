@@ -4,8 +4,7 @@
  */
 
 import type { Cont, ThreadCode } from "../../lang/emit.ts";
-import { DialectError, diagnostic } from "../../lang/errors.ts";
-import type { Position, RmwFn, Val, VisibleInstr } from "../../lang/ir.ts";
+import type { RmwFn, Val, VisibleInstr } from "../../lang/ir.ts";
 
 /** Operation codes: the switch of the hot loop. */
 export const K = {
@@ -31,7 +30,18 @@ export const K = {
   free: 20,
   revive: 21,
   choose: 22,
+  acquireEq: 23,
+  acquireNe: 24,
+  acquireGe: 25,
+  queue: 26,
+  preempt: 27,
+  context: 28,
 } as const;
+
+/** Whether it waits for the queue of a lock: in a fair run who waits often enough gets its turn. */
+export function isLock(kind: number): boolean {
+  return kind === K.lock || (kind >= K.acquireEq && kind <= K.acquireGe);
+}
 
 /** What an `rmw` does, in `sub`. */
 export const RMW_ADD = 0;
@@ -56,7 +66,6 @@ export interface Decoded {
   readonly instrs: readonly VisibleInstr[];
 }
 
-/** @throws DialectError HF143 for what the explorer has no step for. */
 export function decode(code: ThreadCode): Decoded {
   const n = code.ops.length;
   const arr = (): Int32Array => new Int32Array(n).fill(-1);
@@ -85,19 +94,10 @@ export function decode(code: ThreadCode): Decoded {
     if ("a" in o) put(d.aReg, d.aImm, i, o.a);
     if ("b" in o) put(d.bReg, d.bImm, i, o.b);
     if (o.op === "alloc") put(d.aReg, d.aImm, i, o.pool);
-    if (o.op === "smp_call_function" && o.handler !== "")
-      throw handlerRefused(code.positions[o.pos], o.handler);
     d.kind[i] = kindOf(o);
     if (o.op === "rmw") d.sub[i] = rmwCode(o.fn);
   }
   return d;
-}
-
-/** An IPI that runs a handler: on real threads only. */
-function handlerRefused(at: Position | undefined, handler: string): DialectError {
-  return new DialectError([
-    diagnostic("HF143", at ?? { file: "", line: 0, col: 0 }, `smp_call_function(${handler})`),
-  ]);
 }
 
 function kindOf(o: VisibleInstr): number {
@@ -109,16 +109,11 @@ function kindOf(o: VisibleInstr): number {
     case "rmw":
       return K.rmw;
     case "fence":
-      return o.kind === "mb" ||
-        o.kind === "before-atomic" ||
-        o.kind === "after-atomic" ||
-        o.kind === "after-spinlock"
-        ? o.kind === "mb"
-          ? K.fenceFull
-          : K.fenceLight
-        : K.fenceLight;
+      return o.kind === "mb" ? K.fenceFull : K.fenceLight;
     case "await":
       return o.cmp === "eq" ? K.awaitEq : K.awaitNe;
+    case "acquire":
+      return o.cmp === "eq" ? K.acquireEq : o.cmp === "ne" ? K.acquireNe : K.acquireGe;
     case "spin_lock":
       return K.lock;
     case "spin_trylock":
@@ -141,6 +136,12 @@ function kindOf(o: VisibleInstr): number {
       return K.irqRestore;
     case "smp_call_function":
       return K.ipi;
+    case "queue":
+      return K.queue;
+    case "preempt_count_add":
+      return K.preempt;
+    case "context":
+      return K.context;
     case "alloc":
       return K.alloc;
     case "free":

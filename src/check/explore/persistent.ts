@@ -14,7 +14,16 @@
  * The cycle proviso is the explorer's: see explore.ts.
  */
 
-import { type Footprints, FP_GP, FP_IPI, FP_PUSH, FP_READER_IRQ, FP_READER_RCU } from "./footprint.ts";
+import {
+  type Footprints,
+  FP_GP,
+  FP_IPI,
+  FP_PUSH,
+  FP_READER_IRQ,
+  FP_READER_RCU,
+  FP_SIGNAL,
+} from "./footprint.ts";
+import { groupOf } from "./handlers.ts";
 import type { Machine } from "./machine.ts";
 import { K } from "./operations.ts";
 import { cutAtGates, Reach } from "./reach.ts";
@@ -30,6 +39,7 @@ const RCU_ENTRY = 1 << FP_READER_RCU;
 const PUSH = 1 << FP_PUSH;
 const IPI = 1 << FP_IPI;
 const GP = 1 << FP_GP;
+const SIGNAL = 1 << FP_SIGNAL;
 
 export class Persistent {
   /** Processes that can act in the state last looked at. */
@@ -40,6 +50,10 @@ export class Persistent {
   private readonly reach: Reach;
   /** Location bit of each handler's queue, in the order of the rows behind the threads'. */
   private readonly queueLoc: Int32Array;
+  /**
+   * Per thread and pc: location bit of the group of handlers that the operation makes an instance of, or -1.
+   */
+  private readonly madeAt: readonly Int32Array[];
   /** Per thread and pc: 1 for loads that need not be interleaved with a freeing (cover.ts). */
   private readonly covered: readonly Uint8Array[];
   /** Per location bit of a region: the location bits of its words, as a set. */
@@ -68,18 +82,19 @@ export class Persistent {
     this.handlerLoc = new Int32Array(n);
     // Row t of `reach` is thread t; behind them comes one row per handler, which stands for further
     // instances.
-    const handlers = [...fp.locOfHandler.keys()].flatMap((name) => {
-      const t = m.handlerOf.indexOf(name);
-      return t < 0 ? [] : [{ name, t }];
-    });
-    this.queueLoc = Int32Array.from(handlers, ({ name }) => fp.locOfHandler.get(name) ?? -1);
+    const handlers = m.groups.map((g, k) => ({ ...g, t: m.groupOf.indexOf(k) }));
+    this.queueLoc = Int32Array.from(handlers, ({ key }) => fp.locOfHandler.get(key) ?? -1);
     const rows = [...Array.from({ length: m.total }, (_, t) => t), ...handlers.map(({ t }) => t)];
     const segments = rows.map((t) => {
-      const key = t < m.ordinary ? `thread:${t}` : `handler:${m.handlerOf[t]}`;
+      const key = t < m.ordinary ? `thread:${t}` : `handler:${m.groups[m.groupOf[t]].name}`;
       const body = fp.bodies.get(key);
       if (body === undefined) throw new Error(`no footprint for ${key}`);
-      return cutAtGates(m.threads[t].code, m.threads[t].kind, body, this.words);
+      const entry = m.level[t] === 0 ? 0 : m.level[t] === 2 ? IRQ_ENTRY : RCU_ENTRY;
+      return cutAtGates(m.threads[t].code, m.threads[t].kind, body, this.words, entry);
     });
+    this.madeAt = m.threads.map(({ instrs }) =>
+      Int32Array.from(instrs, (i) => fp.locOfHandler.get(groupOf(i)) ?? -1),
+    );
     this.covered = segments.map(({ ops }) => Uint8Array.from(ops, (o) => (o?.covered === true ? 1 : 0)));
     m.program.memory.regions.forEach(({ base, words }, k) => {
       if (fp.locOfRegion[k] < 0) return;
@@ -137,7 +152,12 @@ export class Persistent {
       return;
     }
     const pc = m.s[m.frame[p]];
-    if (pc === 0) return; // a queued handler's start: reads nothing but its own waiting bits
+    if (pc === 0) {
+      // A queued handler's start: reads nothing but its own waiting bits. An interrupt is a section of its
+      // own.
+      if (m.level[p] > 0) this.special[p] = m.level[p] === 2 ? IRQ_ENTRY : RCU_ENTRY;
+      return;
+    }
     switch (m.threads[p].kind[pc]) {
       case K.load:
       case K.awaitEq:
@@ -163,6 +183,9 @@ export class Persistent {
         this.writes[p] = 1;
         return;
       case K.rmw:
+      case K.acquireEq:
+      case K.acquireNe:
+      case K.acquireGe:
       case K.lock:
       case K.trylock:
         this.at(p, m.nextAddr(p));
@@ -185,7 +208,13 @@ export class Persistent {
         if (!m.irqsOff(p)) this.special[p] = IRQ_ENTRY;
         return;
       case K.rcuLock:
-        if (m.rcuNesting(p) === 0 && !m.irqsOff(p)) this.special[p] = RCU_ENTRY;
+        if (!m.inReader(p) && !m.irqsOff(p)) this.special[p] = RCU_ENTRY;
+        return;
+      case K.preempt:
+        if (!m.inReader(p) && !m.irqsOff(p)) this.special[p] = RCU_ENTRY;
+        if (m.tso) this.pushes(p);
+        // Whether a softirq may come now depends on it.
+        if (m.interrupts.length > 0) this.special[p] |= SIGNAL;
         return;
       case K.rcuUnlock:
         if (m.tso) this.pushes(p);
@@ -194,15 +223,18 @@ export class Persistent {
         if (!m.syncBegun(p)) this.special[p] = GP;
         return;
       case K.ipi:
-        if (!m.syncBegun(p)) this.special[p] = IPI;
+        if (m.syncBegun(p)) return;
+        this.special[p] = IPI;
+        this.handlerLoc[p] = this.madeAt[p][pc];
         return;
-      case K.callRcu: {
-        const i = m.threads[p].instrs[pc];
-        this.handlerLoc[p] = i.op === "call_rcu" ? (this.fp.locOfHandler.get(i.handler) ?? -1) : -1;
+      case K.callRcu:
+        this.handlerLoc[p] = this.madeAt[p][pc];
         if (m.tso) this.pushes(p);
         this.special[p] |= GP;
         return;
-      }
+      case K.queue:
+        this.handlerLoc[p] = this.madeAt[p][pc];
+        return;
       default:
         return;
     }
@@ -238,6 +270,7 @@ export class Persistent {
 
   /** Whether what thread `q` can do while the set stands still is dependent with the next step of `p`. */
   private conflicts(p: number, q: number): boolean {
+    const m = this.m;
     const row = q * this.words;
     const r = this.reach.reads;
     const w = this.reach.writes;
@@ -254,13 +287,15 @@ export class Persistent {
       for (const l of this.fp.locOfRegion) if (l >= 0 && this.touches(row, l)) return true;
     if (this.handlerLoc[p] >= 0 && this.has(w, row, this.handlerLoc[p])) return true;
     const special = this.special[p];
-    if (special === 0) return false;
     const reads = r[row];
     const writes = w[row];
+    // An interrupt that would come here: it stops `p`.
+    if ((writes & SIGNAL) !== 0 && this.interruptible(p)) return true;
+    if (special === 0) return false;
     if ((special & IRQ_ENTRY) !== 0 && (reads & (IPI | GP)) !== 0) return true;
     if ((special & RCU_ENTRY) !== 0 && (reads & GP) !== 0) return true;
     if ((special & GP) !== 0 && (writes & (IRQ_ENTRY | RCU_ENTRY)) !== 0) return true;
-    if ((special & IPI) !== 0 && (writes & (this.m.tso ? IRQ_ENTRY | PUSH : IRQ_ENTRY)) !== 0) return true;
+    if ((special & IPI) !== 0 && (writes & (m.tso ? IRQ_ENTRY | PUSH : IRQ_ENTRY)) !== 0) return true;
     return (special & PUSH) !== 0 && (reads & IPI) !== 0;
   }
 
@@ -300,6 +335,7 @@ export class Persistent {
     const m = this.m;
     const T = m.total;
     const pc = m.s[m.frame[p]];
+    if (m.interrupts.length > 0 && this.stopped(p)) return this.stoppers(p);
     if (pc === 0 || m.syncBegun(p)) {
       const holders = m.holderProcesses(p);
       return (holders & set) !== 0 ? 0 : holders & -holders;
@@ -329,16 +365,48 @@ export class Persistent {
     return add;
   }
 
+  /** Whether an interrupt that becomes pending now could run before `p` goes on. */
+  private interruptible(p: number): boolean {
+    const m = this.m;
+    if (p >= m.total || (p >= m.ordinary && m.level[p] === 0)) return false;
+    return m.finished(p) || (m.level[p] < 2 && !m.irqsOff(p));
+  }
+
+  /** Whether `p` stands still, or has yet to start, for what runs on its CPU. */
+  private stopped(p: number): boolean {
+    const m = this.m;
+    if (m.finished(p)) return m.queued(p) && m.level[p] > 0;
+    return m.blocked(p);
+  }
+
+  /** What runs there, and its store buffer. */
+  private stoppers(p: number): number {
+    const m = this.m;
+    const top = m.current(m.cpuOf(p));
+    return m.bufferLength(top) > 0 ? (1 << top) | (1 << (m.total + top)) : 1 << top;
+  }
+
   /**
    * Who has to join the set because of row `q` of `reach`: the thread itself, or everyone who may queue the
-   * handler.
+   * handler, perhaps through handlers that are themselves yet to be queued.
    */
   private accomplices(q: number, set: number): number {
-    if (q < this.m.total) return 1 << q;
+    const T = this.m.total;
+    if (q < T) return 1 << q;
     let add = 0;
-    const queue = this.queueLoc[q - this.m.total];
-    for (let r = 0; r < this.m.total; r++)
-      if ((set & (1 << r)) === 0 && this.has(this.reach.writes, r * this.words, queue)) add |= 1 << r;
+    // Handlers looked for so far, and those of them whose queuers have been found.
+    let wanted = 1 << (q - T);
+    let done = 0;
+    while (wanted !== done) {
+      const h = 31 - Math.clz32(wanted & ~done);
+      done |= 1 << h;
+      const queue = this.queueLoc[h];
+      for (let r = 0; r < this.reach.rows; r++) {
+        if (!this.has(this.reach.writes, r * this.words, queue)) continue;
+        if (r >= T) wanted |= 1 << (r - T);
+        else if ((set & (1 << r)) === 0) add |= 1 << r;
+      }
+    }
     return add;
   }
 
@@ -379,6 +447,9 @@ export class Persistent {
     for (;;) {
       this.reach.compute(set);
       let add = 0;
+      if (m.interrupts.length > 0)
+        for (let rest = set & ((1 << T) - 1); rest !== 0; rest &= rest - 1)
+          add |= m.sameCpu(31 - Math.clz32(rest & -rest));
       for (let rest = set; rest !== 0; rest &= rest - 1) {
         const p = 31 - Math.clz32(rest & -rest);
         if ((this.enabled & (1 << p)) === 0) {

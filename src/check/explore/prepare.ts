@@ -4,11 +4,12 @@
  * models.
  */
 
-import { compileThread, type ThreadCode } from "../../lang/emit.ts";
+import { compileThread } from "../../lang/emit.ts";
 import type { Program, ThreadIr } from "../../lang/ir.ts";
 import { computeFootprints, type Footprints } from "./footprint.ts";
-import { type HandlerCode, handlersThatTell, withCpuParameter } from "./handlers.ts";
-import { CapacityError, Machine, type Model } from "./machine.ts";
+import { handlerGroups, hasTargetedIpis, withCpuParameter } from "./handlers.ts";
+import { Machine } from "./machine.ts";
+import { type Capacity, CapacityError, type Model, type Parts } from "./state.ts";
 
 /**
  * Under SC a process is a CPU, under TSO a CPU or its buffer, and sets of processes are the bits of a word.
@@ -16,11 +17,7 @@ import { CapacityError, Machine, type Model } from "./machine.ts";
 const MAX_THREADS = { sc: 30, tso: 15 } as const;
 
 /** Everything about a program that a search needs and that does not change during it. */
-export interface Prepared {
-  readonly program: Program;
-  readonly codes: readonly ThreadCode[];
-  readonly handlers: ReadonlyMap<string, HandlerCode>;
-  readonly end: ThreadCode | null;
+export interface Prepared extends Parts {
   readonly footprints: Footprints;
   /** Lowest thread with the same code. */
   readonly groupOf: readonly number[];
@@ -47,22 +44,30 @@ function prepareAnew(original: Program, symmetry: boolean): Prepared {
       Object.entries(original.handlers).map(([name, ir]) => [name, withCpuParameter(ir)]),
     ),
   };
-  const tells = handlersThatTell(original);
-  const groupOf = symmetry ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
+  const groups = handlerGroups(program);
+  // Whom an interrupt hits is decided by the number of its CPU.
+  const numbered = groups.some((g) => g.level > 0) || hasTargetedIpis(program);
+  const groupOf = symmetry && !numbered ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
   const compiled = program.threads.map((t) => compileThread(t));
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
-  const handlers = new Map(
-    Object.entries(program.handlers).map(([name, ir]) => [
-      name,
-      { code: compileThread(ir), tellsCpu: tells.has(name) },
-    ]),
-  );
   const end = program.finally === null ? null : compileThread(program.finally);
-  return { program, codes, handlers, end, footprints: computeFootprints(program), groupOf };
+  return { program, codes, groups, end, footprints: computeFootprints(program, groups), groupOf };
 }
 
-export function newMachine(p: Prepared, instances: number, model: Model): Machine {
-  const m = new Machine(p.program, p.codes, p.handlers, instances, model, p.end, p.footprints.locOfAddr);
+/** Room for most programs; one that needs more is explored again, from the start, with more. */
+export const FIRST_CAPACITY: Capacity = { instances: 1, buffer: 12 };
+const MAX_INSTANCES = 8;
+/** No store buffer in hardware has more entries. */
+const MAX_BUFFER = 96;
+
+/** More of what was short; null if there is no more. */
+export function moreCapacity(c: Capacity, what: CapacityError["what"]): Capacity | null {
+  if (what === "handlers") return c.instances < MAX_INSTANCES ? { ...c, instances: c.instances + 1 } : null;
+  return what === "buffer" && c.buffer < MAX_BUFFER ? { ...c, buffer: c.buffer * 2 } : null;
+}
+
+export function newMachine(p: Prepared, capacity: Capacity, model: Model): Machine {
+  const m = new Machine(p, capacity, model, p.footprints.locOfAddr);
   if (m.total > MAX_THREADS[model])
     throw new CapacityError(
       "handlers",
@@ -79,6 +84,7 @@ const IDENTIFYING: ReadonlySet<string> = new Set([
   "synchronize_rcu",
   "smp_call_function",
   "call_rcu",
+  "queue",
 ]);
 
 /** Threads whose code is the same to the letter and cannot tell which CPU it is on. */

@@ -10,7 +10,8 @@
 import type { ThreadCode } from "../../lang/emit.ts";
 import type { BodyFootprint, OpFootprint } from "./footprint.ts";
 import type { Machine } from "./machine.ts";
-import { K } from "./operations.ts";
+import { isLock, K } from "./operations.ts";
+import { admits } from "./state.ts";
 
 /** One thread's code, cut at its gates. Indices are pcs; 0 is the start of the body. */
 export interface Segments {
@@ -26,7 +27,7 @@ export interface Segments {
 }
 
 function isGate(kind: number): boolean {
-  return kind === K.awaitEq || kind === K.awaitNe || kind === K.lock || kind === K.gp || kind === K.ipi;
+  return kind === K.awaitEq || kind === K.awaitNe || kind === K.gp || kind === K.ipi || isLock(kind);
 }
 
 export function cutAtGates(
@@ -34,12 +35,15 @@ export function cutAtGates(
   kinds: Int32Array,
   body: BodyFootprint,
   words: number,
+  entry: number,
 ): Segments {
   const n = code.ops.length;
   const ops = code.ops.map((o, pc) => (pc === 0 ? undefined : body[o.block]?.[o.index]));
   const succ = code.ops.map((o, pc) => (pc === 0 ? code.entrySucc : o.succ));
   const reads = new Uint32Array(n * words);
   const writes = new Uint32Array(n * words);
+  // What starting itself does.
+  writes[0] |= entry;
   const gates: Set<number>[] = code.ops.map(() => new Set<number>());
   const add = (into: Uint32Array, row: number, from: Uint32Array, at: number): boolean => {
     let grew = false;
@@ -144,7 +148,7 @@ export class Reach {
     for (let t = 0; t < T; t++)
       if ((frozen & (1 << t)) !== 0) {
         if (m.irqsOff(t)) insideIrq = insideAny = true;
-        if (m.rcuNesting(t) > 0) insideAny = true;
+        if (m.inReader(t)) insideAny = true;
       }
     for (let q = 0; q < T; q++) {
       this.pendingCount[q] = 0;
@@ -241,8 +245,12 @@ export class Reach {
 
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
     const m = this.m;
-    if (gate === -1) return (m.holderProcesses(q) & frozen) === 0;
-    if (gate === -2) return !insideAny && this.written(this.handlerLoc[q - m.total]);
+    if (gate === -1) {
+      if ((m.holderProcesses(q) & frozen) !== 0) return false;
+      return m.level[q] === 0 || !m.shutOut(q) || (frozen & (1 << m.current(m.cpuOf(q)))) === 0;
+    }
+    if (gate === -2)
+      return (!insideAny || m.groups[q - m.total].isQueued) && this.written(this.handlerLoc[q - m.total]);
     const current = q < m.total && m.s[m.frame[q]] === gate;
     const kind = this.kinds[q][gate];
     if (kind === K.gp || kind === K.ipi) {
@@ -254,7 +262,11 @@ export class Reach {
     if (current) {
       const addr = m.nextAddr(q);
       if (!m.valid(addr) || this.mayChange(addr)) return true;
-      return kind === K.lock ? m.s[addr] === 0 : m.enabled(q);
+      return kind === K.lock
+        ? m.s[addr] === 0
+        : isLock(kind)
+          ? admits(kind, m.s[addr], m.nextA(q))
+          : (m.peek(q, addr) === m.nextA(q)) === (kind === K.awaitEq);
     }
     const op = this.segments[q].ops[gate];
     if (op === undefined || op.waitsOn === null) return true;
@@ -263,8 +275,10 @@ export class Reach {
       const v = m.s[addr];
       if (kind === K.lock) {
         if (v === 0) return true;
-      } else if (op.compares === null || op.compares.some((c) => (kind === K.awaitEq) === (v === c)))
-        return true;
+      } else if (op.compares === null) return true;
+      else if (isLock(kind)) {
+        if (op.compares.some((c) => admits(kind, v, c))) return true;
+      } else if (op.compares.some((c) => (kind === K.awaitEq) === (v === c))) return true;
     }
     return false;
   }

@@ -7,7 +7,7 @@
 import type { AssertKind, Position } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import type { Trace } from "../trace/schema.ts";
-import type { Model } from "./machine.ts";
+import type { Model } from "./state.ts";
 
 export interface ExploreOptions {
   readonly model: Model;

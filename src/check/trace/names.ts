@@ -45,6 +45,12 @@ export function drainName(addr: number): string {
   return addr === 0 ? "section ends for others" : "grace period of call_rcu() begins";
 }
 
+/** What it is that starts, by its level (explore/handlers.ts), and where, if that makes a difference. */
+export function startName(level: number, cpu: number | null): string {
+  const what = ["callback starts", "softirq starts", "interrupt handler starts"][level];
+  return cpu === null ? what : `${what} on CPU ${cpu}`;
+}
+
 /** The kernel's name of an operation. */
 export function operationName(i: VisibleInstr): string {
   switch (i.op) {
@@ -58,6 +64,12 @@ export function operationName(i: VisibleInstr): string {
       return FENCES[i.kind];
     case "await":
       return i.order === "acquire" ? "smp_cond_load_acquire" : "smp_cond_load_relaxed";
+    case "acquire":
+      return `smp_cond_add_acquire_${i.cmp}`;
+    case "queue":
+      return `queue_${i.context}`;
+    case "context":
+      return "preempt_count";
     case "alloc":
       return "kzalloc";
     case "free":

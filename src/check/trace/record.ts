@@ -15,7 +15,7 @@ import type { FoundError } from "../errors.ts";
 import { failingLastSteps } from "../explore/lastrun.ts";
 import type { Machine } from "../explore/machine.ts";
 import type { Step } from "../explore/statetable.ts";
-import { drainName, operationName } from "./names.ts";
+import { drainName, operationName, startName } from "./names.ts";
 import { TRACE_SCHEMA, type Trace, type TraceCpu, type TraceError, type TraceStep } from "./schema.ts";
 
 /**
@@ -84,7 +84,7 @@ export class Recorder {
     const T = m.total;
     const t = step.process % T;
     if (step.process >= T) return this.drain(t);
-    return m.finished(t) ? this.begin(t, m.step(t, 0), "callback starts") : this.operation(t, step.choice);
+    return m.finished(t) ? this.beginHandler(t) : this.operation(t, step.choice);
   }
 
   /** Records the end-of-run check too, if that is where the error is. */
@@ -93,9 +93,17 @@ export class Recorder {
     if (error === null || m.last < 0 || error.thread !== m.names[m.last]) return;
     const steps = failingLastSteps(m);
     this.begin(m.last, m.startLast(), "check at the end starts");
-    for (const step of steps)
-      if (step.drain) this.drain(m.last);
-      else this.operation(m.last, step.choice);
+    for (const { thread, drain, choice } of steps)
+      if (drain) this.drain(thread);
+      else if (m.finished(thread)) this.beginHandler(thread);
+      else this.operation(thread, choice);
+  }
+
+  private beginHandler(t: number): boolean {
+    const { m } = this;
+    const cpu = m.cpuWord[t] < 0 ? null : m.cpuOf(t);
+    const op = startName(m.level[t], cpu);
+    return this.begin(t, m.step(t, 0), op, cpu);
   }
 
   /**
@@ -133,7 +141,7 @@ export class Recorder {
   }
 
   /** A thread that has been started, with its local code up to its first operation run. */
-  private begin(thread: number, ok: boolean, op: string): boolean {
+  private begin(thread: number, ok: boolean, op: string, cpu: number | null = null): boolean {
     if (!ok) this.fail(thread);
     return this.add(ok, {
       thread,
@@ -144,7 +152,7 @@ export class Recorder {
       location: "",
       before: 0,
       after: 0,
-      result: null,
+      result: cpu,
       waits: false,
       failed: false,
       at: -1,
@@ -162,7 +170,8 @@ export class Recorder {
     const failed = !ok && this.fail(t);
     this.lockOperation(t, instr.op, addr, before, failed);
     let result: number | null = null;
-    if (instr.op === "load" || instr.op === "await" || instr.op === "rmw") result = before;
+    if (instr.op === "load" || instr.op === "await" || instr.op === "rmw" || instr.op === "acquire")
+      result = before;
     else if (instr.op === "spin_trylock") result = before === 0 ? 1 : 0;
     else if (instr.op === "choose") result = choice;
     else if (instr.op === "alloc") result = this.allocated();
@@ -288,7 +297,11 @@ export class Recorder {
     if (t === this.failedThread) return { state: "failed", why: m.error?.message ?? "", by };
     if (m.finished(t)) {
       if (m.queued(t)) {
-        if (!m.awaited(t)) return { state: "ready", why: "", by };
+        if (m.enabled(t)) return { state: "ready", why: "", by };
+        if (m.level[t] > 0) {
+          const why = `CPU ${m.cpuOf(t)} does not take the interrupt yet`;
+          return { state: "queued", why, by: [m.current(m.cpuOf(t))] };
+        }
         const held = this.holders(t);
         return {
           state: "queued",
@@ -303,9 +316,13 @@ export class Recorder {
     const instr = m.threads[t].instrs[m.s[m.frame[t]]];
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
     const memory = m.program.memory;
-    if (instr.op === "await") {
+    if (m.blocked(t)) {
+      const top = m.current(m.cpuOf(t));
+      return { state: "blocked", why: `stands still while ${m.names[top]} interrupts it`, by: [top] };
+    }
+    if (instr.op === "await" || (instr.op === "acquire" && m.bufferLength(t) === 0)) {
       const text = (v: number): string => describeWord(memory, addr, v);
-      const not = instr.cmp === "eq" ? "" : "not ";
+      const not = { eq: "", ne: "not ", ge: "at least " }[instr.cmp];
       return {
         state: "blocked",
         why: `waits until ${this.name(addr)} is ${not}${text(m.nextA(t))}; it is ${text(m.s[addr])}`,

@@ -10,12 +10,13 @@ import { describeAddress } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import { runLast } from "../explore/lastrun.ts";
 import { choicesOf } from "../explore/livelock.ts";
-import { CapacityError, type Machine, type Model } from "../explore/machine.ts";
+import type { Machine } from "../explore/machine.ts";
 import { NearestError } from "../explore/nearest.ts";
-import { newMachine, type Prepared, prepare } from "../explore/prepare.ts";
+import { FIRST_CAPACITY, moreCapacity, newMachine, type Prepared, prepare } from "../explore/prepare.ts";
 import { canAct, unfinished } from "../explore/shorten.ts";
+import { type Capacity, CapacityError, type Model, roomFor } from "../explore/state.ts";
 import { StateTable } from "../explore/statetable.ts";
-import { drainName, operationName } from "./names.ts";
+import { drainName, operationName, startName } from "./names.ts";
 import { Recorder } from "./record.ts";
 import type { Trace } from "./schema.ts";
 
@@ -52,6 +53,7 @@ export interface Cycle {
 
 /** How to come to a trace again: what a session is to be made with, and be asked to run. */
 export interface Recipe {
+  /** Instances of each handler. */
   readonly instances: number;
   readonly acts: readonly Act[];
   readonly cycle: Cycle | null;
@@ -60,10 +62,11 @@ export interface Recipe {
 /** The recipe of a trace of that program. */
 export function recipeOf(program: Program, trace: Trace): Recipe {
   const callbacks = trace.threads.filter((t) => t.kind === "callback").length;
-  const handlers = Object.keys(program.handlers).length;
+  const { groups, codes } = prepare(program, false);
+  const each = groups.reduce((n, g) => n + roomFor(g, { ...FIRST_CAPACITY, instances: 1 }, codes.length), 0);
   const e = trace.error;
   return {
-    instances: handlers === 0 ? 1 : callbacks / handlers,
+    instances: each === 0 ? 1 : callbacks / each,
     acts: trace.steps
       .filter((s) => trace.threads[s.thread].kind !== "end")
       .map((s) => ({ thread: s.thread, drain: s.action === "drain", choice: s.choice })),
@@ -74,11 +77,19 @@ export function recipeOf(program: Program, trace: Trace): Recipe {
   };
 }
 
+/** The same act on a machine with more room: instances of one handler stand side by side. */
+function sameAct(act: Act, before: Machine, after: Machine): Act {
+  const group = before.groupOf[act.thread] ?? -1;
+  if (group < 0) return act;
+  const nth = act.thread - before.groupOf.indexOf(group);
+  return { ...act, thread: after.groupOf.indexOf(group) + nth };
+}
+
 export class Session {
   readonly program: Program;
   readonly model: Model;
   private readonly prepared: Prepared;
-  private instances: number;
+  private capacity: Capacity;
   private m: Machine;
   private table: StateTable;
   /** States of earlier runs, and those of this one in order. */
@@ -93,8 +104,8 @@ export class Session {
     this.program = program;
     this.model = model;
     this.prepared = prepare(program, false);
-    this.instances = Math.max(1, instances);
-    this.m = newMachine(this.prepared, this.instances, model);
+    this.capacity = { ...FIRST_CAPACITY, instances: Math.max(1, instances) };
+    this.m = newMachine(this.prepared, this.capacity, model);
     this.table = this.newTable();
     this.run([]);
   }
@@ -120,25 +131,18 @@ export class Session {
         this.attempt(acts);
         break;
       } catch (e) {
-        if (!(e instanceof CapacityError) || e.what !== "handlers" || this.instances >= 4) throw e;
-        acts = acts.map((a) => this.withRoom(a));
-        this.instances++;
-        this.m = newMachine(this.prepared, this.instances, this.model);
+        const more = e instanceof CapacityError ? moreCapacity(this.capacity, e.what) : null;
+        if (more === null) throw e;
+        const before = this.m;
+        this.capacity = more;
+        this.m = newMachine(this.prepared, more, this.model);
+        acts = acts.map((a) => sameAct(a, before, this.m));
         // Numbers of states mean something in one table only.
         this.table = this.newTable();
         this.met.clear();
       }
     }
     this.cycle = cycle !== null && acts.length === this.taken.length ? cycle : null;
-  }
-
-  /**
-   * The same act where every handler has room for one more callback: instances of one handler stand side by
-   * side.
-   */
-  private withRoom(act: Act): Act {
-    const nth = act.thread - this.m.ordinary;
-    return nth < 0 ? act : { ...act, thread: act.thread + Math.floor(nth / this.instances) };
   }
 
   /** The first `length` steps of the run, and then this one. */
@@ -256,7 +260,8 @@ export class Session {
       const addr = m.bufferAddr(p - m.total, 0);
       return { op: drainName(addr), location: name(addr) };
     }
-    if (m.finished(p)) return { op: "callback starts", location: "" };
+    if (m.finished(p))
+      return { op: startName(m.level[p], m.cpuWord[p] < 0 ? null : m.cpuOf(p)), location: "" };
     const instr = m.threads[p].instrs[m.s[m.frame[p]]];
     return { op: operationName(instr), location: "addr" in instr ? name(m.nextAddr(p)) : "" };
   }
@@ -264,7 +269,7 @@ export class Session {
   /** A search for the nearest error after the first `length` steps; null if the run is over there. */
   nearest(length: number, maxStates?: number): NearestError | null {
     // A machine of its own: the search goes on while steps are taken.
-    const own = new Session(this.program, this.model, this.instances);
+    const own = new Session(this.program, this.model, this.capacity.instances);
     own.run(this.taken.slice(0, length));
     return own.restore(length) ? new NearestError(own.prepared, own.m, maxStates) : null;
   }

@@ -416,7 +416,8 @@ class Compiler {
         this.host(c, i.op);
         return;
       case "smp_call_function":
-        if (i.handler !== "") throw new CannotCompile(`smp_call_function() of ${i.handler}`);
+        if (i.handler !== "" || i.b.reg >= 0 || i.b.imm !== -1)
+          throw new CannotCompile(`smp_call_function() of ${i.handler}`);
         this.host(c, i.op);
         return;
       case "spin_lock":

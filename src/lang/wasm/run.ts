@@ -134,7 +134,7 @@ export function compileForRun(run: EntryRef, shared: SharedWords, room: PrivateR
     rcu_read_lock: () => host.rcuReadLock(),
     rcu_read_unlock: () => host.rcuReadUnlock(),
     synchronize_rcu: () => host.synchronizeRcu(),
-    smp_call_function: () => host.smpCallFunction(0, 0),
+    smp_call_function: () => host.smpCallFunction(-1, 0, 0),
     spin_lock: prim.spin_lock,
     spin_trylock: (l) => Number(prim.spin_trylock(l)),
     spin_unlock: prim.spin_unlock,

@@ -17,6 +17,7 @@ import { interleave, type OracleModel } from "../oracle/interleave.ts";
 import { allWords, layout, lower, print } from "../oracle/program.ts";
 
 const MACHINE = "check/explore/machine.ts";
+const STATE = "check/explore/state.ts";
 const PERSISTENT = "check/explore/persistent.ts";
 const EXPLORE = "check/explore/explore.ts";
 const FOOTPRINT = "check/explore/footprint.ts";
@@ -46,7 +47,7 @@ const MUTATIONS: readonly Mutation[] = [
   one(
     "call_rcu overtakes the stores before it",
     MACHINE,
-    "if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);\n      else",
+    "if (this.bufferLength(t) > 0) this.push(t, -1 - u, 0, 1 << u);\n    else",
     "",
   ),
   {
@@ -58,23 +59,23 @@ const MUTATIONS: readonly Mutation[] = [
         replace: "const addr = s[b + 1 + (s[b] - 1) * ENTRY];",
       },
       { file: MACHINE, find: "const v = s[b + 2];", replace: "const v = s[b + 2 + (s[b] - 1) * ENTRY];" },
-      { file: MACHINE, find: "s.copyWithin(b + 1, b + 1 + ENTRY, b + 1 + (len + 1) * ENTRY);", replace: "" },
+      { file: MACHINE, find: "this.take(t, 0);", replace: "this.take(t, s[b] - 1);" },
     ],
   },
-  one("no forwarding from the store buffer", MACHINE, "if (this.s[e] === addr) return this.s[e + 1];", ";"),
+  one("no forwarding from the store buffer", STATE, "if (this.s[e] === addr) return this.s[e + 1];", ";"),
   one(
     "smp_mb() does not wait for the buffer",
-    MACHINE,
-    "case K.fenceFull:\n      case K.free:",
-    "case K.free:",
+    STATE,
+    "case K.fenceFull:\n      case K.alloc:",
+    "case K.alloc:",
   ),
   one(
     "locks are taken with stores in the buffer",
-    MACHINE,
-    "if (this.tso && s[this.own[t] + BUFFER] > 0) return false;",
-    "",
+    STATE,
+    /case K\.lock:\n\s+if \(this\.tso && s\[this\.own\[t\] \+ BUFFER\] > 0\) return false;/,
+    "case K.lock:",
   ),
-  one("a failed cmpxchg is ordered", MACHINE, "|| this.failsNow(t)", ""),
+  one("a failed cmpxchg is ordered", STATE, "|| this.failsNow(t)", ""),
   one("freeing leaves the object live", MACHINE, "s[this.n + r] = 0;", ";"),
   one(
     "allocation leaves what was there",
@@ -82,7 +83,7 @@ const MUTATIONS: readonly Mutation[] = [
     "this.s.fill(0, regions[r].base, regions[r].base + regions[r].words);",
     "",
   ),
-  one("a lock that excludes nobody", MACHINE, "|| s[this.nextAddr(t)] === 0;", "|| true;"),
+  one("a lock that excludes nobody", STATE, "|| s[this.nextAddr(t)] === 0;", "|| true;"),
   one(
     "unlocking what is not held is no error",
     MACHINE,
@@ -102,7 +103,7 @@ const MUTATIONS: readonly Mutation[] = [
     "if (this.sawCycle && (this.options.livelock ?? true)) {",
     "if (false as boolean) {",
   ),
-  one("only the first value of a choice", EXPLORE, "return Math.max(1, m.nextA(p));", "return 1;"),
+  one("only the first value of a choice", MACHINE, "? Math.max(1, this.nextA(t)) : 1;", "? 1 : 1;"),
   one(
     "visited set that ignores the last word of a vector",
     "check/explore/vectorset.ts",
@@ -172,6 +173,78 @@ const MUTATIONS: readonly Mutation[] = [
     ";",
     2,
   ),
+  one(
+    "who waits for a lock is let in by its holder only, whoever writes the word",
+    PERSISTENT,
+    "&& this.fp.lockOnly[addr] === 1",
+    "",
+  ),
+  one("releasing a lock looks at nothing", PERSISTENT, "this.fp.lockOnly[m.nextAddr(p)] !== 1", "false"),
+  one(
+    "callbacks run on CPU 0",
+    MACHINE,
+    /this\.nextA\(t\),\s+this\.cpuOf\(t\),?\s*\);\s+\/\/ The grace/,
+    "this.nextA(t), 0);\n    // The grace",
+  ),
+  one(
+    "callbacks of callbacks are overlooked",
+    PERSISTENT,
+    "if (r >= T) wanted |= 1 << (r - T);",
+    "if (r >= T) continue;",
+  ),
+  one("an interrupt comes with interrupts off", STATE, "|| this.s[this.own[top] + IRQ] !== 0", ""),
+  one(
+    "a softirq comes while softirqs are disabled",
+    STATE,
+    "& SOFTIRQ_MASK) !== 0;",
+    "& SOFTIRQ_MASK) > 2 ** 24;",
+  ),
+  one(
+    "what is interrupted goes on",
+    STATE,
+    "return top !== t && this.level[top] > this.level[t];",
+    "return false;",
+  ),
+  one(
+    "a hard interrupt waits for a softirq",
+    STATE,
+    "if (this.level[top] >= this.level[t] ||",
+    "if (this.level[top] > 0 ||",
+  ),
+  one(
+    "an interrupt does not drain the buffer",
+    STATE,
+    "&& this.bufferLength(this.current(this.cpuOf(t))) === 0;",
+    ";",
+  ),
+  one(
+    "persistent sets that overlook interrupts on the same CPU",
+    PERSISTENT,
+    "if (m.interrupts.length > 0)\n        for",
+    "if (m.interrupts.length > 1000)\n        for",
+  ),
+  one(
+    "persistent sets that overlook interrupts to come",
+    PERSISTENT,
+    "if ((writes & SIGNAL) !== 0 && this.interruptible(p)) return true;",
+    "",
+  ),
+  one("an IPI to some goes to all", MACHINE, "mask === -1 ? !isOwn :", "mask !== 0 ? !isOwn :"),
+  one("an IPI does not wait for its handlers", MACHINE, "s[this.own[u] + WAIT_IRQ] |= bit;\n      }", "}"),
+  one("an acquire that does not wait", STATE, "v === a : kind", "true : kind"),
+  one(
+    "who has preemption disabled is no reader",
+    MACHINE,
+    "s[o + IRQ] !== 0 || s[o + RCU] !== 0",
+    "s[o + IRQ] !== 0 || s[o + RCU] >= RCU_NESTING",
+  ),
+  one(
+    "a function that returns keeps its stores",
+    MACHINE,
+    "if (this.tso && region.stack === true)",
+    "if (false as boolean)",
+  ),
+  one("a function that returns drains the buffer", STATE, "|| this.onStack(this.nextAddr(t));", ";"),
 ];
 
 interface Case {

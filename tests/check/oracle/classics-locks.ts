@@ -71,6 +71,19 @@ export const LOCKS: readonly Classic[] = [
   ),
   numbered(
     one(
+      "who waits for a lock is let in by a store in the middle of what the lock protects",
+      {
+        threads: [
+          [rmw("cmpxchg", 0, "l", 0, 1), store("x", 1), store("x", 0)],
+          [lock("l"), load(0, "x"), unlock("l"), assertEq(r(0), 0)],
+          [store("l", 0)],
+        ],
+      },
+      error("assertion"),
+    ),
+  ),
+  numbered(
+    one(
       "a lock that CPU 0 took at boot is released by CPU 0",
       {
         init: { l: 1 },
@@ -171,5 +184,15 @@ export const CALLBACKS: readonly Classic[] = [
       ]),
     ]),
     ...both(holds("2")),
+  },
+  {
+    name: "what a callback of a callback writes comes between a load and a store",
+    program: {
+      words: ["x"],
+      threads: times(2, [load(0, "x"), store("x", r(0, 1)), { s: "call_rcu", handler: "again", v: 0 }]),
+      handlers: { add: [rmw("add", 1, "x", 1)], again: [{ s: "call_rcu", handler: "add", v: 0 }] },
+    },
+    observe: ["x"],
+    ...both(holds("2", "3", "4")),
   },
 ];

@@ -6,6 +6,7 @@
  * thread writes last.
  */
 
+import { CONTEXTS, LOCALS } from "./classics-context.ts";
 import { ERRORS, ORDERING } from "./classics-errors.ts";
 import {
   assertEq,
@@ -520,6 +521,8 @@ export const CLASSICS: readonly Classic[] = [
   ...LOCKS,
   ...RCU,
   ...CALLBACKS,
+  ...CONTEXTS,
+  ...LOCALS,
   ...ERRORS,
   ...ORDERING,
 ];

@@ -9,7 +9,7 @@ import type { BinOp, Program } from "../../../src/lang/ir.ts";
 import { Linker } from "../../../src/lang/link.ts";
 import { defineModule, loadModules } from "../../../src/lang/modules.ts";
 import { PACKAGE_ROOT } from "../../../src/lang/sources.ts";
-import { type Body, type Loc, layout, type MiniProgram, type Stmt, type Value } from "./program.ts";
+import { ARRAY, type Body, type Loc, layout, type MiniProgram, type Stmt, type Value } from "./program.ts";
 
 const PRIMITIVES = [
   "READ_ONCE",
@@ -37,6 +37,19 @@ const PRIMITIVES = [
   "local_irq_save",
   "local_irq_restore",
   "smp_call_function",
+  "smp_call_function_single",
+  "smp_call_function_many",
+  "queue_thread",
+  "queue_softirq",
+  "queue_hardirq",
+  "preempt_count_add",
+  "preempt_count",
+  "irqs_disabled",
+  "rcu_preempt_depth",
+  "smp_cond_add_acquire_eq",
+  "smp_cond_add_acquire_ne",
+  "smp_cond_add_acquire_ge",
+  "localArray",
   "smp_processor_id",
   "kzalloc",
   "kfree",
@@ -60,14 +73,22 @@ const ARITHMETIC: Partial<Record<BinOp, string>> = { add: "+", sub: "-", and: "&
 class Printer {
   readonly #address: ReadonlyMap<string, number>;
   #names = 0;
+  #returns = false;
 
   constructor(address: ReadonlyMap<string, number>) {
     this.#address = address;
   }
 
-  unit(name: string, body: Body, param: boolean): string {
-    const regs = [0, 1, 2, 3, 4, 5].filter((r) => !(param && r === 0)).map((r) => `  let r${r} = 0;`);
-    return `export function ${name}(${param ? "r0: number" : ""}): void {\n${regs.join("\n")}\n${this.#body(body)}\n}\n`;
+  unit(name: string, body: Body, params: number, returns = false): string {
+    const all = [0, 1, 2, 3, 4, 5];
+    const regs = all.filter((r) => r >= params).map((r) => `  let r${r} = 0;`);
+    const text = JSON.stringify(body);
+    if (text.includes('"aset"') || text.includes('"aget"')) regs.push(`  const own = localArray(${ARRAY});`);
+    const heads = all.filter((r) => r < params).map((r) => `r${r}: number`);
+    this.#returns = returns;
+    const inside = this.#body(body);
+    const end = returns ? "\n  return 0;" : "";
+    return `export function ${name}(${heads.join(", ")}): ${returns ? "number" : "void"} {\n${regs.join("\n")}\n${inside}${end}\n}\n`;
   }
 
   #at(name: string): number {
@@ -133,7 +154,34 @@ class Printer {
       case "synchronize_rcu":
         return "synchronize_rcu();";
       case "ipi":
-        return "smp_call_function(0, 0);";
+        if (s.only !== undefined)
+          return `smp_call_function_single(${s.only}, ${s.handler ?? 0}, ${this.#value(s.v ?? 0)});`;
+        return s.mask === undefined
+          ? `smp_call_function(${s.handler ?? 0}, ${this.#value(s.v ?? 0)});`
+          : `smp_call_function_many(${this.#value(s.mask)}, ${s.handler ?? 0}, ${this.#value(s.v ?? 0)});`;
+      case "queue":
+        return `queue_${s.context}(${this.#value(s.cpu)}, ${s.handler}, ${this.#value(s.v)});`;
+      case "acquire":
+        return `r${s.dst} = smp_cond_add_acquire_${s.cmp}(${this.#loc(s.loc)}, ${this.#value(s.a)}, ${this.#value(s.b)});`;
+      case "preempt":
+        return `preempt_count_add(${s.by});`;
+      case "context":
+        return `r${s.dst} = preempt_count() | (rcu_preempt_depth() << 25); if (irqs_disabled()) { r${s.dst} = r${s.dst} | (1 << 24); }`;
+      case "aset":
+        return `own[${this.#value(s.idx)}] = ${this.#value(s.v)};`;
+      case "aget":
+        return `r${s.dst} = own[${this.#value(s.idx)}];`;
+      case "call":
+        return `r${s.dst} = ${s.fn}(${s.args.map((v) => this.#value(v)).join(", ")});`;
+      case "return":
+        return this.#returns ? `return ${this.#value(s.v)};` : "return;";
+      case "switch":
+        return [
+          `switch (${this.#value(s.a)}) {`,
+          ...s.cases.map(([n, body]) => `    case ${n}: {\n${this.#body(body)}\n    break; }`),
+          `    default: {\n${this.#body(s.other)}\n    }`,
+          "  }",
+        ].join("\n");
       case "call_rcu":
         return `call_rcu(${this.#value(s.v)}, ${s.handler});`;
       case "irq-save":
@@ -172,9 +220,10 @@ class Printer {
 export function asDialect(p: MiniProgram): string {
   const printer = new Printer(layout(p).address);
   const units = [
-    ...Object.entries(p.handlers ?? {}).map(([name, body]) => printer.unit(name, body, true)),
-    ...p.threads.map((body, i) => printer.unit(`P${i}`, body, false)),
-    ...(p.finally === undefined ? [] : [printer.unit("last", p.finally, false)]),
+    ...Object.entries(p.functions ?? {}).map(([name, f]) => printer.unit(name, f.body, f.params, true)),
+    ...Object.entries(p.handlers ?? {}).map(([name, body]) => printer.unit(name, body, 1)),
+    ...p.threads.map((body, i) => printer.unit(`P${i}`, body, 0)),
+    ...(p.finally === undefined ? [] : [printer.unit("last", p.finally, 0)]),
   ];
   const text = units.join("\n");
   const used = PRIMITIVES.filter((n) => new RegExp(`\\b${n}\\(`).test(text));
@@ -190,7 +239,12 @@ export async function loadPrimitives(): Promise<void> {
 
 /** The program through the dialect compiler. */
 export function compileMini(p: MiniProgram, name = "mini"): Program {
-  const functions = [...Object.keys(p.handlers ?? {}), ...p.threads.map((_, i) => `P${i}`), "last"];
+  const functions = [
+    ...Object.keys(p.functions ?? {}),
+    ...Object.keys(p.handlers ?? {}),
+    ...p.threads.map((_, i) => `P${i}`),
+    "last",
+  ];
   // Linking goes by name; what the functions do as JavaScript is never asked.
   defineModule(PATH, asDialect(p), Object.fromEntries(functions.map((f) => [f, () => undefined])));
   const linker = new Linker();

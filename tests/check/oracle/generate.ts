@@ -8,9 +8,9 @@
 
 import fc from "fast-check";
 import type { BinOp, RmwFn } from "../../../src/lang/ir.ts";
+import { FUNCTIONS, HANDLERS, idiom, LOCAL, through, WORDS } from "./idioms.ts";
 import { type Body, type Loc, type MiniProgram, print, type Stmt, type Value } from "./program.ts";
 
-const WORDS = ["x", "y", "p", "l", "m"] as const;
 const DATA = ["x", "y"] as const;
 
 const reg = fc.integer({ min: 0, max: 3 });
@@ -35,11 +35,6 @@ const loc: fc.Arbitrary<Loc> = fc.oneof(
     arbitrary: fc.record({ at: fc.constantFrom("a", "b"), plus: fc.integer({ min: 0, max: 1 }) }),
   },
 );
-
-/** `if (r) { ... }` round accesses through r, so that NULL is not the only thing that is ever found. */
-function through(r: number, body: (l: Loc) => Body): Stmt {
-  return { s: "if", fn: "ne", a: { reg: r }, b: 0, yes: body({ reg: r }) };
-}
 
 const rmwFn = fc.constantFrom<RmwFn>("add", "and", "or", "xor", "xchg", "cmpxchg", "add_unless");
 
@@ -303,24 +298,74 @@ const waiters: fc.Arbitrary<Body[]> = fc
   )
   .chain((t) => fc.boolean().map((twice) => (twice ? [t[0], t[0], t[2]] : t)));
 
+/** Programs of idioms, with a plain statement between them here and there. */
+function idioms(max: number): fc.Arbitrary<Body> {
+  const part = fc.oneof({ weight: 5, arbitrary: idiom }, { weight: 1, arbitrary: leaf });
+  return fc.array(part, { minLength: 1, maxLength: max }).map((parts) => parts.flat());
+}
+const kernelCode: fc.Arbitrary<Body[]> = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(idioms(2), idioms(2)).map((t) => [...t]) },
+  { weight: 3, arbitrary: fc.tuple(idioms(1), idioms(1), idioms(1)).map((t) => [...t]) },
+  { weight: 2, arbitrary: idioms(2).map((t) => [t, t]) },
+  { weight: 1, arbitrary: fc.tuple(idioms(1), idioms(1)).map(([t, u]) => [t, t, u]) },
+);
+
+/** A thread's local variable is its own. */
+function withOwnLocal(body: Body, name: string): Body {
+  return JSON.parse(JSON.stringify(body).replaceAll(LOCAL, name)) as Body;
+}
+
+/** What of the words, functions and handlers the text names, directly or not; x, y and p in any case. */
+function used<T>(all: Readonly<Record<string, T>>, text: string): Record<string, T> {
+  const names = new Set<string>();
+  for (let from = text, grew = true; grew; ) {
+    grew = false;
+    for (const [name, body] of Object.entries(all))
+      if (!names.has(name) && from.includes(`"${name}"`)) {
+        names.add(name);
+        from += JSON.stringify(body);
+        grew = true;
+      }
+  }
+  return Object.fromEntries(Object.entries(all).filter(([name]) => names.has(name)));
+}
+
 /** Programs of 2 or 3 threads that print themselves. */
 export const miniProgram: fc.Arbitrary<MiniProgram> = fc
-  .tuple(fc.oneof({ weight: 3, arbitrary: threads }, { weight: 1, arbitrary: waiters }), atEnd)
+  .tuple(
+    fc.oneof(
+      { weight: 3, arbitrary: threads },
+      { weight: 1, arbitrary: waiters },
+      { weight: 4, arbitrary: kernelCode },
+    ),
+    atEnd,
+  )
   .map(([bodies, end]) => {
+    const threads = bodies.map((b, i) => withOwnLocal(b, `t${i}`));
+    const functions = used(FUNCTIONS, JSON.stringify(threads));
+    const handlers = used(HANDLERS, JSON.stringify([threads, functions]));
+    const text = JSON.stringify([threads, functions, handlers]);
     const p: MiniProgram = {
-      words: WORDS,
+      words: WORDS.filter((w, i) => i < 5 || text.includes(`"${w}"`) || CARRIES[w]?.(text) === true),
       objects: [
         ["a", 2, true],
         ["b", 2, false],
       ],
+      locals: threads.flatMap((b, i) =>
+        JSON.stringify(b).includes(`"t${i}"`) ? [[`t${i}`, 1] as const] : [],
+      ),
       init: { p: { address: "a" } },
-      threads: bodies,
-      handlers: {
-        release: [{ s: "free", loc: { reg: 0 } }],
-        bump: [{ s: "rmw", fn: "add", dst: 1, loc: "x", a: 1 }],
-        put: [{ s: "store", loc: "y", v: { reg: 0 } }],
-      },
+      threads,
+      handlers,
+      functions,
       ...(end === undefined ? {} : { finally: end }),
     };
     return Object.assign(p, { [fc.toStringMethod]: () => `\n${print(p)}\n` });
   });
+
+/** Words that are reached by computed addresses from the first of their kind. */
+const CARRIES: Readonly<Record<string, (text: string) => boolean>> = {
+  c1: (text) => text.includes('"c0"'),
+  c2: (text) => text.includes('"c0"'),
+  s1: (text) => text.includes('"s0"'),
+};

@@ -10,23 +10,24 @@
  * Choices where the literature leaves room. A value-returning RMW that fails is one read without ordering
  * (linux-kernel.bell); all others, allocation and freeing need an empty buffer. The end of a section and
  * call_rcu() are entries of the buffer, so that they take effect after the stores before them. For IPIs see
- * `preciseInterrupts`. Not covered: SRCU, and IPIs that run a handler.
+ * `preciseInterrupts`. Not covered: SRCU as operations.
  */
 
-import {
-  type BinOp,
-  evalBin,
-  evalRmw,
-  evalUn,
-  isVisible,
-  type LocalInstr,
-  type Program,
-  type ThreadIr,
-  type Val,
-  type VisibleInstr,
-} from "../../../src/lang/ir.ts";
+import { evalRmw, isVisible, type Program, type ThreadIr, type VisibleInstr } from "../../../src/lang/ir.ts";
 import { POISON } from "../../../src/machine/image.ts";
 import { hasFairCycle } from "./fairness.ts";
+import {
+  countDown,
+  type Entry,
+  type Frame,
+  finishWait,
+  local,
+  newThread,
+  type State,
+  type Thread,
+  value,
+  withoutRegisters,
+} from "./state.ts";
 
 export type OracleModel = "sc" | "tso";
 
@@ -63,47 +64,9 @@ export interface OracleResult {
   readonly ended: ReadonlySet<number>;
 }
 
-/**
- * `[0, address, value]`, `[1]` end of a section, `[2, handler, argument]` call_rcu, `[3, thread]` IPI
- * handled.
- */
-type Entry = [0, number, number] | [1] | [2, string, number] | [3, number];
-
-interface Frame {
-  code: string;
-  block: number;
-  at: number;
-  regs: number[];
-  arrays: number[][];
-  /** Waits for these: thread and how many of its sections must still end, or (IPI) thread and 1. */
-  wait: [number, number][] | null;
-  waitKind: "" | "gp" | "ipi";
-}
-
-interface Thread {
-  cpu: number;
-  status: "waiting" | "running" | "finished" | "failed";
-  /** One, or none once it has finished or failed. */
-  frames: Frame[];
-  irq: number;
-  rcu: number;
-  /** Spinlocks taken and not released. */
-  held: number;
-  buffer: Entry[];
-  /**
-   * IPIs not yet taken: handler, argument, sender, entries of the buffer that must drain first (-1:
-   * interrupts are off).
-   */
-  pending: [string, number, number, number][];
-  /** Grace period of a callback that has not started. */
-  grace: [number, number][];
-}
-
-interface State {
-  mem: number[];
-  live: number[];
-  threads: Thread[];
-}
+/** What a handler of each level starts with, and has to end with. */
+const IRQ_OF = [0, 0, 1];
+const COUNT_OF = [0, 1 << 8, 1 << 16];
 
 const LOCAL_LIMIT = 5_000;
 const THREAD_LIMIT = 12;
@@ -119,6 +82,8 @@ export function interleave(program: Program, options: OracleOptions): OracleResu
 export interface ReplayStep {
   readonly thread: number;
   readonly action: "op" | "drain" | "start";
+  /** In words; of a start, what it is that starts. */
+  readonly op: string;
   /** What the step gave: the value of a choice. */
   readonly result: number | null;
 }
@@ -207,8 +172,14 @@ class Oracle {
       const s = JSON.parse(key) as State;
       if (step.action === "start") {
         const handler = (names[step.thread] ?? "").split("#")[0];
+        const level = step.op.startsWith("softirq") ? 1 : step.op.startsWith("interrupt") ? 2 : 0;
         const ready = s.threads.findIndex(
-          (t) => t.status === "waiting" && t.grace.length === 0 && t.frames[0]?.code === `h:${handler}`,
+          (t) =>
+            t.status === "waiting" &&
+            t.grace.length === 0 &&
+            t.level === level &&
+            t.frames[0]?.code === `h:${handler}` &&
+            (step.result === null || step.result === t.cpu),
         );
         if (ready < 0) return new Set([`step ${n}: no callback of ${handler} is ready`]);
         mine.set(step.thread, ready);
@@ -304,7 +275,8 @@ class Oracle {
       const end = block.end;
       if (end.op === "return") {
         t.frames.pop();
-        if (t.held > 0 || t.irq === 1 || t.rcu > 0) this.#fail(t, "bad-unlock");
+        if (t.held > 0 || t.irq !== IRQ_OF[t.level] || t.rcu > 0 || t.count !== COUNT_OF[t.level])
+          this.#fail(t, "bad-unlock");
         else t.status = "finished";
         if (f.code.startsWith("t")) this.#ended.add(Number(f.code.slice(1)));
         return;
@@ -346,12 +318,16 @@ class Oracle {
   #execute(s: State, i: number, choice: number): number {
     const t = s.threads[i];
     if (t.status === "waiting") {
-      if (t.grace.length > 0) return 0;
+      if (t.grace.length > 0 || !this.#admitted(s, t)) return 0;
       t.status = "running";
+      t.irq = IRQ_OF[t.level];
+      t.count = COUNT_OF[t.level];
       this.#advance(t);
+      this.#handlerOver(s, t);
       return 1;
     }
     if (t.status !== "running" || t.frames.length === 0) return 0;
+    if (this.#interrupters(s, t).length > 0) return 0;
     const f = t.frames[t.frames.length - 1];
     const instr = this.#ir(f.code).blocks[f.block].instrs[f.at] as VisibleInstr;
     const r = this.#visible(s, i, t, f, instr, choice);
@@ -363,7 +339,39 @@ class Oracle {
     if (f.wait !== null) return r;
     f.at++;
     this.#advance(t);
+    this.#handlerOver(s, t);
     return r;
+  }
+
+  /** Handlers that run in the middle of `t`: none of one that runs beside its CPU's thread. */
+  #interrupters(s: State, t: Thread): Thread[] {
+    if (s.threads.indexOf(t) >= this.#program.threads.length && t.level === 0) return [];
+    return s.threads.filter(
+      (u) =>
+        u.level > t.level &&
+        u.cpu === t.cpu &&
+        (u.status === "running" || u.status === "failed" || u.buffer.length > 0),
+    );
+  }
+
+  /** Whether a handler that waits may start: what it would interrupt allows it and has an empty buffer. */
+  #admitted(s: State, t: Thread): boolean {
+    if (t.level === 0) return true;
+    const thread = s.threads[t.cpu];
+    const top = this.#interrupters(s, thread).reduce((p, q) => (q.level > p.level ? q : p), thread);
+    if (top.level >= t.level || top.irq === 1 || top.buffer.length > 0) return false;
+    return t.level === 2 || (thread.count & (0xff << 8)) === 0;
+  }
+
+  /** An interrupt handler is over: who waits for the CPU to be interruptible hears of it, and who sent it. */
+  #handlerOver(s: State, t: Thread): void {
+    if (t.status !== "finished" || t.level === 0) return;
+    t.irq = 0;
+    t.count = 0;
+    for (const ipi of t.pending) ipi[1] = t.buffer.length;
+    const over: Entry = [4, t.ack];
+    if (t.buffer.length > 0) t.buffer.push(over);
+    else this.#apply(s, t, over);
   }
 
   /**
@@ -406,6 +414,31 @@ class Oracle {
         f.regs[x.dst] = v;
         return 1;
       }
+      case "acquire": {
+        const addr = value(x.addr, f);
+        const bad = this.#touch(s, addr);
+        if (bad !== null) return bad;
+        if (!empty) return 0;
+        const v = s.mem[addr - this.#origin];
+        const a = value(x.a, f);
+        if (!(x.cmp === "eq" ? v === a : x.cmp === "ne" ? v !== a : v >= a)) return 0;
+        f.regs[x.dst] = v;
+        s.mem[addr - this.#origin] = (v + value(x.b, f)) | 0;
+        return 1;
+      }
+      case "preempt_count_add": {
+        const by = value(x.a, f);
+        const fields = [0xff, 0xff << 8, 0xff << 16];
+        if (t.count + by > 0xffffff || fields.some((m) => by < 0 && (-by & m) > (t.count & m)))
+          return "bad-unlock";
+        const before = t.count;
+        t.count += by;
+        if (before !== 0) this.#maybeLeft(s, t);
+        return 1;
+      }
+      case "context":
+        f.regs[x.dst] = (t.count + t.held) | (t.irq << 24) | (t.rcu << 25);
+        return 1;
       case "spin_lock":
       case "spin_trylock": {
         const addr = value(x.addr, f);
@@ -450,8 +483,9 @@ class Oracle {
         return 1;
       case "local_irq_restore":
         if (t.irq === 1 && value(x.a, f) === 0) {
+          if (t.level === 2) return "bad-unlock";
           t.irq = 0;
-          for (const ipi of t.pending) ipi[3] = t.buffer.length;
+          for (const ipi of t.pending) ipi[1] = t.buffer.length;
           this.#maybeLeft(s, t);
         }
         return 1;
@@ -472,17 +506,19 @@ class Oracle {
       case "smp_call_function":
         if (f.wait === null) {
           if (!empty) return 0;
-          f.wait = [];
-          f.waitKind = "ipi";
-          s.threads.forEach((other, j) => {
-            if (j === i || other.status === "waiting") return;
-            if (j >= this.#program.threads.length && other.status === "finished") return;
-            other.pending.push([x.handler, value(x.a, f), i, other.irq === 1 ? -1 : other.buffer.length]);
-            f.wait?.push([j, 1]);
-          });
+          this.#sendIpi(s, i, f, x.handler, value(x.a, f), value(x.b, f));
           return 1;
         }
         return finishWait(f);
+      case "queue": {
+        if (!empty) return 0;
+        const asked = value(x.b, f);
+        const cpu = asked === -1 ? t.cpu : asked;
+        if (cpu < 0 || cpu >= this.#program.threads.length) return "out-of-bounds";
+        const level = x.context === "thread" ? 0 : x.context === "softirq" ? 1 : 2;
+        this.#pend(s, x.handler, value(x.a, f), cpu, level);
+        return 1;
+      }
       case "alloc": {
         if (!empty) return 0;
         const pool = value(x.pool, f);
@@ -498,21 +534,70 @@ class Oracle {
       }
       case "free":
       case "revive": {
-        if (!empty) return 0;
         const base = value(x.addr, f);
         const k = this.#program.memory.regions.findIndex((r) => r.base === base);
+        const local = k >= 0 && this.#program.memory.regions[k].stack === true;
+        if (!empty && !local) return 0;
         if (k < 0) return "bad-free";
+        if (x.op === "free" && local && s.live[k] !== 0) this.#dropStores(t, k);
         if (x.op === "free" && s.live[k] === 0) return "double-free";
         if (x.op === "free") this.#fill(s, k, 0, POISON);
         else this.#fill(s, k, 1, 0);
         return 1;
       }
       case "choose": {
+        if (value(x.a, f) < 1) return "bad-choice";
         f.regs[x.dst] = choice;
         return value(x.a, f);
       }
       default:
         throw new Error(`the oracle does not know ${x.op}`);
+    }
+  }
+
+  /**
+   * To the CPUs of the mask, or (-1) to all but the own; callbacks that run there have to have interrupts on,
+   * too.
+   */
+  #sendIpi(s: State, i: number, f: Frame, handler: string, arg: number, mask: number): void {
+    f.wait = [];
+    f.waitKind = "ipi";
+    const ordinary = this.#program.threads.length;
+    const isTarget = (cpu: number, own: boolean): boolean => (mask === -1 ? !own : ((mask >> cpu) & 1) === 1);
+    s.threads.forEach((other, j) => {
+      if (!isTarget(other.cpu, j === i) || other.status === "waiting") return;
+      if (j >= ordinary ? other.status === "finished" && other.buffer.length === 0 : handler !== "") return;
+      other.pending.push([i, other.irq === 1 ? -1 : other.buffer.length]);
+      f.wait?.push([j, 1]);
+    });
+    if (handler === "") return;
+    const { cpu: own } = s.threads[i];
+    for (let cpu = 0; cpu < ordinary; cpu++)
+      if (isTarget(cpu, cpu === own)) {
+        f.wait.push([s.threads.length, 1]);
+        this.#pend(s, handler, arg, cpu, 2).ack = i;
+      }
+  }
+
+  /** A handler that has yet to start. */
+  #pend(s: State, handler: string, arg: number, cpu: number, level: number): Thread {
+    if (s.threads.length >= THREAD_LIMIT) throw new TooBig();
+    const t = newThread(cpu);
+    t.level = level;
+    t.status = "waiting";
+    t.frames.push(this.#frame(`h:${handler}`, [arg]));
+    s.threads.push(t);
+    return t;
+  }
+
+  /** A local variable ends: its stores need not become visible any more. */
+  #dropStores(t: Thread, region: number): void {
+    const r = this.#program.memory.regions[region];
+    for (let k = t.buffer.length - 1; k >= 0; k--) {
+      const e = t.buffer[k];
+      if (e[0] !== 0 || e[1] < r.base || e[1] >= r.base + r.words) continue;
+      t.buffer.splice(k, 1);
+      for (const ipi of t.pending) if (ipi[1] > k) ipi[1]--;
     }
   }
 
@@ -545,7 +630,7 @@ class Oracle {
    * order).
    */
   #maybeLeft(s: State, t: Thread): void {
-    if (t.rcu > 0 || t.irq === 1) return;
+    if (t.rcu > 0 || t.irq === 1 || t.count !== 0) return;
     if (t.buffer.length > 0) t.buffer.push([1]);
     else this.#apply(s, t, [1]);
   }
@@ -553,7 +638,9 @@ class Oracle {
   /** How many ends of sections of each thread a grace period that starts now has to see. */
   #sections(s: State): [number, number][] {
     return s.threads.flatMap((t, j): [number, number][] => {
-      const open = (t.rcu > 0 || t.irq === 1 ? 1 : 0) + t.buffer.filter((e) => e[0] === 1).length;
+      const open =
+        (t.rcu > 0 || t.irq === 1 || t.count !== 0 ? 1 : 0) +
+        t.buffer.filter((e) => e[0] === 1 || e[0] === 4).length;
       return open > 0 ? [[j, open]] : [];
     });
   }
@@ -561,7 +648,7 @@ class Oracle {
   #drain(s: State, t: Thread, i: number): void {
     const e = t.buffer.shift();
     if (e === undefined) throw new Error(`nothing to drain on thread ${i}`);
-    for (const ipi of t.pending) if (ipi[3] > 0) ipi[3]--;
+    for (const ipi of t.pending) if (ipi[1] > 0) ipi[1]--;
     this.#apply(s, t, e);
   }
 
@@ -582,14 +669,14 @@ class Oracle {
         }
         return;
       case 2: {
-        if (s.threads.length >= THREAD_LIMIT) throw new TooBig();
-        const callback = newThread(t.cpu);
-        callback.status = "waiting";
-        callback.grace = this.#sections(s);
-        callback.frames.push(this.#frame(`h:${e[1]}`, [e[2]]));
-        s.threads.push(callback);
+        const grace = this.#sections(s);
+        this.#pend(s, e[1], e[2], t.cpu, 0).grace = grace;
         return;
       }
+      case 4:
+        this.#apply(s, t, [1]);
+        if (e[1] >= 0) this.#apply(s, t, [3, e[1]]);
+        return;
       case 3:
         for (const f of s.threads[e[1]].frames)
           if (f.waitKind === "ipi" && f.wait !== null) countDown(f.wait, i);
@@ -601,11 +688,10 @@ class Oracle {
     const t = s.threads[i];
     if (t.status === "failed") return false;
     const precise = t.irq === 0 && t.buffer.length === 0;
-    const k = t.pending.findIndex((ipi) => (this.#options.preciseInterrupts ? precise : ipi[3] === 0));
+    const k = t.pending.findIndex((ipi) => (this.#options.preciseInterrupts ? precise : ipi[1] === 0));
     if (k < 0) return false;
     const [next] = t.pending.splice(k, 1);
-    if (next[0] !== "") throw new Error("the oracle does not run IPI handlers");
-    this.#apply(s, t, [3, next[2]]);
+    this.#apply(s, t, [3, next[0]]);
     return true;
   }
 
@@ -629,66 +715,6 @@ class Oracle {
       for (const { to } of out) todo.push(to);
       const status = (JSON.parse(key) as State).threads[0].status;
       if (out.length === 0 && status === "running") this.#errors.add("deadlock");
-    }
-  }
-}
-
-/**
- * For recognising a round: registers that nobody reads any more may differ, and which these are is not known
- * here.
- */
-function withoutRegisters(key: string): string {
-  return JSON.stringify(JSON.parse(key), (k: string, v: unknown) => (k === "regs" ? undefined : v));
-}
-
-function newThread(cpu: number): Thread {
-  return { cpu, status: "running", frames: [], irq: 0, rcu: 0, held: 0, buffer: [], pending: [], grace: [] };
-}
-
-function value(v: Val, f: Frame): number {
-  return ((v.reg < 0 ? 0 : f.regs[v.reg]) + v.imm) | 0;
-}
-
-function countDown(list: [number, number][], thread: number): void {
-  const k = list.findIndex((e) => e[0] === thread);
-  if (k < 0) return;
-  list[k][1]--;
-  if (list[k][1] === 0) list.splice(k, 1);
-}
-
-/** Ends the wait of a frame if there is nobody left to wait for. */
-function finishWait(f: Frame): number {
-  if (f.wait !== null && f.wait.length > 0) return 0;
-  f.wait = null;
-  f.waitKind = "";
-  return 1;
-}
-
-/** Executes a local instruction; the kind of error, or null. */
-function local(i: LocalInstr, f: Frame, cpu: number): string | null {
-  switch (i.op) {
-    case "mov":
-      f.regs[i.dst] = value(i.a, f);
-      return null;
-    case "bin":
-      f.regs[i.dst] = evalBin(i.fn satisfies BinOp, value(i.a, f), value(i.b, f));
-      return null;
-    case "un":
-      f.regs[i.dst] = evalUn(i.fn, value(i.a, f));
-      return null;
-    case "cpu":
-      f.regs[i.dst] = cpu;
-      return null;
-    case "assert":
-      return value(i.a, f) !== 0 ? null : i.kind;
-    case "aget":
-    case "aset": {
-      const idx = value(i.idx, f);
-      const a = f.arrays[i.arr];
-      if (idx < 0 || idx >= a.length) return "out-of-bounds";
-      if (i.op === "aset") a[idx] = value(i.a, f);
-      else f.regs[i.dst] = a[idx];
-      return null;
     }
   }
 }

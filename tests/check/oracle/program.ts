@@ -6,6 +6,7 @@
  */
 
 import {
+  type AcquireCmp,
   type AssertKind,
   type AwaitCmp,
   type BinOp,
@@ -16,6 +17,7 @@ import {
   type Order,
   type Position,
   type Program,
+  type QueueContext,
   type RmwFn,
   type Terminator,
   type ThreadIr,
@@ -48,7 +50,46 @@ export type Stmt =
   | { readonly s: "await"; readonly loc: Loc; readonly cmp: AwaitCmp; readonly v: Value }
   | { readonly s: "lock" | "unlock" | "free" | "revive"; readonly loc: Loc }
   | { readonly s: "trylock" | "is-locked"; readonly dst: number; readonly loc: Loc }
-  | { readonly s: "rcu-lock" | "rcu-unlock" | "synchronize_rcu" | "ipi" }
+  | { readonly s: "rcu-lock" | "rcu-unlock" | "synchronize_rcu" }
+  /** To every other CPU, to those of them in a mask, or to one; `handler(v)` runs there, if there is one. */
+  | {
+      readonly s: "ipi";
+      readonly mask?: Value;
+      readonly only?: number;
+      readonly handler?: string;
+      readonly v?: Value;
+    }
+  /** Waits until the word compares so, then adds `b`. */
+  | {
+      readonly s: "acquire";
+      readonly dst: number;
+      readonly loc: Loc;
+      readonly cmp: AcquireCmp;
+      readonly a: Value;
+      readonly b: Value;
+    }
+  | {
+      readonly s: "queue";
+      readonly context: QueueContext;
+      readonly handler: string;
+      readonly v: Value;
+      readonly cpu: Value;
+    }
+  | { readonly s: "preempt"; readonly by: number }
+  | { readonly s: "context"; readonly dst: number }
+  /** The thread's array of ARRAY words. */
+  | { readonly s: "aset"; readonly idx: Value; readonly v: Value }
+  | { readonly s: "aget"; readonly dst: number; readonly idx: Value }
+  /** Calls a function of the program, whose parameters are its r0, r1, ...; registers of its own. */
+  | { readonly s: "call"; readonly dst: number; readonly fn: string; readonly args: readonly Value[] }
+  /** Leaves the function, or ends the thread. */
+  | { readonly s: "return"; readonly v: Value }
+  | {
+      readonly s: "switch";
+      readonly a: Value;
+      readonly cases: readonly (readonly [number, Body])[];
+      readonly other: Body;
+    }
   | { readonly s: "call_rcu"; readonly handler: string; readonly v: Value }
   | { readonly s: "irq-save"; readonly dst: number }
   | { readonly s: "irq-restore"; readonly v: Value }
@@ -80,13 +121,17 @@ export type Body = readonly Stmt[];
 
 export interface MiniProgram {
   readonly threads: readonly Body[];
-  /** Bodies for call_rcu; the argument arrives in r0. */
+  /** Functions that may be called; none calls one that stands behind it. */
+  readonly functions?: Readonly<Record<string, { readonly params: number; readonly body: Body }>>;
+  /** Bodies for call_rcu, IPIs and queues; the argument arrives in r0. */
   readonly handlers?: Readonly<Record<string, Body>>;
   readonly finally?: Body;
   /** Initial values of words that are not 0; `{ address }` for a pointer. */
   readonly init?: Readonly<Record<string, Value>>;
   /** Single words, in memory order. */
   readonly words: readonly string[];
+  /** Local variables in memory, dead until a `revive`: name, number of words. */
+  readonly locals?: readonly (readonly [string, number])[];
   /** Objects of pool 1: name, number of words, whether it is live at the start. */
   readonly objects?: readonly (readonly [string, number, boolean])[];
   /** Address of the first word (default 64; whatever lies below 64 counts as NULL with an offset). */
@@ -94,6 +139,8 @@ export interface MiniProgram {
 }
 
 const REGS = 6;
+/** Words of a thread's own array. */
+export const ARRAY = 3;
 
 export interface Layout {
   readonly address: ReadonlyMap<string, number>;
@@ -115,6 +162,8 @@ export function layout(p: MiniProgram): Layout {
   for (const w of p.words) place(w, 1);
   for (const [name, words, live] of p.objects ?? [])
     regions.push({ name, base: place(name, words), words, pool: 1, live });
+  for (const [name, words] of p.locals ?? [])
+    regions.push({ name, base: place(name, words), words, pool: 0, live: false, stack: true });
   const words = new Array<number>(top - base).fill(0);
   for (const r of regions) if (!r.live) words.fill(0x6b6b6b6b, r.base - base, r.base - base + r.words);
   for (const [name, v] of Object.entries(p.init ?? {}))
@@ -134,12 +183,12 @@ export function lower(p: MiniProgram, name = "mini"): Program {
   const { address, memory } = layout(p);
   const handlers: Record<string, ThreadIr> = {};
   for (const [h, body] of Object.entries(p.handlers ?? {}))
-    handlers[h] = new Lowering(address, body, h, 0, [0]).thread();
+    handlers[h] = new Lowering(address, p, body, h, 0, [0]).thread();
   return {
     name,
-    threads: p.threads.map((body, i) => new Lowering(address, body, `P${i}`, i, []).thread()),
+    threads: p.threads.map((body, i) => new Lowering(address, p, body, `P${i}`, i, []).thread()),
     handlers,
-    finally: p.finally === undefined ? null : new Lowering(address, p.finally, "finally", 0, []).thread(),
+    finally: p.finally === undefined ? null : new Lowering(address, p, p.finally, "finally", 0, []).thread(),
     memory,
   };
 }
@@ -153,11 +202,18 @@ class Lowering {
   readonly #name: string;
   readonly #cpu: number;
   readonly #params: readonly number[];
+  readonly #functions: NonNullable<MiniProgram["functions"]>;
   #current: Instr[] = [];
   #nregs = REGS;
+  /** First register of the function under way, where its result goes, and the blocks that return from it. */
+  #base = 0;
+  #returns: number[] = [];
+  #result = -1;
+  #usesArray = false;
 
   constructor(
     address: ReadonlyMap<string, number>,
+    program: MiniProgram,
     body: Body,
     name: string,
     cpu: number,
@@ -167,9 +223,22 @@ class Lowering {
     this.#name = name;
     this.#cpu = cpu;
     this.#params = params;
+    this.#functions = program.functions ?? {};
     this.#open();
-    this.#body(body);
+    this.#function(body);
     this.#blocks[this.#blocks.length - 1].end = { op: "return", a: constant(0), pos: this.#pos() };
+  }
+
+  /** The body, and a block behind it to which its returns lead. */
+  #function(body: Body): void {
+    const before = this.#returns;
+    this.#returns = [];
+    this.#body(body);
+    const last = this.#blocks.length - 1;
+    const pos = this.#pos();
+    const after = this.#open();
+    for (const b of [...this.#returns, last]) this.#end(b, { op: "jump", to: after, pos });
+    this.#returns = before;
   }
 
   thread(): ThreadIr {
@@ -179,7 +248,7 @@ class Lowering {
       cpu: this.#cpu,
       nregs: this.#nregs,
       regNames: names,
-      arrays: [],
+      arrays: this.#usesArray ? [{ name: "own", size: ARRAY }] : [],
       params: this.#params,
       blocks: this.#blocks satisfies Block<Instr>[],
       positions: this.#positions,
@@ -210,12 +279,16 @@ class Lowering {
 
   #val(v: Value): Val {
     if (typeof v === "number") return constant(v);
-    return "address" in v ? constant(need(this.#address, v.address)) : val(v.reg, v.plus ?? 0);
+    return "address" in v ? constant(need(this.#address, v.address)) : val(this.#base + v.reg, v.plus ?? 0);
+  }
+
+  #reg(r: number): number {
+    return this.#base + r;
   }
 
   #loc(l: Loc): Val {
     if (typeof l === "string") return constant(need(this.#address, l));
-    return "at" in l ? constant(need(this.#address, l.at) + l.plus) : val(l.reg, l.plus ?? 0);
+    return "at" in l ? constant(need(this.#address, l.at) + l.plus) : val(this.#base + l.reg, l.plus ?? 0);
   }
 
   #compare(fn: BinOp, a: Value, b: Value): Val {
@@ -234,7 +307,7 @@ class Lowering {
     const put = (i: Instr): void => void this.#current.push(i);
     switch (s.s) {
       case "load":
-        put({ op: "load", dst: s.dst, addr: this.#loc(s.loc), order, pos });
+        put({ op: "load", dst: this.#reg(s.dst), addr: this.#loc(s.loc), order, pos });
         return;
       case "store":
         put({ op: "store", addr: this.#loc(s.loc), a: this.#val(s.v), order, pos });
@@ -243,7 +316,7 @@ class Lowering {
         put({
           op: "rmw",
           fn: s.fn,
-          dst: s.dst,
+          dst: this.#reg(s.dst),
           addr: this.#loc(s.loc),
           a: this.#val(s.a),
           b: this.#val(s.b ?? 0),
@@ -276,10 +349,10 @@ class Lowering {
         put({ op: s.s, addr: this.#loc(s.loc), pos });
         return;
       case "trylock":
-        put({ op: "spin_trylock", dst: s.dst, addr: this.#loc(s.loc), pos });
+        put({ op: "spin_trylock", dst: this.#reg(s.dst), addr: this.#loc(s.loc), pos });
         return;
       case "is-locked":
-        put({ op: "spin_is_locked", dst: s.dst, addr: this.#loc(s.loc), pos });
+        put({ op: "spin_is_locked", dst: this.#reg(s.dst), addr: this.#loc(s.loc), pos });
         return;
       case "rcu-lock":
         put({ op: "rcu_read_lock", pos });
@@ -290,29 +363,107 @@ class Lowering {
       case "synchronize_rcu":
         put({ op: "synchronize_rcu", pos });
         return;
-      case "ipi":
-        put({ op: "smp_call_function", handler: "", a: constant(0), pos });
+      case "ipi": {
+        let b = constant(s.only === undefined ? -1 : 1 << s.only);
+        if (s.mask !== undefined) {
+          const [own, bit, others, mask] = [0, 1, 2, 3].map(() => this.#nregs++);
+          put({ op: "cpu", dst: own, pos });
+          put({ op: "bin", fn: "shl", dst: bit, a: constant(1), b: val(own), pos });
+          put({ op: "un", fn: "not", dst: others, a: val(bit), pos });
+          put({ op: "bin", fn: "and", dst: mask, a: this.#val(s.mask), b: val(others), pos });
+          b = val(mask);
+        }
+        put({ op: "smp_call_function", handler: s.handler ?? "", a: this.#val(s.v ?? 0), b, pos });
         return;
+      }
+      case "queue": {
+        const { context, handler } = s;
+        put({ op: "queue", handler, a: this.#val(s.v), b: this.#val(s.cpu), context, pos });
+        return;
+      }
+      case "acquire":
+        put({
+          op: "acquire",
+          dst: this.#reg(s.dst),
+          addr: this.#loc(s.loc),
+          cmp: s.cmp,
+          a: this.#val(s.a),
+          b: this.#val(s.b),
+          pos,
+        });
+        return;
+      case "preempt":
+        put({ op: "preempt_count_add", a: constant(s.by), pos });
+        return;
+      case "context":
+        put({ op: "context", dst: this.#reg(s.dst), pos });
+        return;
+      case "aset":
+        this.#usesArray = true;
+        put({ op: "aset", arr: 0, idx: this.#val(s.idx), a: this.#val(s.v), pos });
+        return;
+      case "aget":
+        this.#usesArray = true;
+        put({ op: "aget", dst: this.#reg(s.dst), arr: 0, idx: this.#val(s.idx), pos });
+        return;
+      case "call": {
+        const base = this.#nregs;
+        this.#nregs += REGS;
+        const args = s.args.map((v) => this.#val(v));
+        for (let k = 0; k < REGS; k++) put({ op: "mov", dst: base + k, a: args[k] ?? constant(0), pos });
+        const callee = this.#functions[s.fn];
+        if (callee === undefined) throw new Error(`no function is called ${s.fn}`);
+        const [outer, result] = [this.#base, this.#result];
+        this.#result = this.#reg(s.dst);
+        put({ op: "mov", dst: this.#result, a: constant(0), pos });
+        this.#base = base;
+        this.#function(callee.body);
+        this.#base = outer;
+        this.#result = result;
+        return;
+      }
+      case "return":
+        if (this.#result >= 0) put({ op: "mov", dst: this.#result, a: this.#val(s.v), pos });
+        this.#returns.push(this.#blocks.length - 1);
+        this.#open(); // of what follows nothing is reached
+        return;
+      case "switch": {
+        const ends: number[] = [];
+        for (const [n, body] of s.cases) {
+          const cond = this.#compare("eq", s.a, n);
+          const before = this.#blocks.length - 1;
+          const yes = this.#open();
+          this.#body(body);
+          ends.push(this.#blocks.length - 1);
+          const no = this.#open();
+          this.#end(before, branch(cond, yes, no, pos));
+        }
+        this.#body(s.other);
+        ends.push(this.#blocks.length - 1);
+        const after = this.#open();
+        for (const b of ends) this.#end(b, { op: "jump", to: after, pos });
+        return;
+      }
       case "call_rcu":
         put({ op: "call_rcu", handler: s.handler, a: this.#val(s.v), pos });
         return;
       case "irq-save":
-        put({ op: "local_irq_save", dst: s.dst, pos });
+        put({ op: "local_irq_save", dst: this.#reg(s.dst), pos });
         return;
       case "irq-restore":
         put({ op: "local_irq_restore", a: this.#val(s.v), pos });
         return;
       case "alloc":
-        put({ op: "alloc", dst: s.dst, pool: constant(1), pos });
+        put({ op: "alloc", dst: this.#reg(s.dst), pool: constant(1), pos });
         return;
       case "choose":
-        put({ op: "choose", dst: s.dst, a: constant(s.n), pos });
+        put({ op: "choose", dst: this.#reg(s.dst), a: constant(s.n), pos });
         return;
       case "set":
-        put({ op: "bin", fn: s.fn, dst: s.dst, a: this.#val(s.a), b: this.#val(s.b), pos });
+        put({ op: "bin", fn: s.fn, dst: this.#reg(s.dst), a: this.#val(s.a), b: this.#val(s.b), pos });
         return;
       case "cpu":
-        put({ op: "cpu", dst: s.dst, pos });
+        put({ op: "cpu", dst: this.#reg(s.dst), pos });
         return;
       case "assert": {
         const a = this.#compare(s.fn, s.a, s.b);
@@ -409,8 +560,34 @@ function show(s: Stmt): string[] {
     case "rcu-lock":
     case "rcu-unlock":
     case "synchronize_rcu":
-    case "ipi":
       return [`${s.s}();`];
+    case "ipi":
+      return [
+        `ipi(${s.only !== undefined ? `CPU ${s.only}` : showValue(s.mask ?? -1)}, ${s.handler ?? 0}, ${showValue(s.v ?? 0)});`,
+      ];
+    case "queue":
+      return [`queue_${s.context}(${showValue(s.cpu)}, ${s.handler}, ${showValue(s.v)});`];
+    case "acquire":
+      return [`r${s.dst} = acquire(${showLoc(s.loc)} ${s.cmp} ${showValue(s.a)}, add ${showValue(s.b)});`];
+    case "preempt":
+      return [`preempt_count_add(${s.by});`];
+    case "context":
+      return [`r${s.dst} = context();`];
+    case "aset":
+      return [`own[${showValue(s.idx)}] = ${showValue(s.v)};`];
+    case "aget":
+      return [`r${s.dst} = own[${showValue(s.idx)}];`];
+    case "call":
+      return [`r${s.dst} = ${s.fn}(${s.args.map(showValue).join(", ")});`];
+    case "return":
+      return [`return ${showValue(s.v)};`];
+    case "switch":
+      return [
+        `switch (${showValue(s.a)}) {`,
+        ...s.cases.flatMap(([n, body]) => block(`  case ${n}: {`, body, "  }")),
+        ...block("  default: {", s.other, "  }"),
+        "}",
+      ];
     case "call_rcu":
       return [`call_rcu(${s.handler}, ${showValue(s.v)});`];
     case "irq-save":
@@ -449,7 +626,8 @@ export function print(p: MiniProgram): string {
   return [
     `words ${p.words.join(" ")}; objects ${objects.join(" ")}; init ${init.join(", ")}`,
     ...p.threads.map((b, i) => unit(`P${i}`, b)),
-    ...Object.entries(p.handlers ?? {}).map(([h, b]) => unit(`callback ${h}(r0)`, b)),
+    ...Object.entries(p.handlers ?? {}).map(([h, b]) => unit(`handler ${h}(r0)`, b)),
+    ...Object.entries(p.functions ?? {}).map(([f, { params, body }]) => unit(`${f}(${params})`, body)),
     ...(p.finally === undefined ? [] : [unit("finally", p.finally)]),
   ].join("\n");
 }

@@ -90,7 +90,7 @@ test("a step's differences are what it says it did, for random programs", () => 
       expect(flaws(trace)).toEqual([]);
       expect(traceLines(trace, { all: true }).length).toBeGreaterThan(0);
     }),
-    { numRuns: 120, seed: 14 },
+    { numRuns: 150, seed: 14 },
   );
   expect(traces).toBeGreaterThan(30);
 });
