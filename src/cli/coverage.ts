@@ -40,6 +40,10 @@ export function coverageWarnings(c: Coverage): string[] {
     ...list("assertions that no execution evaluates", places),
     ...list("threads that never end", c.neverEnded),
     ...list("waits that nobody ever gets past", waits),
+    ...list(
+      "flushes that interrupt every CPU, beside two address spaces: the kernel's leave out other mm's walkers",
+      c.flushesEveryMm.map((fn) => `${fn}()`),
+    ),
   ];
 }
 

@@ -125,7 +125,22 @@ export function coverageOf(p: Prepared, finalStates: number): Coverage {
       .map(([fn]) => fn.slice(fn.lastIndexOf("#") + 1)),
     lines: tally.lines.size,
     linesReached: countTrue(tally.lines),
+    flushesEveryMm: flushesOfEveryMm(all, p),
   };
+}
+
+/** Functions of a TLB flush that send an IPI to every CPU, if there are two address spaces; else none. */
+function flushesOfEveryMm(all: readonly Body[], p: Prepared): string[] {
+  if (p.program.memory.symbols.filter((s) => s.type === "mm_struct").length < 2) return [];
+  const found = new Set<string>();
+  for (const { ir } of all)
+    for (const b of ir.blocks)
+      for (const i of b.instrs) {
+        if (i.op !== "smp_call_function" || i.handler !== "" || i.b.reg >= 0 || i.b.imm !== -1) continue;
+        const fn = positions(ir.positions, i.pos).find((at) => /^flush_tlb_(?!kernel)/.test(at.fn))?.fn;
+        if (fn !== undefined) found.add(fn);
+      }
+  return [...found].sort();
 }
 
 /** Where `pos` is, then the call sites outwards. */

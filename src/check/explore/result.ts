@@ -77,6 +77,11 @@ export interface Coverage {
   /** Source lines with code, and how many of them ran. */
   readonly lines: number;
   readonly linesReached: number;
+  /**
+   * Functions that flush TLBs by interrupting every CPU, where the memory holds more than one address space: the
+   * kernel interrupts those of mm_cpumask() only, so that a walker in another mm is not waited for.
+   */
+  readonly flushesEveryMm: readonly string[];
 }
 
 export interface ExploreResult<M extends string = Model> {

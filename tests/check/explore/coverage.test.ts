@@ -123,6 +123,39 @@ export function other(): void {
 }
 `;
 
+  test("a flush that interrupts every CPU is told of where two address spaces meet, and only there", () => {
+    const path = join(PACKAGE_ROOT, "tests", "check", "explore", "flush-module.ts");
+    const flush = `"use kernel";
+import { READ_ONCE, smp_call_function } from "../../../src/machine/primitives.ts";
+
+function flush_tlb_range(): void {
+  smp_call_function(0, 0);
+}
+export function unshare(): void {
+  flush_tlb_range();
+}
+export function sync(): void {
+  smp_call_function(0, 0);
+}
+`;
+    defineModule(path, flush, { unshare: () => undefined, sync: () => undefined });
+    const program = (name: string, mms: number): Program => {
+      const linker = new Linker();
+      const words = Array.from({ length: mms }, (_, i) => `mm${i}`);
+      const { memory } = layout({ words, threads: [] });
+      return {
+        name,
+        threads: [linker.thread({ name, run: { module: path, name }, cpu: 0 }, {})],
+        handlers: {},
+        finally: null,
+        memory: { ...memory, symbols: memory.symbols.map((s) => ({ ...s, type: "mm_struct" })) },
+      };
+    };
+    expect(coverage(program("unshare", 2)).flushesEveryMm).toEqual(["flush_tlb_range"]);
+    expect(coverage(program("unshare", 1)).flushesEveryMm).toEqual([]);
+    expect(coverage(program("sync", 2)).flushesEveryMm).toEqual([]);
+  });
+
   test("a function that is inlined in many places is one; one that is reached nowhere is named", () => {
     defineModule(PATH, text, { one: () => undefined, other: () => undefined });
     const linker = new Linker();

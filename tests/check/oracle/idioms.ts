@@ -334,7 +334,20 @@ const localVariable: fc.Arbitrary<Body> = fc
     ],
   );
 
+/** What is read twice has not changed: true under a lock that all writers take. */
+const twice: fc.Arbitrary<Body> = fc.tuple(data, fc.boolean()).map(([loc, locked]): Body => {
+  const read: Body = [
+    { s: "load", dst: 4, loc },
+    { s: "load", dst: 5, loc },
+  ];
+  return [
+    ...(locked ? [{ s: "lock" as const, loc: "l" }, ...read, { s: "unlock" as const, loc: "l" }] : read),
+    { s: "assert", fn: "eq", a: r(4), b: r(5) },
+  ];
+});
+
 export const idiom: fc.Arbitrary<Body> = fc.oneof(
+  { weight: 1, arbitrary: twice },
   { weight: 4, arbitrary: locked },
   { weight: 2, arbitrary: disturbed },
   { weight: 2, arbitrary: objectLock },
