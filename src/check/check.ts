@@ -2,8 +2,8 @@
 
 import type { Program } from "../lang/ir.ts";
 import { explore } from "./explore/explore.ts";
-import type { Model } from "./explore/machine.ts";
 import type { ExploreOptions, ExploreResult } from "./explore/result.ts";
+import type { Model } from "./explore/state.ts";
 import { MAPPINGS, WEAK_MODELS, type WeakModel } from "./weak/ordering.ts";
 import { exploreWeak } from "./weak/search.ts";
 

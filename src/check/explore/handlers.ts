@@ -111,7 +111,7 @@ const WITH_OWNER: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
 /**
  * Handlers for which it makes a difference which CPU queued them: their own code, or what they queue in turn.
  */
-function handlersThatTell(program: Program): ReadonlySet<string> {
+export function handlersThatTell(program: Program): ReadonlySet<string> {
   const tells = new Set<string>();
   const all = Object.entries(program.handlers);
   for (let grew = true; grew; ) {

@@ -491,7 +491,7 @@ export class Machine extends State {
       if (this.cpuWord[u] >= 0) s[this.cpuWord[u]] = cpu;
       return u;
     }
-    const { name } = this.groups[k].code;
+    const name = this.groups[k]?.code.name ?? group;
     throw new CapacityError("handlers", `more instances of ${name} are pending than there is room for`);
   }
 

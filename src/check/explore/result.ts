@@ -78,8 +78,8 @@ export interface Coverage {
   readonly lines: number;
   readonly linesReached: number;
   /**
-   * Functions that flush TLBs by interrupting every CPU, where the memory holds more than one address space: the
-   * kernel interrupts those of mm_cpumask() only, so that a walker in another mm is not waited for.
+   * Functions that flush TLBs by interrupting every CPU, where the memory holds more than one address space:
+   * the kernel interrupts those of mm_cpumask() only, so that a walker in another mm is not waited for.
    */
   readonly flushesEveryMm: readonly string[];
 }

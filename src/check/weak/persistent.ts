@@ -19,6 +19,7 @@
  */
 
 import { FP_GP, FP_IPI, FP_READER_IRQ, FP_READER_RCU } from "../explore/footprint.ts";
+import { groupOf } from "../explore/handlers.ts";
 import { K } from "../explore/operations.ts";
 import type { WeakMachine } from "./machine.ts";
 import { Reach } from "./reach.ts";
@@ -130,7 +131,7 @@ export class Persistent {
         return;
       case K.callRcu: {
         const i = m.bodies[p].code.ops[pc].instr;
-        this.queue[p] = i.op === "call_rcu" ? (fp.locOfHandler.get(i.handler) ?? -1) : -1;
+        this.queue[p] = i.op === "call_rcu" ? (fp.locOfHandler.get(groupOf(i)) ?? -1) : -1;
         return;
       }
       default:

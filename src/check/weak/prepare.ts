@@ -20,7 +20,7 @@ import {
   type OpFootprint,
   regionMap,
 } from "../explore/footprint.ts";
-import { handlersThatTell, withCpuParameter } from "../explore/handlers.ts";
+import { handlerGroups, handlersThatTell, withCpuParameter } from "../explore/handlers.ts";
 import { type Decoded, decode, K } from "../explore/operations.ts";
 import { bufferedReads } from "./buffering.ts";
 import type { Mapping, WeakModel } from "./ordering.ts";
@@ -113,7 +113,7 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
       Object.entries(original.handlers).map(([name, ir]) => [name, withCpuParameter(ir)]),
     ),
   };
-  const footprints = computeFootprints(program);
+  const footprints = computeFootprints(program, handlerGroups(program));
   const regionOf = regionMap(program);
   const { dynamic, dynamicRegions } = footprints;
   const wordLocation = new Int32Array(regionOf.length).fill(-1);
@@ -178,7 +178,7 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
     ...shape,
     threads: program.threads.map((_, i) => drafts[groupOf[i]] as Body),
     handlers: handlerDrafts,
-    tellsCpu: handlersThatTell(original),
+    tellsCpu: handlersThatTell(program),
     end: program.finally,
     groupOf,
     addressOf,

@@ -32,16 +32,17 @@ export class Reach {
     this.m = m;
     const fp = m.prepared.footprints;
     this.words = fp.setWords;
-    const handlers = [...fp.locOfHandler.keys()].flatMap((name) => {
-      const t = m.handlerOf.indexOf(name);
-      return t < 0 ? [] : [{ name, t }];
+    const handlers = [...fp.locOfHandler].flatMap(([key, loc]) => {
+      // Handlers run as threads of their own only: `thread:name`.
+      const t = m.handlerOf.indexOf(key.slice(key.indexOf(":") + 1));
+      return t < 0 ? [] : [{ loc, t }];
     });
-    this.queueLoc = Int32Array.from(handlers, ({ name }) => fp.locOfHandler.get(name) ?? -1);
+    this.queueLoc = Int32Array.from(handlers, ({ loc }) => loc);
     const rows = [...Array.from({ length: m.total }, (_, t) => t), ...handlers.map(({ t }) => t)];
     const cut = new Map<object, Segments>();
     this.segments = rows.map((t) => {
       const body = m.bodies[t];
-      const known = cut.get(body) ?? cutAtGates(body.code, body.decoded.kind, body.footprint, this.words);
+      const known = cut.get(body) ?? cutAtGates(body.code, body.decoded.kind, body.footprint, this.words, 0);
       cut.set(body, known);
       return known;
     });

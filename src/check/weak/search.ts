@@ -7,13 +7,15 @@
  */
 
 import { compileThread } from "../../lang/emit.ts";
-import type { Program } from "../../lang/ir.ts";
+import { isVisible, type Program, type VisibleInstr } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import { runLast } from "../explore/lastrun.ts";
 import { Machine } from "../explore/machine.ts";
+import { FIRST_CAPACITY } from "../explore/prepare.ts";
 import type { ExploreProgress, ExploreResult } from "../explore/result.ts";
 import type { Step } from "../explore/statetable.ts";
 import { VectorSet } from "../explore/vectorset.ts";
+import { operationName } from "../trace/names.ts";
 import type { Trace } from "../trace/schema.ts";
 import { CapacityError } from "./capacity.ts";
 import { WeakMachine } from "./machine.ts";
@@ -68,6 +70,8 @@ type Promises = WeakMachine["promises"];
  */
 export function exploreWeak(program: Program, options: WeakOptions): WeakResult {
   const started = performance.now();
+  const missing = notModelled(program);
+  if (missing !== null) return emptyResult(options.model, missing);
   const prepared = prepare(program, MAPPINGS[options.model]);
   const promises: Promises = new Map();
   let instances = 1;
@@ -91,6 +95,28 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
     }
   }
 }
+
+/** What of the program this machine has no step for; null if it has one for everything. */
+function notModelled({ threads, handlers, finally: last, memory }: Program): string | null {
+  const region = memory.regions.find((r) => r.stack === true);
+  if (region !== undefined) return `${region.name}, a local variable in memory, is not modelled here`;
+  for (const t of [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])])
+    for (const b of t.blocks)
+      for (const i of b.instrs) {
+        if (!isVisible(i)) continue;
+        const sends = i.op === "smp_call_function" && (i.handler !== "" || i.b.reg >= 0 || i.b.imm !== -1);
+        if (sends) return `${t.name}: an IPI with a handler, or to some CPUs only, is not modelled here`;
+        if (NOT_MODELLED.has(i.op)) return `${t.name}: ${operationName(i)}() is not modelled here`;
+      }
+  return null;
+}
+
+const NOT_MODELLED: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
+  "acquire",
+  "queue",
+  "preempt_count_add",
+  "context",
+]);
 
 function emptyResult(model: WeakModel, reason: string): WeakResult {
   return {
@@ -158,12 +184,9 @@ class Search {
       end === null
         ? null
         : new Machine(
-            { ...program, threads: [] },
-            [],
-            new Map(),
-            0,
+            { program: { ...program, threads: [] }, codes: [], groups: [], end: compileThread(end) },
+            FIRST_CAPACITY,
             "sc",
-            compileThread(end),
             footprints.locOfAddr,
           );
   }
