@@ -30,7 +30,7 @@ export type Model = "sc" | "tso";
 
 /** Offsets of a thread's own words behind its registers. */
 export const IRQ = 0; // 1: interrupts off
-export const RCU = 1; // preempt_count() of its own making, and above it the nesting of rcu_read_lock(): 0: no reader
+export const RCU = 1; // preempt_count() of its own making, above it the nesting of rcu_read_lock()
 export const WAIT_IRQ = 2; // bits of those who wait until this thread has interrupts on
 export const WAIT_RCU = 3; // bits of those who wait until it is outside every read-side section
 export const PHASE = 4; // 1: a synchronize_rcu or IPI of its own has begun; for a handler: 1 = queued
