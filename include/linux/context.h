@@ -14,9 +14,12 @@ _Thread_local int __hf_rcu_count;
 /* Interrupts are off. */
 _Thread_local int __hf_irqs_off;
 
+/* This is an interrupt handler. */
+_Thread_local int __hf_hardirq;
+
 #define might_sleep() \
-	__hf_assert(!(__hf_preempt_count || __hf_bh_count || __hf_irqs_off || __hf_rcu_count), "sleep-in-atomic", \
-		    "sleeping function called from invalid context")
+	__hf_assert(!(__hf_preempt_count || __hf_bh_count || __hf_irqs_off || __hf_rcu_count || __hf_hardirq), \
+		    "sleep-in-atomic", "sleeping function called from invalid context")
 #define might_sleep_if(cond) do { if (cond) might_sleep(); } while (0)
 #define might_lock(lock) ((void)0)
 #define cant_sleep() ((void)0)

@@ -84,3 +84,29 @@ static inline bool refcount_dec_not_one(refcount_t *r)
 	} while (!atomic_try_cmpxchg_release(&r->refs, &old, old - 1));
 	return true;
 }
+
+/* Drops a reference; with the lock held if that was the last one, else without (lib/refcount.c). */
+#include <linux/spinlock.h>
+#include <linux/mutex.h>
+static inline bool refcount_dec_and_lock(refcount_t *r, spinlock_t *lock)
+{
+	if (refcount_dec_not_one(r))
+		return false;
+	spin_lock(lock);
+	if (!refcount_dec_and_test(r)) {
+		spin_unlock(lock);
+		return false;
+	}
+	return true;
+}
+static inline bool refcount_dec_and_mutex_lock(refcount_t *r, struct mutex *lock)
+{
+	if (refcount_dec_not_one(r))
+		return false;
+	mutex_lock(lock);
+	if (!refcount_dec_and_test(r)) {
+		mutex_unlock(lock);
+		return false;
+	}
+	return true;
+}

@@ -9,8 +9,11 @@ typedef short __s16, s16, int16_t;
 typedef unsigned short __u16, u16, uint16_t;
 typedef int __s32, s32, int32_t;
 typedef unsigned int __u32, u32, uint32_t;
-typedef long long __s64, s64, int64_t;
-typedef unsigned long long __u64, u64, uint64_t;
+typedef long long __s64, s64;
+typedef unsigned long long __u64, u64;
+/* As the C library has them, which a program may include too. */
+typedef long int64_t;
+typedef unsigned long uint64_t;
 
 typedef u16 __le16, __be16;
 typedef u32 __le32, __be32;

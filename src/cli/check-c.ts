@@ -92,7 +92,7 @@ function coverageLines(r: CheckResult): string[] {
   const c = r.coverage;
   if (c === null || r.verdict === "violated") return [];
   const own = c.neverEvaluated.filter(
-    (a) => a.kind !== "bound" && a.kind !== "undefined" && !a.file.startsWith("<"),
+    (a) => (a.kind === "assertion" || a.kind === "unreachable") && !a.file.startsWith("<"),
   );
   return own.map((a) => `never evaluated: ${a.message} (${a.fn}(), ${a.file}:${a.line})`);
 }

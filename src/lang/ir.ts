@@ -328,6 +328,8 @@ export interface ThreadIr {
   readonly params: readonly Reg[];
   readonly blocks: readonly Block<LocalInstr | VisibleInstr>[];
   readonly positions: readonly Position[];
+  /** It has objects on its stack, so no two instances of it may run. Absent means no. */
+  readonly once?: boolean;
 }
 
 /** What every engine takes. */
@@ -339,6 +341,11 @@ export interface Program {
   /** Run once, alone, in every final state: end-of-run checks (leaks, counts). Null if there are none. */
   readonly finally: ThreadIr | null;
   readonly memory: MemoryImage;
+  /**
+   * A word that nobody writes: who waits for it has met an assumption that is false, and a run in which nobody
+   * else can go on is none. Absent if there are no assumptions.
+   */
+  readonly stuck?: number;
 }
 
 export const val = (reg: Reg, imm = 0): Val => ({ reg, imm });

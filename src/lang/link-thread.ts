@@ -23,12 +23,20 @@ export interface FinishOptions {
   readonly keepCpu: boolean;
 }
 
+/** Between the id of a handler and the number of the place that starts it. */
+const CLONE = "#place:";
+
+/** The function that a handler was linked from. */
+export const originalHandler = (id: string): string => id.split(CLONE)[0];
+
 /** One link: what the source gives does not change while it lives. */
 export class ThreadLinker {
   private readonly source: LowSource;
   private readonly specialiser: Specialiser;
   private readonly place: (slot: LowSlot, thread: string) => number;
   private readonly handlerIds = new Set<string>();
+  /** How many places that start a handler have got one of their own. */
+  clones = 0;
 
   /** `place` gives a stack object its address; asked once for each place that its function is inlined at. */
   constructor(
@@ -101,18 +109,34 @@ export class ThreadLinker {
     const out: Record<string, ThreadIr> = {};
     // The set grows while handlers are linked; iteration sees what is added.
     for (const id of this.handlerIds) {
-      const low = this.source.function(id);
+      const low = this.source.function(originalHandler(id));
       if (low === undefined) throw new Error(`handler ${id} is not loaded`);
-      out[id] = this.finish(low, { name: low.name, args: null, cpu: ANY_CPU, keepCpu: true });
+      const ir = this.finish(low, { name: low.name, args: null, cpu: ANY_CPU, keepCpu: true });
+      out[id] = id.includes(CLONE) ? { ...ir, once: true } : ir;
     }
     return out;
   }
 
   /** Handlers that a thread made elsewhere names. */
   noteHandlers(thread: ThreadIr): ThreadIr {
-    for (const b of thread.blocks)
-      for (const i of b.instrs) if ("handler" in i && i.handler !== "") this.handlerIds.add(i.handler);
-    return thread;
+    let own = false;
+    const note = <I extends LocalInstr | VisibleInstr>(i: I): I => {
+      if (!("handler" in i) || i.handler === "") return i;
+      const clone = this.cloneFor(i.handler);
+      this.handlerIds.add(clone);
+      own ||= clone !== i.handler;
+      return { ...i, handler: clone };
+    };
+    const blocks = thread.blocks.map((b) => ({ ...b, instrs: b.instrs.map(note) }));
+    return own ? { ...thread, blocks } : thread;
+  }
+
+  /** The handler, or if it has objects on its stack one of its own for each place that starts it. */
+  private cloneFor(id: string): string {
+    if (id.includes(CLONE)) return id;
+    const low = this.source.function(id);
+    if (low === undefined || this.specialiser.specialise(low).slots.length === 0) return id;
+    return `${id}${CLONE}${++this.clones}`;
   }
 }
 

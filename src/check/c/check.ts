@@ -33,9 +33,11 @@ export function checkC(path: string, files: CFiles, options: CCheckOptions): CRe
   let built = buildC(path, files, { ...options, room: ROOMS[0] });
   return options.models.map((model) => {
     for (let room = 0; ; room++) {
-      const result = checkProgram(built.program, { ...options.limits, model });
+const last = room + 1 >= ROOMS.length;
+      const stopAtBound = (message: string): boolean => message === NO_ROOM && !last;
+      const result = checkProgram(built.program, { ...options.limits, model, stopAtBound });
       const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;
-      if (!full || room + 1 >= ROOMS.length) return finished(built, result);
+      if (!full || last) return finished(built, result);
       built = buildC(path, files, { ...options, room: ROOMS[room + 1] });
     }
   });

@@ -52,7 +52,8 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
       return search.run();
     } catch (e) {
       if (!(e instanceof CapacityError)) throw e;
-      const more = search === null ? null : moreCapacity(capacity, e.what);
+      const full = search === null || (e.what === "handlers" && hasStackObjects(program));
+      const more = full ? null : moreCapacity(capacity, e.what);
       if (more !== null) {
         capacity = more;
         continue;
@@ -63,6 +64,9 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
     }
   }
 }
+
+/** Stack objects are those of one inlined body: a second instance of a handler would share them. */
+const hasStackObjects = (p: Program): boolean => Object.values(p.handlers).some((h) => h.once === true);
 
 function emptyResult(model: Model, reason: string): ExploreResult {
   return {
@@ -83,8 +87,11 @@ function emptyResult(model: Model, reason: string): ExploreResult {
   };
 }
 
-/** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */
-const Outcome = { Choice: 0, Final: 1, Error: 2 } as const;
+/**
+ * Where `advance` stopped: at a state with a choice, at a final state, on an error, or where nothing more is
+ * asked of this run: it reached a limit of the model, or somebody waits for what an assumption excludes.
+ */
+const Outcome = { Choice: 0, Final: 1, Error: 2, Pruned: 3 } as const;
 type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
 class Search {
@@ -106,6 +113,12 @@ class Search {
   private enabled = 0;
   private log: Step[] | null = null;
   private failure: FoundError | null = null;
+  /** The first limit of the model that a run reached, and the decisions that lead there. */
+  private limit: {
+    readonly error: FoundError;
+    readonly process: Int32Array;
+    readonly choice: Int32Array;
+  } | null = null;
 
   constructor(prepared: Prepared, options: ExploreOptions, capacity: Capacity, started: number) {
     this.prepared = prepared;
@@ -190,11 +203,19 @@ class Search {
   private fail(error: StepError | null, thread: string): Outcome {
     if (error === null) throw new Error("a step failed without an error");
     this.failure = { kind: error.kind, message: error.message, thread, addr: error.addr };
-    return Outcome.Error;
+    const on = error.kind === "bound" && this.options.stopAtBound?.(error.message) !== true;
+    return on ? Outcome.Pruned : Outcome.Error;
   }
 
   private final(): Outcome {
     const m = this.m;
+    const { stuck } = m.program;
+    if (stuck !== undefined)
+      for (let t = 0; t < m.total; t++)
+        if (!m.finished(t) && m.nextAddr(t) === stuck) {
+          this.failure = null;
+          return Outcome.Pruned;
+        }
     for (let t = 0; t < m.total; t++) {
       if (m.finished(t) && !m.queued(t)) continue;
       this.failure = { kind: "deadlock", message: "no thread can go on", thread: "", addr: 0 };
@@ -243,8 +264,16 @@ class Search {
       // Whether the machine is in the state on top of the stack: true of one just put there.
       let there = false;
       if (outcome === Outcome.Error) return this.violated(process, choice, level);
-      const id = table.intern();
-      if (table.added) {
+      if (outcome === Outcome.Pruned && this.limit === null && this.failure !== null)
+        this.limit = {
+          error: this.failure,
+          process: process.slice(0, level + 1),
+          choice: choice.slice(0, level + 1),
+        };
+      const id = outcome === Outcome.Pruned ? -1 : table.intern();
+      if (id < 0) {
+        // Back to the next step of the state on top.
+      } else if (table.added) {
         if (outcome === Outcome.Final) {
           this.finalStates++;
           this.observe();
@@ -334,6 +363,12 @@ class Search {
   }
 
   private finish(): ExploreResult {
+    if (this.limit !== null) {
+      this.failure = this.limit.error;
+      return this.violated(this.limit.process, this.limit.choice, this.limit.process.length - 1);
+    }
+    // Who waits behind an assumption that is false is no part of any fair run.
+    if (this.m.program.stuck !== undefined) this.sawCycle = false;
     if (this.sawCycle && (this.options.livelock ?? true)) {
       const found = findLivelock(this.prepared, this.m, this.options);
       if (found.verdict === "bounded")

@@ -344,6 +344,9 @@ class Analysis {
         this.arm(i.handler, value(i.a, regs), on?.includes(-1) === false ? named : union(named, this.cpus));
         return;
       }
+      case "spawn":
+        this.arm(i.handler, value(i.a, regs), ANY);
+        return;
       case "acquire": {
         const addr = at(i.addr);
         const a = value(i.a, regs);
@@ -619,7 +622,8 @@ function access(i: VisibleInstr, shape: Shape, r: Uint32Array, w: Uint32Array, c
       setBit(w, shape.locOfHandler.get(groupOf(i)) ?? -1);
       return;
     case "queue":
-      if (i.context !== "thread") setBit(w, FP_SIGNAL);
+    case "spawn":
+      if (i.op === "queue" && i.context !== "thread") setBit(w, FP_SIGNAL);
       setBit(w, shape.locOfHandler.get(groupOf(i)) ?? -1);
       return;
     case "call_rcu":

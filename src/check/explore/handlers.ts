@@ -30,6 +30,7 @@ export interface HandlerGroup {
 /** The group whose instances the operation makes, or "". */
 export function groupOf(i: VisibleInstr): string {
   if (i.op === "call_rcu") return `thread:${i.handler}`;
+  if (i.op === "spawn") return `thread:${i.handler}`;
   if (i.op === "queue") return `${i.context}:${i.handler}`;
   return i.op === "smp_call_function" && i.handler !== "" ? `hardirq:${i.handler}` : "";
 }

@@ -44,6 +44,8 @@ export interface StepError {
 
 /** The part of the RCU word that is preempt_count(). */
 const COUNT = RCU_NESTING - 1;
+/** A CPU that no other thread is on: its number is that of the instance. */
+const OWN_CPU = -1;
 /** What a handler of each level finds in its preempt_count(). */
 const BASE_COUNT = [0, SOFTIRQ_OFFSET, HARDIRQ_OFFSET] as const;
 
@@ -322,6 +324,10 @@ export class Machine extends State {
       case K.queue:
         if (!this.queueHandler(t)) return false;
         break;
+      case K.spawn:
+        // A thread begins on a CPU of its own, and sees what the caller did before.
+        this.instance(groupOf(d.instrs[pc]), this.nextA(t), OWN_CPU);
+        break;
       case K.alloc: {
         const pool = this.val(f, d.aReg[pc], d.aImm[pc]);
         result = this.alloc(pool);
@@ -488,7 +494,7 @@ export class Machine extends State {
       if (this.bufferLength(u) > 0) continue;
       s[this.own[u] + PHASE] = 1;
       s[this.own[u] + ARG] = arg;
-      if (this.cpuWord[u] >= 0) s[this.cpuWord[u]] = cpu;
+      if (this.cpuWord[u] >= 0) s[this.cpuWord[u]] = cpu === OWN_CPU ? u : cpu;
       return u;
     }
     const name = this.groups[k]?.code.name ?? group;

@@ -36,6 +36,7 @@ export const K = {
   queue: 26,
   preempt: 27,
   context: 28,
+  spawn: 29,
 } as const;
 
 /** Whether it waits for the queue of a lock: in a fair run who waits often enough gets its turn. */
@@ -151,7 +152,7 @@ function kindOf(o: VisibleInstr): number {
     case "choose":
       return K.choose;
     case "spawn":
-      throw new Error("threads that begin later are not modelled by explore yet");
+      return K.spawn;
     case "srcu_read_lock":
     case "srcu_read_unlock":
     case "synchronize_srcu":

@@ -233,6 +233,7 @@ export class Persistent {
         this.special[p] |= GP;
         return;
       case K.queue:
+      case K.spawn:
         this.handlerLoc[p] = this.madeAt[p][pc];
         return;
       default:

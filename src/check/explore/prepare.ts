@@ -85,6 +85,7 @@ const IDENTIFYING: ReadonlySet<string> = new Set([
   "smp_call_function",
   "call_rcu",
   "queue",
+  "spawn",
 ]);
 
 /** Threads whose code is the same to the letter and cannot tell which CPU it is on. */

@@ -283,6 +283,7 @@ export class State {
       case K.fenceFull:
       case K.alloc:
       case K.queue:
+      case K.spawn:
         return !(this.tso && s[this.own[t] + BUFFER] > 0);
       default:
         return true;

@@ -19,6 +19,8 @@ export interface VarDecl {
   inMemory: boolean;
   /** Function called with its address where it goes out of scope: __attribute__((cleanup(f))). */
   cleanup: FnDecl | null;
+  /** A per-CPU variable: so many of its type, one behind the other. Absent: one. */
+  copies?: number;
   /** Declared with extern and without a body so far. */
   extern: boolean;
   /** Only a header of the package declares it. */

@@ -78,6 +78,11 @@ hf_assert xss:n
 hf_reach s:n
 hf_printk s.:n
 hf_spawn fq:n
+hf_spawn_pthread fq:n
+hf_start fq:n
+hf_exit_thread q:n
+hf_pool u:i
+hf_alloc_from i:*
 hf_assume i:n
 hf_memset piu:n
 hf_memcpy ppu:n

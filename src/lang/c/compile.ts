@@ -16,7 +16,7 @@ import { Layout } from "./layout.ts";
 import { FnLowering } from "./lower.ts";
 import { ZERO } from "./lower-arith.ts";
 import { cells } from "./place.ts";
-import { type FuncType, isScalar, leaves, sameType } from "./types.ts";
+import { type FuncType, INT, isScalar, leaves, sameType, sizeOf } from "./types.ts";
 import { callsOf } from "./walk.ts";
 
 export interface CompileOptions {
@@ -28,7 +28,7 @@ export interface CompileOptions {
  * What a function is made into when it is started: a thread, a callback with its rcu_head, or whatever calls
  * it.
  */
-export type RootKind = "thread" | "head" | "plain";
+export type RootKind = "thread" | "pthread" | "head" | "plain";
 
 const KFREE = "kfree_rcu";
 /** Where the bodies of threads are: nowhere in the user's files. */
@@ -67,12 +67,13 @@ export class CProgram {
   }
 
   /**
-   * Lowers every function of the user's, so that all that is wrong with them is said at once. @throws CError
+   * Lowers every function of the user's, so that all that is wrong with them is said at once; with `headers`
+   * those of the package that are mentioned, too. @throws CError
    */
-  check(): void {
+  check(headers = false): void {
     const found: CDiagnostic[] = [];
     for (const fn of this.unit.functions.values())
-      if (fn.body !== null && !fn.builtin)
+      if (fn.body !== null && (headers || !fn.builtin))
         try {
           this.function(this.idOf(fn, 0));
         } catch (e) {
@@ -80,6 +81,16 @@ export class CProgram {
           found.push(...e.diagnostics);
         }
     if (found.length > 0) throw new CError(found);
+  }
+
+  /** Pools that objects are taken from whose pool is known only when it runs: those of kmem_cache_create(). */
+  readonly caches = new Set<number>();
+
+  /** The word that nobody writes, for who has met an assumption that is false; null if there are none. */
+  stuckIfUsed: number | null = null;
+  get stuck(): number {
+    this.stuckIfUsed ??= this.layout.place("(an assumption)", INT, 4, "static").base;
+    return this.stuckIfUsed;
   }
 
   tlsCell(decl: VarDecl): number {
@@ -232,11 +243,15 @@ export class CProgram {
       return dst;
     };
     let argument = val(0);
-    const begin = kind === "thread" ? this.hook("__hf_thread_begin") : undefined;
-    const end = kind === "thread" ? this.hook("__hf_thread_end") : undefined;
-    if (begin !== undefined) argument = val(call(begin, [argument]));
+    const begin = this.hook(`__hf_${kind}_begin`);
+    const end = this.hook(`__hf_${kind}_end`);
+    if (begin !== undefined) {
+      const given = call(begin, begin.params.length === 0 ? [] : [argument]);
+      if (begin.params.length > 0) argument = val(given);
+    }
     const result = call(fn, fn.params.length === 0 ? [] : [argument]);
-    if (end !== undefined) call(end, [fn.type.ret.k === "void" ? ZERO : val(result)]);
+    if (end !== undefined)
+      call(end, end.params.length === 0 ? [] : [fn.type.ret.k === "void" ? ZERO : val(result)]);
     b.end({ op: "return", a: val(result), pos: b.pos }, 0);
     return finished(id, fn.name, b, ["value"]);
   }
@@ -270,30 +285,36 @@ export class CProgram {
   fill(): void {
     const { layout } = this;
     for (let decl = layout.fresh.pop(); decl !== undefined; decl = layout.fresh.pop()) {
-      const base = layout.addressOf(decl);
-      for (const item of decl.init?.items ?? []) {
-        const v = constantOf(item.value);
-        if (v === undefined) {
-          const copied = item.value.k === "var" || item.value.k === "compound" ? item.value.decl : null;
-          if (copied !== null && !isScalar(item.type)) {
-            // A compound literal as a value: its own initialiser counts.
-            const from = layout.addressOf(copied);
-            this.fill();
-            for (const l of leaves(item.type))
-              layout.write(base + item.offset + l.offset, layout.read(from + l.offset));
-            continue;
-          }
-          refuse("HF218", item.value.at, `the initial value of ${decl.name}`);
+      const first = layout.addressOf(decl);
+      const bases = Array.from({ length: decl.copies ?? 1 }, (_, k) => first + k * sizeOf(decl.type));
+      for (const base of bases) this.put(decl, base);
+    }
+  }
+
+  private put(decl: VarDecl, base: number): void {
+    const { layout } = this;
+    for (const item of decl.init?.items ?? []) {
+      const v = constantOf(item.value);
+      if (v === undefined) {
+        const copied = item.value.k === "var" || item.value.k === "compound" ? item.value.decl : null;
+        if (copied !== null && !isScalar(item.type)) {
+          // A compound literal as a value: its own initialiser counts.
+          const from = layout.addressOf(copied);
+          this.fill();
+          for (const l of leaves(item.type))
+            layout.write(base + item.offset + l.offset, layout.read(from + l.offset));
+          continue;
         }
-        let word = v.offset;
-        if (v.base !== null)
-          word += "params" in v.base ? layout.functionAddress(v.base) : layout.addressOf(v.base);
-        const at = base + item.offset;
-        if (item.width > 0 && item.width < 32) {
-          const mask = ((1 << item.width) - 1) << item.bit;
-          layout.write(at, (layout.read(at) & ~mask) | ((word << item.bit) & mask));
-        } else layout.write(at, word | 0);
+        refuse("HF218", item.value.at, `the initial value of ${decl.name}`);
       }
+      let word = v.offset;
+      if (v.base !== null)
+        word += "params" in v.base ? layout.functionAddress(v.base) : layout.addressOf(v.base);
+      const at = base + item.offset;
+      if (item.width > 0 && item.width < 32) {
+        const mask = ((1 << item.width) - 1) << item.bit;
+        layout.write(at, (layout.read(at) & ~mask) | ((word << item.bit) & mask));
+      } else layout.write(at, word | 0);
     }
   }
 }

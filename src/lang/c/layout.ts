@@ -76,10 +76,12 @@ export class Layout {
   addressOf(decl: VarDecl, owner = ""): number {
     let a = this.addresses.get(decl);
     if (a === undefined) {
+      const type: CType =
+        decl.copies === undefined ? decl.type : { k: "array", of: decl.type, length: decl.copies, quals: 0 };
       a = this.place(
         this.unique(owner === "" ? decl.name : `${owner}.${decl.name}`),
-        decl.type,
-        Math.max(1, sizeOf(decl.type)),
+        type,
+        Math.max(1, sizeOf(type)),
         "static",
       ).base;
       this.addresses.set(decl, a);

@@ -144,10 +144,13 @@ export function lowerBuiltin(x: ExprLowering, e: Builtin): Val {
       b.emit({ op: "call_rcu", handler: x.fn.program.kfreeHandler(e.at), a: object });
       return ZERO;
     }
-    case "spawn": {
+    case "spawn":
+    case "spawn_pthread":
+    case "start": {
+      const kind = name === "spawn" ? "thread" : name === "start" ? "plain" : "pthread";
       const arg = x.value(args[1]);
       return withFunction(x, args[0], e, (fn) => {
-        b.emit({ op: "spawn", handler: x.fn.program.handlerFor(fn, "thread", e.at), a: arg });
+        b.emit({ op: "spawn", handler: x.fn.program.handlerFor(fn, kind, e.at), a: arg });
         return ZERO;
       });
     }
@@ -163,6 +166,32 @@ export function lowerBuiltin(x: ExprLowering, e: Builtin): Val {
     case "alloc":
     case "zalloc":
       return allocate(x, e);
+    case "exit_thread": {
+      const { decl, stmts } = x.fn;
+      const [a] = values();
+      if (!decl.addressTaken && decl.name !== "main")
+        refuse(
+          "HF223",
+          e.at,
+          `pthread_exit() in ${decl.name}(), which is called`,
+          "return to the thread's function",
+        );
+      stmts.endsWith(a);
+      return ZERO;
+    }
+    case "pool": {
+      const pool = poolOf(args[0], x, e);
+      if (pool === null) refuse("HF233", e.at, "of a kmem_cache");
+      x.fn.program.caches.add(pool);
+      return constant(pool);
+    }
+    case "alloc_from": {
+      const [pool] = values();
+      const dst = b.reg("");
+      b.emit({ op: "alloc", dst, pool });
+      b.assert(val(dst), "bound", NO_ROOM);
+      return val(dst);
+    }
     case "free": {
       const [addr] = values();
       b.emit({ op: "free", addr });
@@ -178,6 +207,22 @@ export function lowerBuiltin(x: ExprLowering, e: Builtin): Val {
       const [kind, message] = e.text.split("\0");
       if (!ASSERTS.has(kind)) refuse("HF223", e.at, `assertion of kind ${kind}`);
       b.assert(v, kind as AssertKind, message);
+      return ZERO;
+    }
+    case "assume": {
+      const [c] = values();
+      const off = b.block();
+      const on = b.block();
+      b.branch(c, on, off, off);
+      b.emit({
+        op: "await",
+        dst: b.reg(""),
+        addr: constant(x.fn.program.stuck),
+        cmp: "ne",
+        a: ZERO,
+        order: "once",
+      });
+      b.jump(on, on);
       return ZERO;
     }
     case "build_bug": {
@@ -220,22 +265,22 @@ function strip(e: Expr): Expr {
 }
 
 /** The pool is told by the sizeof in the size, so that objects have types in counterexamples. */
+function poolOf(size: Expr, x: ExprLowering, e: Builtin): number | null {
+  const v = constantOf(size);
+  if (v === undefined || v.base !== null) return null;
+  if (v.offset < 0) refuse("HF225", e.at, "a negative size");
+  const type = sized(size);
+  const bytes = Math.max(1, v.offset);
+  return type !== null && bytes % Math.max(1, sizeOf(type)) === 0
+    ? x.fn.program.layout.poolFor(type, bytes).id
+    : UNTYPED_POOL + bytes;
+}
+
 function allocate(x: ExprLowering, e: Builtin): Val {
   const { b } = x;
-  const size = e.args[0];
-  const type = sized(size);
-  const v = constantOf(size);
+  const known = poolOf(e.args[0], x, e);
   const dst = b.reg("");
-  let pool: Val;
-  if (v !== undefined && v.base === null) {
-    if (v.offset < 0) refuse("HF225", e.at, "a negative size");
-    const bytes = Math.max(1, v.offset);
-    pool = constant(
-      type !== null && bytes % Math.max(1, sizeOf(type)) === 0
-        ? x.fn.program.layout.poolFor(type, bytes).id
-        : UNTYPED_POOL + bytes,
-    );
-  } else pool = plus(x.value(size), UNTYPED_POOL);
+  const pool = known === null ? plus(x.value(e.args[0]), UNTYPED_POOL) : constant(known);
   b.at(e.at);
   b.emit({ op: "alloc", dst, pool });
   // No memory is too little by accident: kmalloc() that fails is asked for by its user. See program.ts for

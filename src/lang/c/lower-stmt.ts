@@ -220,6 +220,13 @@ export class StmtLowering {
     b.end({ op: "return", a, pos: b.pos }, b.block());
   }
 
+  /** Ends the function with that value. */
+  endsWith(a: Val): void {
+    const { b } = this;
+    this.leave(0);
+    b.end({ op: "return", a, pos: b.pos }, b.block());
+  }
+
   /** The end of the function, without a return. */
   finish(): void {
     this.leave(0);

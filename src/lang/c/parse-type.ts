@@ -18,8 +18,16 @@ export interface Attributes {
   align: number;
   cleanup: FnDecl | null;
   noreturn: boolean;
+  /** One copy for each CPU, so many of them; 0: one object. */
+  copies: number;
 }
-export const noAttributes = (): Attributes => ({ packed: false, align: 0, cleanup: null, noreturn: false });
+export const noAttributes = (): Attributes => ({
+  packed: false,
+  align: 0,
+  cleanup: null,
+  noreturn: false,
+  copies: 0,
+});
 
 export interface Specifiers {
   type: CType;
@@ -226,7 +234,11 @@ export class TypeParser {
         const name = t.text.replace(/^__(.*)__$/, "$1");
         if (name === "packed") into.packed = true;
         else if (name === "noreturn") into.noreturn = true;
-        else if (name === "aligned") {
+        else if (name === "hf_copies") {
+          cur.expect("(");
+          into.copies = integerConstant(this.p.exprs.assignment(), "the number of copies");
+          cur.expect(")");
+        } else if (name === "aligned") {
           if (cur.accept("(")) {
             into.align = integerConstant(this.p.exprs.assignment(), "the alignment");
             cur.expect(")");

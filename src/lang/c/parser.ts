@@ -23,7 +23,10 @@ import { type CType, type FuncType, type IntType, type RecordDef, sameType, type
 /** Refusals after which the rest of a file is not looked at. */
 const MAX_ERRORS = 20;
 /** Functions of the headers that the bodies of threads run (compile.ts). */
-const HOOKS = ["__hf_thread_begin", "__hf_thread_end"];
+const HOOKS = ["thread", "pthread", "head", "plain"].flatMap((kind) => [
+  `__hf_${kind}_begin`,
+  `__hf_${kind}_end`,
+]);
 /** Parentheses, braces and operators inside one another. */
 const MAX_NESTING = 256;
 
@@ -323,6 +326,8 @@ export class Parser {
         extern: s.storage === "extern",
         builtin: d.at.source.builtin,
       };
+      const copies = Math.max(s.attributes.copies, d.attributes.copies);
+      if (copies > 0) decl.copies = copies;
       if (storage !== "local") this.globals.push(decl);
       scopes.declare(d.name, { k: "var", decl }, s.storage === "extern");
       if (s.storage === "extern" && !global) scopes.declare(d.name, { k: "var", decl });

@@ -5,7 +5,7 @@
  */
 
 import { constant, type Program, type ThreadIr } from "../ir.ts";
-import { ThreadLinker } from "../link-thread.ts";
+import { originalHandler, ThreadLinker } from "../link-thread.ts";
 import type { LowSlot } from "../lowered.ts";
 import type { FnDecl, Unit, VarDecl } from "./ast.ts";
 import { type Booted, BootFailed, runStart } from "./boot.ts";
@@ -121,6 +121,7 @@ function assemble(
   const start = findStart(unit);
   const place = (slot: LowSlot): number =>
     c.layout.stackObject(slot.name, (slot.what as StackSlot).type).base;
+  const linkerOfStart = new ThreadLinker(c.source, place);
   let booted: Booted = { spawned: [], rest: null };
   if (start.entry !== null) {
     const low = c.source.function(
@@ -130,7 +131,7 @@ function assemble(
       ),
     );
     if (low === undefined) throw new Error("the start is not lowered");
-    const ir = new ThreadLinker(c.source, place).finish(low, {
+    const ir = linkerOfStart.finish(low, {
       name: start.entry.name,
       args: [],
       cpu: 0,
@@ -150,6 +151,7 @@ function assemble(
   }
 
   const linker = new ThreadLinker(c.source, place);
+  linker.clones = linkerOfStart.clones;
   const threads: ThreadIr[] = [];
   const names = new Map<string, number>();
   const named = (name: string): string => {
@@ -160,7 +162,7 @@ function assemble(
   if (booted.rest !== null)
     threads.push(linker.noteHandlers({ ...booted.rest, name: named(booted.rest.name) }));
   for (const s of booted.spawned) {
-    const low = c.source.function(s.handler);
+    const low = c.source.function(originalHandler(s.handler));
     if (low === undefined) throw new Error(`${s.handler} is not lowered`);
     threads.push(
       linker.finish(low, {
@@ -188,7 +190,14 @@ function assemble(
   makeRoom(c, [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])], options.room ?? 1);
 
   return {
-    program: { name: unit.file, threads, handlers, finally: last, memory: c.layout.image() },
+    program: {
+      name: unit.file,
+      threads,
+      handlers,
+      finally: last,
+      memory: c.layout.image(),
+      ...(c.stuckIfUsed === null ? {} : { stuck: c.stuckIfUsed }),
+    },
     c,
     files: parsed.files,
   };
@@ -214,6 +223,10 @@ function makeRoom(c: CProgram, threads: readonly ThreadIr[], room: number): void
     for (const b of t.blocks)
       for (const i of b.instrs) {
         if (i.op !== "alloc") continue;
+        if (i.pool.reg >= 0 && c.caches.size > 0) {
+          for (const id of c.caches) wanted.set(id, (wanted.get(id) ?? 0) + room);
+          continue;
+        }
         if (i.pool.reg >= 0) {
           const p = t.positions[i.pos];
           refuse("HF233", { file: p?.file ?? "", line: p?.line ?? 0, col: p?.col ?? 0, macro: "" });

@@ -1,0 +1,3 @@
+/* What programs for Dartagnan include. */
+#pragma once
+#include <holdfast/verifier.h>

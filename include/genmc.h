@@ -1,0 +1,3 @@
+/* What programs for GenMC include. */
+#pragma once
+#include <holdfast/verifier.h>

@@ -1,0 +1,3 @@
+/* Softirqs: see irqflags.h. */
+#pragma once
+#include <linux/irqflags.h>

@@ -1,0 +1,3 @@
+/* See holdfast/words.h. */
+#pragma once
+#include <holdfast/words.h>

@@ -1,0 +1,44 @@
+/*
+ * Two consumers and two items: who wakes looks again whether there is one.
+ */
+#include <pthread.h>
+#include <assert.h>
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
+static int items;
+
+static void *consumer(void *arg)
+{
+	pthread_mutex_lock(&m);
+	while (items == 0)
+		pthread_cond_wait(&c, &m);
+	items--;
+	assert(items >= 0);
+	pthread_mutex_unlock(&m);
+	return NULL;
+}
+
+static void *producer(void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		pthread_mutex_lock(&m);
+		items++;
+		pthread_cond_broadcast(&c);
+		pthread_mutex_unlock(&m);
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t a, b, p;
+
+	pthread_create(&a, NULL, consumer, NULL);
+	pthread_create(&b, NULL, consumer, NULL);
+	pthread_create(&p, NULL, producer, NULL);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	pthread_join(p, NULL);
+	return 0;
+}

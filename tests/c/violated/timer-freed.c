@@ -1,0 +1,38 @@
+/*
+ * timer_delete() takes the timer back if it has not begun; a function that runs goes on.
+ * error: use-after-free
+ */
+#include <linux/timer.h>
+#include <linux/slab.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+
+struct watchdog {
+	struct timer_list timer;
+	int barks;
+};
+static struct watchdog *dog;
+
+static void bark(struct timer_list *t)
+{
+	struct watchdog *w = timer_container_of(w, t, timer);
+
+	w->barks++;
+}
+
+static int stop(void *unused)
+{
+	mod_timer(&dog->timer, jiffies + HZ);
+	timer_delete(&dog->timer);
+	kfree(dog);
+	return 0;
+}
+
+static int __init start(void)
+{
+	dog = kzalloc(sizeof(*dog), GFP_KERNEL);
+	timer_setup(&dog->timer, bark, 0);
+	kthread_run(stop, NULL, "stop");
+	return 0;
+}
+module_init(start);

@@ -1,0 +1,39 @@
+/*
+ * The sleeper stores his state and looks at the condition with no barrier in between: the waker may see him
+ * running, while he does not see the condition.
+ * error: deadlock
+ * sc: holds
+ */
+#include <linux/sched.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+
+static int ready;
+static struct task_struct *task;
+
+static int sleeper(void *unused)
+{
+	for (;;) {
+		__set_current_state(TASK_INTERRUPTIBLE);	/* set_current_state() has the barrier */
+		if (READ_ONCE(ready))
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
+}
+
+static int waker(void *unused)
+{
+	WRITE_ONCE(ready, 1);
+	wake_up_process(task);
+	return 0;
+}
+
+static int __init start(void)
+{
+	task = kthread_run(sleeper, NULL, "sleeper");
+	kthread_run(waker, NULL, "waker");
+	return 0;
+}
+module_init(start);
