@@ -33,7 +33,7 @@ export function checkC(path: string, files: CFiles, options: CCheckOptions): CRe
   let built = buildC(path, files, { ...options, room: ROOMS[0] });
   return options.models.map((model) => {
     for (let room = 0; ; room++) {
-const last = room + 1 >= ROOMS.length;
+      const last = room + 1 >= ROOMS.length;
       const stopAtBound = (message: string): boolean => message === NO_ROOM && !last;
       const result = checkProgram(built.program, { ...options.limits, model, stopAtBound });
       const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;

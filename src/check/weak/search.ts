@@ -114,6 +114,7 @@ function notModelled({ threads, handlers, finally: last, memory }: Program): str
 const NOT_MODELLED: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "acquire",
   "queue",
+  "spawn",
   "preempt_count_add",
   "context",
 ]);
@@ -303,6 +304,10 @@ class Search {
   private final(): Outcome {
     const m = this.m;
     if (m.v.anyPromised) return Outcome.Impossible;
+    const { stuck } = this.prepared.program;
+    if (stuck !== undefined)
+      for (let t = 0; t < m.total; t++)
+        if (!m.finished(t) && m.nextAddr(t) === stuck) return Outcome.Impossible;
     for (let t = 0; t < m.total; t++) {
       if (m.finished(t) && !m.queued(t)) continue;
       this.failure = { kind: "deadlock", message: "no thread can go on", thread: "", addr: 0 };
