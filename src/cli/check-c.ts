@@ -27,7 +27,7 @@ export interface CheckCOptions extends CheckOptions {
 /** Seconds that this process tries by itself. */
 const PATIENCE = 0.25;
 
-export const isC = (word: string): boolean => /\.c$/.test(word);
+export const isC = (word: string): boolean => /\.[ci]$/.test(word);
 
 function modelsOf(o: CheckCOptions): readonly CheckModel[] {
   return o.model ?? ["sc", "tso"];

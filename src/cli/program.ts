@@ -135,7 +135,7 @@ function declareCheck(program: Command): void {
     .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())
     .action(async (scenario: string, options) => {
-      process.exitCode = scenario.endsWith(".c")
+      process.exitCode = /\.[ci]$/.test(scenario)
         ? await (await import("./check-c.ts")).checkCCommand(scenario, options)
         : await (await import("./check.ts")).checkCommand(scenario, options);
     });

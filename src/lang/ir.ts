@@ -342,8 +342,8 @@ export interface Program {
   readonly finally: ThreadIr | null;
   readonly memory: MemoryImage;
   /**
-   * A word that nobody writes: who waits for it has met an assumption that is false, and a run in which nobody
-   * else can go on is none. Absent if there are no assumptions.
+   * A word that nobody writes: who waits for it has met an assumption that is false, and a run in which
+   * nobody else can go on is none. Absent if there are no assumptions.
    */
   readonly stuck?: number;
 }

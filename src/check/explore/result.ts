@@ -23,8 +23,8 @@ export interface ExploreOptions {
   /** Stop, as "bounded", after so many seconds (default: none). */
   readonly maxSeconds?: number;
   /**
-   * Whether the search ends at once when a run reaches the limit of the model that this message names; otherwise
-   * (the default) it goes on with other runs, so that a violation is found that lies beside.
+   * Whether the search ends at once when a run reaches the limit of the model that this message names;
+   * otherwise (the default) it goes on with other runs, so that a violation is found that lies beside.
    */
   readonly stopAtBound?: (message: string) => boolean;
   /** Look for livelock when the state graph has cycles (default true). */

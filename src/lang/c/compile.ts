@@ -4,7 +4,7 @@
  * callbacks. Also the words of thread-local variables, which every function gets as its first array.
  */
 
-import type { ParamKind } from "../ir.ts";
+import type { CallArg, ParamKind } from "../ir.ts";
 import { constant, val } from "../ir.ts";
 import type { LowFn } from "../lowered.ts";
 import type { LowSource } from "../specialise.ts";
@@ -15,6 +15,7 @@ import { type CDiagnostic, CError, didYouMean, type Place, refuse } from "./erro
 import { Layout } from "./layout.ts";
 import { FnLowering } from "./lower.ts";
 import { ZERO } from "./lower-arith.ts";
+import { LIBRARY } from "./parser.ts";
 import { cells } from "./place.ts";
 import { type FuncType, INT, isScalar, leaves, sameType, sizeOf } from "./types.ts";
 import { callsOf } from "./walk.ts";
@@ -30,6 +31,8 @@ export interface CompileOptions {
  */
 export type RootKind = "thread" | "pthread" | "head" | "plain";
 
+/** SV-COMP: functions with such names are one step. */
+export const ATOMIC = "__VERIFIER_atomic_";
 const KFREE = "kfree_rcu";
 /** Where the bodies of threads are: nowhere in the user's files. */
 const ROOT: Place = { file: "<start>", line: 1, col: 1, macro: "" };
@@ -83,7 +86,9 @@ export class CProgram {
     if (found.length > 0) throw new CError(found);
   }
 
-  /** Pools that objects are taken from whose pool is known only when it runs: those of kmem_cache_create(). */
+  /**
+   * Pools that objects are taken from whose pool is known only when it runs: those of kmem_cache_create().
+   */
   readonly caches = new Set<number>();
 
   /** The word that nobody writes, for who has met an assumption that is false; null if there are none. */
@@ -119,6 +124,8 @@ export class CProgram {
 
   /** What a call of `fn` by `from` is to name. */
   calleeId(fn: FnDecl, from: FnLowering, at: Place): string {
+    const library = fn.body === null ? this.unit.functions.get(`${LIBRARY}${fn.name}`) : undefined;
+    if (library !== undefined) return this.idOf(library, 0);
     if (fn.body === null) {
       const known = [...this.unit.functions.values()]
         .filter((f) => f.body !== null && !f.name.startsWith("__hf_"))
@@ -127,6 +134,19 @@ export class CProgram {
     }
     const inside = this.components.get(fn) === this.components.get(from.decl);
     return this.idOf(fn, inside ? from.depth + 1 : 0);
+  }
+
+  /** The arguments that a call of `fn` gives to the function of the library that stands for it. */
+  fitted(fn: FnDecl, args: readonly CallArg[]): readonly CallArg[] {
+    const library = fn.body === null ? this.unit.functions.get(`${LIBRARY}${fn.name}`) : undefined;
+    if (library === undefined) return args;
+    return library.params.map((_, i) => args[i] ?? { k: "val", val: ZERO });
+  }
+
+  /** The lock of SV-COMP's functions that are one step: those whose names begin so. Null if there is none. */
+  atomicLock(): number | null {
+    const lock = this.unit.globals.find((g) => g.name === "__hf_atomic");
+    return lock === undefined ? null : this.layout.addressOf(lock);
   }
 
   /** Stands for a call that is one too deep. */

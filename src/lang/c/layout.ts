@@ -125,7 +125,8 @@ export class Layout {
   }
 
   private declare(o: CObject, pool: number, live: boolean): void {
-    this.regions.push({ name: o.name, base: o.base, words: Math.max(1, o.size), pool, live });
+    const region = { name: o.name, base: o.base, words: Math.max(1, o.size), pool, live };
+    this.regions.push(o.where === "stack" ? { ...region, stack: true } : region);
     if (!live) this.words.fill(POISON, o.base - ORIGIN, o.base - ORIGIN + Math.max(1, o.size));
   }
 

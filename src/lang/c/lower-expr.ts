@@ -7,6 +7,7 @@
 import { type CallArg, constant, type Val, val } from "../ir.ts";
 import type { Expr, FnDecl, Init, VarDecl } from "./ast.ts";
 import type { Builder } from "./builder.ts";
+import { ATOMIC } from "./compile.ts";
 import { refuse } from "./errors.ts";
 import { indexed, rootOf } from "./escape.ts";
 import type { FnLowering } from "./lower.ts";
@@ -575,7 +576,9 @@ export class ExprLowering {
     const b = this.b;
     const callee = this.fn.program.calleeId(fn, this.fn, e.at);
     const dst = b.reg("");
-    const all: CallArg[] = [{ k: "array", arr: 0 }, ...args];
+    const all: CallArg[] = [{ k: "array", arr: 0 }, ...this.fn.program.fitted(fn, args)];
+    const lock = fn.name.startsWith(ATOMIC) && fn.body !== null ? this.fn.program.atomicLock() : null;
+    if (lock !== null) b.emit({ op: "spin_lock", addr: constant(lock) });
     let out: Loc | undefined;
     if (ret.k === "record") {
       const arr = b.array("", Math.max(1, cells(ret)));
@@ -583,6 +586,7 @@ export class ExprLowering {
       all.push({ k: "array", arr });
     }
     b.push({ op: "call", callee, dst, args: all, pos: b.pos });
+    if (lock !== null) b.emit({ op: "spin_unlock", addr: constant(lock) });
     if (out !== undefined && to !== undefined) copy(b, out, to, ret);
     return val(dst);
   }

@@ -45,7 +45,7 @@ export class FnLowering {
     this.program = program;
     this.decl = decl;
     this.depth = depth;
-    this.b = new Builder(decl.name, decl.at);
+    this.b = new Builder(decl.name.replace(/^__hf_(?:lib_)?/, ""), decl.at);
     this.exprs = new ExprLowering(this, this.b);
     this.stmts = new StmtLowering(this, this.b);
     let labels = false;

@@ -50,6 +50,11 @@ const ASSIGNMENTS: ReadonlySet<string> = new Set([
   "|=",
 ]);
 
+/** Functions that only show something; declared by a program itself, they need no body. */
+const OUTPUT: ReadonlySet<string> = new Set(
+  "printf fprintf puts putchar perror fflush fputs sprintf snprintf printk".split(" "),
+);
+
 export class ExprParser {
   private readonly p: Parser;
 
@@ -257,6 +262,8 @@ export class ExprParser {
     if (type === null) return refuse("HF214", at, `${typeName(fn.type)} is no function`);
     const name = fn.k === "fn" ? `${fn.decl.name}()` : "the function";
     const args = this.arguments();
+    if (fn.k === "fn" && fn.decl.body === null && OUTPUT.has(fn.decl.name))
+      return { k: "builtin", name: "__hf_printk", args, text: "", type: ty.INT, at: fn.at };
     const n = type.params.length;
     if (!type.unspecified && (args.length < n || (args.length > n && !type.variadic)))
       refuse("HF215", at, `${name} takes ${type.variadic ? `at least ${n}` : n}, not ${args.length}`);
@@ -357,6 +364,7 @@ export class ExprParser {
         return { k: "var", decl: known.decl, type: known.decl.type, at: t };
       case "fn":
         this.p.refer(known.decl);
+        this.p.library(t.text);
         return { k: "fn", decl: known.decl, type: known.decl.type, at: t };
       case "const":
         return make.num(known.value, known.type, t);
@@ -382,6 +390,8 @@ export class ExprParser {
     if (cur.is("(")) {
       const special = this.special(t);
       if (special !== null) return special;
+      const library = this.p.library(t.text);
+      if (library !== undefined) return { k: "fn", decl: library, type: library.type, at: t };
       const functions = [...scopes.names()].filter(
         (n) => scopes.find(n)?.k === "fn" && !n.startsWith("__hf_"),
       );

@@ -262,7 +262,7 @@ export class TypeParser {
     }
   }
 
-  private skipParentheses(): void {
+  skipParentheses(): void {
     const { cur } = this.p;
     const open = cur.take();
     for (let depth = 1; depth > 0; ) {

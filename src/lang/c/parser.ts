@@ -27,6 +27,8 @@ const HOOKS = ["thread", "pthread", "head", "plain"].flatMap((kind) => [
   `__hf_${kind}_begin`,
   `__hf_${kind}_end`,
 ]);
+/** Before the name of a function of the library. */
+export const LIBRARY = "__hf_lib_";
 /** Parentheses, braces and operators inside one another. */
 const MAX_NESTING = 256;
 
@@ -66,8 +68,22 @@ export class Parser {
     }
   }
 
-  /** Runs `f`; if it refuses, notes that and goes on behind the statement or declaration. */
-  recover(f: () => void): void {
+  /**
+   * Which refusals of the declaration that begins here matter only if something uses what it declares: those
+   * of floating point in declarations of a C library, and in a preprocessed file of whatever such a library
+   * has.
+   */
+  private forgivable(): (d: CDiagnostic) => boolean {
+    const { cur } = this;
+    if (!cur.is("extern") && !cur.is("typedef") && !cur.is("__extension__")) return () => false;
+    return this.file.name.endsWith(".i") ? () => true : (d) => d.code === "HF220";
+  }
+
+  /**
+   * Runs `f`; if it refuses, notes that (but for what `forgive` names) and goes on behind the statement or
+   * declaration.
+   */
+  recover(f: () => void, forgive: (d: CDiagnostic) => boolean = () => false): void {
     const { cur, scopes } = this;
     const scope = scopes.depth;
     const depth = this.depth;
@@ -77,7 +93,7 @@ export class Parser {
     } catch (e) {
       if (!(e instanceof CError)) throw e;
       for (const d of e.diagnostics)
-        if (!this.found.some((x) => x.line === d.line && x.col === d.col && x.code === d.code))
+        if (!forgive(d) && !this.found.some((x) => x.line === d.line && x.col === d.col && x.code === d.code))
           this.found.push(d);
       if (this.found.length >= MAX_ERRORS) throw new CError(this.found);
       scopes.cut(scope);
@@ -114,7 +130,7 @@ export class Parser {
         cur.accept("}");
         continue;
       }
-      this.recover(() => this.external());
+      this.recover(() => this.external(), this.forgivable());
     }
     for (const name of HOOKS) {
       const fn = this.functions.get(name);
@@ -161,7 +177,12 @@ export class Parser {
     for (let first = true; ; first = false) {
       const d = this.types.declarator(s.type, true);
       this.types.attributes(d.attributes);
-      if (cur.is("asm") || cur.is("__asm__")) refuse("HF221", cur.tok);
+      // A name for the linker, which is not asked.
+      if (cur.is("asm") || cur.is("__asm__")) {
+        cur.take();
+        this.types.skipParentheses();
+        this.types.attributes(d.attributes);
+      }
       if (d.type.k === "func" && s.storage !== "typedef") {
         const fn = this.declareFunction(s, d, d.type);
         if (first && (cur.is("{") || (d.type.unspecified && this.types.starts(cur.tok)))) {
@@ -213,6 +234,16 @@ export class Parser {
     this.scopes.declare(d.name, { k: "fn", decl }, true);
     if (!this.scopes.global) this.scopes.declare(d.name, { k: "fn", decl });
     return decl;
+  }
+
+  /**
+   * What the package has for a function that is declared and has no body, or is not even declared
+   * (include/holdfast/library.h).
+   */
+  library(name: string): FnDecl | undefined {
+    const fn = this.functions.get(`${LIBRARY}${name}`);
+    if (fn !== undefined) this.refer(fn);
+    return fn;
   }
 
   /** Something uses the function: then its body is read. */

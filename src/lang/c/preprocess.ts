@@ -330,7 +330,8 @@ class Preprocessor {
       const file = this.files.read(normalPath(`${dir}/${name}`));
       if (file !== null) return file;
     }
-    return this.files.header(name);
+    // Where another checker's programs keep its header is theirs: its name is what counts.
+    return this.files.header(name) ?? (quoted ? this.files.header(name.replace(/^.*\//, "")) : null);
   }
 }
 

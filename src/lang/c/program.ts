@@ -9,11 +9,11 @@ import { originalHandler, ThreadLinker } from "../link-thread.ts";
 import type { LowSlot } from "../lowered.ts";
 import type { FnDecl, Unit, VarDecl } from "./ast.ts";
 import { type Booted, BootFailed, runStart } from "./boot.ts";
-import { CProgram } from "./compile.ts";
+import { ATOMIC, CProgram } from "./compile.ts";
 import { constant as constantOf } from "./consts.ts";
 import { NOWHERE, refuse } from "./errors.ts";
 import type { CFiles } from "./files.ts";
-import type { CFile } from "./lex.ts";
+import { type CFile, T, type Token } from "./lex.ts";
 import type { StackSlot } from "./lower.ts";
 import { parseC } from "./parser.ts";
 import { preprocess } from "./preprocess.ts";
@@ -26,6 +26,8 @@ export interface CBuildOptions {
   readonly define?: readonly string[];
   /** How often a function may be inside itself; default 4. */
   readonly recursion?: number;
+  /** Whether the start runs beforehand, as far as nobody else can notice (boot.ts); default true. */
+  readonly runStart?: boolean;
   /** Objects that each allocation in the code may have alive at once, at least; default 1. */
   readonly room?: number;
 }
@@ -44,7 +46,32 @@ export function parseFile(
   options: CBuildOptions,
 ): { unit: Unit; files: readonly CFile[] } {
   const pp = preprocess(path, files, { include: options.include ?? [], define: options.define ?? [] });
-  return { unit: parseC(pp.tokens, pp.files[0]), files: pp.files };
+  const library = libraryFor(pp.tokens, pp.files, files);
+  return { unit: parseC([...library, ...pp.tokens], pp.files[0]), files: pp.files };
+}
+
+const LIBRARIES = [
+  { header: "holdfast/library.h", instead: "" },
+  { header: "holdfast/library-pthread.h", instead: "<pthread.h>" },
+];
+
+/**
+ * Functions that a program may call without a header of the package: it declares them itself, as a file does
+ * that is preprocessed already, or not at all. None if it calls none of them.
+ */
+function libraryFor(own: readonly Token[], read: readonly CFile[], files: CFiles): Token[] {
+  const out: Token[] = [];
+  const used = new Set<string>();
+  for (const t of own) if (t.kind === T.name) used.add(t.text);
+  for (const { header, instead } of LIBRARIES) {
+    const file = files.header(header);
+    if (file === null || read.some((f) => f.name === instead)) continue;
+    const names = [...file.text.matchAll(/\b__hf_lib_(\w+)\(/g)].map((m) => m[1]);
+    if (!names.some((n) => used.has(n)) && ![...used].some((n) => n.startsWith(ATOMIC))) continue;
+    const text = preprocess(file.name, { ...files, read: () => file }, { include: [], define: [] });
+    out.push(...text.tokens.filter((t) => t.kind !== T.end));
+  }
+  return out;
 }
 
 /** The function that a variable of the headers holds: module_init() and module_exit() make one. */
@@ -89,7 +116,8 @@ function findStart(unit: Unit): Start {
   for (let i = 0; ; i++) {
     const p = unit.functions.get(`P${i}`);
     if (p === undefined || p.body === null) break;
-    litmus.push(p);
+    // Who starts it by name starts it.
+    if (entry === null || !p.addressTaken) litmus.push(p);
   }
   if (entry === null && litmus.length === 0) refuse("HF234", { ...NOWHERE, file: unit.file });
   return { entry, exit, litmus };
@@ -102,7 +130,7 @@ function findStart(unit: Unit): Start {
 export function buildC(path: string, files: CFiles, options: CBuildOptions = {}): BuiltC {
   const parsed = parseFile(path, files, options);
   try {
-    return assemble(parsed, options, true);
+    return assemble(parsed, options, options.runStart ?? true);
   } catch (e) {
     if (!(e instanceof BootFailed)) throw e;
     // The start itself goes wrong: explored step by step it shows where.

@@ -1,5 +1,6 @@
 /*
- * A reader of two values that belong together looks at the sequence counter once and does not come back to it.
+ * A reader of two values that belong together looks at the sequence counter once and does not come back to
+ * it.
  * error: assertion
  */
 #include <linux/seqlock.h>

@@ -1,6 +1,6 @@
 /*
- * Objects of a SLAB_TYPESAFE_BY_RCU cache are reused at once: who looked one up and took a reference must look
- * again whether it is still the one that he wanted.
+ * Objects of a SLAB_TYPESAFE_BY_RCU cache are reused at once: who looked one up and took a reference must
+ * look again whether it is still the one that he wanted.
  * error: assertion
  */
 #include <linux/refcount.h>

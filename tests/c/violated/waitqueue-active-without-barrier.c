@@ -1,6 +1,6 @@
 /*
- * waitqueue_active() spares the lock of wake_up(), but without a barrier behind the store of the condition the
- * waker may see an empty queue while the waiter does not see the condition.
+ * waitqueue_active() spares the lock of wake_up(), but without a barrier behind the store of the condition
+ * the waker may see an empty queue while the waiter does not see the condition.
  * error: deadlock
  * sc: holds
  */

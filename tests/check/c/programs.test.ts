@@ -53,3 +53,21 @@ describe.each(["holds", "violated", "bounded"])("%s", (folder) => {
     );
   });
 });
+
+describe("a start that is interleaved with its threads gives the same", () => {
+  // Of threads that a loop starts there may be more than the exploration has room for, and the end of a start
+  // that others need not wait for costs states.
+  const programs = ["holds", "violated"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((f) => f.endsWith(".c"))
+      .map((f) => [folder, f] as const),
+  );
+  test.each(programs)("%s/%s", (folder, file) => {
+    const { path, verdict, define } = expected(folder, file);
+    const options = { models: ["sc" as const], define, runStart: false, limits: { maxSeconds: 60 } };
+    const [{ result: r }] = checkC(path, files, options);
+    const got = r.error === null ? r.verdict : `${r.verdict} ${r.error.kind}`;
+    if (got === "bounded" && /instances of .* are pending|more than the 30 that/.test(r.reason ?? "")) return;
+    expect(got, r.error?.message ?? r.reason ?? "").toBe(verdict["sc"]);
+  });
+});
