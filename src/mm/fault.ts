@@ -24,6 +24,7 @@ import {
   ADDRESS_SPACE,
   type AddressSpace,
   AS_DEVDAX,
+  AS_DRIVER,
   AS_REGULAR,
   AS_SECRETMEM,
   MM,
@@ -56,6 +57,7 @@ import {
   PageDirty,
   PageFlag,
   PageHead,
+  PG_hwpoison,
   PG_lru,
   PG_mlocked,
   PG_swapcache,
@@ -78,7 +80,6 @@ import {
   pgtable_alloc,
   pgtable_lookup,
   pmd_leaf,
-  pte_devmap,
   pte_dirty,
   pte_mkdirty,
   pte_mkwrite_vma,
@@ -203,7 +204,7 @@ function do_fault_around(vma: Vma, addr: number, ptep: EntryPtr): boolean {
   for (let a = first; a <= last; a++) {
     const page = find_page(mapping, vma_pgoff(vma, a));
     const p = ptep + a - addr;
-    if (page === 0 || READ_ONCE(p) !== 0) continue;
+    if (page === 0 || READ_ONCE(p) !== 0 || PageFlag(page, PG_hwpoison)) continue;
     get_page(page);
     page_add_rmap_pte(page, vma);
     set_pte_at(p, read_pte(vma, page));
@@ -248,6 +249,10 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
   const must_wait = waits_for_read(mapping, vma_pgoff(vma, addr), flags);
   const page = filemap_get_page(mapping, vma_pgoff(vma, addr), fault_gfp(flags));
   if (page <= 0) return fault_error(page);
+  if (PageFlag(page, PG_hwpoison)) {
+    put_page(page);
+    return VM_FAULT_HWPOISON;
+  }
   if (must_wait) {
     put_page(page);
     return VM_FAULT_RETRY;
@@ -287,9 +292,11 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
   anon_vma_prepare(vma);
   const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
-  // A device page to v6.14 is not counted (old is 0), but it has contents.
+  // A device page to v6.14, and what a driver mapped by its frame, is not counted (old is 0), but has
+  // contents.
   if (old !== 0) copy_highpage(page, old);
-  else if (pte_devmap(READ_ONCE(ptep))) copy_highpage(page, pfn_to_page(pte_pfn(READ_ONCE(ptep))));
+  else if (pte_pfn(READ_ONCE(ptep)) !== kernel.zero_pfn)
+    copy_highpage(page, pfn_to_page(pte_pfn(READ_ONCE(ptep))));
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((flags & FAULT_FLAG_UNSHARE) === 0) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
@@ -368,6 +375,7 @@ export function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, 
 function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const pte = READ_ONCE(ptep);
   if (pte === 0) {
+    if (vma_kind(vma) === AS_DRIVER) return VM_FAULT_SIGBUS;
     if (vma_is_anonymous(vma)) return do_anonymous_page(vma, addr, ptep, flags);
     if (vma_is_dax(vma)) {
       const ret = dax_pte_fault(vma, addr, ptep, flags);
@@ -393,7 +401,11 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
 /** A fault on a present huge PMD: write-protection, or nothing. */
 function handle_huge_pmd(vma: Vma, addr: number, pmdp: EntryPtr, flags: number): number {
   const pmd = READ_ONCE(pmdp);
-  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) === 0 || pte_write(pmd)) return 0;
+  if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) === 0 || pte_write(pmd)) {
+    // huge_pmd_set_accessed()
+    if ((flags & FAULT_FLAG_WRITE) !== 0 && pte_present(pmd)) set_pte_at(pmdp, pte_mkdirty(pte_mkyoung(pmd)));
+    return 0;
+  }
   if (vma_is_anonymous(vma)) return do_huge_pmd_wp_page(vma, addr, pmdp, flags);
   // wp_huge_pmd() of a device: its huge_fault() maps it writable.
   return create_huge_dax(vma, addr, pmdp, PMD_LEVEL, flags);

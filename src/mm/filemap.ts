@@ -111,7 +111,8 @@ function mmap_readahead(mapping: AddressSpace, index: number, gfp: number): void
  * if need be, to the page cache. With a reference for the caller; -1 if memory is out.
  */
 function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, gfp: number): Page {
-  if (!config.shmemSwapReadahead) {
+  const cached = lookup_swap_cache(slot, 0, 0);
+  if (!config.shmemSwapReadahead && cached === 0) {
     const page = alloc_pages(gfp, 0, -1);
     if (page === 0) return -1;
     swap_readpage(page, slot);
@@ -120,7 +121,7 @@ function shmem_swapin_page(mapping: AddressSpace, index: number, slot: number, g
     add_to_page_cache(mapping, index, page);
     return page;
   }
-  let page = lookup_swap_cache(slot, 0, 0);
+  let page = cached;
   if (page !== 0) page_ref_add(page, 1);
   else page = swap_cluster_readahead(slot, gfp);
   if (page === 0) return -1;

@@ -12,9 +12,20 @@ import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../ma
 import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child, make_huge_pte } from "./hugetlb.ts";
+import { track_pfn_copy } from "./insert_page.ts";
 import { unlock_range } from "./madvise.ts";
 import { lru_cache_add_vma } from "./mlock.ts";
-import { MM, type Mm, VM_DONTCOPY, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VMA, type Vma } from "./mm_types.ts";
+import {
+  MM,
+  type Mm,
+  VM_DONTCOPY,
+  VM_LOCKED,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_WIPEONFORK,
+  VMA,
+  type Vma,
+} from "./mm_types.ts";
 import {
   is_cow_mapping,
   is_vm_hugetlb_page,
@@ -53,6 +64,7 @@ import {
   pgtable_alloc,
   pgtable_lookup,
   pte_alloc_one,
+  pte_mkclean,
   pte_mkdirty,
   pte_pfn,
   pte_present,
@@ -125,6 +137,8 @@ function copy_present_pte(src: Vma, dst: Vma, addr: number, ptep: EntryPtr, dst_
     ptep_set_wrprotect(ptep);
     pte = pte_wrprotect(pte);
   }
+  // "If it's a shared mapping, mark it clean in the child"
+  if (!is_cow_mapping(src)) pte = pte_mkclean(pte);
   set_pte_at(dst_ptep, pte);
   return true;
 }
@@ -190,10 +204,14 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
   const child: Mm = READ_ONCE(dst + VMA.vm_mm);
   const out = localArray(1);
   for (let addr = READ_ONCE(src + VMA.vm_start); addr < READ_ONCE(src + VMA.vm_end); addr += HPAGE_PMD_NR) {
-    if (pgtable_lookup(mm, addr, out) !== PMD_LEVEL || !pte_present(READ_ONCE(out[0]))) continue;
+    if (pgtable_lookup(mm, addr, out) !== PMD_LEVEL || READ_ONCE(out[0]) === 0) continue;
     const dst_entryp = pgtable_alloc(child, addr, PMD_LEVEL);
     if (dst_entryp === 0) return false;
     const e = READ_ONCE(out[0]);
+    if (!pte_present(e)) {
+      if (swp_type(e) === SWP_HWPOISON) set_pte_at(dst_entryp, e);
+      continue;
+    }
     const page = pfn_to_page(pte_pfn(e));
     if (config.hugetlbForkCopy && needs_cow_for_dma(mm, page)) {
       const copy = hugetlb_copy_for_child(dst, addr, page);
@@ -257,7 +275,13 @@ function dup_mmap(mm: Mm, child: Mm): boolean {
     WRITE_ONCE(dst + VMA.vm_mm, child);
     WRITE_ONCE(dst + VMA.vm_flags, vma_flags(src) & ~VM_LOCKED);
     vma_link(child, dst);
+    if ((vma_flags(src) & VM_WIPEONFORK) !== 0) {
+      // "VM_WIPEONFORK gets a clean slate in the child."
+      WRITE_ONCE(dst + VMA.anon_vma, 0);
+      continue;
+    }
     if (!vma_needs_copy(src)) continue;
+    if (config.trackPfnCopy && track_pfn_copy(src) !== 0) return false;
     if (!copy_area(src, dst)) return false;
   }
   return true;

@@ -431,6 +431,8 @@ function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   // "The mapping may have been truncated, in any case we cannot determine if this mapping is safe." Of what
   // is mapped where no file is truncated only a driver's pages have none.
   if (kernel.p2pdma !== 0 && config.fastNeedsMapping && is_pci_p2pdma_page(head)) return false;
+  const pages_of_none = kernel.driver_pages !== 0 && config.fastNeedsMapping && !PageHead(head);
+  if (pages_of_none && READ_ONCE(page_word(head, PAGE.mapping)) === 0) return false;
   const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
   if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
   if (PageFlag(head, PG_hugetlb)) return true;

@@ -7,7 +7,8 @@
 
 import { config } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
-import { EINVAL } from "./errno.ts";
+import { EFAULT, EHWPOISON, EINVAL, ENOMEM } from "./errno.ts";
+import { FAULT_FLAG_WRITE, handle_mm_fault, VM_FAULT_ERROR, VM_FAULT_OOM } from "./fault.ts";
 import { FOLL_FORCE, FOLL_HWPOISON, FOLL_MLOCK, FOLL_POPULATE, FOLL_TOUCH, FOLL_WRITE } from "./gup_flags.ts";
 import { check_vma_flags, fault_in_pages } from "./gup_slow.ts";
 import { lru_add_drain } from "./lru.ts";
@@ -23,7 +24,7 @@ import {
   VMA,
   type Vma,
 } from "./mm_types.ts";
-import { find_vma, mmap_read_lock, mmap_read_unlock, vma_flags } from "./mmap.ts";
+import { find_vma, mmap_read_lock, mmap_read_unlock, vma_flags, vma_lookup } from "./mmap.ts";
 
 /**
  * populate_vma_page_range(): mlock() and MAP_POPULATE fault pages start .. end-1 of an area in, for a write
@@ -57,6 +58,37 @@ export function faultin_vma_page_range(mm: Mm, vma: Vma, start: number, end: num
   const ret = fault_in_pages(mm, start, end - start, flags);
   lru_add_drain();
   return ret;
+}
+
+/**
+ * madvise_populate(): start .. end-1, area by area; 0, or the error of the first page that cannot be had. A
+ * hole is -ENOMEM.
+ */
+export function madvise_populate(mm: Mm, start: number, end: number, write: boolean): number {
+  for (let addr = start; addr < end; ) {
+    const vma = vma_lookup(mm, addr);
+    if (vma === 0) return -ENOMEM;
+    const vm_end = READ_ONCE(vma + VMA.vm_end);
+    const got = faultin_vma_page_range(mm, vma, addr, vm_end < end ? vm_end : end, write);
+    if (got === -EINVAL || got === -EFAULT || got === -EHWPOISON) return got;
+    if (got <= 0) return -ENOMEM;
+    addr += got;
+  }
+  return 0;
+}
+
+/**
+ * fixup_user_fault(): makes a page accessible for the kernel's own access to a user's memory (futexes, KVM):
+ * 0 or the error. mmap_lock is held.
+ */
+export function fixup_user_fault(mm: Mm, addr: number, write: boolean): number {
+  const vma = vma_lookup(mm, addr);
+  if (vma === 0) return -EFAULT;
+  // vma_permits_fault()
+  if ((vma_flags(vma) & (write ? VM_WRITE : VM_READ)) === 0) return -EFAULT;
+  const ret = handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0);
+  if ((ret & VM_FAULT_ERROR) === 0) return 0;
+  return (ret & VM_FAULT_OOM) !== 0 ? -ENOMEM : -EFAULT;
 }
 
 /**

@@ -72,6 +72,7 @@ import { mlock_page } from "./mlock.ts";
 import {
   ADDRESS_SPACE,
   AS_DEVDAX,
+  AS_DRIVER,
   AS_REGULAR,
   AS_SECRETMEM,
   MM,
@@ -114,6 +115,7 @@ import {
   pte_devmap,
   pte_dirty,
   pte_mkdirty,
+  pte_mkyoung,
   pte_pfn,
   pte_present,
   pte_protnone,
@@ -188,11 +190,16 @@ function mlock_followed(vma: Vma, level: number, page: Page): void {
 function no_page_table(vma: Vma, addr: number, flags: number): boolean {
   if ((flags & FOLL_DUMP) === 0) return false;
   if (is_vm_hugetlb_page(vma)) return hugetlbfs_pagecache_page(vma, addr) === 0;
-  return vma_is_anonymous(vma);
+  // "!vma->vm_ops->fault"
+  return vma_is_anonymous(vma) || vma_kind(vma) === AS_DRIVER;
 }
 /** An entry without a struct page: there is nothing to take, nor to dump (follow_pfn_pte()). */
-function no_struct_page(flags: number): number {
+function no_struct_page(entryp: number, flags: number): number {
   if ((flags & FOLL_DUMP) !== 0) return -EFAULT;
+  if ((flags & FOLL_TOUCH) !== 0) {
+    const e = pte_mkyoung(READ_ONCE(entryp));
+    WRITE_ONCE(entryp, (flags & FOLL_WRITE) !== 0 ? pte_mkdirty(e) : e);
+  }
   return (flags & FOLL_GET) !== 0 && !config.pfnEexist ? -EFAULT : -EEXIST;
 }
 
@@ -222,7 +229,9 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   const of = level > PTE_LEVEL && page !== 0 ? compound_head(page) : page;
   if ((flags & FOLL_WRITE) !== 0 && !can_follow_write(vma, e, vm_normal_page(e) === 0 ? 0 : of, flags))
     return 0;
-  if (page === 0) return no_struct_page(flags);
+  if (page === 0) return no_struct_page(out[0], flags);
+  // follow_page_pte(), follow_devmap_pmd(): a device's page is looked up for who takes it only.
+  if (pte_devmap(e) && (flags & (FOLL_GET | FOLL_PIN)) === 0) return no_struct_page(out[0], flags);
   // "Avoid special (like zero) pages in core dumps."
   if ((flags & FOLL_DUMP) !== 0 && vm_normal_page(e) === 0 && !pte_devmap(e)) return -EFAULT;
   if (!pte_write(e) && must_unshare(vma, flags, of)) return -EMLINK;

@@ -217,8 +217,9 @@ function __split_huge_page(head: Page): void {
 }
 
 /**
- * split_huge_page() of an anonymous huge page on which the caller holds one reference: 0, or -EAGAIN (-EBUSY
- * to v5.19) if anybody else holds one. A pin makes it fail before anything changes.
+ * * split_huge_page() of an anonymous huge page on which the caller holds one reference, which is `page`'s
+ * afterwards: 0, or -EAGAIN (-EBUSY to v5.19) if anybody else holds one. A pin makes it fail before anything
+ * changes.
  */
 export function split_huge_page(page: Page): number {
   const head = compound_head(page);
@@ -239,7 +240,7 @@ export function split_huge_page(page: Page): number {
     remove_migration_ptes(small, small, config.splitUsesZeroPage !== 0);
   }
   // A subpage that is mapped nowhere any more goes here.
-  for (let i = 1; i < HPAGE_PMD_NR; i++) put_page(nth_page(head, i));
+  for (let i = 0; i < HPAGE_PMD_NR; i++) if (nth_page(head, i) !== page) put_page(nth_page(head, i));
   count_vm_event(VM_EVENT.thp_split_page);
   return 0;
 }

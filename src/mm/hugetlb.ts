@@ -34,8 +34,10 @@ import {
   type Page,
   PageAnon,
   PageAnonExclusive,
+  PageFlag,
   PG_anon_exclusive,
   PG_hugetlb,
+  PG_hwpoison,
   PG_uptodate,
   page_address,
   page_ref_add,
@@ -45,7 +47,7 @@ import {
   SetPageFlag,
   set_page_count,
 } from "./page.ts";
-import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
+import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER, page_to_nid } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_RW,
@@ -90,13 +92,40 @@ export function free_huge_page(head: Page): void {
   WRITE_ONCE(page_word(head, PAGE.mapping), 0);
   hugetlb_add_page(head);
 }
-/** alloc_huge_page(): with one reference and its contents cleared; 0 if the pool is empty. */
-function alloc_huge_page(): Page {
+/** dissolve_free_huge_page(): the free page leaves the pool for good. */
+export function dissolve_free_huge_page(page: Page): void {
   const h = kernel.hugetlb;
-  const head: Page = READ_ONCE(h + HSTATE.free_head);
-  if (head === 0) return 0;
-  WRITE_ONCE(h + HSTATE.free_head, READ_ONCE(page_word(head, PAGE.lru_next)));
+  let link = h + HSTATE.free_head;
+  while (READ_ONCE(link) !== page) link = page_word(READ_ONCE(link), PAGE.lru_next);
+  WRITE_ONCE(link, READ_ONCE(page_word(page, PAGE.lru_next)));
   WRITE_ONCE(h + HSTATE.free_huge_pages, READ_ONCE(h + HSTATE.free_huge_pages) - 1);
+  ClearPageFlag(page, PG_hugetlb);
+}
+/**
+ * * dequeue_hugetlb_folio_node_exact(): the free page of a node that was given back last and is not poisoned,
+ * off the list; or 0.
+ */
+function dequeue_huge_page_node(nid: number): Page {
+  const h = kernel.hugetlb;
+  let link = h + HSTATE.free_head;
+  let head: Page = READ_ONCE(link);
+  while (head !== 0 && (page_to_nid(head) !== nid || PageFlag(head, PG_hwpoison))) {
+    link = page_word(head, PAGE.lru_next);
+    head = READ_ONCE(link);
+  }
+  if (head === 0) return 0;
+  WRITE_ONCE(link, READ_ONCE(page_word(head, PAGE.lru_next)));
+  WRITE_ONCE(h + HSTATE.free_huge_pages, READ_ONCE(h + HSTATE.free_huge_pages) - 1);
+  return head;
+}
+/**
+ * alloc_huge_page(): of the caller's node, which is 0, if that has one; with one reference and its contents
+ * cleared; 0 if the pool is empty.
+ */
+function alloc_huge_page(): Page {
+  let head = dequeue_huge_page_node(0);
+  if (head === 0) head = dequeue_huge_page_node(1);
+  if (head === 0) return 0;
   set_page_count(head, 1);
   for (let i = 0; i < HPAGE_PMD_NR; i++)
     for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(nth_page(head, i)) + w, 0);
@@ -104,6 +133,14 @@ function alloc_huge_page(): Page {
   return head;
 }
 
+/** alloc_hugetlb_folio_nodemask() for a migration: a free page of the pool on that node, or 0. */
+export function hugetlb_alloc_pooled(nid: number): Page {
+  const head = dequeue_huge_page_node(nid);
+  if (head === 0) return 0;
+  set_page_count(head, 1);
+  SetPageFlag(head, PG_uptodate);
+  return head;
+}
 /** alloc_migrate_hugetlb_folio(): a page that is not from the pool; 0 if memory is out. */
 export function hugetlb_alloc_fresh(nid: number): Page {
   const page = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, nid);

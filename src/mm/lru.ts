@@ -13,10 +13,12 @@ import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
 import { mlock_drain_local, set_mlock_count } from "./mlock.ts";
+import { ADDRESS_SPACE, AS_SECRETMEM } from "./mm_types.ts";
 import {
   ClearPageFlag,
   compound_head,
   get_page,
+  PAGE,
   type Page,
   PageAnon,
   PageFlag,
@@ -26,6 +28,7 @@ import {
   PG_swapbacked,
   PG_swapcache,
   PG_unevictable,
+  page_word,
   SetPageFlag,
   TestClearPageFlag,
 } from "./page.ts";
@@ -57,8 +60,12 @@ export function folio_batch_add(batch: number, entry: number): boolean {
   return nr + 1 < config.lruBatch;
 }
 
-/** folio_evictable(), for all but files that are unevictable as a whole. */
+/** folio_evictable(): secret memory is unevictable as a whole (mapping_set_unevictable()). */
 export function page_evictable(page: Page): boolean {
+  if (kernel.secretmem !== 0 && !PageAnon(page)) {
+    const mapping = READ_ONCE(page_word(page, PAGE.mapping));
+    if (mapping !== 0 && READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SECRETMEM) return false;
+  }
   return !PageFlag(page, PG_mlocked);
 }
 /** lru_add_fn(), __pagevec_lru_add_fn(). */

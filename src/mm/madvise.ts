@@ -7,20 +7,28 @@
 import { config } from "../machine/config.ts";
 import { HUGETLB_DONTNEED_UP } from "../machine/knobs/mm.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
-import { EINVAL, ENOMEM } from "./errno.ts";
+import { EACCES, EINVAL, ENOMEM, EOPNOTSUPP } from "./errno.ts";
+import { vfs_punch_hole } from "./fallocate.ts";
 import { file_put } from "./filemap.ts";
+import { madvise_populate } from "./gup_populate.ts";
 import { madvise_collapse } from "./khugepaged.ts";
 import { madvise_cold_or_pageout } from "./madvise_cold.ts";
 import { madvise_free } from "./madvise_free.ts";
+import { madvise_willneed } from "./madvise_willneed.ts";
 import { munlock_vma_pages_range } from "./mlock_fixup.ts";
 import {
+  AS_SECRETMEM,
   type Mm,
   VM_DONTCOPY,
   VM_HUGEPAGE,
   VM_HUGETLB,
+  VM_IO,
   VM_LOCKED,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
+  VM_SHARED,
+  VM_WIPEONFORK,
+  VM_WRITE,
   VMA,
   type Vma,
 } from "./mm_types.ts";
@@ -30,19 +38,32 @@ import {
   remove_vma,
   split_vma,
   vma_flags,
+  vma_is_anonymous,
   vma_is_dax,
+  vma_kind,
   vma_modify_flags,
+  vma_pgoff,
 } from "./mmap.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { free_pgtables, unmap_vmas, zap_page_range_single } from "./zap.ts";
 
+export const MADV_WILLNEED = 3;
 export const MADV_DONTNEED = 4;
 export const MADV_FREE = 8;
+export const MADV_REMOVE = 9;
 export const MADV_DONTFORK = 10;
+export const MADV_DOFORK = 11;
+export const MADV_MERGEABLE = 12;
+export const MADV_UNMERGEABLE = 13;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
+export const MADV_WIPEONFORK = 18;
+export const MADV_KEEPONFORK = 19;
 export const MADV_COLD = 20;
 export const MADV_PAGEOUT = 21;
+export const MADV_POPULATE_READ = 22;
+export const MADV_POPULATE_WRITE = 23;
+export const MADV_DONTNEED_LOCKED = 24;
 export const MADV_COLLAPSE = 25;
 
 // ---- munmap -----------------------------------------------------------------------------------------------
@@ -89,9 +110,10 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
 
 // ---- madvise ----------------------------------------------------------------------------------------------
 
-/** madvise_dontneed_free() for DONTNEED. */
-function madvise_dontneed(vma: Vma, start: number, end: number): number {
-  if ((vma_flags(vma) & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
+/** madvise_dontneed_free() for DONTNEED and, `locked`, DONTNEED_LOCKED (v5.18). */
+function madvise_dontneed(vma: Vma, start: number, end: number, locked: boolean): number {
+  if (!locked && (vma_flags(vma) & VM_LOCKED) !== 0) return -EINVAL;
+  if ((vma_flags(vma) & VM_PFNMAP) !== 0) return -EINVAL;
   if (is_vm_hugetlb_page(vma)) {
     const mask = HPAGE_PMD_NR - 1;
     if (config.hugetlbDontneed === 0 || (start & mask) !== 0) return -EINVAL;
@@ -112,11 +134,27 @@ function madvise_update_vma(mm: Mm, area: Vma, start: number, end: number, flags
   return vma < 0 ? vma : 0;
 }
 
+/** madvise_remove(): a hole in the file of a shared mapping that may be written. */
+function madvise_remove(vma: Vma, start: number, end: number): number {
+  const flags = vma_flags(vma);
+  const file = READ_ONCE(vma + VMA.vm_file);
+  if ((flags & VM_LOCKED) !== 0) return vma_kind(vma) === AS_SECRETMEM ? -EOPNOTSUPP : -EINVAL;
+  if (file === 0) return -EINVAL;
+  if ((flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return -EACCES;
+  return vfs_punch_hole(file, vma_pgoff(vma, start), end - start);
+}
+
 function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: number): number {
   const flags = vma_flags(vma);
   switch (behavior) {
     case MADV_DONTNEED:
-      return madvise_dontneed(vma, start, end);
+      return madvise_dontneed(vma, start, end, false);
+    case MADV_DONTNEED_LOCKED:
+      return config.hugetlbDontneed ? madvise_dontneed(vma, start, end, true) : -EINVAL;
+    case MADV_REMOVE:
+      return madvise_remove(vma, start, end);
+    case MADV_WILLNEED:
+      return madvise_willneed(vma, start, end);
     case MADV_FREE:
       if ((flags & (VM_LOCKED | VM_HUGETLB | VM_PFNMAP)) !== 0) return -EINVAL;
       return madvise_free(vma, start, end);
@@ -130,6 +168,14 @@ function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: num
       return config.madvCollapse ? madvise_collapse(vma, start, end) : -EINVAL;
     case MADV_DONTFORK:
       return madvise_update_vma(mm, vma, start, end, flags | VM_DONTCOPY);
+    case MADV_DOFORK:
+      if ((flags & VM_IO) !== 0) return -EINVAL;
+      return madvise_update_vma(mm, vma, start, end, flags & ~VM_DONTCOPY);
+    case MADV_WIPEONFORK:
+      if (!vma_is_anonymous(vma) || (flags & VM_SHARED) !== 0) return -EINVAL;
+      return madvise_update_vma(mm, vma, start, end, flags | VM_WIPEONFORK);
+    case MADV_KEEPONFORK:
+      return madvise_update_vma(mm, vma, start, end, flags & ~VM_WIPEONFORK);
     case MADV_HUGEPAGE:
       if ((flags & VM_HUGETLB) !== 0 || vma_is_dax(vma)) return -EINVAL;
       return madvise_update_vma(mm, vma, start, end, (flags | VM_HUGEPAGE) & ~VM_NOHUGEPAGE);
@@ -144,6 +190,8 @@ function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: num
 export function do_madvise(mm: Mm, start: number, len: number, behavior: number): number {
   if (len === 0) return 0;
   const end = start + len;
+  if (behavior === MADV_POPULATE_READ || behavior === MADV_POPULATE_WRITE)
+    return config.madvPopulate ? madvise_populate(mm, start, end, behavior === MADV_POPULATE_WRITE) : -EINVAL;
   let unmapped_error = 0;
   let addr = start;
   for (let vma = find_vma(mm, start); addr < end; vma = find_vma(mm, addr)) {

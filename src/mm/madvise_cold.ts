@@ -8,7 +8,7 @@
 "use kernel";
 
 import { config } from "../machine/config.ts";
-import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
+import { type LocalArray, localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { split_huge_page } from "./huge_memory.ts";
 import { lru_add_drain } from "./lru.ts";
 import { isolate_lru_page, putback_lru_page } from "./migrate.ts";
@@ -26,7 +26,15 @@ import {
   pfn_to_page,
 } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
-import { level_span, PMD_LEVEL, PTE_LEVEL, pgtable_lookup, pte_pfn, pte_present } from "./pgtable.ts";
+import {
+  level_span,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pgtable_lookup,
+  pte_devmap,
+  pte_pfn,
+  pte_present,
+} from "./pgtable.ts";
 import { folio_maybe_mapped_shared, page_mapcount, total_mapcount } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { reclaim_pages } from "./vmscan.ts";
@@ -135,7 +143,9 @@ export function madvise_cold_or_pageout(vma: Vma, start: number, end: number, pa
     const rest = span - (addr & (span - 1));
     const next = end - addr < rest ? end : addr + rest;
     let ptes = level === PTE_LEVEL;
-    if (level === PMD_LEVEL && pte_present(READ_ONCE(out[0])))
+    if (level === PMD_LEVEL && config.coldClearsDevmap && pte_devmap(READ_ONCE(out[0])))
+      WRITE_ONCE(out[0], 0);
+    else if (level === PMD_LEVEL && pte_present(READ_ONCE(out[0])))
       ptes = cold_or_pageout_pmd(out[0], next - addr !== HPAGE_PMD_NR, pageout);
     if (ptes) cold_or_pageout_ptes(mm, addr, next, pageout);
     addr = next;

@@ -9,14 +9,14 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
-import { hugetlb_alloc_fresh, hugetlb_make_temporary } from "./hugetlb.ts";
+import { hugetlb_alloc_fresh, hugetlb_alloc_pooled, hugetlb_make_temporary } from "./hugetlb.ts";
 import { lru_add_drain, lru_cache_add } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
-import type { AddressSpace } from "./mm_types.ts";
+import { ADDRESS_SPACE, type AddressSpace, AS_SECRETMEM } from "./mm_types.ts";
 import {
   ClearPageFlag,
   compound_nr,
@@ -58,6 +58,12 @@ function expected_count(page: Page): number {
   return n;
 }
 
+function is_secretmem(page: Page): boolean {
+  if (PageAnon(page)) return false;
+  const mapping: AddressSpace = READ_ONCE(page_word(page, PAGE.mapping));
+  return mapping !== 0 && READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SECRETMEM;
+}
+
 function copy_flag(to: Page, from: Page, nr: number): void {
   if (PageFlag(from, nr)) SetPageFlag(to, nr);
 }
@@ -88,6 +94,8 @@ export function move_to_new_page(fresh: Page, page: Page): void {
  * there.
  */
 function unmap_and_move(page: Page, fresh: Page, lru: boolean): number {
+  // secretmem_migrate_folio(), secretmem_isolate_page(): never.
+  if (kernel.secretmem !== 0 && is_secretmem(page)) return MIGRATE_EAGAIN;
   const unmapped = try_to_migrate(page, false);
   if (!unmapped || page_mapped(page) || page_count(page) !== expected_count(page)) {
     remove_migration_ptes(page, page, false);
@@ -160,18 +168,20 @@ export function move_page_to_node(page: Page, nid: number): number {
 export function migrate_hugetlb(head: Page, nid: number): number {
   const nr = compound_nr(head);
   page_ref_add(head, 1);
-  const fresh = hugetlb_alloc_fresh(nid);
+  const pooled = nid < 0 ? 0 : hugetlb_alloc_pooled(nid);
+  const fresh = pooled === 0 ? hugetlb_alloc_fresh(nid) : pooled;
   let ret = MIGRATE_ENOMEM;
   if (fresh !== 0) {
     ret = unmap_and_move(head, fresh, false);
     if (ret === MIGRATE_OK) {
       // The pool has as many pages as before: the old one leaves it.
-      hugetlb_make_temporary(head);
-    } else hugetlb_make_temporary(fresh);
+      if (pooled === 0) hugetlb_make_temporary(head);
+    } else if (pooled === 0) hugetlb_make_temporary(fresh);
     put_page(fresh);
   }
   put_page(head);
-  if (ret === MIGRATE_OK) count_vm_events(VM_EVENT.pgmigrate_success, nr);
-  else count_vm_events(VM_EVENT.pgmigrate_fail, nr);
+  // To v5.16 a huge page of hugetlb counted as one.
+  const counted = config.migrateFailPages ? nr : 1;
+  count_vm_events(ret === MIGRATE_OK ? VM_EVENT.pgmigrate_success : VM_EVENT.pgmigrate_fail, counted);
   return ret;
 }

@@ -136,7 +136,7 @@ export function mlock_vma_page(page: Page, vma: Vma, compound: boolean): void {
   if (!vma_mlocks(vma)) return;
   const head = compound_head(page);
   // From v6.7: "Only mlock normal 4K folio and leave page reclaim to handle large folio."
-  if (PageHead(head) && (config.mlockLarge || !compound)) return;
+  if (PageHead(head) && (!compound || (config.mlockLarge && !config.mlockFullyMapped))) return;
   mlock_folio(head);
 }
 /** munlock_vma_page(): an entry that maps the page has gone from the area. */

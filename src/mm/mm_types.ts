@@ -81,6 +81,8 @@ export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 /** Areas that mlock() passes over, and that are not merged. */
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 export const VM_DONTCOPY = 0x20000;
+export const VM_WIPEONFORK = 0x2000000;
+export const VM_MERGEABLE = -0x80000000;
 export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;
 
@@ -99,6 +101,7 @@ export const ADDRESS_SPACE = struct(
     "nr_users",
     "alive",
     "align",
+    "seals",
   ],
   // Even, and allocated so: bit 0 of page->mapping says that a page is anonymous.
   12,
@@ -109,7 +112,7 @@ export const ADDRESS_SPACE = struct(
  *   i_size     pages of the file;  i_pages  address of an array of that many words: page, swap slot * 2 + 1,
  *                                           or 0
  *   first_pfn  of a device or of fsdax storage;  align  log2 of the device's mapping granularity
- *   alive      DAXDEV_ALIVE
+ *   alive      DAXDEV_ALIVE;  seals  F_SEAL_* of a memfd
  */
 export const AS_SHMEM = 1;
 export const AS_REGULAR = 2;
@@ -119,3 +122,5 @@ export const AS_FSDAX = 5;
 export const AS_SECRETMEM = 6;
 /** A file of sysfs, whose pages are all mapped at mmap() time: no faults. */
 export const AS_SYSFS = 7;
+/** A driver's file, whose pages are all mapped at mmap() time (mm/insert_page.ts): no faults. */
+export const AS_DRIVER = 8;

@@ -69,6 +69,7 @@ export const NOTIFIER_OPS_COUNT = 0;
 export const MMU_NOTIFY_UNMAP = 0;
 export const MMU_NOTIFY_CLEAR = 1;
 export const MMU_NOTIFY_PROTECTION_VMA = 2;
+export const MMU_NOTIFY_SOFT_DIRTY = 4;
 export const MMU_NOTIFY_PROTECTION_PAGE = 3;
 export const MMU_NOTIFY_RELEASE = 5;
 export const MMU_NOTIFY_MIGRATE = 6;

@@ -12,23 +12,26 @@ import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
 import { EACCES, EBUSY, EFAULT, ENOENT } from "./errno.ts";
 import { MIGRATE_OK, migrate_hugetlb, move_page_to_node } from "./migrate.ts";
-import { type Mm, VM_IO, VM_PFNMAP, type Vma } from "./mm_types.ts";
-import { vma_flags, vma_is_anonymous, vma_is_dax, vma_lookup } from "./mmap.ts";
+import { AS_DRIVER, AS_SECRETMEM, type Mm, VM_IO, VM_PFNMAP, type Vma } from "./mm_types.ts";
+import { vma_flags, vma_is_anonymous, vma_is_dax, vma_kind, vma_lookup } from "./mmap.ts";
 import { compound_head, is_zone_device_page, type Page, PageHuge, pfn_to_page } from "./page.ts";
 import { page_to_nid } from "./page_alloc.ts";
 import { level_span, PMD_LEVEL, pgtable_lookup, pte_pfn, pte_present } from "./pgtable.ts";
 import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
 /** vma_migratable(). */
-function vma_migratable(vma: Vma): boolean {
+export function vma_migratable(vma: Vma): boolean {
   return (vma_flags(vma) & (VM_IO | VM_PFNMAP)) === 0 && !vma_is_dax(vma);
 }
 /** The page that may be moved, or why not: -EFAULT for a zero page, -ENOENT if there is none. */
 function page_to_move(mm: Mm, vma: Vma, addr: number): Page {
+  // follow_page(): "if (vma_is_secretmem(vma)) return NULL;"
+  if (!config.movePagesWalk && vma_kind(vma) === AS_SECRETMEM) return -ENOENT;
   const out = localArray(1);
   const level = pgtable_lookup(mm, addr, out);
   const e = READ_ONCE(out[0]);
-  if (e === 0 && !config.movePagesWalk) return vma_is_anonymous(vma) ? -EFAULT : -ENOENT;
+  if (e === 0 && !config.movePagesWalk)
+    return vma_is_anonymous(vma) || vma_kind(vma) === AS_DRIVER ? -EFAULT : -ENOENT;
   if (!pte_present(e) || level > PMD_LEVEL) return -ENOENT;
   const pfn = pte_pfn(e) + (addr & (level_span(level) - 1));
   if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return -EFAULT;

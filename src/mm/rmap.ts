@@ -297,6 +297,8 @@ export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
 
 /** The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. */
 export function split_pmd_rmap(head: Page, vma: Vma, exclusive: boolean): void {
+  // folio_add_anon_rmap_ptes() of all of them.
+  if (config.mlockFullyMapped) rmap_mlock(head, vma, true);
   rmap_munlock(head, vma, true, true);
   const nr = compound_nr(head);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);

@@ -55,7 +55,7 @@ export const SWAP_SLOT = struct("swap_slot", ["count", "page", "zeromap", "data"
  */
 export const SWAP_HEADER = struct(
   "swap_header",
-  ["next", "readahead_hits", "last_readahead_pages", "prev_offset", "next_cluster"],
+  ["next", "readahead_hits", "last_readahead_pages", "prev_offset", "next_cluster", "off"],
   3 + SLOT_DATA,
 );
 /** Boot value of swapin_readahead_hits. */
@@ -139,6 +139,7 @@ export function swap_free(slot: number): void {
  */
 export function add_to_swap(head: Page): boolean {
   const nr = compound_nr(head);
+  if (READ_ONCE(kernel.swap_map + SWAP_HEADER.off) !== 0) return false;
   const slot = nr === 1 ? get_swap_page() : swap_alloc_cluster(nr);
   if (slot === 0) return false;
   page_ref_add(head, nr);

@@ -9,6 +9,7 @@ import {
   FAULT_FLAG_WRITE,
   handle_mm_fault,
   VM_FAULT_ERROR,
+  VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
 } from "../mm/fault.ts";
@@ -56,6 +57,6 @@ function fault(mm: number, addr: number, write: boolean): Signal | null {
   if (write ? (flags & VM_WRITE) === 0 : (flags & (VM_READ | VM_WRITE)) === 0) return "SIGSEGV";
   const ret = handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0);
   if ((ret & VM_FAULT_ERROR) === 0) return null;
-  if ((ret & VM_FAULT_SIGBUS) !== 0) return "SIGBUS";
+  if ((ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)) !== 0) return "SIGBUS";
   return (ret & VM_FAULT_OOM) !== 0 ? "SIGKILL" : "SIGSEGV";
 }

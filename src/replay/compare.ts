@@ -125,6 +125,18 @@ class OfflineCounters {
   /** Both sides of a step as they are to be compared. */
   compared(step: Step, result: StepResult, theirs: Counters, ours: Counters): [Counters, Counters] {
     if (step.op === "offline" && result["ret"] === 0) this.children.add(step.args[0] ?? "");
+    // khugepaged works on its own.
+    if ((theirs.thp_collapse_alloc ?? 0) > (ours.thp_collapse_alloc ?? 0)) {
+      const { thp_collapse_alloc: _, ...rest } = theirs;
+      const { thp_collapse_alloc: __, ...own } = ours;
+      return this.compared(step, result, rest, own);
+    }
+    // Of a process that is moved to another node, the pages of its program move too.
+    if (step.op === "migrate" && (theirs.pgmigrate_success ?? 0) > (ours.pgmigrate_success ?? 0)) {
+      const { pgmigrate_success: _, ...rest } = theirs;
+      const { pgmigrate_success: __, ...own } = ours;
+      return [rest, own];
+    }
     if (this.children.size === 0) return [theirs, ours];
     const [a, b]: Record<string, number>[] = [{ ...theirs }, { ...ours }];
     for (const name of MIGRATION_COUNTERS) {

@@ -16,6 +16,14 @@ export interface KernelProfile {
   readonly nofault: boolean;
   /** unpin_user_page_range_dirty_lock() exists (v5.13). */
   readonly unpinRange: boolean;
+  /** memfd_pin_folios(), unpin_folios() and unpin_user_folio() are there (v6.11). */
+  readonly folioPins: boolean;
+  /**
+   * /proc/PID/mem overrides protections for everybody (CONFIG_PROC_MEM_ALWAYS_FORCE), not for tracers only.
+   */
+  readonly procMemForces: boolean;
+  /** memory_failure() signals the program that asked for it, not only for memory of DAX. */
+  readonly poisonSignals: boolean;
   /** Direct I/O pins its pages (v6.3) instead of taking references. */
   readonly bioPins: boolean;
   /** Direct I/O on memory that GUP refuses ends with this error (v5.18: GUP's own). */
@@ -44,6 +52,9 @@ const V5_10: KernelProfile = {
   pinFastOnly: true,
   nofault: false,
   unpinRange: false,
+  folioPins: false,
+  procMemForces: true,
+  poisonSignals: false,
   bioPins: false,
   bioFault: -EIO,
   uringCoalesces: false,
@@ -68,14 +79,21 @@ const V6_1: KernelProfile = {
 const V6_12: KernelProfile = {
   ...V6_1,
   preset: "debian-6.12.117",
+  poisonSignals: true,
   pinFastOnly: false,
+  folioPins: true,
   bioPins: true,
   uringCoalesces: true,
   uringFiles: true,
   hugetlbMap: (0xf4000000 | 0) + 1,
   largeFields: true,
 };
-const V7_3: KernelProfile = { ...V6_12, preset: "debian-7.3.4", layoutWchan: "ext4_wait_dax_page" };
+const V7_3: KernelProfile = {
+  ...V6_12,
+  procMemForces: false,
+  preset: "debian-7.3.4",
+  layoutWchan: "ext4_wait_dax_page",
+};
 
 const PROFILES: readonly { readonly release: RegExp; readonly profile: KernelProfile }[] = [
   { release: /^5\.10\./, profile: V5_10 },

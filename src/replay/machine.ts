@@ -13,9 +13,9 @@ import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice } from "../mm/
 import { I_PAGES_MAX, POOL_ADDRESS_SPACE, POOL_I_PAGES } from "../mm/filemap.ts";
 import { HSTATE, hugetlb_add_page } from "../mm/hugetlb.ts";
 import { LRU_BATCH, NR_LRU_BATCHES } from "../mm/lru.ts";
-import { ADDRESS_SPACE, AS_DEVDAX, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
+import { ADDRESS_SPACE, AS_DEVDAX, AS_DRIVER, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
 import { POOL_MM, POOL_VMA } from "../mm/mmap.ts";
-import { PAGE, page_word, pfn_to_page } from "../mm/page.ts";
+import { PAGE, page_to_pfn, page_word, pfn_to_page } from "../mm/page.ts";
 import {
   alloc_pages,
   GFP_USER,
@@ -95,6 +95,8 @@ export interface MachineNeeds {
   readonly p2pmem?: boolean;
   /** A driver has memory of its own (mm/device_memory.ts); absent: none has. */
   readonly deviceMemory?: "private" | "coherent";
+  /** A driver gives mappings of its own pages (/dev/gt); absent: none does. */
+  readonly driver?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -104,6 +106,8 @@ export interface ReplayMachine {
   /** By path: /dev/dax0.0, /mnt/ext4/f, ... : the address_space. */
   readonly files: Map<string, number>;
   readonly dax: Map<string, DaxFile>;
+  /** First frame of each kind of mapping that /dev/gt gives: by frames, single pages, one compound page. */
+  readonly driver: ReadonlyMap<string, number>;
   /** struct pci_p2pdma; 0: none. */
   readonly p2pmem: number;
   /** struct dmirror_device, with DEVICE_PAGES pages; 0: none. */
@@ -174,6 +178,7 @@ export function bootReplayMachine(
   });
   kernel.shadow_stack = needs.shadowStacks === true && config.shadowStack ? 1 : 0;
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
+  kernel.driver_pages = needs.driver === true ? 1 : 0;
   kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;
   kernel.cma_start = NORMAL_END - kernel.cma_nr;
@@ -233,6 +238,7 @@ export function bootReplayMachine(
     profile,
     files: new Map(),
     dax: new Map(),
+    driver: needs.driver === true ? driverPages() : new Map<string, number>(),
     p2pmem,
     mdevice,
     gone: new Set(),
@@ -240,6 +246,31 @@ export function bootReplayMachine(
   addDevices(machine, needs);
   addFiles(machine, needs);
   return machine;
+}
+
+/** Pages of each kind that the driver of /dev/gt has allocated. */
+export const DRIVER_ORDER = 4;
+export const DRIVER_PAGES = 1 << DRIVER_ORDER;
+
+function driverPages(): Map<string, number> {
+  const file = memblock_alloc("/dev/gt", ADDRESS_SPACE.SIZE, {
+    fields: structFields(ADDRESS_SPACE),
+    align: 2,
+  });
+  mem[file + ADDRESS_SPACE.kind] = AS_DRIVER;
+  const pages = new Map([["file", file]]);
+  for (const kind of ["pfn", "page", "pagec"]) {
+    const order = kind === "pagec" ? DRIVER_ORDER : 0;
+    const first = alloc_pages(GFP_USER, order, 0);
+    if (order > 0) prep_compound_mapcounts(first);
+    // From memory that nobody has used yet, they come one after another.
+    else
+      for (let i = 1; i < DRIVER_PAGES; i++)
+        if (page_to_pfn(alloc_pages(GFP_USER, 0, 0)) !== page_to_pfn(first) + i)
+          throw new RangeError("the driver's pages do not follow each other");
+    pages.set(kind, page_to_pfn(first));
+  }
+  return pages;
 }
 
 function addDevice(

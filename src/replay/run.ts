@@ -63,10 +63,14 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   let zeroAllocated = false;
   let zeroSeen = false;
   let movable = false;
+  let secretmem = false;
+  let driver = false;
   for await (const seq of readTrace(path, (m) => {
     meta = m;
   }))
     for (const step of seq.steps) {
+      if (step.op === "map" && step.args[1] === "secret") secretmem = true;
+      if (step.op === "map" && step.args[1] === "drv") driver = true;
       for (const arg of step.args) {
         const text = arg.replace(/^dev=/, "");
         for (const d of ["dax0", "dax1", "dax2"] as const) if (text.includes(d)) devices.add(d);
@@ -77,7 +81,10 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       if (step.pages.some((p) => p.zone === "Movable")) movable = true;
     }
   if (meta === null) throw new Error("unreachable: a readable file has a header");
-  return { meta, needs: { devices: movable ? new Set() : devices, hugeZero: !zeroAllocated, movable } };
+  return {
+    meta,
+    needs: { devices: movable ? new Set() : devices, hugeZero: !zeroAllocated, movable, secretmem, driver },
+  };
 }
 
 /**
@@ -89,7 +96,10 @@ class DirtyAdoption {
   private readonly known: Uint8Array;
   private persistentPages: number[] = [];
 
-  constructor(frames: number) {
+  private readonly world: World;
+
+  constructor(world: World, frames: number) {
+    this.world = world;
     this.known = new Uint8Array(frames);
   }
 
@@ -155,7 +165,7 @@ class DirtyAdoption {
   }
 
   private persistent(pfn: number): boolean {
-    if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn)) return true;
+    if (pfn === kernel.zero_pfn || is_huge_zero_pfn(pfn) || this.world.isDriver(pfn)) return true;
     const page = pfn_to_page(pfn);
     if (mem[page_word(page, PAGE.flags)] === POISON) return false;
     const head = compound_head(page);
@@ -237,7 +247,7 @@ class Session {
     this.world = new World(bootReplayMachine(profile, needs));
     this.observer = new Observer(this.world);
     this.world.glimpse = () => this.observer.glimpse();
-    this.adoption = new DirtyAdoption(geom.max_pfn);
+    this.adoption = new DirtyAdoption(this.world, geom.max_pfn);
     this.hide = hiddenFlags(schema);
     this.loadWord = schema < 3 ? 0 : 1;
     this.bioPins = profile.bioPins;

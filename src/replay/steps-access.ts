@@ -42,17 +42,18 @@ function loadStep(ctx: StepContext): StepResult {
   const mapping = mappingOf(ctx, 0);
   if (mapping === null) return NOMAP;
   const at = accessUser(process.mm, mapping.addr + args.int(1), false);
-  return typeof at === "string" ? { sig: at } : { val: readWord(ctx, at + 1) };
+  return typeof at === "string" ? { sig: at } : { val: readWord(ctx, at + 1, mapping.copies) };
 }
 /**
  * A word of a page's contents. What a device's page holds before anything of this recording has written or
  * read it is not recorded: the first value that is read there is taken over.
  */
-function readWord(ctx: StepContext, at: number): number {
+export function readWord(ctx: StepContext, at: number, copied = false): number {
   const { world, recorded } = ctx;
   const value = recorded?.["val"];
   const pfn = ((at - kernel.direct_map) / geom.page_words) | 0;
-  if (!world.knownWords.has(at) && typeof value === "number" && world.isDevice(pfn)) WRITE_ONCE(at, value);
+  if (!world.knownWords.has(at) && typeof value === "number" && (copied || world.isDevice(pfn)))
+    WRITE_ONCE(at, value);
   world.knownWords.add(at);
   return READ_ONCE(at);
 }

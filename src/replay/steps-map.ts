@@ -2,10 +2,13 @@
  * Operations on address spaces: mapping, unmapping, protecting, locking, moving, advising; fork and exit.
  */
 
+import { config } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
-import { hugetlb_file_setup, shmem_file_setup } from "../mm/filemap.ts";
+import { hugetlb_file_setup, secretmem_file_create, shmem_file_setup } from "../mm/filemap.ts";
 import { dup_mm } from "../mm/fork.ts";
+import { mm_populate } from "../mm/gup_populate.ts";
+import { remap_pfn_range, vm_insert_page } from "../mm/insert_page.ts";
 import { do_madvise, do_munmap, MADV_HUGEPAGE, MADV_NOHUGEPAGE } from "../mm/madvise.ts";
 import { do_mlock, do_munlock } from "../mm/mlock_fixup.ts";
 import {
@@ -20,10 +23,12 @@ import {
   VM_WRITE,
   VMA,
 } from "../mm/mm_types.ts";
-import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
+import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock, vma_lookup } from "../mm/mmap.ts";
 import { do_mprotect } from "../mm/mprotect.ts";
 import { do_mremap, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "../mm/mremap.ts";
+import { pfn_to_page } from "../mm/page.ts";
 import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
+import { DRIVER_PAGES } from "./machine.ts";
 import {
   mappingOf,
   NOMAP,
@@ -61,6 +66,29 @@ function placeMapping(ctx: StepContext, pages: number): number {
   return align > 1 ? Math.ceil(addr / align) * align : addr;
 }
 
+/** mmap() of /dev/gt: every page of it is mapped at once. */
+function driverMmap(ctx: StepContext, vma: number, kind: string, addr: number, pages: number): void {
+  const pfn = ctx.world.machine.driver.get(kind) ?? 0;
+  if (kind === "pfn") remap_pfn_range(vma, addr, pfn, pages);
+  else for (let i = 0; i < pages; i++) vm_insert_page(vma, addr + i, pfn_to_page(pfn + i));
+}
+
+const KINDS = [
+  "anon",
+  "thp",
+  "hugetlb",
+  "dax4k",
+  "dax2m",
+  "dax1g",
+  "memfd",
+  "file",
+  "secret",
+  "hmemfd",
+  "drv",
+];
+const DRIVER_KINDS = ["pfn", "page", "pagec"];
+const KEEPABLE = ["memfd", "hmemfd"];
+
 function mapStep(ctx: StepContext): StepResult {
   const { args, process, world } = ctx;
   const name = args.text(0);
@@ -69,32 +97,58 @@ function mapStep(ctx: StepContext): StepResult {
   const pages = kind === "hugetlb" ? Math.ceil(args.int(2) / HPAGE_PMD_NR) * HPAGE_PMD_NR : args.int(2);
   if (pages < 1) return syscall(-EINVAL);
   const dev = args.option("dev");
+  if (!KINDS.includes(kind)) args.fail(`unknown kind "${kind}"`);
   const onFile = ["dax4k", "dax2m", "dax1g", "file"].includes(kind);
-  const shared = onFile ? !args.flag("private") : args.flag("shared");
+  const byDefault = onFile || kind === "hmemfd" || kind === "secret" || kind === "drv";
+  const shared = byDefault ? !args.flag("private") : args.flag("shared");
   let flags = protOf(ctx, args.option("prot") ?? "rw") | VM_MAYREAD | VM_MAYWRITE;
   if (shared) flags |= VM_SHARED | VM_MAYSHARE;
   let file = 0;
   if (onFile) {
     file = world.machine.files.get(dev ?? "") ?? args.fail(`no device or file "${dev ?? ""}"`);
   } else if (kind === "memfd" || (kind === "anon" && shared)) file = shmem_file_setup(pages);
-  else if (kind === "hugetlb") {
+  else if (kind === "drv") {
+    if (!DRIVER_KINDS.includes(dev ?? "")) args.fail(`unknown driver mapping "${dev ?? ""}"`);
+    file = world.machine.driver.get("file") ?? 0;
+    if (pages > DRIVER_PAGES) return syscall(-EINVAL);
+  } else if (kind === "secret") {
+    if (config.secretmem === 0) return { ret: -1, err: "memfd_secret:ENOSYS" };
+    file = secretmem_file_create(pages);
+  } else if (kind === "hmemfd") {
     flags |= VM_HUGETLB | VM_DONTEXPAND;
     file = hugetlb_file_setup(pages);
-  } else if (kind !== "anon" && kind !== "thp") args.fail(`unknown kind "${kind}"`);
+  }
+  if (kind === "hugetlb") {
+    flags |= VM_HUGETLB | VM_DONTEXPAND;
+    file = hugetlb_file_setup(pages);
+  }
   // Shared memory that our page cache has no room for.
   if (file === 0 && (shared || kind === "hugetlb")) return syscall(-ENOMEM);
-  const addr = placeMapping(ctx, pages);
+  const over = args.option("over");
+  const under = over === undefined ? undefined : process.mappings.get(over);
+  if (over !== undefined && under === undefined) return NOMAP;
+  const addr = under === undefined ? placeMapping(ctx, pages) : under.addr + args.number("at", 0);
   if (kind === "hugetlb" && addr % HPAGE_PMD_NR !== 0) return syscall(-EINVAL);
   // The recording program places mappings with MAP_FIXED_NOREPLACE.
   const beside = find_vma(process.mm, addr);
-  if (beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages) return syscall(-EEXIST);
+  if (under === undefined && beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages)
+    return syscall(-EEXIST);
   mmap_write_lock(process.mm);
-  const ret = do_mmap(process.mm, addr, pages, flags, file, args.number("off", 0));
-  if (ret === 0 && kind === "thp") do_madvise(process.mm, addr, pages, MADV_HUGEPAGE);
-  if (ret === 0 && kind === "anon" && !shared) do_madvise(process.mm, addr, pages, MADV_NOHUGEPAGE);
+  // MAP_FIXED: what was there goes.
+  const removed = under === undefined ? 0 : do_munmap(process.mm, addr, pages);
+  const ret = removed < 0 ? removed : do_mmap(process.mm, addr, pages, flags, file, args.number("off", 0));
+  if (ret === 0 && kind === "drv") driverMmap(ctx, vma_lookup(process.mm, addr), dev ?? "", addr, pages);
   mmap_write_unlock(process.mm);
   if (ret < 0) return syscall(ret);
-  process.mappings.set(name, { addr, pages });
+  if (args.flag("populate")) mm_populate(process.mm, addr, pages, true);
+  mmap_write_lock(process.mm);
+  if (kind === "thp") do_madvise(process.mm, addr, pages, MADV_HUGEPAGE);
+  if (kind === "anon" && !shared) do_madvise(process.mm, addr, pages, MADV_NOHUGEPAGE);
+  mmap_write_unlock(process.mm);
+  const keeps = args.flag("keep") && KEEPABLE.includes(kind);
+  if (keeps) world.keep(file);
+  const copies = kind === "drv" && !shared;
+  process.mappings.set(name, { addr, pages, ...(keeps ? { file } : {}), ...(copies ? { copies } : {}) });
   return { ret: 0, off2m: addr & 511 };
 }
 
@@ -114,13 +168,18 @@ function forkStep(ctx: StepContext): StepResult {
   mmap_write_lock(process.mm);
   const mm = dup_mm(process.mm);
   mmap_write_unlock(process.mm);
-  if (mm === 0) return { ret: -1, err: "ENOMEM" };
+  if (mm === 0) {
+    // The recording program does not look at what fork() returns.
+    world.unborn.set(args.text(0), "unnoticed");
+    return { ret: 0 };
+  }
   world.processes.set(args.text(0), { mm, ...world.inherit(process) });
   return { ret: 0 };
 }
 function exitStep(ctx: StepContext): StepResult {
   const { world, args } = ctx;
   const name = args.text(0);
+  if (world.unborn.delete(name)) return { ret: 0 };
   if (!world.processes.has(name)) return NOPROC;
   world.exit(name);
   return { ret: 0 };
@@ -216,7 +275,20 @@ function forgetWhole({ args, process }: StepContext, mapping: Mapping): void {
 export const MAP_OPERATIONS: Operations = {
   map: {
     args: [3, 3],
-    options: ["prot", "off", "after", "skip", "align", "shared", "private", "dev"],
+    options: [
+      "prot",
+      "off",
+      "after",
+      "skip",
+      "align",
+      "shared",
+      "private",
+      "dev",
+      "over",
+      "at",
+      "populate",
+      "keep",
+    ],
     run: mapStep,
   },
   unmap: { args: [3, 3], run: unmapStep },

@@ -5,7 +5,7 @@
 import { EOPNOTSUPP, ESRCH } from "../mm/errno.ts";
 import { unpin_user_page, unpin_user_pages } from "../mm/gup.ts";
 import { gup_fast, gup_fast_only, gup_locked, gup_remote, gup_unlocked } from "../mm/gup_entry.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_WRITE } from "../mm/gup_flags.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_NOFAULT, FOLL_NOWAIT, FOLL_WRITE } from "../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock, unpin_user_pages_dirty_lock } from "../mm/gup_unpin.ts";
 import { mmap_read_lock, mmap_read_unlock } from "../mm/mmap.ts";
 import { compound_head, is_zone_device_page, page_to_pfn } from "../mm/page.ts";
@@ -29,6 +29,7 @@ function follFlags(ctx: StepContext, text: string): number {
     else if (c === "F") flags |= FOLL_FORCE;
     else if (c === "L") flags |= FOLL_LONGTERM;
     else if (c === "N") flags |= FOLL_NOFAULT;
+    else if (c === "O") flags |= FOLL_NOWAIT;
     else ctx.args.fail(`unknown flag "${c}"`);
   }
   return flags;
@@ -165,6 +166,12 @@ function releasePages(ctx: StepContext, how: string, pages: Int32Array): number 
     case "range0":
     case "range1":
       return unpinRange(ctx, pages, how === "range1");
+    case "folio":
+    case "folios":
+      if (!ctx.world.machine.profile.folioPins) return -EOPNOTSUPP;
+      // unpin_user_folio() of one pin, and unpin_folios(), which only groups: a pin for each entry.
+      for (const p of pages) unpin_user_page(p);
+      return 0;
     case "put":
       for (const p of pages) put_page(p);
       return 0;

@@ -3,6 +3,8 @@
  * fixed buffers, process_vm_readv and _writev.
  */
 
+import { geom } from "../machine/config.ts";
+import { WRITE_ONCE } from "../machine/primitives.ts";
 import { EAGAIN, ESRCH } from "../mm/errno.ts";
 import { unpin_user_pages } from "../mm/gup.ts";
 import { gup_fast, gup_locked } from "../mm/gup_entry.ts";
@@ -17,7 +19,7 @@ import {
   vma_kind,
   vma_lookup,
 } from "../mm/mmap.ts";
-import { compound_head, compound_nr, page_to_pfn } from "../mm/page.ts";
+import { compound_head, compound_nr, page_address, page_to_pfn } from "../mm/page.ts";
 import { set_page_dirty_lock } from "../mm/page_writeback.ts";
 import { put_page } from "../mm/swap.ts";
 import {
@@ -212,6 +214,13 @@ function pvmStep(ctx: StepContext, write: boolean): StepResult {
   );
   mmap_read_unlock(process.mm);
   if (got < 0) return syscall(got);
+  // What the recording program writes is a buffer of zeroes.
+  if (write)
+    for (const page of pages.subarray(0, got))
+      for (let w = 0; w < geom.page_words; w++) {
+        WRITE_ONCE(page_address(page) + w, 0);
+        ctx.world.knownWords.add(page_address(page) + w);
+      }
   unpin_user_pages_dirty_lock(pages.slice(0, got), got, write);
   return { ret: got * PAGE_SIZE };
 }

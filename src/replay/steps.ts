@@ -12,10 +12,12 @@ import { Args, NOPROC, type Operations, type StepContext, StepRefused } from "./
 import type { Step, StepResult } from "./schema.ts";
 import { ACCESS_OPERATIONS } from "./steps-access.ts";
 import { ADVISE_OPERATIONS } from "./steps-advise.ts";
+import { FILE_OPERATIONS } from "./steps-file.ts";
 import { MACHINE_OPERATIONS } from "./steps-machine.ts";
 import { MAP_OPERATIONS } from "./steps-map.ts";
 import { MOVE_OPERATIONS } from "./steps-move.ts";
 import { PIN_OPERATIONS } from "./steps-pin.ts";
+import { REMOTE_OPERATIONS } from "./steps-remote.ts";
 import { USER_OPERATIONS } from "./steps-users.ts";
 import type { Handle, World } from "./world.ts";
 
@@ -45,6 +47,8 @@ const OPERATIONS: Operations = {
   ...ADVISE_OPERATIONS,
   ...MOVE_OPERATIONS,
   ...USER_OPERATIONS,
+  ...REMOTE_OPERATIONS,
+  ...FILE_OPERATIONS,
   ...MACHINE_OPERATIONS,
   nodrain: {
     args: [0, 0],
@@ -76,6 +80,10 @@ export function runStep(
   if (operation === undefined) throw new StepRefused(`${where}: unknown operation "${step.op}"`);
   const args = new Args(step, where);
   args.check(operation);
+  if (world.unborn.get(step.proc) === "unnoticed") {
+    world.unborn.set(step.proc, "noticed");
+    return { ret: -1, err: "CHILDDIED" };
+  }
   const process = world.process(step.proc);
   if (process === undefined) return NOPROC;
   return operation.run({ world, step, args, process, recorded, loadWord });

@@ -4,18 +4,24 @@
  * direct I/O, io_uring buffers.
  */
 
+import { mem } from "../machine/memory.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { file_put } from "../mm/filemap.ts";
 import { exit_mmap, mm_create } from "../mm/fork.ts";
 import { unpin_user_page } from "../mm/gup.ts";
-import { MM } from "../mm/mm_types.ts";
+import { ADDRESS_SPACE, MM } from "../mm/mm_types.ts";
 import { put_page } from "../mm/swap.ts";
-import type { ReplayMachine } from "./machine.ts";
+import { DRIVER_PAGES, type ReplayMachine } from "./machine.ts";
 import type { PageState } from "./schema.ts";
 
 export interface Mapping {
   /** First page number and number of pages. */
   readonly addr: number;
   readonly pages: number;
+  /** The file, if the program has kept its descriptor (option keep). */
+  readonly file?: number;
+  /** A driver's pages, copied on write: what they hold before this recording writes is not known. */
+  readonly copies?: boolean;
 }
 
 export interface Process {
@@ -78,12 +84,16 @@ export class World {
    */
   readonly lingering: Resource[] = [];
   readonly jobs = new Map<string, Job>();
+  /** Files that the program has kept a descriptor of, to the end of the sequence. */
+  private readonly kept = new Set<number>();
   /** Words of device contents that this recording has written or read. */
   readonly knownWords = new Set<number>();
   /** Blocks of the movable zone that are offline, by number. */
   readonly offlined = new Set<number>();
   /** lru_add_drain_all() is not run before observations. */
   nodrain = false;
+  /** Children that fork() did not make, though the recording program took them for made. */
+  readonly unborn = new Map<string, "unnoticed" | "noticed">();
   /** Shows the pages that were last observed as they are now; null where nobody observes. */
   glimpse: (() => PageState[]) | null = null;
   /** What glimpse() gave during the present step. */
@@ -110,15 +120,27 @@ export class World {
       for (const r of main.resources.values()) this.close(r, false);
       exit_mmap(main.mm);
     }
+    for (const file of this.kept) {
+      mem[file + ADDRESS_SPACE.nr_users] = (mem[file + ADDRESS_SPACE.nr_users] as number) - 1;
+      file_put(file);
+    }
+    this.kept.clear();
     this.processes.clear();
     this.handles.clear();
     this.hidden = 0;
     this.jobs.clear();
+    this.unborn.clear();
     this.nodrain = false;
     this.nextArea = 1 << 19;
     const mm = mm_create();
     WRITE_ONCE(mm + MM.has_pinned, hasPinned);
     this.processes.set("main", { mm, mappings: new Map(), resources: new Map() });
+  }
+
+  /** The program keeps a descriptor of the file. */
+  keep(file: number): void {
+    this.kept.add(file);
+    mem[file + ADDRESS_SPACE.nr_users] = (mem[file + ADDRESS_SPACE.nr_users] as number) + 1;
   }
 
   /** What a fork of the process has: the same mappings at the same addresses, and its descriptors. */
@@ -181,7 +203,14 @@ export class World {
     job.mm = 0;
   }
 
+  /** A page that the driver of /dev/gt keeps. */
+  isDriver(pfn: number): boolean {
+    for (const [kind, first] of this.machine.driver)
+      if (kind !== "file" && pfn >= first && pfn < first + DRIVER_PAGES) return true;
+    return false;
+  }
   isDevice(pfn: number): boolean {
+    if (this.isDriver(pfn)) return true;
     for (const { device } of this.machine.dax.values())
       if (pfn >= device.start && pfn < device.start + device.nr) return true;
     return false;

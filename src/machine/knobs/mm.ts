@@ -48,6 +48,54 @@ export const MM_KNOBS = [
     onOff("v6.7, dc68badcede4 and 1acbc3f93614", "only those that it maps by a PMD (to v6.6)"),
   ),
   knob(
+    "mlockFullyMapped",
+    { "v5.10": 0, "v7.3": 1 },
+    "an entry, or a batch of them, that maps a large folio whole locks it",
+    onOff(
+      "observed in v7.3, in its source",
+      "nothing but a walk does (v6.7 to v6.12), or only a PMD (to v6.6)",
+    ),
+  ),
+  knob(
+    "poisonHeldAnon",
+    { "v5.10": 0, "v5.16": 1 },
+    "memory_failure() of an anonymous page that somebody holds",
+    onOff("succeeds (v5.16, dd0f230a0a80)", "-EBUSY, its entries are gone all the same (to v5.15)"),
+  ),
+  knob(
+    "poisonShmemStays",
+    { "v5.10": 0, "v5.16": 1 },
+    "memory_failure() of a page of shmem",
+    onOff("it stays in the page cache (v5.16, a76054266661)", "it leaves, and is read as zeroes (to v5.15)"),
+  ),
+  knob(
+    "poisonHeldFails",
+    { "v5.10": 0, "v6.1": 1 },
+    "memory_failure() of a hugetlb page that somebody holds",
+    onOff("-EBUSY (observed in v6.1)", "0 (observed in v5.10)"),
+  ),
+  knob(
+    "poisonUnsplit",
+    { "v5.10": 0, "v6.12": 1 },
+    "memory_failure() of a huge page that cannot be split",
+    onOff("-EHWPOISON (observed in v6.12, in its source)", "-EBUSY (to v6.1)"),
+  ),
+  knob(
+    "trackPfnCopy",
+    { "v5.10": 1, "v6.15": 0 },
+    "fork of a private VM_PFNMAP area whose first page was copied",
+    onOff("fails (track_pfn_copy(), to v6.14)", "works (v6.15, dc84bc2aba85)"),
+  ),
+  knob(
+    "coldClearsDevmap",
+    { "v5.10": 1, "v6.5": 0 },
+    "MADV_COLD and _PAGEOUT of a device's huge entry",
+    onOff(
+      "pmd_bad(), and cleared (pmd_trans_unstable(); to v6.4, observed in v5.10 and v6.1)",
+      "left alone (v6.5, 0d940a9b270b)",
+    ),
+  ),
+  knob(
     "hugetlbSplitPmd",
     { "v5.10": 0, "v6.15": 1 },
     "FOLL_SPLIT_PMD in a hugetlb area",
@@ -181,6 +229,12 @@ export const MM_KNOBS = [
       "deal with it as one (v6.9, 98b32d296d95, 3931b871c494)",
       "split it, and end there if it cannot be (to v6.8)",
     ),
+  ),
+  knob(
+    "madvPopulate",
+    { "v5.10": 0, "v5.14": 1 },
+    "MADV_POPULATE_READ and _WRITE",
+    onOff("v5.14, 4ca9b3859dac", "-EINVAL (to v5.13)"),
   ),
   knob(
     "madvCollapse",
@@ -414,9 +468,12 @@ export const MM_KNOBS = [
   ),
   knob(
     "fastNeedsMapping",
-    { "v5.10": 0, "v6.10": 1 },
+    { "v5.10": 0, "v6.10": 1, "v7.3": 0 },
     "fast GUP leaves small pages without a mapping, as a driver's are, to the slow path",
-    onOff("v6.10, f002882ca369 (with CONFIG_SECRETMEM)", "takes them (to v6.9)"),
+    onOff(
+      "v6.10, f002882ca369 (with CONFIG_SECRETMEM)",
+      "takes them (to v6.9; again in v7.3, but for long-term writes)",
+    ),
   ),
   knob(
     "shadowStack",
