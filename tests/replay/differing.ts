@@ -18,14 +18,6 @@ export const DIFFERING: Readonly<Record<string, Readonly<Record<string, readonly
       "fo-h-udmabuf",
     ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
-    mixed: ["mix-7035"],
-    swap: [
-      "sw-shm-out-then-pin",
-      "sw-shm-nofault",
-      "sw-memfd-pin-then-out",
-      "sw-memfd-out-then-pin",
-      "sw-memfd-nofault",
-    ],
     uffd: [
       "uf-anon-wp",
       "uf-anon-missing",
@@ -59,8 +51,6 @@ export const DIFFERING: Readonly<Record<string, Readonly<Record<string, readonly
       "fo-h-udmabuf",
     ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
-    mixed: ["mix-7035"],
-    swap: ["sw-shm-out-then-pin", "sw-shm-nofault", "sw-memfd-nofault"],
     uffd: [
       "uf-anon-wp",
       "uf-anon-missing",
@@ -94,8 +84,6 @@ export const DIFFERING: Readonly<Record<string, Readonly<Record<string, readonly
       "fo-h-udmabuf",
     ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
-    mixed: ["mix-7035"],
-    swap: ["sw-shm-out-then-pin", "sw-shm-nofault", "sw-memfd-nofault"],
     uffd: [
       "uf-anon-wp",
       "uf-anon-missing",
