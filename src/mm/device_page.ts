@@ -32,7 +32,12 @@ import {
 import { percpu_ref_tryget_live } from "./percpu-refcount.ts";
 import { DEV_PAGEMAP, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
 
-/** dmirror_devmem_alloc_page() up to the lock: a page of the device's memory with a reference, or 0. */
+/**
+ * dmirror_devmem_alloc_page() up to the lock: a page of the device's memory with a reference, or 0.
+ * zone_device_page_init() of v6.1 on. Read: v6.1, v6.12, v7.3. Custom: a page whose pagemap is dying is
+ * refused, where the kernel warns and goes on without a reference; v7.3 takes any reference
+ * (percpu_ref_tryget_many()), not only a live one.
+ */
 export function alloc_device_page(mdevice: DmirrorDevice): Page {
   spin_lock(mdevice + DMIRROR_DEVICE.lock);
   const fails = READ_ONCE(mdevice + DMIRROR_DEVICE.alloc_fails);
@@ -65,14 +70,17 @@ function dmirror_devmem_free(page: Page, pgmap: Pgmap): void {
 
 /**
  * free_zone_device_page() before the driver has the page again: "ClearPageAnonExclusive" where that exists
- * (v5.19).
+ * (v5.19). Read: v6.1, v6.12, v7.3. Stub: the memory cgroup is not told.
  */
 function forget_user(page: Page): void {
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);
   if (kernel.zones !== 0) ClearPageFlag(page, PG_anon_exclusive);
 }
 
-/** Drops a reference on a device-private or -coherent page; the last user's gives it back to the driver. */
+/**
+ * Drops a reference on a device-private or -coherent page; the last user's gives it back to the driver.
+ * Read: v6.1, v6.12, v7.3.
+ */
 export function put_device_page(page: Page): void {
   // page->pgmap may be read only under a reference, so before this one goes.
   const pgmap: Pgmap = page_pgmap(page);

@@ -6,8 +6,8 @@
  * contract: interrupts off, read the entry, take a reference unless the count is zero, read the entry again;
  * drop the reference if it changed.
  *
- * Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to v6.10).
- * Custom: the address space is an argument instead of current->mm.
+ * Read: v5.10, v6.1, v6.12, v7.3. Not covered: the slow path, falling back to it, vmas, hugepd (powerpc, to
+ * v6.10), the checks of CONFIG_DEBUG_VM. Custom: the address space is an argument instead of current->mm.
  */
 "use kernel";
 
@@ -134,7 +134,10 @@ function pin_is_free(head: Page, flags: number): boolean {
   if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
   return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
 }
-/** is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must go. */
+/**
+ * is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must go.
+ * Read: none.
+ */
 export function is_migrate_cma_page(page: Page): boolean {
   if (kernel.cma_nr === 0) return false;
   const pfn = page_to_pfn(page);
@@ -142,7 +145,7 @@ export function is_migrate_cma_page(page: Page): boolean {
 }
 /**
  * folio_is_longterm_pinnable(): neither in a movable zone nor in CMA, nor a driver's or a file's on a DAX
- * device. Isolated blocks do not exist here.
+ * device. Isolated blocks do not exist here. Stub: without zones (claims C1 to C5) everything is pinnable.
  */
 export function is_longterm_pinnable(head: Page): boolean {
   if (kernel.zones === 0) return true;
@@ -155,7 +158,10 @@ export function is_longterm_pinnable(head: Page): boolean {
   return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
 }
 
-/** The page's head with `refs` references added, or 0 if its count is zero or has overflowed. */
+/**
+ * The page's head with `refs` references added, or 0 if its count is zero or has overflowed. Custom: v6.1
+ * and v6.12 begin again when the head has changed; here they give up.
+ */
 function try_get_compound_head(page: Page, refs: number): Page {
   for (;;) {
     const head = compound_head(page);
@@ -170,8 +176,10 @@ function try_get_compound_head(page: Page, refs: number): Page {
 }
 
 /**
- * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure. try_grab_compound_head()
- * of v5.10, with the order of c24d37322548 if config.headRecheck; try_grab_folio_fast() in the uniform form.
+ * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure.
+ * try_grab_compound_head() of v5.10, with the order of c24d37322548 if config.headRecheck;
+ * try_grab_folio_fast() in the uniform form. Custom: v6.1 asks whether it may be pinned for long before it
+ * has a reference; no smp_mb__after_atomic() for v6.1 and v6.12.
  */
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
   if (p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0)) return 0;
@@ -204,8 +212,9 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
 }
 
 /**
- * try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero or
- * negative.
+ * try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero
+ * or negative. Read: v5.10. Stub: v6.12 takes pages of a device leaf unless their count is zero; here it
+ * is added to.
  */
 export function try_grab_page(page: Page, flags: number): boolean {
   if ((flags & FOLL_GET) !== 0) return try_get_page(page);
@@ -257,7 +266,7 @@ function release_pages_from(pages: LocalArray, from: number, to: number, flags: 
 
 // ---- Device entries, v4.5 to v6.16 ------------------------------------------------------------------------
 
-/** Gives back what this table or leaf took so far, newest first. */
+/** Gives back what this table or leaf took so far, newest first. Read: v5.10, v6.1, v6.12. */
 function undo_dev_pagemap(nr: LocalArray, nr_start: number, flags: number, pages: LocalArray): void {
   while (nr[0] > nr_start) {
     nr[0] = nr[0] - 1;
@@ -286,7 +295,7 @@ const PAGE_SHIFT = 12;
 /**
  * `(addr & (sz - 1)) >> PAGE_SHIFT` of the RFC's patch 6, in a leaf of 2^shift pages. Its callers pass
  * PMD_SHIFT or PUD_SHIFT, the logarithm, as `sz` (found in review): sz - 1 then has no bit above the page
- * offset, which is 0 in the walk, so the sum is 0 whatever the address.
+ * offset, which is 0 in the walk, so the sum is 0 whatever the address. Read: none.
  */
 function rfc_leaf_offset(addr: number, shift: number): number {
   const sz = config.rfcShiftAsSize ? shift + PAGE_SHIFT : 1 << (shift + PAGE_SHIFT);
@@ -294,9 +303,10 @@ function rfc_leaf_offset(addr: number, shift: number): number {
 }
 
 /**
- * The RFC's branch for a compound pagemap: one grab for the subpages of addr .. end-1. `pfn` is addr's frame,
- * so that its page contains the offset already, to which the offset is added again; with
+ * The RFC's branch for a compound pagemap: one grab for the subpages of addr .. end-1. `pfn` is addr's
+ * frame, so that its page contains the offset already, to which the offset is added again; with
  * config.rfcDoubleOffset off the sum starts at the leaf. As posted, both errors are there and cancel.
+ * Read: none.
  */
 function __gup_device_compound_huge(
   pfn: number,
@@ -325,8 +335,9 @@ function __gup_device_compound_huge(
 }
 
 /**
- * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page; or
- * the RFC's, one grab for the subpages of a compound pagemap.
+ * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page;
+ * or the RFC's, one grab for the subpages of a compound pagemap. Read: v5.10, v6.1, v6.12. Custom: v6.12
+ * marks a page referenced after it was grabbed.
  */
 function __gup_device_huge(
   first: number,
@@ -372,7 +383,10 @@ function __gup_device_huge(
   return true;
 }
 
-/** __gup_device_huge_pmd() and _pud(): struct pages are written before the entry is read again. */
+/**
+ * __gup_device_huge_pmd() and _pud(): struct pages are written before the entry is read again. Read:
+ * v5.10, v6.1, v6.12.
+ */
 function gup_device_leaf(
   e: number,
   entryp: EntryPtr,
@@ -399,7 +413,7 @@ function gup_device_leaf(
 
 /**
  * A read-only pin of an anonymous page needs it exclusive (v5.19); of another page for long, the slow path
- * finds out whether the mapping is private (v6.2).
+ * finds out whether the mapping is private (v6.2). Read: v6.1, v6.12, v7.3.
  */
 function gup_must_unshare(page: Page, flags: number): boolean {
   if (!config.anonExclusive && config.gup !== GUP_UNIFORM) return false;
@@ -414,7 +428,10 @@ function gup_must_unshare(page: Page, flags: number): boolean {
   return (READ_ONCE(page_word(of, PAGE.flags)) & (1 << PG_anon_exclusive)) === 0;
 }
 
-/** page_is_secretmem(), folio_is_secretmem(); secretmem_mapping() of the page's mapping from v6.10 on. */
+/**
+ * page_is_secretmem(), folio_is_secretmem(); secretmem_mapping() of the page's mapping from v6.10 on.
+ * Read: none.
+ */
 function page_is_secretmem(head: Page): boolean {
   if (kernel.secretmem === 0 || PageHead(head)) return false;
   if (config.secretmem === SECRETMEM_LRU && !PageFlag(head, PG_lru)) return false;
@@ -424,7 +441,8 @@ function page_is_secretmem(head: Page): boolean {
 
 /**
  * gup_fast_folio_allowed(): no secret memory (v5.14, 1507f51255c9), and long-term writes to file pages but
- * shmem's are the slow path's (v6.5, a6e79df92e4a).
+ * shmem's are the slow path's (v6.5, a6e79df92e4a). Read: v6.12, v7.3. Custom: the mapping is read only in
+ * machines with secret memory, or for a long-term write.
  */
 function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   if (page_is_secretmem(head)) return false;
@@ -441,7 +459,10 @@ function gup_fast_folio_allowed(head: Page, flags: number): boolean {
   return (mapping & 1) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SHMEM;
 }
 
-/** A table of PTEs, reached through *pmdp === pmd (pmdp 0: the only level). */
+/**
+ * A table of PTEs, reached through *pmdp === pmd (pmdp 0: the only level). Stub: from v6.5 on
+ * pte_offset_map() begins an RCU section (irq-off is one).
+ */
 function gup_pte_range(
   pmd: number,
   pmdp: EntryPtr,
@@ -685,7 +706,7 @@ export function get_user_pages_fast_only(
   return lockless_pages_from_mm(mm, start, start + nr_pages, flags | FOLL_GET | FOLL_FAST_ONLY, pages);
 }
 
-/** pin_user_pages_fast_only() (v5.8 to v6.4). */
+/** pin_user_pages_fast_only() (v5.8 to v6.4). Read: v5.10, v6.1. */
 export function pin_user_pages_fast_only(
   mm: Mm,
   start: number,

@@ -12,7 +12,10 @@ import { FOLL_PIN } from "./gup_flags.ts";
 import { compound_head, compound_nr, nth_page, type Page, PageDirty, PageHead, page_to_pfn } from "./page.ts";
 import { set_page_dirty_lock } from "./page_writeback.ts";
 
-/** Releases pages[0 .. npages-1], marking them dirty if asked; grouped by head from v5.13. */
+/**
+ * Releases pages[0 .. npages-1], marking them dirty if asked; grouped by head from v5.13. Read: v5.10,
+ * v6.1, v6.12, v7.3.
+ */
 export function unpin_user_pages_dirty_lock(pages: LocalArray, npages: number, make_dirty: boolean): void {
   if (!make_dirty) {
     unpin_user_pages(pages, npages);
@@ -28,7 +31,7 @@ export function unpin_user_pages_dirty_lock(pages: LocalArray, npages: number, m
   }
 }
 
-/** Releases npages consecutive pages from `page` on (v5.13, 458a4f788f33). */
+/** Releases npages consecutive pages from `page` on (v5.13, 458a4f788f33). Read: v6.1, v6.12, v7.3. */
 export function unpin_user_page_range_dirty_lock(page: Page, npages: number, make_dirty: boolean): void {
   for (let i = 0; i < npages; ) {
     const next = nth_page(page, i);

@@ -113,7 +113,7 @@ const WALK_SKIPPED = 4;
 
 // ---- What is needed ---------------------------------------------------------------------------------------
 
-/** hmm_pte_need_fault() */
+/** hmm_pte_need_fault() Read: v5.10, v6.1, v6.12, v7.3. */
 function hmm_pte_need_fault(range: LocalArray, request: number, cpu_flags: number): number {
   const req = (request & range[HMM_RANGE_PFN_FLAGS_MASK]) | range[HMM_RANGE_DEFAULT_FLAGS];
   if ((req & HMM_PFN_REQ_FAULT) === 0) return 0;
@@ -121,7 +121,10 @@ function hmm_pte_need_fault(range: LocalArray, request: number, cpu_flags: numbe
     return NEED_FAULT | NEED_WRITE_FAULT;
   return (cpu_flags & HMM_PFN_VALID) === 0 ? NEED_FAULT : 0;
 }
-/** hmm_range_need_fault(): what any page of [addr, end) needs. */
+/**
+ * hmm_range_need_fault(): what any page of [addr, end) needs. Read: v5.10, v6.1, v6.12, v7.3. Custom:
+ * every page is looked at, also when nothing can be asked for or everything is needed already.
+ */
 function hmm_range_need_fault(
   range: LocalArray,
   pfns: LocalArray,
@@ -134,7 +137,10 @@ function hmm_range_need_fault(
     required |= hmm_pte_need_fault(range, pfns[a - range[HMM_RANGE_START]], cpu_flags);
   return required;
 }
-/** hmm_pfns_fill() */
+/**
+ * hmm_pfns_fill() Read: v5.10, v6.1, v6.12, v7.3. Stub: v7.3 keeps the flags of DMA mappings and
+ * peer-to-peer memory.
+ */
 function hmm_pfns_fill(range: LocalArray, pfns: LocalArray, addr: number, end: number, v: number): void {
   for (let a = addr; a < end; a++) pfns[a - range[HMM_RANGE_START]] = v;
 }
@@ -155,7 +161,11 @@ function stop_to_wait(range: LocalArray, vma: Vma, addr: number, ptep: EntryPtr)
   return WALK_WAIT;
 }
 
-/** hmm_vma_fault(): faults in what the walk stopped at; never 0: the walk begins again there. */
+/**
+ * hmm_vma_fault(): faults in what the walk stopped at; never 0: the walk begins again there. Read: v5.10,
+ * v6.1, v6.12, v7.3. v7.3 calls it hmm_do_fault(), and looks the area up again, which mmap_lock keeps as
+ * it is.
+ */
 function hmm_vma_fault(range: LocalArray, pfns: LocalArray): number {
   const vma: Vma = range[STOP_VMA];
   const write = (range[STOP_ARG] & NEED_WRITE_FAULT) !== 0;
@@ -174,7 +184,7 @@ function hmm_vma_fault(range: LocalArray, pfns: LocalArray): number {
   return -EBUSY;
 }
 
-/** hmm_vma_walk_hole(): nothing is mapped at [addr, end). */
+/** hmm_vma_walk_hole(): nothing is mapped at [addr, end). Read: v5.10, v6.1, v6.12, v7.3. */
 function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
   const required = hmm_range_need_fault(range, pfns, addr, end, 0);
   if (vma === 0) {
@@ -191,8 +201,8 @@ function hmm_vma_walk_hole(range: LocalArray, pfns: LocalArray, vma: Vma, addr: 
 // ---- Leaves -----------------------------------------------------------------------------------------------
 
 /**
- * pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good as
- * absent.
+ * pte_to_hmm_pfn_flags() and its kin for larger leaves; PROT_NONE is for NUMA hints, the page is as good
+ * as absent. Read: v5.10, v6.1, v6.12, v7.3.
  */
 function leaf_cpu_flags(e: number, level: number): number {
   if (!pte_present(e) || pte_protnone(e)) return 0;
@@ -216,7 +226,7 @@ function pgmap_check(e: number): number {
 
 /**
  * hmm_vma_handle_pmd(), and the leaf case of hmm_vma_walk_pud(): `e` maps [addr, end) with one leaf of
- * `level`.
+ * `level`. Read: v5.10, v6.1, v6.12, v7.3.
  */
 function hmm_vma_handle_leaf(
   range: LocalArray,
@@ -246,8 +256,10 @@ function hmm_vma_handle_leaf(
 }
 
 /**
- * Whether a device-private entry belongs to the caller's device. This reads the page's pagemap with neither a
- * reference nor the page-table lock: the only struct page that hmm_range_fault() ever looks at.
+ * Whether a device-private entry belongs to the caller's device. This reads the page's pagemap with
+ * neither a reference nor the page-table lock: the only struct page that hmm_range_fault() ever looks at.
+ * Read: v5.10, v6.1, v6.12, v7.3. Custom: a caller without an owner never looks at the page; the kernel
+ * compares always, and so dereferences it.
  */
 function hmm_is_device_private_entry(range: LocalArray, e: number): boolean {
   if (!is_device_private_entry(e)) return false;
@@ -263,6 +275,7 @@ const PTE_FILLED = 0;
 const PTE_FAULT = 1;
 const PTE_WAIT = 2;
 
+/** Read: v5.10, v6.1, v6.12, v7.3. */
 function hmm_vma_handle_nonpresent(range: LocalArray, pfns: LocalArray, i: number, e: number): number {
   if (hmm_is_device_private_entry(range, e)) {
     // "Don't fault in device private pages owned by the caller, just report the PFN", whatever is asked for.
@@ -295,7 +308,10 @@ function is_zero_pfn(pfn: number): boolean {
   return kernel.zero_pfn !== 0 && pfn === kernel.zero_pfn;
 }
 
-/** hmm_vma_handle_pte() without its faults, which are the caller's: as hmm_vma_handle_nonpresent(). */
+/**
+ * hmm_vma_handle_pte() without its faults, which are the caller's: as hmm_vma_handle_nonpresent(). Read:
+ * v5.10, v6.1, v6.12, v7.3.
+ */
 function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e: number): number {
   const i = addr - range[HMM_RANGE_START];
   if (pte_none(e)) {
@@ -326,7 +342,8 @@ function hmm_vma_handle_pte(range: LocalArray, pfns: LocalArray, addr: number, e
 // ---- Levels -----------------------------------------------------------------------------------------------
 
 /**
- * The entries of one PTE table from addr to end. 0, or an error with LAST where to go on. No page-table lock.
+ * The entries of one PTE table from addr to end. 0, or an error with LAST where to go on. No page-table
+ * lock. Read: v5.10, v6.1, v6.12, v7.3. Stub: from v6.12 on the PMD is read again if its table has gone.
  */
 function hmm_vma_walk_ptes(
   range: LocalArray,
@@ -357,7 +374,7 @@ function hmm_vma_walk_ptes(
 
 /**
  * hmm_vma_handle_absent_pmd() (v6.19), and what stood in its place: neither none, nor present, nor a
- * migration's.
+ * migration's. Read: v5.10, v6.1, v6.12, v7.3.
  */
 function hmm_vma_handle_absent_pmd(
   range: LocalArray,
@@ -386,7 +403,10 @@ function hmm_vma_handle_absent_pmd(
   return 0;
 }
 
-/** hmm_vma_walk_pmd() of one entry. */
+/**
+ * hmm_vma_walk_pmd() of one entry. Read: v5.10, v6.1, v6.12, v7.3. Stub: a PMD that is none of all this
+ * (pmd_bad()) does not exist.
+ */
 function hmm_vma_walk_pmd(
   range: LocalArray,
   pfns: LocalArray,
@@ -416,7 +436,7 @@ function hmm_vma_walk_pmd(
 
 /**
  * hmm_vma_walk_pud() of one entry; WALK_BELOW with the PMD table in out[0] if the walk goes on there. The
- * lock is taken only if the entry is a leaf, and looked at again under it.
+ * lock is taken only if the entry is a leaf, and looked at again under it. Read: v5.10, v6.1, v6.12, v7.3.
  */
 function hmm_vma_walk_pud(
   range: LocalArray,
@@ -493,6 +513,7 @@ function hmm_walk_stretch(
 
 /**
  * hmm_vma_walk_test(): areas whose frames are no business of a device. 0: walk it; WALK_SKIPPED; an error.
+ * Read: v5.10, v6.1, v6.12, v7.3.
  */
 function hmm_vma_walk_test(range: LocalArray, pfns: LocalArray, vma: Vma, addr: number, end: number): number {
   const refused = config.hmmMixedMap ? VM_IO | VM_PFNMAP : VM_IO | VM_PFNMAP | VM_MIXEDMAP;
@@ -540,10 +561,12 @@ function hmm_walk_range(mm: Mm, range: LocalArray, pfns: LocalArray): number {
 }
 
 /**
- * Fills pfns[] for the range, faulting where the flags ask for it. Caller holds mmap_lock for reading and has
- * begun with mmu_interval_read_begin(); it must compare the sequence again, under its own lock, before it
- * uses a frame. 0; -EBUSY: begin again; -EFAULT: an address that cannot be faulted; -EPERM: write access to a
- * read-only area.
+ * Fills pfns[] for the range, faulting where the flags ask for it. Caller holds mmap_lock for reading and
+ * has begun with mmu_interval_read_begin(); it must compare the sequence again, under its own lock, before
+ * it uses a frame. 0; -EBUSY: begin again; -EFAULT: an address that cannot be faulted; -EPERM: write
+ * access to a read-only area. Read: v5.10, v6.1, v6.12, v7.3. Custom: the handler runs when the walk has
+ * returned, as in v7.3; before it ran inside the walk, with the same lock held. Stub: v7.3's
+ * hmm_range_fault_unlocked(), which may drop mmap_lock.
  */
 export function hmm_range_fault(mm: Mm, range: LocalArray, pfns: LocalArray): number {
   range[HMM_RANGE_LAST] = range[HMM_RANGE_START];

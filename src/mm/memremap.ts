@@ -57,12 +57,13 @@ import {
 import { vmemmap_free, vmemmap_populate } from "./sparse-vmemmap.ts";
 import { put_page } from "./swap.ts";
 
-/** pgmap_array entries of the range; readers are under RCU. */
+/** pgmap_array entries of the range; readers are under RCU. Read: v5.10, v6.1, v6.12, v7.3. */
 function pgmap_array_store(pgmap: Pgmap, value: number): void {
   const first = READ_ONCE(pgmap + DEV_PAGEMAP.start);
   const last = first + READ_ONCE(pgmap + DEV_PAGEMAP.nr) - 1;
   for (let slot = pgmap_slot(first); slot <= pgmap_slot(last); slot++) rcu_assign_pointer(slot, value);
 }
+/** Read: v5.10, v6.1, v6.12, v7.3. */
 function pgmap_array_delete(pgmap: Pgmap): void {
   pgmap_array_store(pgmap, 0);
   synchronize_rcu();
@@ -71,8 +72,8 @@ function pgmap_array_delete(pgmap: Pgmap): void {
 /**
  * What an unused page counts: 1, as every struct page starts; 0 for driver memory from v6.1 on
  * (ef233450898f), whose driver sets it to 1 when it gives the page out, so that whoever walks the frames
- * (migrate_device_range()) finds no count to add to; and 0 from v6.15 on for fsdax and peer-to-peer memory,
- * where nothing but entries and users counts.
+ * (migrate_device_range()) finds no count to add to; and 0 from v6.15 on for fsdax and peer-to-peer
+ * memory, where nothing but entries and users counts. Read: v5.10, v6.1, v6.12, v7.3.
  */
 export function initial_page_count(pgmap: Pgmap): number {
   const type = READ_ONCE(pgmap + DEV_PAGEMAP.type);
@@ -80,7 +81,10 @@ export function initial_page_count(pgmap: Pgmap): number {
   return pages_hold_refs(pgmap) ? 1 : 0;
 }
 
-/** __init_zone_device_page() (mm/page_alloc.c to v6.1, mm/mm_init.c in v6.12 and v7.3). */
+/**
+ * __init_zone_device_page() (mm/page_alloc.c to v6.1, mm/mm_init.c in v6.12 and v7.3). Read: v5.10, v6.1,
+ * v6.12, v7.3. Stub: node, zone and block type are not set.
+ */
 function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
   WRITE_ONCE(page_word(page, PAGE.flags), (1 << PG_zone_device) | (1 << PG_reserved));
   WRITE_ONCE(page_word(page, PAGE.compound_head), 0);
@@ -91,7 +95,7 @@ function __init_zone_device_page(page: Page, pgmap: Pgmap): void {
 
 /**
  * memmap_init_zone_device(): with shared tail frames only the unique struct pages are written
- * (memmap_init_compound()).
+ * (memmap_init_compound()). Read: v5.10, v6.1, v6.12, v7.3.
  */
 function memmap_init_zone_device(pgmap: Pgmap): void {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
@@ -108,7 +112,8 @@ function memmap_init_zone_device(pgmap: Pgmap): void {
 }
 
 /**
- * Number of pagemap references that the range's pages stand for: one per page, or per compound page (v5.17).
+ * Number of pagemap references that the range's pages stand for: one per page, or per compound page
+ * (v5.17). Read: v5.10, v6.1, v6.12, v7.3.
  */
 function pfn_len(pgmap: Pgmap): number {
   return READ_ONCE(pgmap + DEV_PAGEMAP.nr) >> READ_ONCE(pgmap + DEV_PAGEMAP.vmemmap_shift);
@@ -116,7 +121,7 @@ function pfn_len(pgmap: Pgmap): number {
 
 /**
  * False for driver memory from v6.1 on (0dc45ca1ce18): there a page holds its reference while it is used
- * (device_page.ts).
+ * (device_page.ts). Read: v5.10, v6.1, v6.12, v7.3.
  */
 function pages_hold_refs(pgmap: Pgmap): boolean {
   if (!kernel.device_private || !config.devicePrivateRef) return true;
@@ -131,7 +136,10 @@ function linear_map(pgmap: Pgmap): number {
 /**
  * Struct pages for the range pgmap->start, nr; every page idle (pages_hold_refs()). False, with everything
  * undone, if the range is taken or memory is out. The range must be a multiple of vmemmap frames, compound
- * pages and pgmap_array slots.
+ * pages and pgmap_array slots. Read: v5.10, v6.1, v6.12, v7.3. Custom: both ends of the range are looked
+ * up before either pagemap is put; a range that fails is undone at once, where the kernel goes through
+ * memunmap_pages() and so waits for references that others have got meanwhile (a use after free here that
+ * the kernel does not have).
  */
 export function memremap_pages(pgmap: Pgmap): boolean {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
@@ -174,8 +182,8 @@ export function wait_ref_is_zero(ref: number): void {
 }
 
 /**
- * dev_pagemap_cleanup(): until the last pagemap reference is gone. Stub: an external ref is not exited, its
- * queue lives on.
+ * dev_pagemap_cleanup(): until the last pagemap reference is gone. Stub: an external ref is not exited,
+ * its queue lives on. Read: v5.10, v6.1, v6.12, v7.3. Part of memunmap_pages() from v5.17 on.
  */
 function dev_pagemap_cleanup(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
@@ -190,7 +198,11 @@ function dev_pagemap_cleanup(pgmap: Pgmap): void {
   if (config.pgmapRefPointer) WRITE_ONCE(pgmap + DEV_PAGEMAP.ref, 0);
 }
 
-/** arch_remove_memory(): the struct pages first, then the linear map (x86). */
+/**
+ * arch_remove_memory(): the struct pages first, then the linear map (x86). Read: v5.10, v6.1, v6.12, v7.3.
+ * Custom: the linear map goes after the struct pages on every architecture; device-private memory, which
+ * has none, gives one up too.
+ */
 function pageunmap_range(pgmap: Pgmap): void {
   const start = READ_ONCE(pgmap + DEV_PAGEMAP.start);
   const nr = READ_ONCE(pgmap + DEV_PAGEMAP.nr);
@@ -199,7 +211,10 @@ function pageunmap_range(pgmap: Pgmap): void {
   pgmap_array_delete(pgmap);
 }
 
-/** First part of memunmap_pages(): no new references on the pagemap, and its own are dropped. */
+/**
+ * First part of memunmap_pages(): no new references on the pagemap, and its own are dropped. Read: v5.10,
+ * v6.1, v6.12, v7.3.
+ */
 export function memunmap_pages_begin(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
   // dev_pagemap_kill(); an external ref's is ops->kill: blk_freeze_queue_start().
@@ -211,7 +226,7 @@ export function memunmap_pages_begin(pgmap: Pgmap): void {
     for (let i = 0; i < nr; i += step) put_page(pfn_to_page(start + i));
   } else if (pages_hold_refs(pgmap)) percpu_ref_put_many(ref, pfn_len(pgmap));
 }
-/** The rest: waits for the last reference, then the struct pages go. */
+/** The rest: waits for the last reference, then the struct pages go. Read: v5.10, v6.1, v6.12, v7.3. */
 export function memunmap_pages_finish(pgmap: Pgmap): void {
   const ref = READ_ONCE(pgmap + DEV_PAGEMAP.ref);
   if (config.pgmapWaitLate) {
@@ -225,7 +240,10 @@ export function memunmap_pages_finish(pgmap: Pgmap): void {
   if (config.pgmapExitLate && config.percpuRef !== REF_EXTERNAL) percpu_ref_exit(ref);
 }
 
-/** Takes the struct pages away. The driver must have removed every mapping; nothing here checks that. */
+/**
+ * Takes the struct pages away. The driver must have removed every mapping; nothing here checks that. Read:
+ * v5.10, v6.1, v6.12, v7.3. Stub: the static key of managed pages is not switched.
+ */
 export function memunmap_pages(pgmap: Pgmap): void {
   memunmap_pages_begin(pgmap);
   memunmap_pages_finish(pgmap);

@@ -10,6 +10,11 @@
  *
  * Not covered: release() at exit, and the SRCU under which the old kind's list is walked (nobody registers
  * one of those while another CPU runs).
+ *
+ * Read: v5.10, v6.1, v6.12, v7.3. Read are mm/mmu_notifier.c and include/linux/mmu_notifier.h. Custom: the
+ * interval tree is a list, so that notifiers of one range are called in the order in which they came, the
+ * newest first; every address space with notifiers has a tree (the kernel asks subscriptions->has_itree),
+ * so that the spinlock is taken also where there are only notifiers of the old kind.
  */
 "use kernel";
 
@@ -190,7 +195,10 @@ function mn_itree_invalidate(
   return -EAGAIN;
 }
 
-/** mn_hlist_invalidate_range_start(): 0 or -EAGAIN. */
+/**
+ * mn_hlist_invalidate_range_start(): 0 or -EAGAIN. Custom: a notifier that refuses is one that says it is
+ * busy when it is asked, again when the others are ended.
+ */
 function mn_hlist_range_start(subs: Subscriptions, blockable: boolean): number {
   let ret = 0;
   let n: MmuNotifier = READ_ONCE(subs + SUBSCRIPTIONS.list);
@@ -340,7 +348,7 @@ export function mmu_interval_notifier_insert(
 
 /**
  * Waits until the sequence has moved on from `seq`, as whoever did that has also left the list of what was
- * put off.
+ * put off. Custom: as in mmu_interval_read_begin().
  */
 function wait_seq_released(subs: Subscriptions, seq: number): void {
   for (;;) {
@@ -356,7 +364,7 @@ function wait_seq_released(subs: Subscriptions, seq: number): void {
 
 /**
  * mmu_interval_notifier_remove(): afterwards the core does not touch `ni` and no callback runs. May not be
- * called from one.
+ * called from one. Stub: mm is not let go.
  */
 export function mmu_interval_notifier_remove(ni: IntervalNotifier): void {
   const subs = mmu_notifier_subscriptions(READ_ONCE(ni + INTERVAL_NOTIFIER.mm));
@@ -377,7 +385,8 @@ export function mmu_interval_notifier_remove(ni: IntervalNotifier): void {
 
 /**
  * Begins a reading of page tables that ni covers: waits until no invalidation of them runs; gives the
- * sequence.
+ * sequence. Custom: the wait ends with an acquire, where wait_event() reads once; what follows is ordered
+ * by the lock of the caller in either case.
  */
 export function mmu_interval_read_begin(ni: IntervalNotifier): number {
   const subs = mmu_notifier_subscriptions(READ_ONCE(ni + INTERVAL_NOTIFIER.mm));
@@ -390,7 +399,7 @@ export function mmu_interval_read_begin(ni: IntervalNotifier): number {
 }
 /**
  * Under the lock that the callback takes: true if what was read since read_begin() gave `seq` must be read
- * again.
+ * again. Custom: READ_ONCE() of what the kernel reads plainly.
  */
 export function mmu_interval_read_retry(ni: IntervalNotifier, seq: number): boolean {
   return READ_ONCE(ni + INTERVAL_NOTIFIER.invalidate_seq) !== seq;

@@ -228,6 +228,7 @@ export function page_pgmap(page: Page): number {
 
 // ---- Compound pages ---------------------------------------------------------------------------------------
 
+/** Read: v5.10. */
 export function compound_head(page: Page): Page {
   const head = READ_ONCE(page_word(page, PAGE.compound_head));
   return (head & 1) !== 0 ? head - 1 : page;
@@ -274,25 +275,35 @@ export function hpage_pincount_available(head: Page): boolean {
 
 // ---- References -------------------------------------------------------------------------------------------
 
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_count(page: Page): number {
   return READ_ONCE(page_word(page, PAGE._refcount));
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_count(page: Page): number {
   return page_ref_count(compound_head(page));
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function set_page_count(page: Page, v: number): void {
   atomic_set(page_word(page, PAGE._refcount), v);
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_add(page: Page, nr: number): void {
   atomic_add(nr, page_word(page, PAGE._refcount));
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_sub(page: Page, nr: number): void {
   atomic_sub(nr, page_word(page, PAGE._refcount));
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_inc(page: Page): void {
   atomic_inc(page_word(page, PAGE._refcount));
 }
-/** Adds `nr` unless the count is `u`; false if it was. */
+/**
+ * Adds `nr` unless the count is `u`; false if it was. Read: v5.10, v6.1, v6.12, v7.3. Stub: v6.12 has an
+ * RCU section around it and asks first whether the page is a fake head and what it counts, so that a
+ * vmemmap that is remapped is not written to; without it a write to a shared tail frame is not seen here.
+ */
 export function page_ref_add_unless(page: Page, nr: number, u: number): boolean {
   return atomic_add_unless(page_word(page, PAGE._refcount), nr, u);
 }
@@ -304,35 +315,48 @@ export function page_ref_add_unless(page: Page, nr: number, u: number): boolean 
 function check_ref_before_sub(old: number, nr: number): void {
   assert_no_underflow(old >= nr || old < -0x40000000, "page reference count dropped below zero");
 }
-/** The count after taking `nr` off. */
+/**
+ * The count after taking `nr` off. Read: v5.10, v6.1, v6.12, v7.3. Custom: a count that drops below zero
+ * is an error here, which the kernel looks at only with CONFIG_DEBUG_VM.
+ */
 export function page_ref_sub_return(page: Page, nr: number): number {
   const old = atomic_fetch_sub(nr, page_word(page, PAGE._refcount));
   check_ref_before_sub(old, nr);
   return (old - nr) | 0;
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_dec_return(page: Page): number {
   return page_ref_sub_return(page, 1);
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_sub_and_test(page: Page, nr: number): boolean {
   return page_ref_sub_return(page, nr) === 0;
 }
-/** Sets the count to 0 if it is `count`: nobody can take a reference until page_ref_unfreeze(). */
+/**
+ * Sets the count to 0 if it is `count`: nobody can take a reference until page_ref_unfreeze(). Read:
+ * v5.10, v6.1, v6.12, v7.3.
+ */
 export function page_ref_freeze(page: Page, count: number): boolean {
   return atomic_cmpxchg(page_word(page, PAGE._refcount), count, 0) === count;
 }
+/** include/linux/page_ref.h. Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_ref_unfreeze(page: Page, count: number): void {
   atomic_set_release(page_word(page, PAGE._refcount), count);
 }
+/** Read: v5.10, v6.1, v6.12, v7.3. */
 export function put_page_testzero(page: Page): boolean {
   return page_ref_sub_and_test(page, 1);
 }
-/** get_page(): the caller holds a reference already. */
+/**
+ * get_page(): the caller holds a reference already. Read: v5.10, v6.1, v6.12, v7.3. Stub: v7.3 leaves
+ * pages of slabs alone, which do not exist here.
+ */
 export function get_page(page: Page): void {
   page_ref_inc(compound_head(page));
 }
 /**
- * try_get_page() of v5.10: refuses a count that is 0 or has overflowed. The caller excludes freeing by other
- * means.
+ * try_get_page() of v5.10: refuses a count that is 0 or has overflowed. The caller excludes freeing by
+ * other means. Read: v5.10, v6.1, v6.12, v7.3.
  */
 export function try_get_page(page: Page): boolean {
   const head = compound_head(page);
@@ -347,13 +371,21 @@ export function page_pincount(page: Page): number {
   if (hpage_pincount_available(head)) return READ_ONCE(compound_pincount_ptr(head));
   return page_ref_count(head) >>> 10;
 }
-/** True if pinned; may be true without a pin from 1024 references on (page_maybe_dma_pinned(), v5.7). */
+/**
+ * True if pinned; may be true without a pin from 1024 references on (page_maybe_dma_pinned(), v5.7). Read:
+ * v5.10, v6.1, v6.12, v7.3.
+ */
 export function page_maybe_dma_pinned(page: Page): boolean {
   return page_pincount(page) > 0;
 }
+/** Read: v5.10. Later kernels add where this is called. */
 export function hpage_pincount_add(head: Page, refs: number): void {
   atomic_add(refs, compound_pincount_ptr(head));
 }
+/**
+ * Read: v5.10. Later kernels subtract where this is called. Custom: a count that drops below zero is an
+ * error.
+ */
 export function hpage_pincount_sub(head: Page, refs: number): void {
   const old = atomic_fetch_add(-refs, compound_pincount_ptr(head));
   assert_no_underflow(old >= refs, "pin count of a compound page dropped below zero");

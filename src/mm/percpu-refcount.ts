@@ -8,6 +8,8 @@
  * Not covered: percpu_ref_reinit() and switching back to per-CPU mode, and waiting for an earlier switch to
  * be confirmed (one switch in a lifetime). Custom: the release function is always complete(data->completion),
  * as it is for a dev_pagemap; 32-bit words, so the bias is 1 << 30.
+ *
+ * Read: v5.10, v6.1, v6.12, v7.3. Read are lib/percpu-refcount.c and include/linux/percpu-refcount.h.
  */
 "use kernel";
 
@@ -59,7 +61,11 @@ function percpu_count_ptr(ref: PercpuRef): number {
   return ref + PERCPU_REF.percpu_count_ptr;
 }
 
-/** Starts with one reference, in per-CPU mode unless PERCPU_REF_INIT_ATOMIC. False if out of memory. */
+/**
+ * Starts with one reference, in per-CPU mode unless PERCPU_REF_INIT_ATOMIC. False if out of memory.
+ * Custom: the flags are set before the word is published, where the kernel sets them in place; nobody else
+ * has the ref yet.
+ */
 export function percpu_ref_init(ref: PercpuRef, completion: number, flags: number): boolean {
   const counters = kzalloc(POOL_PERCPU);
   if (counters === 0) return false;
@@ -84,7 +90,10 @@ function __percpu_ref_exit(ref: PercpuRef): void {
   WRITE_ONCE(percpu_count_ptr(ref), __PERCPU_REF_ATOMIC_DEAD);
 }
 
-/** Stub: the last count is not kept in percpu_count_ptr for percpu_ref_is_zero() after exit. */
+/**
+ * Stub: the last count is not kept in percpu_count_ptr for percpu_ref_is_zero() after exit. Custom: `data`
+ * is read after the counters are freed, in the kernel before; nobody may use the ref then.
+ */
 export function percpu_ref_exit(ref: PercpuRef): void {
   __percpu_ref_exit(ref);
   const data = READ_ONCE(ref + PERCPU_REF.data);
@@ -102,7 +111,9 @@ function percpu_ref_data_count(ref: PercpuRef): number {
 }
 
 /**
- * this_cpu_add(): only this CPU changes the word, so a plain read-modify-write would do; one operation here.
+ * this_cpu_add(): only this CPU changes the word, so a plain read-modify-write would do; one operation
+ * here. Custom: an atomic, which under TSO waits for the store buffer as the kernel's unlocked instruction
+ * does not: executions in which later loads overtake the count are not explored.
  */
 function this_cpu_add(counters: number, nr: number): void {
   atomic_add(nr, counters + smp_processor_id());
@@ -139,7 +150,7 @@ export function percpu_ref_put(ref: PercpuRef): void {
   percpu_ref_put_many(ref, 1);
 }
 
-/** A reference unless the ref was killed. */
+/** A reference unless the ref was killed. Its body is percpu_ref_tryget_live_rcu() from v5.17 on. */
 export function percpu_ref_tryget_live(ref: PercpuRef): boolean {
   let got = false;
   rcu_read_lock();
@@ -153,7 +164,10 @@ export function percpu_ref_tryget_live(ref: PercpuRef): boolean {
   return got;
 }
 
-/** After the grace period no CPU uses the counters any more: fold them into the atomic count. */
+/**
+ * After the grace period no CPU uses the counters any more: fold them into the atomic count. Stub: whoever
+ * waits for the confirmation of a switch is not woken; nobody waits here.
+ */
 export function percpu_ref_switch_to_atomic_rcu(ref: PercpuRef): void {
   const counters = READ_ONCE(percpu_count_ptr(ref)) & ~__PERCPU_REF_ATOMIC_DEAD;
   let count = 0;
@@ -178,7 +192,10 @@ function __percpu_ref_switch_to_atomic(ref: PercpuRef): void {
   else percpu_ref_switch_to_atomic_rcu(ref);
 }
 
-/** No new live reference; drops the first one. Release comes when the last one is put. */
+/**
+ * No new live reference; drops the first one. Release comes when the last one is put. Stub: killing a ref
+ * twice is not warned of.
+ */
 export function percpu_ref_kill(ref: PercpuRef): void {
   const flags = local_irq_save();
   spin_lock(kernel.percpu_ref_switch_lock);

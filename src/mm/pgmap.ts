@@ -53,13 +53,16 @@ export function pgmap_slot(pfn: number): number {
   return kernel.pgmap_array + (pfn >> geom.pgmap_shift);
 }
 
+/** Read: v5.10, v6.1, v6.12, v7.3. */
 export function put_dev_pagemap(pgmap: Pgmap): void {
   if (pgmap !== 0) percpu_ref_put(READ_ONCE(pgmap + DEV_PAGEMAP.ref));
 }
 
 /**
- * The pagemap of a frame with a live reference, or 0. With `pgmap` (held by the caller) it is returned as it
- * is if the frame lies in it, and put otherwise: a loop over frames looks up once.
+ * The pagemap of a frame with a live reference, or 0. With `pgmap` (held by the caller) it is returned as
+ * it is if the frame lies in it, and put otherwise: a loop over frames looks up once. Read: v5.10, v6.1,
+ * v6.12, v7.3. Custom: the ref is found through pgmap->ref also where it lies in the pagemap (from v5.17
+ * on), which is one load more; v7.3 has no pagemap to keep (no such argument).
  */
 export function get_dev_pagemap(pfn: number, pgmap: Pgmap): Pgmap {
   if (pgmap !== 0) {

@@ -53,7 +53,10 @@ function free_the_page(head: Page): void {
   if (kernel.mem_section) SetPageFlag(head, PG_buddy);
 }
 
-/** From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. */
+/**
+ * From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. Read:
+ * v6.1, v6.12, v7.3. Custom: v7.3 leaves the mapping of generic pages as it is; here it is cleared.
+ */
 function free_zone_device_page(page: Page): void {
   if (kernel.p2pdma !== 0 && is_pci_p2pdma_page(page)) {
     p2pdma_page_free(page);
@@ -88,7 +91,10 @@ function page_is_devmap_managed(head: Page): boolean {
   return type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_FS_DAX;
 }
 
-/** put_devmap_managed_page_refs(): idle is a count of 1. Stub: drivers' page_free() is not called. */
+/**
+ * put_devmap_managed_page_refs(): idle is a count of 1. Stub: drivers' page_free() is not called. Read:
+ * v6.1, v6.12.
+ */
 function put_devmap_managed_page(head: Page, refs: number): void {
   const count = page_ref_sub_return(head, refs);
   if (count === 1) wake_up_var(page_idle_word(head));

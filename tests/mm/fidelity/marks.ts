@@ -2,7 +2,7 @@
  * The marks in the comments of src/mm that say how the code stands to the kernel's: which versions a
  * function was read against, and where it departs.
  *
- *     Read: v5.10, v6.1, v6.12, v7.3.   compared with these versions' source, step by step
+ *     Read: v5.10, v6.1, v6.12, v7.3.   compared with these versions' source, step by step; or "none"
  *     Stub: ...                         something is missing; what is lost
  *     Copy: ...                         taken over as it is
  *     Custom: ...                       done in another way; what is lost, if anything
@@ -20,8 +20,8 @@ export interface Departure {
 }
 
 export interface Marks {
-  /** "v5.10", ...; empty if none is claimed. */
-  readonly read: readonly string[];
+  /** "v5.10", ...; null if nothing is said about it. */
+  readonly read: readonly string[] | null;
   readonly departures: readonly Departure[];
 }
 
@@ -41,7 +41,7 @@ const VERSION = /v\d+\.\d+/g;
 
 /** The marks of comments, given as paragraphs of one line each. */
 function marksIn(paragraphs: readonly string[]): Marks {
-  const read: string[] = [];
+  let read: string[] | null = null;
   const departures: Departure[] = [];
   for (const p of paragraphs) {
     const found = [...p.matchAll(MARK)];
@@ -51,11 +51,11 @@ function marksIn(paragraphs: readonly string[]): Marks {
       let body = p.slice(from, next);
       if (m[1] === "(") body = untilClosed(body);
       const kind = m[2][0].toUpperCase() + m[2].slice(1);
-      if (kind === "Read") read.push(...(sentence(body).match(VERSION) ?? []));
+      if (kind === "Read") read = [...new Set([...(read ?? []), ...(sentence(body).match(VERSION) ?? [])])];
       else departures.push({ kind: kind as Kind, text: body.trim().replace(/[.;]$/, "") });
     });
   }
-  return { read: [...new Set(read)], departures };
+  return { read, departures };
 }
 
 /** Up to the end of the first sentence. */
@@ -107,4 +107,4 @@ export function marksOf(file: string, text: string): FileMarks {
 
 /** Versions that a function was read against. */
 export const readOf = (file: FileMarks, f: FunctionMarks): readonly string[] =>
-  f.read.length > 0 ? f.read : file.header.read;
+  f.read ?? file.header.read ?? [];

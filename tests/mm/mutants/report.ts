@@ -6,7 +6,7 @@ import { SURVIVORS } from "./survivors.ts";
 export interface Caught {
   readonly mutant: Mutant;
   readonly by: "cell" | "test" | null;
-  /** The cell, or the test. */
+  /** The cell, or the test; of a mutant that is not caught "tests" if they have been run. */
   readonly what: string;
   /** What the cell's counterexample ends with. */
   readonly error: string;
@@ -35,7 +35,7 @@ export function documentOf(results: readonly Caught[]): string {
     "",
     "Written by `npm run campaign:mutants`. Each mutant is one change of `src/mm` that a kernel developer would",
     "call a bug (the list: `tests/mm/mutants/`). Asked are the standard cells of arm64 (SC) and x86-64 (TSO)",
-    "that hold and reach the changed function, at most 24, the quickest of each question first, until one is",
+    "that hold and reach the changed function, at most 32, claims and their questions in turns, until one is",
     "violated; if none is, the tests of `mm`, `claims` and `replay`. The suite holds that every mutant applies.",
     "",
     `${results.length} mutants: ${count("cell")} caught by a cell, ${count("test")} by a test, ` +
