@@ -11,9 +11,10 @@ import { holdfast, type Outcome, ROOT } from "./cli/helpers.ts";
 import { type Installed, install } from "./installed.ts";
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
-const documents = ["README.md", ...readdirSync(join(ROOT, "docs")).map((f) => `docs/${f}`)].filter((f) =>
-  f.endsWith(".md"),
-);
+const documents = [
+  ...readdirSync(ROOT),
+  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).map((f) => `docs/${f}`),
+].filter((f) => f.endsWith(".md"));
 
 /**
  * What a command printed, without what differs from run to run: seconds, which have a decimal point or an s

@@ -36,6 +36,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   claims: ["text", "smp", "check", "litmus", "lang", "mm", "machine"],
   open: ["text", "replay", "claims", "smp", "check", "litmus", "lang", "mm", "machine"],
   cli: ["text", "open", "bench", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  // What programs use, beside what people use: it shares the command line's errors and its way to find files.
+  api: ["cli", "text", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
+  "index.ts": ["api", "cli", "replay", "smp", "check", "litmus", "lang", "machine"],
   bench: ["text", "open", "claims", "replay", "smp", "check", "litmus", "lang", "mm", "machine"],
 };
 
@@ -100,10 +103,10 @@ describe("every file", () => {
     const long = all.filter((path) => readFileSync(path, "utf8").split("\n").length > 721);
     expect(long.map((p) => relative(ROOT, p))).toEqual([]);
   });
-  test("has no default export and passes nothing on", () => {
-    const bad = sources.filter((path) =>
-      /^export (?:default\b|\*|\{[^}]*\} from)/m.test(readFileSync(path, "utf8")),
-    );
+  test("has no default export and passes nothing on, but for the package's index", () => {
+    const bad = sources
+      .filter((path) => path !== join(SRC, "index.ts"))
+      .filter((path) => /^export (?:default\b|\*|\{[^}]*\} from)/m.test(readFileSync(path, "utf8")));
     expect(bad.map((p) => relative(ROOT, p))).toEqual([]);
   });
   test("relative imports name the file with its ending", () => {

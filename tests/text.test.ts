@@ -43,7 +43,10 @@ describe("text wraps at 110 columns", () => {
     expect(wide).toEqual([]);
   });
   test("in documents", () => {
-    const wide = [join(ROOT, "README.md"), ...files("docs", ".md")].flatMap((path) => {
+    // docs/api is generated, in lines as long as they come.
+    const written = files("docs", ".md").filter((path) => !path.startsWith(join(ROOT, "docs", "api")));
+    const top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map((name) => join(ROOT, name));
+    const wide = [...top, ...written].flatMap((path) => {
       let fenced = false;
       return readFileSync(path, "utf8")
         .split("\n")

@@ -9,38 +9,15 @@ import { ERROR_KINDS } from "../check/errors.ts";
 import { traceLines } from "../check/trace/text.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
-import { type Job, JobFailed, type JobResult, runJobs } from "../claims/pool.ts";
+import { type Job, type JobResult, runJobs } from "../claims/pool.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { coverageLines, modelsLine } from "./coverage.ts";
-import { UserError } from "./errors.ts";
 import { interruptSignal } from "./interrupt.ts";
+import { asUserError } from "./job-errors.ts";
 import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
 import { outputWidth, paint, paintVerdict, print, printJson, prose } from "./output.ts";
 import { scenarioByName } from "./scenarios.ts";
 import { Status } from "./status.ts";
-
-/** A job that cannot be explored, as the user's error that it is. */
-export function asUserError(e: unknown): unknown {
-  if (!(e instanceof JobFailed)) return e;
-  const name = e.job.ref.scenario;
-  switch (e.why) {
-    case "boot":
-      return new UserError("HF016", `${name}: ${e.message}`);
-    case "no-threads":
-      return new UserError("HF012", name);
-    case "repeated-name":
-      return new UserError("HF025", `${name}: ${e.message}`);
-    case "no-scenario":
-      return new UserError("HF007", name);
-    case "dialect": {
-      const dialect = new Error(e.message);
-      dialect.name = "DialectError";
-      return Object.assign(dialect, { diagnostics: [{ code: /HF\d{3}/.exec(e.message)?.[0] ?? "HF139" }] });
-    }
-    case "internal":
-      return e;
-  }
-}
 
 export async function exploreAll(
   jobs: readonly Job[],

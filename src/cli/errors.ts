@@ -47,9 +47,13 @@ export const USER_ERRORS = {
 
 export type UserErrorCode = keyof typeof USER_ERRORS;
 
+/** Input or usage that cannot be worked with. `message` says what was wrong, where there is a place, where. */
 export class UserError extends Error {
+  /** Stable; never reused for another error. */
   readonly code: UserErrorCode;
+  /** What to do next. */
   readonly hint: string;
+  /** The exit code that the command line ends with. */
   readonly exit: number;
 
   /** `detail` follows the title; `hint` replaces the standard one. */

@@ -4,15 +4,14 @@
  */
 
 import { REGISTRY_URL, stressScenario } from "../claims/registry.ts";
-import { BootFailed } from "../lang/scenario.ts";
-import { RepeatedThreadName } from "../machine/scenario.ts";
 import type { SmpResult } from "../smp/result.ts";
-import { type DelaySpec, runScenario, UnusableScenario } from "../smp/run.ts";
+import { type DelaySpec, runScenario } from "../smp/run.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { UserError } from "./errors.ts";
 import { EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { displayPath, paint, paintVerdict, print, printJson, table } from "./output.ts";
+import { asRunError } from "./run-errors.ts";
 import { scenarioByName } from "./scenarios.ts";
 import { Status } from "./status.ts";
 
@@ -57,10 +56,7 @@ export async function runCommand(options: RunCommandOptions): Promise<number> {
       onProgress: (n, s) => status.update(`${scenario.name}: ${count(n)} iterations, ${seconds(s)} s`),
     });
   } catch (e) {
-    if (e instanceof BootFailed) throw new UserError("HF016", `${scenario.name}: ${e.message}`);
-    if (e instanceof RepeatedThreadName) throw new UserError("HF025", `${scenario.name}: ${e.message}`);
-    if (e instanceof UnusableScenario) throw new UserError("HF014", e.message);
-    throw e;
+    throw asRunError(e, scenario.name);
   } finally {
     status.clear();
   }

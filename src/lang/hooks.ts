@@ -26,7 +26,7 @@ export async function resolve(
 ): Promise<ResolveFnOutput> {
   const parent = context.parentURL;
   const fromTypeScript = parent?.startsWith("file:") === true && isTypeScript(parent);
-  if (specifier.startsWith("holdfast/") || fromTypeScript) {
+  if (/^holdfast(?:\/|$)/.test(specifier) || fromTypeScript) {
     const path = resolveSpecifier(
       specifier,
       fromTypeScript && parent !== undefined ? fileURLToPath(parent) : "/",

@@ -99,7 +99,10 @@ function checkGraph(root: string): SourceFile[] {
 
 function noSuchModule(specifier: string, place: Place): Diagnostic {
   const near = nearestName(specifier, packageModules());
-  const hint = near === undefined ? "docs/api.md names what there is" : `did you mean ${near}?`;
+  const hint =
+    near === undefined
+      ? "docs/api/README.md and docs/dialect.md name what there is"
+      : `did you mean ${near}?`;
   return diagnostic("HF126", place, `holdfast has no module ${specifier}`, hint);
 }
 

@@ -2,7 +2,7 @@
  * Where source text is and where the module that runs is. The compiler parses `src/*.ts` (shipped in the
  * package) while Node runs `dist/*.js`; both name the same module, and configuration is read from the
  * instance that runs. Also resolves import specifiers as written in TypeScript source: relative paths, and
- * `holdfast/...` even where the package is not installed. Not covered: other packages' files (they are never
+ * `holdfast` and `holdfast/...` even where the package is not installed. Not covered: other packages' files (they are never
  * dialect).
  */
 
@@ -44,6 +44,7 @@ export function resolveSpecifier(specifier: string, importer: string): string | 
   if (specifier.startsWith("./") || specifier.startsWith("../")) path = resolve(dirname(importer), specifier);
   else if (specifier.startsWith("file:")) path = sourcePath(specifier);
   else if (isAbsolute(specifier)) path = specifier;
+  else if (specifier === "holdfast") path = join(SRC, "index.ts");
   else if (specifier.startsWith("holdfast/")) path = join(SRC, specifier.slice("holdfast/".length));
   else return null;
   if (path.endsWith(".ts") && existsSync(path)) return path;

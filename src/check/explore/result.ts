@@ -69,18 +69,21 @@ export interface WaitSite {
  * execution; of one that was stopped, not so far.
  */
 export interface Coverage {
-  /** Assertions in the code, and those of them that were never evaluated. BUG_ON() is one; see `message`. */
+  /** How many assertions the code has. BUG_ON() is one. */
   readonly assertions: number;
+  /** Those of them that were never evaluated. */
   readonly neverEvaluated: readonly AssertionSite[];
   /** Threads that never came to their end. */
   readonly neverEnded: readonly string[];
   /** Waits at which somebody arrived and that nobody ever got past. */
   readonly neverPassed: readonly WaitSite[];
-  /** Functions in the code, and those of which nothing ran. */
+  /** How many functions the code has. */
   readonly functions: number;
+  /** Those of which nothing ran. */
   readonly neverCalled: readonly string[];
-  /** Source lines with code, and how many of them ran. */
+  /** Source lines with code. */
   readonly lines: number;
+  /** How many of them ran. */
   readonly linesReached: number;
   /**
    * Functions that flush TLBs by interrupting every CPU, where the memory holds more than one address space:
@@ -90,23 +93,28 @@ export interface Coverage {
 }
 
 export interface ExploreResult<M extends string = Model> {
+  /** "bounded": a limit, a signal or something that the engine does not model ended the search. */
   readonly verdict: "holds" | "violated" | "bounded";
   /** Why it is bounded. */
   readonly reason: string | null;
+  /** The first error found; null if none was. */
   readonly error: FoundError | null;
   /** The counterexample; null if there is none, or none was asked for. */
   readonly trace: Trace | null;
   readonly model: M;
   /** States stored. */
   readonly states: number;
+  /** Steps taken between states. */
   readonly transitions: number;
   /** States in which every thread has finished. */
   readonly finalStates: number;
   /** Deepest the search stack went, in stored states. */
   readonly depth: number;
+  /** Wall-clock seconds. */
   readonly seconds: number;
   /** Bytes of the tables at the end. */
   readonly bytes: number;
+  /** Whether every reachable state was visited. */
   readonly complete: boolean;
   /** Null if violated: the search ended early. */
   readonly coverage: Coverage | null;
