@@ -4,10 +4,10 @@
  * aside. Links must lead somewhere; commands and files that the documents name must exist.
  */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { holdfast, type Outcome, ROOT } from "./cli/helpers.ts";
+import { holdfast, type Outcome, project, ROOT } from "./cli/helpers.ts";
 import { type Installed, install } from "./installed.ts";
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -31,6 +31,15 @@ function timeless(text: string): string[] {
 
 /** Of what is a sample of executions, not a count. */
 const numberless = (text: string): string[] => timeless(text).map((p) => p.replace(/\d[\d,.]*/g, "#"));
+
+/** What is printed is what is shown; "..." at the end stands for the rest. */
+function expectShown(out: string, shown: string, shape: (text: string) => string[]): void {
+  const said = shape(shown).join("\n");
+  const printed = shape(out).join("\n");
+  const start = said.replace(/\s*\.\.\.$/, "");
+  if (start !== said) expect(printed.slice(0, start.length)).toBe(start);
+  else expect(printed).toBe(said);
+}
 
 const blocks = [...read("README.md").matchAll(/```console\n\$ npx holdfast ([^\n]*)\n([\s\S]*?)```/g)];
 /** Commands of the table, which is all of code in its first column. */
@@ -65,15 +74,7 @@ describe("README.md, with the package installed in an empty folder", () => {
     const o = await run(command);
     expect(o.err).toBe("");
     const shape = command.startsWith("run") ? numberless : timeless;
-    const said = shape(text).join("\n");
-    // "..." stands for the rest.
-    if (said.endsWith("..."))
-      expect(
-        shape(o.out)
-          .join("\n")
-          .slice(0, said.length - 3),
-      ).toBe(said.slice(0, -3));
-    else expect(shape(o.out).join("\n")).toBe(said);
+    expectShown(o.out, text, shape);
   });
   test.each(named)("holdfast %s runs", async (command) => {
     const o = await run(SHORT[command] ?? command);
@@ -84,6 +85,39 @@ describe("README.md, with the package installed in an empty folder", () => {
   test("the compiler's notes are not in the archive", () => {
     const files = readdirSync(join(installed.packageDir, "dist"), { recursive: true, encoding: "utf8" });
     expect(files.filter((f) => f.includes("tsbuildinfo"))).toEqual([]);
+  });
+});
+
+/** Changes `text` as a diff block says: lines without - become lines without +. */
+function patch(text: string, diff: string): string {
+  const lines = diff.replace(/\n$/, "").split("\n");
+  const side = (other: string): string =>
+    lines
+      .filter((l) => !l.startsWith(other))
+      .map((l) => `${l.slice(1)}\n`)
+      .join("");
+  expect(text).toContain(side("+"));
+  return text.replace(side("+"), side("-"));
+}
+
+describe("docs/first-scenario.md, done as it says", () => {
+  test("every command prints what it says, and every change applies", async () => {
+    const page = read("docs/first-scenario.md");
+    const steps = [...page.matchAll(/```(console|diff)\n([\s\S]*?)```/g)].map((m) => [m[1], m[2]]);
+    expect(steps.filter(([kind]) => kind === "diff").length).toBe(4);
+    const dir = project({});
+    const kernel = join(dir, "race", "kernel.ts");
+    for (const [kind, text] of steps) {
+      if (kind === "diff") {
+        writeFileSync(kernel, patch(readFileSync(kernel, "utf8"), text));
+        continue;
+      }
+      const [first, ...rest] = text.split("\n");
+      const o = await holdfast(first.replace("$ npx holdfast ", "").split(" "), { cwd: dir });
+      expect(o.err).toBe("");
+      expectShown(o.out, rest.join("\n"), timeless);
+    }
+    rmSync(dir, { recursive: true });
   });
 });
 

@@ -43,11 +43,13 @@ export const USER_ERRORS = {
     "memory model that cannot be used",
     "it must be a cat file, or a herd7 configuration that names one",
   ],
+  HF027: ["something is there already", "name a folder that does not exist yet, or an empty one"],
+  HF028: ["unknown template", "holdfast new --help names them"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type UserErrorCode = keyof typeof USER_ERRORS;
 
-/** Input or usage that cannot be worked with. `message` says what was wrong, where there is a place, where. */
+/** Input or usage that cannot be worked with. `message` says what was wrong, and where. */
 export class UserError extends Error {
   /** Stable; never reused for another error. */
   readonly code: UserErrorCode;

@@ -11,6 +11,7 @@ import { EXIT_HOLDS } from "./exit.ts";
 import { packageFile } from "./files.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
+import { registerNew } from "./new.ts";
 import { decimal, delay, integer, model, models, repeated } from "./options.ts";
 import { outputWidth, printError, printJson, prose, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
@@ -172,6 +173,7 @@ export function buildProgram(version: string): Command {
   registerReplay(program);
   registerBench(program);
   registerMemmap(program);
+  registerNew(program);
   declareList(program);
   program.addHelpText("after", () => `${note(EXIT_CODES)}\n${note(FILES)}`);
   return program;

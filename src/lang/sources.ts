@@ -2,8 +2,8 @@
  * Where source text is and where the module that runs is. The compiler parses `src/*.ts` (shipped in the
  * package) while Node runs `dist/*.js`; both name the same module, and configuration is read from the
  * instance that runs. Also resolves import specifiers as written in TypeScript source: relative paths, and
- * `holdfast` and `holdfast/...` even where the package is not installed. Not covered: other packages' files (they are never
- * dialect).
+ * `holdfast` and `holdfast/...` even where the package is not installed. Not covered: other packages' files
+ * (they are never dialect).
  */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";

@@ -3,6 +3,8 @@
  * Ctrl-C. Runs the built package in processes of its own.
  */
 
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { TraceSchema } from "../../src/check/trace/schema.ts";
 import { ClaimsSchema } from "../../src/claims/schema.ts";
@@ -238,6 +240,28 @@ export function ask(word: number): void {
     expect(o.out).toContain("does not end, by spin0");
     expect(o.out).toContain("The loop that does not end: spin  kernel.ts:4");
     expect(o.exit).toBe(1);
+  });
+});
+
+describe("new", () => {
+  test("makes a folder whose scenario is violated as it stands, and never overwrites", async () => {
+    const dir = project({ file: "" });
+    const o = await holdfast(["new", "race", "--json"], { cwd: dir });
+    expect(o).toMatchObject({ exit: 0, err: "" });
+    const made = JSON.parse(o.out) as { files: string[]; check: string };
+    expect(made.files).toEqual(readdirSync(join(dir, "race")).sort());
+    expect((await holdfast(["check", made.check, "--model", "sc"], { cwd: dir })).exit).toBe(1);
+    writeFileSync(join(dir, "race", "kernel.ts"), "mine");
+    expectRefusal(await holdfast(["new", "race"], { cwd: dir }), "HF027", "race is not empty");
+    expect(readFileSync(join(dir, "race", "kernel.ts"), "utf8")).toBe("mine");
+    expectRefusal(await holdfast(["new", "file"], { cwd: dir }), "HF027", "file is a file");
+    expectRefusal(await holdfast(["new", "none/race"], { cwd: dir }), "HF023", "there is no folder none");
+    expectRefusal(
+      await holdfast(["new", "other", "--template", "scenari"], { cwd: dir }),
+      "HF028",
+      "scenario",
+    );
+    expect(existsSync(join(dir, "other"))).toBe(false);
   });
 });
 
