@@ -88,6 +88,45 @@ describe("layers", () => {
   });
 });
 
+/** Files whose values a file uses when it is loaded or later; imports of types alone are none. */
+function valueImports(path: string): string[] {
+  const text = readFileSync(path, "utf8");
+  return [...text.matchAll(/^import\s+(?!type\b)([^;]*?)\bfrom\s+"(\.[^"]+)"/gm)]
+    .filter(([, names]) => !/^\{(?:\s*type\s+\w+(?:\s+as\s+\w+)?\s*,?)*\s*\}\s*$/.test(names))
+    .map(([, , to]) => resolve(dirname(path), to));
+}
+
+/** Groups of files that reach each other through imports of values (Tarjan's components, 1972). */
+function circles(of: readonly string[]): string[][] {
+  const order = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const visit = (path: string): number => {
+    order.set(path, order.size);
+    let least = order.get(path) as number;
+    stack.push(path);
+    for (const to of valueImports(path)) {
+      const seen = order.get(to);
+      if (seen === undefined) least = Math.min(least, visit(to));
+      else if (stack.includes(to)) least = Math.min(least, seen);
+    }
+    if (least === order.get(path)) {
+      const group = stack.splice(stack.indexOf(path));
+      if (group.length > 1) found.push(group.map((p) => relative(SRC, p)).sort());
+    }
+    return least;
+  };
+  for (const path of of) if (!order.has(path)) visit(path);
+  return found;
+}
+
+describe("circles of imports", () => {
+  test("are in the kernel code only, whose files need each other as the kernel's do", () => {
+    const outside = circles(sources).filter((group) => !group.every((p) => p.startsWith(`mm${sep}`)));
+    expect(outside).toEqual([]);
+  });
+});
+
 describe("every file", () => {
   const all = [...sources, ...files(join(ROOT, "tests"))];
   test("opens with a header comment (a directive or #! may come first)", () => {

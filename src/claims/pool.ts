@@ -66,124 +66,169 @@ interface Slot {
  * @throws JobFailed for the first job that cannot be explored, Error if a worker dies.
  */
 export function runJobs(initial: readonly Job[], options: PoolOptions): Promise<JobResult[]> {
-  const jobs = [...initial];
-  const results = new Map<string, JobResult>();
-  const distinct = new Map<string, Distinct>();
-  const stop = new Int32Array(new SharedArrayBuffer(4));
-  const data: PoolData = { stop };
-  let next = 0;
-  let finishedStates = 0;
+  return new Promise((resolve, reject) => new Pool(initial, options, resolve, reject).start());
+}
 
-  return new Promise((resolve, reject) => {
-    const slots: Slot[] = [];
-    let settled = false;
-    const settle = (act: () => void): void => {
-      if (settled) return;
-      settled = true;
-      options.signal?.removeEventListener("abort", abort);
-      void Promise.all(slots.map((s) => s.worker.terminate())).then(act, reject);
-    };
-    const inOrder = (): JobResult[] =>
-      jobs.flatMap((j) => {
-        const r = results.get(j.id);
-        return r === undefined ? [] : [r];
-      });
-    const progress = (): void => {
-      const states = slots.reduce((n, s) => n + s.states, finishedStates);
-      options.onProgress?.(results.size, jobs.length, states);
-    };
-    const send = (slot: Slot, message: ToWorker): void => slot.worker.postMessage(message);
+/** Milliseconds after an abort for which workers that do not answer are waited for. */
+const ABORT_GRACE_MS = 3000;
 
-    const feed = (slot: Slot): void => {
-      slot.distinct = null;
-      slot.states = 0;
-      slot.job = Atomics.load(stop, 0) === 0 && next < jobs.length ? jobs[next++] : null;
-      if (slot.job !== null) send(slot, { type: "link", ref: slot.job.ref });
-      else if (slots.every((s) => s.job === null)) settle(() => resolve(inOrder()));
-    };
-    /** This slot's job is done; others may have been idle for want of jobs. */
-    const feedAll = (slot: Slot): void => {
-      slot.job = null;
-      for (const s of slots) if (s.job === null && !settled) feed(s);
-    };
-    const finish = (job: Job, result: CheckResult, d: Distinct): void => {
-      const r = { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first };
-      results.set(job.id, r);
-      if (options.onResult !== undefined) jobs.push(...options.onResult(r));
-    };
+/** The workers of one call of runJobs(), and what they have done. */
+class Pool {
+  private readonly jobs: Job[];
+  private next = 0;
+  private readonly results = new Map<string, JobResult>();
+  /** Programs met so far, by hash and model. */
+  private readonly distinct = new Map<string, Distinct>();
+  private finishedStates = 0;
+  private readonly slots: Slot[] = [];
+  private readonly stop = new Int32Array(new SharedArrayBuffer(4));
+  private settled = false;
+  private readonly options: PoolOptions;
+  private readonly resolve: (results: JobResult[]) => void;
+  private readonly reject: (e: unknown) => void;
 
-    const onMessage = (slot: Slot, m: FromWorker): void => {
-      const job = slot.job;
-      if (job === null || settled) return;
-      switch (m.type) {
-        case "linked": {
-          const key = `${m.hash}/${job.model}`;
-          const known = distinct.get(key);
-          if (known === undefined) {
-            const d: Distinct = { first: job.id, result: null, location: "", waiting: [job] };
-            distinct.set(key, d);
-            slot.distinct = d;
-            send(slot, { type: "explore", model: job.model, limits: options.limits });
-            return;
-          }
-          if (known.result === null) known.waiting.push(job);
-          else finish(job, known.result, known);
-          progress();
-          feedAll(slot);
-          return;
-        }
-        case "progress":
-          slot.states = m.states;
-          progress();
-          return;
-        case "explored": {
-          const d = slot.distinct;
-          finishedStates += m.result.states;
-          slot.states = 0;
-          if (d !== null) {
-            d.result = m.result;
-            d.location = m.location;
-            for (const j of d.waiting) finish(j, m.result, d);
-          }
-          progress();
-          feedAll(slot);
-          return;
-        }
-        case "failed":
-          settle(() => {
-            const failed = new JobFailed(job, m.why, m.message);
-            if (m.why === "internal") failed.stack = m.stack;
-            reject(failed);
-          });
-      }
-    };
+  constructor(
+    initial: readonly Job[],
+    options: PoolOptions,
+    resolve: (results: JobResult[]) => void,
+    reject: (e: unknown) => void,
+  ) {
+    this.jobs = [...initial];
+    this.options = options;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 
-    const abort = (): void => {
-      Atomics.store(stop, 0, 1);
-      // A worker that is not exploring hears of it at its next message; one that does within a tenth of a
-      // second.
-      setTimeout(() => settle(() => resolve(inOrder())), 3000).unref();
-    };
-    options.signal?.addEventListener("abort", abort, { once: true });
-    if (options.signal?.aborted === true) abort();
+  start(): void {
+    const { signal, workers, onResult } = this.options;
+    signal?.addEventListener("abort", this.abort, { once: true });
+    if (signal?.aborted === true) this.abort();
+    const count = Math.max(1, onResult === undefined ? Math.min(workers, this.jobs.length) : workers);
+    for (let i = 0; i < count; i++) this.slots.push(this.newSlot(i));
+    for (const slot of this.slots) this.feed(slot);
+  }
 
-    const count = Math.max(
-      1,
-      options.onResult === undefined ? Math.min(options.workers, jobs.length) : options.workers,
+  private newSlot(i: number): Slot {
+    const data: PoolData = { stop: this.stop };
+    const worker = new Worker(new URL("./explorer-worker.js", import.meta.url), {
+      workerData: data,
+      name: `explorer${i}`,
+    });
+    const slot: Slot = { worker, job: null, distinct: null, states: 0 };
+    worker.on("message", (m: FromWorker) => this.onMessage(slot, m));
+    worker.on("error", (e) => this.fail(e));
+    worker.on("exit", (code) => this.fail(new Error(`a worker of the pool ended with exit code ${code}`)));
+    return slot;
+  }
+
+  private readonly abort = (): void => {
+    Atomics.store(this.stop, 0, 1);
+    // A worker that is not exploring hears of it at its next message; one that does within a tenth of a second.
+    setTimeout(() => this.succeed(), ABORT_GRACE_MS).unref();
+  };
+
+  private settle(act: () => void): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.options.signal?.removeEventListener("abort", this.abort);
+    void Promise.all(this.slots.map((s) => s.worker.terminate())).then(act, this.reject);
+  }
+
+  private fail(e: unknown): void {
+    this.settle(() => this.reject(e));
+  }
+
+  private succeed(): void {
+    this.settle(() =>
+      this.resolve(
+        this.jobs.flatMap((j) => {
+          const r = this.results.get(j.id);
+          return r === undefined ? [] : [r];
+        }),
+      ),
     );
-    for (let i = 0; i < count; i++) {
-      const worker = new Worker(new URL("./explorer-worker.js", import.meta.url), {
-        workerData: data,
-        name: `explorer${i}`,
-      });
-      const slot: Slot = { worker, job: null, distinct: null, states: 0 };
-      slots.push(slot);
-      worker.on("message", (m: FromWorker) => onMessage(slot, m));
-      worker.on("error", (e) => settle(() => reject(e)));
-      worker.on("exit", (code) => {
-        if (!settled) settle(() => reject(new Error(`a worker of the pool ended with exit code ${code}`)));
-      });
+  }
+
+  private progress(): void {
+    const states = this.slots.reduce((n, s) => n + s.states, this.finishedStates);
+    this.options.onProgress?.(this.results.size, this.jobs.length, states);
+  }
+
+  private send(slot: Slot, message: ToWorker): void {
+    slot.worker.postMessage(message);
+  }
+
+  /** Gives the slot the next job, or ends the pool if there is none and nobody works. */
+  private feed(slot: Slot): void {
+    slot.distinct = null;
+    slot.states = 0;
+    const go = Atomics.load(this.stop, 0) === 0 && this.next < this.jobs.length;
+    slot.job = go ? this.jobs[this.next++] : null;
+    if (slot.job !== null) this.send(slot, { type: "link", ref: slot.job.ref });
+    else if (this.slots.every((s) => s.job === null)) this.succeed();
+  }
+
+  /** This slot's job is done; others may have been idle for want of jobs. */
+  private feedAll(slot: Slot): void {
+    slot.job = null;
+    for (const s of this.slots) if (s.job === null && !this.settled) this.feed(s);
+  }
+
+  private finish(job: Job, result: CheckResult, d: Distinct): void {
+    const r = { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first };
+    this.results.set(job.id, r);
+    if (this.options.onResult !== undefined) this.jobs.push(...this.options.onResult(r));
+  }
+
+  private onMessage(slot: Slot, m: FromWorker): void {
+    const { job } = slot;
+    if (job === null || this.settled) return;
+    switch (m.type) {
+      case "linked":
+        this.onLinked(slot, job, m.hash);
+        return;
+      case "progress":
+        slot.states = m.states;
+        this.progress();
+        return;
+      case "explored":
+        this.onExplored(slot, m);
+        return;
+      case "failed": {
+        const failed = new JobFailed(job, m.why, m.message);
+        if (m.why === "internal") failed.stack = m.stack;
+        this.fail(failed);
+      }
     }
-    for (const slot of slots) feed(slot);
-  });
+  }
+
+  /** A program that nobody has met is explored; of another one the result is there, or will be. */
+  private onLinked(slot: Slot, job: Job, hash: string): void {
+    const key = `${hash}/${job.model}`;
+    const known = this.distinct.get(key);
+    if (known === undefined) {
+      const d: Distinct = { first: job.id, result: null, location: "", waiting: [job] };
+      this.distinct.set(key, d);
+      slot.distinct = d;
+      this.send(slot, { type: "explore", model: job.model, limits: this.options.limits });
+      return;
+    }
+    if (known.result === null) known.waiting.push(job);
+    else this.finish(job, known.result, known);
+    this.progress();
+    this.feedAll(slot);
+  }
+
+  private onExplored(slot: Slot, m: Extract<FromWorker, { type: "explored" }>): void {
+    const d = slot.distinct;
+    this.finishedStates += m.result.states;
+    slot.states = 0;
+    if (d !== null) {
+      d.result = m.result;
+      d.location = m.location;
+      for (const j of d.waiting) this.finish(j, m.result, d);
+    }
+    this.progress();
+    this.feedAll(slot);
+  }
 }

@@ -62,6 +62,7 @@ export class UnusableScenario extends Error {}
 const WATCH_MS = 25;
 const STOP_GRACE_MS = 1000;
 const START_MS = 60_000;
+const SPINS = 400;
 
 /** First address with that name. Throws UnusableScenario. */
 function addressOf(name: string): number {
@@ -87,221 +88,297 @@ function injected(spec: DelaySpec, names: readonly string[]): InjectedDelay {
 
 type BugMessage = Extract<CpuMessage, { type: "bug" }>;
 
+/** What one run shares with its workers, and what it was asked. */
+interface RunPlan {
+  readonly scenario: Scenario;
+  readonly options: RunOptions;
+  readonly names: readonly string[];
+  /** Name of the check at the end. */
+  readonly endName: string;
+  readonly words: Int32Array;
+  /** The booted memory, with which every iteration begins. */
+  readonly image: Int32Array;
+  readonly symbols: CpuData["symbols"];
+  readonly regions: CpuData["regions"];
+  readonly delays: readonly InjectedDelay[];
+  readonly counterNames: readonly string[];
+  readonly counters: readonly number[];
+  readonly ctl: Int32Array;
+  readonly stats: Float64Array;
+  readonly seed: number;
+  readonly noise: NoiseLevel;
+  /** 0: no bound. */
+  readonly iterations: number;
+}
+
+/** Boots the scenario and lays out what is shared. */
+function planRun(scenario: Scenario, options: RunOptions): RunPlan {
+  const booted = bootScenario(scenario);
+  refuseRepeatedNames(booted);
+  useSequentialHost();
+  const names = booted.threads.map((t) => t.name);
+  if (names.length < 1) throw new UnusableScenario(`scenario ${scenario.name} has no threads`);
+  if (names.length > MAX_CPUS)
+    throw new UnusableScenario(
+      `scenario ${scenario.name} has ${names.length} threads; at most ${MAX_CPUS} run`,
+    );
+  const top = memoryTop();
+  const image = new Int32Array(new SharedArrayBuffer(top * 4));
+  image.set(mem.subarray(0, top));
+  const counterNames = options.counters ?? [];
+  const counters = counterNames.map(addressOf);
+  return {
+    scenario,
+    options,
+    names,
+    endName: booted.finally?.name ?? "finally",
+    words: mem,
+    image,
+    symbols: [...memorySymbols()],
+    regions: [...memoryRegions()],
+    delays: (options.delays ?? []).map((d) => injected(d, names)),
+    counterNames,
+    counters,
+    ctl: newControl(names.length),
+    stats: new Float64Array(new SharedArrayBuffer((STAT_COUNTERS + counters.length) * 8)),
+    seed: (options.seed ?? 1) | 0,
+    noise: options.noise ?? "on",
+    iterations: options.iterations ?? (options.seconds === undefined ? 1 : 0),
+  };
+}
+
 /**
  * Boots and runs `scenario`. Rejects with UnusableScenario, BootFailed or RepeatedThreadName, or with an
  * Error if a worker dies.
  */
 export async function runScenario(scenario: Scenario, options: RunOptions = {}): Promise<SmpResult> {
-  const booted = bootScenario(scenario);
-  refuseRepeatedNames(booted);
-  useSequentialHost();
-  const names = booted.threads.map((t) => t.name);
-  const nrCpus = names.length;
-  if (nrCpus < 1) throw new UnusableScenario(`scenario ${scenario.name} has no threads`);
-  if (nrCpus > MAX_CPUS)
-    throw new UnusableScenario(`scenario ${scenario.name} has ${nrCpus} threads; at most ${MAX_CPUS} run`);
-  const words = mem;
-  const top = memoryTop();
-  const image = new Int32Array(new SharedArrayBuffer(top * 4));
-  image.set(words.subarray(0, top));
-  const symbols = [...memorySymbols()];
-  const regions = [...memoryRegions()];
-  const delays = (options.delays ?? []).map((d) => injected(d, names));
-  const counterNames = options.counters ?? [];
-  const counters = counterNames.map(addressOf);
-  const ctl = newControl(nrCpus);
-  const stats = new Float64Array(new SharedArrayBuffer((STAT_COUNTERS + counters.length) * 8));
-  const seed = (options.seed ?? 1) | 0;
-  const noise = options.noise ?? "on";
-  const iterations = options.iterations ?? (options.seconds === undefined ? 1 : 0);
-  const watched: Watched = {
-    ctl,
-    words,
-    symbols,
-    threads: names,
-    irqOffIsReader: arch.irqOffIsRcuReader !== 0,
+  const plan = planRun(scenario, options);
+  return new Promise<SmpResult>((resolve, reject) => new StressRun(plan, resolve, reject).start());
+}
+
+/** One run: a worker per CPU, a watch that looks at them every WATCH_MS, and what they found. */
+class StressRun {
+  private readonly plan: RunPlan;
+  private readonly watched: Watched;
+  private readonly resolve: (result: SmpResult) => void;
+  private readonly reject: (e: unknown) => void;
+  private readonly workers: Worker[] = [];
+  private readonly returned: Float64Array;
+  private readonly longDelays: string[] = [];
+  private readonly hangMs: number;
+  private bugMessage: BugMessage | null = null;
+  private stuck: { kind: "deadlock" | "livelock"; waiting: string[] } | null = null;
+  /** CPUs that have booted, and those that are done. */
+  private ready = 0;
+  private done = 0;
+  private settled = false;
+  private lastIteration = -1;
+  private lastChange = performance.now();
+  /** When the CPUs were first seen to have been told to stop, 0 before. */
+  private stopping = 0;
+  private finishing = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(plan: RunPlan, resolve: (result: SmpResult) => void, reject: (e: unknown) => void) {
+    this.plan = plan;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.returned = new Float64Array(plan.names.length);
+    this.hangMs = plan.options.hangMs ?? 10_000;
+    this.watched = {
+      ctl: plan.ctl,
+      words: plan.words,
+      symbols: plan.symbols,
+      threads: plan.names,
+      irqOffIsReader: arch.irqOffIsRcuReader !== 0,
+    };
+  }
+
+  start(): void {
+    const { options, names } = this.plan;
+    this.timer = setInterval(() => this.watch(), WATCH_MS);
+    options.signal?.addEventListener("abort", this.abort, { once: true });
+    if (options.signal?.aborted === true) this.abort();
+    for (let cpu = 0; cpu < names.length; cpu++) this.workers.push(this.newWorker(cpu));
+  }
+
+  private newWorker(cpu: number): Worker {
+    const { scenario, options, names, ctl, words, image, symbols, regions } = this.plan;
+    const { seed, iterations, noise, delays, stats, counters } = this.plan;
+    const data: CpuData = {
+      cpu,
+      nrCpus: names.length,
+      ctl,
+      words,
+      image,
+      symbols,
+      regions,
+      module: options.definedIn ?? scenario.module,
+      scenario: scenario.name,
+      seed,
+      iterations,
+      noise,
+      delays,
+      // Spinning helps only where every CPU has a core of its own.
+      spins: names.length <= availableParallelism() ? SPINS : 0,
+      stats,
+      counters,
+      settings: machineSettings(),
+    };
+    const worker = new Worker(new URL("./cpu.js", import.meta.url), { name: `cpu${cpu}`, workerData: data });
+    worker.on("message", (m: CpuMessage) => this.onMessage(cpu, m));
+    worker.on("error", (e) => this.fail(e));
+    worker.on("exit", (code) => {
+      if (code !== 0) this.fail(new Error(`the worker of CPU ${cpu} ended with exit code ${code}`));
+    });
+    return worker;
+  }
+
+  private settle(act: () => void): void {
+    if (this.settled) return;
+    this.settled = true;
+    clearInterval(this.timer);
+    this.plan.options.signal?.removeEventListener("abort", this.abort);
+    this.abort();
+    void Promise.all(this.workers.map((w) => w.terminate())).then(act, this.reject);
+  }
+
+  private fail(error: unknown): void {
+    this.settle(() => this.reject(error));
+  }
+
+  private finish(): void {
+    this.settle(() => this.resolve(this.result()));
+  }
+
+  private readonly abort = (): void => {
+    Atomics.compareExchange(this.plan.ctl, STOP, STOP_NO, STOP_ABORT);
   };
 
-  const command = options.command ?? `holdfast run --scenario ${scenario.name}`;
-  const reproduce = (iteration: number, delayed: readonly string[]): string => {
-    const given = (options.delays ?? []).map((d) => `${d.thread}@${d.at}:${d.micros}`);
-    const args = [...new Set([...given, ...delayed])].map((d) => ` --delay '${d}'`).join("");
-    return `${command} --seed ${(seed + iteration) | 0}${args} --iterations 1000${noise === "off" ? " --no-noise" : ""}`;
-  };
-
-  return new Promise<SmpResult>((resolve, reject) => {
-    const workers: Worker[] = [];
-    const returned = new Float64Array(nrCpus);
-    const longDelays: string[] = [];
-    let bugMessage: BugMessage | null = null;
-    let stuck: { kind: "deadlock" | "livelock"; waiting: string[] } | null = null;
-    let done = 0;
-    let settled = false;
-    let ready = 0;
-    let lastIteration = -1;
-    let lastChange = performance.now();
-    let stopping = 0;
-    let finishing = 0;
-
-    const settle = (act: () => void): void => {
-      if (settled) return;
-      settled = true;
-      clearInterval(timer);
-      options.signal?.removeEventListener("abort", abort);
-      Atomics.compareExchange(ctl, STOP, STOP_NO, STOP_ABORT);
-      void Promise.all(workers.map((w) => w.terminate())).then(act, reject);
-    };
-    const fail = (error: Error): void => settle(() => reject(error));
-    const finish = (): void => settle(() => resolve(result()));
-    const abort = (): void => {
-      Atomics.compareExchange(ctl, STOP, STOP_NO, STOP_ABORT);
-    };
-
-    const bug = (): SmpBug | null => {
-      if (bugMessage !== null) {
-        const b = bugMessage;
-        return {
-          kind: b.kind,
-          message: b.message,
-          location: b.addr > 0 ? describeAddress(symbols, b.addr) : "",
-          cpu: b.cpu,
-          thread: b.atEnd ? (booted.finally?.name ?? "finally") : names[b.cpu],
-          onBehalf: b.onBehalf,
-          atEnd: b.atEnd,
-          iteration: b.iteration,
-          frames: b.frames,
-          waiting: [],
-          delays: longDelays,
-          reproduce: reproduce(b.iteration, longDelays),
-        };
-      }
-      if (stuck === null) return null;
-      const iteration = stats[STAT_ITERATIONS];
-      return {
-        kind: stuck.kind,
-        message:
-          stuck.kind === "deadlock"
-            ? "no CPU can go on"
-            : `no iteration ended for ${((options.hangMs ?? 10_000) / 1000).toFixed(1)} s`,
-        location: "",
-        cpu: -1,
-        thread: "",
-        onBehalf: -1,
-        atEnd: false,
-        iteration,
-        frames: [],
-        waiting: stuck.waiting,
-        delays: longDelays,
-        reproduce: reproduce(iteration, longDelays),
-      };
-    };
-
-    const result = (): SmpResult => {
-      const found = bug();
-      const seconds = Math.max(0, stats[STAT_ENDED] - stats[STAT_STARTED]) / 1000;
-      return {
-        schema: "holdfast.run/1",
-        scenario: scenario.name,
-        verdict:
-          found !== null ? "violated" : Atomics.load(ctl, STOP) === STOP_ABORT ? "interrupted" : "clean",
-        bug: found,
-        seed,
-        cpus: nrCpus,
-        iterations: stats[STAT_ITERATIONS],
-        seconds,
-        threads: names.map((name, cpu) => ({ name, cpu, returned: returned[cpu] })),
-        counters: Object.fromEntries(counterNames.map((n, i) => [n, stats[STAT_COUNTERS + i]])),
-      };
-    };
-
-    const onMessage = (cpu: number, m: CpuMessage): void => {
-      switch (m.type) {
-        case "ready":
-          ready++;
-          lastChange = performance.now();
-          return;
-        case "unusable":
-          fail(new UnusableScenario(m.message));
-          return;
-        case "bug":
-          bugMessage = m;
-          return;
-        case "done":
-          done++;
-          returned[cpu] = m.returned;
-          if (m.longDelay !== null)
-            longDelays.push(`${names[cpu]}@${m.longDelay.access}:${m.longDelay.micros}`);
-          if (done === nrCpus) finish();
-      }
-    };
-
-    const watch = (): void => {
-      const t = performance.now();
-      if (Atomics.load(ctl, STOP) !== STOP_NO) {
-        // CPUs leave at their next wait or at the end of the iteration; one in an endless loop never does.
-        if (stopping === 0) stopping = t;
-        else if (t - stopping > STOP_GRACE_MS) finish();
+  private onMessage(cpu: number, m: CpuMessage): void {
+    switch (m.type) {
+      case "ready":
+        this.ready++;
+        this.lastChange = performance.now();
         return;
-      }
-      if (ready < nrCpus) {
-        if (t - lastChange > START_MS)
-          fail(new UnusableScenario(`scenario ${scenario.name} did not boot within ${START_MS / 1000} s`));
+      case "unusable":
+        this.fail(new UnusableScenario(m.message));
         return;
-      }
-      const iteration = Atomics.load(ctl, ITERATIONS);
-      if (iteration !== lastIteration) {
-        lastIteration = iteration;
-        lastChange = t;
-      }
-      const started = stats[STAT_STARTED];
-      const elapsed = started === 0 ? 0 : (performance.timeOrigin + t - started) / 1000;
-      options.onProgress?.(stats[STAT_ITERATIONS], elapsed);
-      if (options.seconds !== undefined && elapsed >= options.seconds && finishing === 0) {
-        finishing = t;
-        Atomics.store(ctl, FINISH, 1);
-      }
-      const deadlocked = isDeadlocked(watched);
-      if (!deadlocked && t - lastChange < (options.hangMs ?? 10_000)) return;
-      const waiting = whoWaitsForWhom(watched);
-      if (Atomics.compareExchange(ctl, STOP, STOP_NO, STOP_BUG) === STOP_NO)
-        stuck = { kind: deadlocked ? "deadlock" : "livelock", waiting };
-    };
-
-    const timer = setInterval(watch, WATCH_MS);
-    options.signal?.addEventListener("abort", abort, { once: true });
-    if (options.signal?.aborted === true) abort();
-    // Spinning helps only where every CPU has a core of its own.
-    const spins = nrCpus <= availableParallelism() ? 400 : 0;
-    for (let cpu = 0; cpu < nrCpus; cpu++) {
-      const data: CpuData = {
-        cpu,
-        nrCpus,
-        ctl,
-        words,
-        image,
-        symbols,
-        regions,
-        module: options.definedIn ?? scenario.module,
-        scenario: scenario.name,
-        seed,
-        iterations,
-        noise,
-        delays,
-        spins,
-        stats,
-        counters,
-        settings: machineSettings(),
-      };
-      const worker = new Worker(new URL("./cpu.js", import.meta.url), {
-        name: `cpu${cpu}`,
-        workerData: data,
-      });
-      workers.push(worker);
-      worker.on("message", (m: CpuMessage) => onMessage(cpu, m));
-      worker.on("error", fail);
-      worker.on("exit", (code) => {
-        if (code !== 0) fail(new Error(`the worker of CPU ${cpu} ended with exit code ${code}`));
-      });
+      case "bug":
+        this.bugMessage = m;
+        return;
+      case "done":
+        this.done++;
+        this.returned[cpu] = m.returned;
+        if (m.longDelay !== null)
+          this.longDelays.push(`${this.plan.names[cpu]}@${m.longDelay.access}:${m.longDelay.micros}`);
+        if (this.done === this.plan.names.length) this.finish();
     }
-  });
+  }
+
+  private watch(): void {
+    const { ctl, names, scenario } = this.plan;
+    const t = performance.now();
+    if (Atomics.load(ctl, STOP) !== STOP_NO) {
+      // CPUs leave at their next wait or at the end of the iteration; one in an endless loop never does.
+      if (this.stopping === 0) this.stopping = t;
+      else if (t - this.stopping > STOP_GRACE_MS) this.finish();
+      return;
+    }
+    if (this.ready < names.length) {
+      if (t - this.lastChange > START_MS)
+        this.fail(new UnusableScenario(`scenario ${scenario.name} did not boot within ${START_MS / 1000} s`));
+      return;
+    }
+    this.lookAtProgress(t);
+    this.lookForStuck(t);
+  }
+
+  private lookAtProgress(t: number): void {
+    const { ctl, stats, options } = this.plan;
+    const iteration = Atomics.load(ctl, ITERATIONS);
+    if (iteration !== this.lastIteration) {
+      this.lastIteration = iteration;
+      this.lastChange = t;
+    }
+    const started = stats[STAT_STARTED];
+    const elapsed = started === 0 ? 0 : (performance.timeOrigin + t - started) / 1000;
+    options.onProgress?.(stats[STAT_ITERATIONS], elapsed);
+    if (options.seconds !== undefined && elapsed >= options.seconds && !this.finishing) {
+      this.finishing = true;
+      Atomics.store(ctl, FINISH, 1);
+    }
+  }
+
+  private lookForStuck(t: number): void {
+    const deadlocked = isDeadlocked(this.watched);
+    if (!deadlocked && t - this.lastChange < this.hangMs) return;
+    const waiting = whoWaitsForWhom(this.watched);
+    if (Atomics.compareExchange(this.plan.ctl, STOP, STOP_NO, STOP_BUG) === STOP_NO)
+      this.stuck = { kind: deadlocked ? "deadlock" : "livelock", waiting };
+  }
+
+  private result(): SmpResult {
+    const { scenario, seed, names, stats, ctl, counterNames } = this.plan;
+    const bug = this.bug();
+    const aborted = Atomics.load(ctl, STOP) === STOP_ABORT;
+    return {
+      schema: "holdfast.run/1",
+      scenario: scenario.name,
+      verdict: bug !== null ? "violated" : aborted ? "interrupted" : "clean",
+      bug,
+      seed,
+      cpus: names.length,
+      iterations: stats[STAT_ITERATIONS],
+      seconds: Math.max(0, stats[STAT_ENDED] - stats[STAT_STARTED]) / 1000,
+      threads: names.map((name, cpu) => ({ name, cpu, returned: this.returned[cpu] })),
+      counters: Object.fromEntries(counterNames.map((n, i) => [n, stats[STAT_COUNTERS + i]])),
+    };
+  }
+
+  private bug(): SmpBug | null {
+    const { names, endName, symbols, stats } = this.plan;
+    const b = this.bugMessage;
+    if (b !== null)
+      return {
+        kind: b.kind,
+        message: b.message,
+        location: b.addr > 0 ? describeAddress(symbols, b.addr) : "",
+        cpu: b.cpu,
+        thread: b.atEnd ? endName : names[b.cpu],
+        onBehalf: b.onBehalf,
+        atEnd: b.atEnd,
+        iteration: b.iteration,
+        frames: b.frames,
+        waiting: [],
+        delays: this.longDelays,
+        reproduce: this.reproduce(b.iteration),
+      };
+    if (this.stuck === null) return null;
+    const { kind, waiting } = this.stuck;
+    const hung = `no iteration ended for ${(this.hangMs / 1000).toFixed(1)} s`;
+    return {
+      kind,
+      message: kind === "deadlock" ? "no CPU can go on" : hung,
+      location: "",
+      cpu: -1,
+      thread: "",
+      onBehalf: -1,
+      atEnd: false,
+      iteration: stats[STAT_ITERATIONS],
+      frames: [],
+      waiting,
+      delays: this.longDelays,
+      reproduce: this.reproduce(stats[STAT_ITERATIONS]),
+    };
+  }
+
+  private reproduce(iteration: number): string {
+    const { scenario, options, seed, noise } = this.plan;
+    const command = options.command ?? `holdfast run --scenario ${scenario.name}`;
+    const given = (options.delays ?? []).map((d) => `${d.thread}@${d.at}:${d.micros}`);
+    const args = [...new Set([...given, ...this.longDelays])].map((d) => ` --delay '${d}'`).join("");
+    const quiet = noise === "off" ? " --no-noise" : "";
+    return `${command} --seed ${(seed + iteration) | 0}${args} --iterations 1000${quiet}`;
+  }
 }
