@@ -4,7 +4,9 @@
  * aside. Links must lead somewhere; commands and files that the documents name must exist.
  */
 
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { holdfast, type Outcome, project, ROOT } from "./cli/helpers.ts";
@@ -57,13 +59,22 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 const EXITS: Readonly<Record<string, number>> = { claims: 1, explain: 1 };
 
-describe("README.md, with the package installed in an empty folder", () => {
+/** Examples of docstrings: the program, and what it says that it prints. */
+const examples = readdirSync(join(ROOT, "src", "api")).flatMap((file) =>
+  [...read(`src/api/${file}`).matchAll(/ \* ```ts\n([\s\S]*?) \* ```/g)].map(([, text]) => {
+    const code = text.replace(/^ \* ?/gm, "");
+    const prints = [...code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm)].map((m) => m[1]);
+    return { file, code, prints };
+  }),
+);
+
+describe("README.md and src/api, with the package installed in an empty folder", () => {
   let installed: Installed;
   const run = (command: string): Promise<Outcome> =>
     holdfast(command.split(" "), { program: installed.command("holdfast"), cwd: installed.dir });
   beforeAll(() => {
     installed = install();
-  }, 300_000);
+  }, 900_000);
   afterAll(() => installed.remove());
 
   test("shows something to run", () => {
@@ -81,6 +92,33 @@ describe("README.md, with the package installed in an empty folder", () => {
     expect(o.err).toBe("");
     expect(o.exit).toBe(EXITS[command.split(" ")[0]] ?? 0);
     expect(o.out).not.toBe("");
+  });
+  test("an example stands beside each of the four functions", () => {
+    expect(examples.map((e) => e.file).sort()).toEqual(["check.ts", "litmus.ts", "replay.ts", "run.ts"]);
+    for (const e of examples) expect(e.prints.length, e.file).toBeGreaterThan(0);
+  });
+  test.each(examples)("the example in $file prints what it says", async ({ file, code, prints }) => {
+    const path = join(installed.dir, `${file}.mjs`);
+    writeFileSync(path, code);
+    const o = await holdfast([], { program: path, cwd: installed.dir });
+    expect(o.err).toBe("");
+    expect(o.out).toBe(`${prints.join("\n")}\n`);
+  });
+  test("the examples pass a type check against the declarations that are shipped", () => {
+    for (const { file, code } of examples)
+      writeFileSync(join(installed.dir, file.replace(".ts", ".mts")), code);
+    const tsc = join(
+      dirname(createRequire(import.meta.url).resolve("typescript/package.json")),
+      "bin",
+      "tsc",
+    );
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2023", "--skipLibCheck"];
+    const files = examples.map((e) => e.file.replace(".ts", ".mts"));
+    // No types of Node are there: console and AbortSignal are those of the DOM.
+    execFileSync(process.execPath, [tsc, ...options, "--lib", "es2023,dom", ...files], {
+      cwd: installed.dir,
+      stdio: "pipe",
+    });
   });
   test("the compiler's notes are not in the archive", () => {
     const files = readdirSync(join(installed.packageDir, "dist"), { recursive: true, encoding: "utf8" });

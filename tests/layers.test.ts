@@ -127,6 +127,25 @@ describe("circles of imports", () => {
   });
 });
 
+describe("exports", () => {
+  test("are used somewhere else, outside the kernel code, which has the kernel's", () => {
+    const texts = [...sources, ...files(join(ROOT, "tests")), ...files(join(ROOT, "examples"))].map(
+      (path) => ({
+        path,
+        words: new Set(readFileSync(path, "utf8").match(/[A-Za-z_$][\w$]*/g)),
+      }),
+    );
+    const unused = sources
+      .filter((path) => layerOf(path) !== "mm" && layerOf(path) !== "index.ts")
+      .flatMap((path) =>
+        [...readFileSync(path, "utf8").matchAll(/^export (?:async )?(?:const|let|function\*?|class) (\w+)/gm)]
+          .filter(([, name]) => !texts.some((t) => t.path !== path && t.words.has(name)))
+          .map(([, name]) => `${relative(ROOT, path)}: ${name}`),
+      );
+    expect(unused).toEqual([]);
+  });
+});
+
 describe("every file", () => {
   const all = [...sources, ...files(join(ROOT, "tests"))];
   test("opens with a header comment (a directive or #! may come first)", () => {

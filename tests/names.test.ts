@@ -1,6 +1,7 @@
 /**
- * Names that comments say are there: files, and functions and values of ours (camelCase; names of the kernel's
- * style may be the kernel's own). A comment that names what was renamed or removed leads its reader astray.
+ * Names that comments say are there: files, and functions and values of ours (camelCase; names of the
+ * kernel's style may be the kernel's own). A comment that names what was renamed or removed leads its reader
+ * astray.
  */
 
 import { readdirSync, readFileSync } from "node:fs";

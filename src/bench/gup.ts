@@ -110,7 +110,7 @@ export const FAST_MODES: readonly Mode[] = ["gup", "pin"];
 export const SLOW_MODES: readonly Mode[] = ["gup-slow", "pin-slow", "longterm"];
 
 /** A phase shorter than this cannot be told from the timer and from the call around it, in microseconds. */
-export const LEAST_MICROS = 5;
+const LEAST_MICROS = 5;
 
 /** @throws SizeError if the range cannot be had, or does not suit a kind. */
 export function checkGupOptions(o: GupOptions): void {

@@ -10,7 +10,7 @@
 
 import { formatBytes, PAGE_SHIFT, SizeError } from "./units.ts";
 
-export const STRUCT_PAGE = 64;
+const STRUCT_PAGE = 64;
 export const PAGE_SIZE = 2 ** PAGE_SHIFT;
 const PER_FRAME = PAGE_SIZE / STRUCT_PAGE;
 /** Frames of a compound page that stay its own (VMEMMAP_RESERVE_NR). */

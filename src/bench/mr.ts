@@ -18,7 +18,7 @@ import { type Sample, sample } from "./stats.ts";
 import { MIB, PAGE_SHIFT } from "./units.ts";
 
 /** Pointers in a page: what ib_umem_get() passes to one call. */
-export const UMEM_BATCH = 512;
+const UMEM_BATCH = 512;
 
 export interface MrOptions {
   readonly mib: number;

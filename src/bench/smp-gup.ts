@@ -14,7 +14,7 @@ import { FORMS, type Form } from "./gup.ts";
 import { bootPages } from "./pages.ts";
 import { check_unpinned, pinner, unmapper } from "./scenarios/smp-gup.ts";
 
-export const SMP_CASES = {
+const SMP_CASES = {
   alone: { pinners: 1, same: true, unmap: false, title: "one CPU" },
   disjoint: { pinners: 2, same: false, unmap: false, title: "two CPUs, ranges of their own" },
   same: { pinners: 2, same: true, unmap: false, title: "two CPUs, the same range" },

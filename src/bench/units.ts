@@ -5,7 +5,7 @@
  */
 
 export const PAGE_SHIFT = 12;
-export const KIB = 2 ** 10;
+const KIB = 2 ** 10;
 export const MIB = 2 ** 20;
 export const GIB = 2 ** 30;
 export const TIB = 2 ** 40;

@@ -38,7 +38,7 @@ import {
 
 // ---- C2 ---------------------------------------------------------------------------------------------------
 
-export const COUNTS = {
+const COUNTS = {
   head: "the pin counts on the compound head",
   tail: "the pin counts on the subpage itself",
 } as const;
@@ -117,7 +117,7 @@ function bootC2({ config: c }: C2Cell): BootedScenario {
 // ---- C3 ---------------------------------------------------------------------------------------------------
 
 /** How fast GUP tells that a leaf's subpages share a head. */
-export const TELLS = {
+const TELLS = {
   "rfc-flag": "PGMAP_COMPOUND, set on the compound pagemap only (the RFC)",
   "rfc-no-flag": "PGMAP_COMPOUND is asked for and set nowhere",
   "rfc-flag-both": "PGMAP_COMPOUND is set on the base pagemap as well",
@@ -125,7 +125,7 @@ export const TELLS = {
   "v1-compound-test": "PageCompound() of the page instead of a flag (v1, March 2021)",
   uniform: "nothing is told: a leaf is one grab (v6.17)",
 } as const;
-export const LEAVES = {
+const LEAVES = {
   "pmd-both": "both pagemaps are mapped by PMD leaves",
   "pmd-compound": "the base pagemap by PTEs, the compound one by a PMD leaf",
   "pte-both": "both by PTEs",

@@ -25,7 +25,7 @@ import type { Cell, CellModel, Knockout } from "./cells.ts";
 import { check_unbound, holder, remover, walker, walker_irqs_off } from "./scenarios/gup-teardown.ts";
 
 /** The order of the unbind, and how the device is mapped. */
-export const TEARDOWNS = {
+const TEARDOWNS = {
   "device-dax": "mappings are removed, then the pages (kill_dev_dax(), memunmap_pages()); 4 KiB entries",
   "device-dax-2m": "the same, mapped by one PMD leaf of two pages",
   "device-dax-idle":
@@ -33,11 +33,11 @@ export const TEARDOWNS = {
   fsdax:
     "a file system stays mounted: the pages go while entries still name them (ext4; xfs to v6.6, or without an rmapbt)",
 } as const;
-export const PGMAP_REFS = ["ref-taken", "ref-not-taken"] as const;
+const PGMAP_REFS = ["ref-taken", "ref-not-taken"] as const;
 const REF_MODES = { percpu: REF_PERCPU, atomic: REF_ATOMIC, external: REF_EXTERNAL } as const;
 /** Kernel whose counting memunmap_pages() uses; also the preset. */
-export const COUNTINGS = ["v5.10", "v5.18", "v7.3"] as const;
-export const PINS = {
+const COUNTINGS = ["v5.10", "v5.18", "v7.3"] as const;
+const PINS = {
   "no-pin": "references end within the walk's irq-off section",
   "walker-pin": "walkers keep what they took past the walk, and use it",
   "held-pin": "and one page is pinned since before the unbind",

@@ -64,10 +64,10 @@ export const EVENTS = {
 } as const;
 export type HmmEvent = keyof typeof EVENTS;
 
-export const PGMAP_CHECKS = ["check", "no-check"] as const;
-export const NOTIFIERS = ["notifier", "ignored"] as const;
+const PGMAP_CHECKS = ["check", "no-check"] as const;
+const NOTIFIERS = ["notifier", "ignored"] as const;
 /** Kernel whose hmm_range_fault() it is; also the preset of the rest. */
-export const VERSIONS = ["v5.10", "v7.3"] as const;
+const VERSIONS = ["v5.10", "v7.3"] as const;
 
 export interface HmmConfig {
   readonly event: HmmEvent;

@@ -96,7 +96,7 @@ const GRACE = [
 const EVICT: KnobSettings = { devicePrivateEvict: 2 };
 
 /** Every question, by name: `WHAT GOES-WHO LOOKS`. */
-export const QUESTIONS: Readonly<Record<string, Question>> = {
+const QUESTIONS: Readonly<Record<string, Question>> = {
   "ram-mirror": {
     title: "System RAM goes offline and is removed while a device mirrors it",
     boot: bootMirrorRam,

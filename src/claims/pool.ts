@@ -123,7 +123,8 @@ class Pool {
 
   private readonly abort = (): void => {
     Atomics.store(this.stop, 0, 1);
-    // A worker that is not exploring hears of it at its next message; one that does within a tenth of a second.
+    // A worker that is not exploring hears of it at its next message; one that does within a tenth of a
+    // second.
     setTimeout(() => this.succeed(), ABORT_GRACE_MS).unref();
   };
 

@@ -10,10 +10,10 @@ import { ERROR_KINDS, type ErrorKind } from "../check/errors.ts";
 
 export const CLAIMS_SCHEMA = "holdfast.claims/1";
 
-export const VerdictSchema = z.enum(["holds", "violated", "bounded", "not-applicable"]);
+const VerdictSchema = z.enum(["holds", "violated", "bounded", "not-applicable"]);
 export type Verdict = z.infer<typeof VerdictSchema>;
 
-export const CellErrorSchema = z.object({
+const CellErrorSchema = z.object({
   kind: z.enum(Object.keys(ERROR_KINDS) as [ErrorKind, ...ErrorKind[]]),
   message: z.string(),
   /** Thread in whose step it was found; "" for a deadlock. */
@@ -45,7 +45,7 @@ export const CellResultSchema = z
   .refine((c) => c.verdict !== "holds" || c.complete, "holds only if complete");
 export type CellResult = z.infer<typeof CellResultSchema>;
 
-export const KnockoutResultSchema = z.object({
+const KnockoutResultSchema = z.object({
   /** Id of the cell that the mechanism is removed from. */
   cell: z.string().min(1),
   removed: z.string().min(1),

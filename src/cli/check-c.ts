@@ -27,14 +27,12 @@ export interface CheckCOptions extends CheckOptions {
 /** Seconds that this process tries by itself. */
 const PATIENCE = 0.25;
 
-export const isC = (word: string): boolean => /\.[ci]$/.test(word);
-
 function modelsOf(o: CheckCOptions): readonly CheckModel[] {
   return o.model ?? ["sc", "tso"];
 }
 
 /** Explores the file; in a worker if it takes long. @throws CError, UserError */
-export async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]> {
+async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]> {
   if (!existsSync(path) || !statSync(path).isFile()) throw new UserError("HF008", path);
   const limits = limitsOf(options);
   const build = { include: options.include ?? [], define: options.define ?? [] };

@@ -21,7 +21,7 @@ function isSanityCheck({ file, message }: AssertionSite): boolean {
 }
 
 /** Warnings: what was never reached in any execution although somebody wrote it down to be. */
-export function coverageWarnings(c: Coverage): string[] {
+function coverageWarnings(c: Coverage): string[] {
   const claims = c.neverEvaluated.filter((a) => !isSanityCheck(a));
   const places = claims.map((a) => `${displayPath(a.file)}:${a.line} ${a.fn}(): ${a.message}`);
   const waits = c.neverPassed.map(({ thread, op, where }) => {

@@ -41,7 +41,7 @@ function placeOf(s: CStep, file: string): string {
 }
 
 /** Steps that are shown: all of them, or those that explain something and the last ones. */
-export function shownSteps(trail: CTrail, all: boolean): number[] {
+function shownSteps(trail: CTrail, all: boolean): number[] {
   const marked = new Set(trail.marks.map(([i]) => i));
   return trail.steps.flatMap((s, i) =>
     all || !s.quiet || marked.has(i) || i === trail.steps.length - 1 ? [i] : [],
@@ -49,7 +49,7 @@ export function shownSteps(trail: CTrail, all: boolean): number[] {
 }
 
 /** The table or list of steps; `file`: the program itself, whose name is left out. */
-export function stepLines(trail: CTrail, file: string, width: number, all: boolean): string[] {
+function stepLines(trail: CTrail, file: string, width: number, all: boolean): string[] {
   const shown = shownSteps(trail, all);
   const used = trail.threads
     .map((name, t) => ({ name, t }))

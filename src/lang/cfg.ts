@@ -68,7 +68,7 @@ export function cleanCfg(input: readonly FlatBlock[]): FlatBlock[] {
 }
 
 /** Reachable blocks in reverse post order, the entry first. */
-export function reversePostOrder(blocks: readonly { readonly end: Terminator }[]): number[] {
+function reversePostOrder(blocks: readonly { readonly end: Terminator }[]): number[] {
   const state = new Uint8Array(blocks.length);
   const post: number[] = [];
   const stack: number[] = [0];

@@ -80,7 +80,7 @@ export interface DepCode extends ThreadCode {
 /**
  * Operations that write, or whose place in the order a control dependency can fix: all but loads and waits.
  */
-export function isOrderedByControl(i: VisibleInstr): boolean {
+function isOrderedByControl(i: VisibleInstr): boolean {
   return i.op !== "load" && i.op !== "await" && i.op !== "fence" && i.op !== "choose";
 }
 

@@ -40,7 +40,7 @@ const wordFormat = z.strictObject({
   none: word.exactOptional().describe("the word counts references, and this value means that there is none"),
 });
 
-export const viewSchema: z.ZodType<MemoryView> = z.strictObject({
+const viewSchema: z.ZodType<MemoryView> = z.strictObject({
   formats: z.record(z.string(), wordFormat).describe("how words read, by name of the format"),
   types: z
     .record(z.string(), z.array(z.string()))

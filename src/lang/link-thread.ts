@@ -12,7 +12,7 @@ import { compact, type FlatFn, optimise } from "./optimise.ts";
 import { type LowSource, type Specialised, Specialiser, VARIANTS, writePositions } from "./specialise.ts";
 
 /** CPU number of handlers: which one runs them is decided when they are started. */
-export const ANY_CPU = -1;
+const ANY_CPU = -1;
 
 export interface FinishOptions {
   readonly name: string;

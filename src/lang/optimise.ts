@@ -11,17 +11,9 @@
  */
 
 import { cleanCfg, dominators, type FlatBlock, predecessors } from "./cfg.ts";
-import { constant, evalBin, evalUn, isVisible, NO_REG, type Reg, type Val, val } from "./ir.ts";
+import { constant, evalBin, evalUn, NO_REG, type Reg, type Val, val } from "./ir.ts";
 import { BitSet, BlockWalker, liveIn, liveOutOf } from "./liveness.ts";
-import {
-  defOf,
-  type FlatInstr,
-  forEachTarget,
-  forEachVal,
-  mapTerminatorVal,
-  mapVals,
-  terminatorVal,
-} from "./operands.ts";
+import { defOf, type FlatInstr, forEachVal, mapTerminatorVal, mapVals, terminatorVal } from "./operands.ts";
 
 /** What the passes work on: a function without calls. */
 export interface FlatFn {
@@ -349,22 +341,4 @@ export function compact(fn: FlatFn): void {
   fn.nregs = names.length;
   fn.regNames = names;
   fn.arrays = arrays;
-}
-
-/** Number of visible operations. */
-export function countVisible(fn: FlatFn): number {
-  let n = 0;
-  for (const b of fn.blocks) for (const i of b.instrs) if (isVisible(i)) n++;
-  return n;
-}
-
-/** Whether the block graph has a cycle. */
-export function hasLoop(blocks: readonly FlatBlock[]): boolean {
-  let loop = false;
-  blocks.forEach((b, n) => {
-    forEachTarget(b.end, (t) => {
-      if (t <= n) loop = true;
-    });
-  });
-  return loop;
 }

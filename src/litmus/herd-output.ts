@@ -15,7 +15,7 @@ const QUANTIFIER: Record<Quantifier, string> = {
   forall: "forall",
 };
 
-export const locText = (loc: Loc): string => (loc.k === "reg" ? `${loc.proc}:${loc.name}` : `[${loc.name}]`);
+const locText = (loc: Loc): string => (loc.k === "reg" ? `${loc.proc}:${loc.name}` : `[${loc.name}]`);
 
 /** A value as herd7 shows it: a number, the name of a location, or a symbol where it is undetermined. */
 export function valueText(test: LoweredTest, v: number): string {

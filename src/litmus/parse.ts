@@ -49,7 +49,7 @@ function openInit(path: string, source: string): Scanner {
 }
 
 /** The verdict and flags of a `Result:` comment, as the kernel's judgelitmus.sh reads it. */
-export function expectedResult(source: string): string {
+function expectedResult(source: string): string {
   return /^\s*[(* ]*\*? ?Result: *([^\n*]*)/m.exec(source)?.[1]?.trim() ?? "";
 }
 

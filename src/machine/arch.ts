@@ -14,7 +14,7 @@ export const TLB_FLUSH_PARAVIRT = 2;
 export const TLB_FLUSH_FIRMWARE = 3;
 
 /** When a page-table page that was unlinked and flushed is freed. */
-export const TABLE_FREE_IMMEDIATE = 0;
+const TABLE_FREE_IMMEDIATE = 0;
 export const TABLE_FREE_RCU = 1; // MMU_GATHER_RCU_TABLE_FREE
 
 /** In which order the struct pages of removed memory are unmapped and freed (vmemmap_free(), v7.1). */

@@ -242,7 +242,7 @@ export const kernel = {
   fatal_signal: 0,
   /** Word: the ultravisor does not give pages of a protected guest (mm/uv.ts); 0: there is none. */
   ultravisor: 0,
-  /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.ts). */
+  /** Static key secretmem_enable: files of memfd_secret() can exist (mm/secretmem.c). */
   secretmem: 0,
   /** X86_FEATURE_USER_SHSTK: the CPU has shadow stacks and the kernel knows them (mm/shstk.ts). */
   shadow_stack: 0,

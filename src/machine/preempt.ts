@@ -12,9 +12,9 @@ export const SOFTIRQ_OFFSET = 1 << 8;
 export const SOFTIRQ_DISABLE_OFFSET = 2 * SOFTIRQ_OFFSET;
 export const HARDIRQ_OFFSET = 1 << 16;
 
-export const PREEMPT_MASK = 0xff;
+const PREEMPT_MASK = 0xff;
 export const SOFTIRQ_MASK = 0xff << 8;
-export const HARDIRQ_MASK = 0xf << 16;
+const HARDIRQ_MASK = 0xf << 16;
 /**
  * All of preempt_count() in the word that the `context` operation gives; above it interrupts off, then RCU
  * nesting.

@@ -64,7 +64,7 @@ export const VM_EXEC = 0x4;
 export const VM_SHARED = 0x8;
 export const VM_MAYREAD = 0x10;
 export const VM_MAYWRITE = 0x20;
-/** userfaultfd(2) tracks missing pages, and write-protected ones, of the area (mm/userfaultfd.ts). */
+/** userfaultfd(2) tracks missing pages, and write-protected ones, of the area (mm/userfaultfd.c). */
 export const VM_UFFD_MISSING = 0x200;
 export const VM_UFFD_WP = 0x1000;
 export const VM_PFNMAP = 0x400;

@@ -21,7 +21,7 @@ interface Interval {
 }
 
 /** Renames identity intervals; keyed by prefix and generation. */
-export class Renaming {
+class Renaming {
   private readonly intervals = new Map<string, Interval[]>();
 
   private bucket(id: PageId): Interval[] {

@@ -55,7 +55,7 @@ const DAX0 = 65536;
 export const MOVABLE = DAX0;
 /** Frames of a memory block (128 MiB), and how many of them the device gave. */
 export const BLOCK_FRAMES = 32768;
-export const MOVABLE_BLOCKS = 3;
+const MOVABLE_BLOCKS = 3;
 /** /sys/devices/system/memory/memoryN of the first. */
 export const FIRST_BLOCK = 9;
 const MOVABLE_FRAMES = BLOCK_FRAMES * MOVABLE_BLOCKS;
@@ -71,7 +71,7 @@ const FILES = 40;
 /** Pages that a driver with memory of its own can give out. */
 export const DEVICE_PAGES = 16;
 /** Files of the recorded machine, with their size in pages. */
-export const FILE_PAGES = 2048;
+const FILE_PAGES = 2048;
 
 export interface DaxFile {
   readonly device: DaxDevice;

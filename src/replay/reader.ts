@@ -69,7 +69,7 @@ function traceFile(path: string): TraceFile {
 }
 
 /** Orders `5.10.0-32` before `6.1.0-56`. */
-export function compareKernels(a: string, b: string): number {
+function compareKernels(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
 

@@ -36,7 +36,7 @@ function follFlags(ctx: StepContext, text: string): number {
 }
 
 /** Calls the function that the mode names; pages go to the front of `pages`. */
-export function gupCall(
+function gupCall(
   mm: number,
   mode: string,
   addr: number,

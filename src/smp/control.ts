@@ -39,7 +39,7 @@ export const ITERATIONS = 6;
 export const NEVER = 7;
 /** 1: end the run after the iteration under way. */
 export const FINISH = 8;
-export const RUN_WORDS = 64;
+const RUN_WORDS = 64;
 
 export const STOP_NO = 0;
 /** The time or iteration bound. */
@@ -80,10 +80,10 @@ export const READERS = 12;
 /** Its preempt_count(), as far as it is disabled by hand. */
 export const COUNT = 13;
 /** Length in characters and ASCII text (4 to a word) of why it waits. */
-export const WHY_LENGTH = 15;
-export const WHY = 16;
-export const WHY_CHARS = 128;
-export const CPU_WORDS = 64;
+const WHY_LENGTH = 15;
+const WHY = 16;
+const WHY_CHARS = 128;
+const CPU_WORDS = 64;
 
 export const PHASE_RUNNING = 0;
 export const PHASE_WAITING = 1;

@@ -7,7 +7,7 @@
 
 import type { Scenario } from "../machine/scenario.ts";
 
-export function isScenario(x: unknown): x is Scenario {
+function isScenario(x: unknown): x is Scenario {
   if (typeof x !== "object" || x === null) return false;
   const s = x as Partial<Record<keyof Scenario, unknown>>;
   return typeof s.name === "string" && typeof s.module === "string" && typeof s.boot === "function";

@@ -127,7 +127,7 @@ const NONE: readonly number[] = [];
 const MAX_COMPUTED = 2000;
 const MAX_SIZE = 5000;
 
-export function unionDeps(a: readonly number[], b: readonly number[]): readonly number[] {
+function unionDeps(a: readonly number[], b: readonly number[]): readonly number[] {
   if (a.length === 0 || a === b) return b;
   if (b.length === 0) return a;
   const out = a.slice();
@@ -136,13 +136,13 @@ export function unionDeps(a: readonly number[], b: readonly number[]): readonly 
 }
 
 /** An expression; constants are folded, unless `keep` says that theirs has no value. */
-export function symBin(fn: BinOp, a: Sym, b: Sym, keep?: (a: number, b: number) => boolean): Sym {
+function symBin(fn: BinOp, a: Sym, b: Sym, keep?: (a: number, b: number) => boolean): Sym {
   if (typeof a === "number" && typeof b === "number" && keep?.(a, b) !== true) return evalBin(fn, a, b);
   if (a === b && (fn === "xor" || fn === "sub")) return 0;
   return { k: "bin", fn, a, b };
 }
 
-export function symUn(fn: UnOp, a: Sym): Sym {
+function symUn(fn: UnOp, a: Sym): Sym {
   return typeof a === "number" ? evalUn(fn, a) : { k: "un", fn, a };
 }
 

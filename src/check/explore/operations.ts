@@ -49,7 +49,7 @@ export const RMW_ADD = 0;
 export const RMW_XCHG = 1;
 export const RMW_CMPXCHG = 2;
 export const RMW_ADD_UNLESS = 3;
-export const RMW_OTHER = 4;
+const RMW_OTHER = 4;
 
 /** A thread's operations in typed arrays, indexed by pc. */
 export interface Decoded {

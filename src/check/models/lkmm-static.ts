@@ -51,11 +51,10 @@ export function staticPath(path: Path): StaticPath {
   return s;
 }
 
-export const isAcquire = (e: PathEvent): boolean =>
+const isAcquire = (e: PathEvent): boolean =>
   e.kind === "LKR" || (isRead(e) && e.order === "acquire" && !e.failed);
-export const isRelease = (e: PathEvent): boolean =>
-  e.kind === "UL" || (e.kind === "W" && e.order === "release");
-export const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
+const isRelease = (e: PathEvent): boolean => e.kind === "UL" || (e.kind === "W" && e.order === "release");
+const isNoreturn = (e: PathEvent): boolean => e.kind === "R" && e.order === "noreturn" && !e.failed;
 /**
  * The set RMW: halves of atomic operations, failed ones too. Those of a spin_lock() are not in it
  * (herd-representation.txt).

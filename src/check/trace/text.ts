@@ -18,7 +18,7 @@ export interface Paint {
 }
 
 const plain = (s: string): string => s;
-export const NO_PAINT: Paint = { bold: plain, dim: plain, red: plain };
+const NO_PAINT: Paint = { bold: plain, dim: plain, red: plain };
 
 /** How a trace is shown. */
 export interface TraceLayout {
@@ -60,13 +60,13 @@ export function stepText(trace: Trace, s: TraceStep): string {
   return `${s.op}${location}${s.result === null ? "" : ` = ${result}`}${waits}`;
 }
 
-export function placeText(trace: Trace, at: number): string {
+function placeText(trace: Trace, at: number): string {
   const p = trace.positions[at];
   return p === undefined ? "" : `${p.fn}  ${p.file}:${p.line}`;
 }
 
 /** The place and the calls that lead to it, innermost first: indices into positions. */
-export function callStack(trace: Trace, at: number): number[] {
+function callStack(trace: Trace, at: number): number[] {
   const out: number[] = [];
   for (let p = at; p >= 0 && p < trace.positions.length; p = trace.positions[p].parent) out.push(p);
   return out;
@@ -76,7 +76,7 @@ export function callStack(trace: Trace, at: number): number[] {
  * Steps that explain nothing: reads of words that no other thread changes in this execution, and store
  * buffers emptying into words that no other thread touches.
  */
-export function quietSteps(trace: Trace): Set<number> {
+function quietSteps(trace: Trace): Set<number> {
   const quiet = new Set<number>();
   trace.steps.forEach((s, n) => {
     if (s.action === "start" || s.addr === 0 || s.waits) return;

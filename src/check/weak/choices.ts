@@ -12,7 +12,7 @@ import * as V from "./sets.ts";
 import { IRQ, RCU, STUCK, Threads } from "./threads.ts";
 
 /** How an outcome of a step comes about. */
-export const ORDINARY = 0;
+const ORDINARY = 0;
 /** A write is promised; the operation itself is yet to be executed. */
 export const PROMISES = 1;
 /** It makes a write that was promised. */

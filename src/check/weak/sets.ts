@@ -43,7 +43,7 @@ export const COVER = 1;
 export const FORWARD = 2;
 /** What its thread knew. */
 export const KNOWN = 3;
-export const MESSAGE_SETS = 4;
+const MESSAGE_SETS = 4;
 
 // Sets of a base: what comes before a read of it, and before whatever is written behind it.
 export const BASE_READ = 0;

@@ -26,7 +26,7 @@ export const HELD = 5; // spinlocks taken and not released
 export const ARG = 6; // argument of a queued callback
 export const CPU = 7; // of a callback: the CPU that queued it, if anything depends on it
 export const STUCK = 8; // 1: it failed in a way that it cannot go on from
-export const OWN_WORDS = 9;
+const OWN_WORDS = 9;
 
 export interface StepError {
   readonly kind: ErrorKind;

@@ -145,8 +145,3 @@ export function isNullConstant(e: Expr): boolean {
   const v = constant(e);
   return v !== undefined && v.base === null && v.offset === 0;
 }
-
-export const isConstantNumber = (e: Expr): boolean => {
-  const v = constant(e);
-  return v !== undefined && v.base === null;
-};

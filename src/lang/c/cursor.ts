@@ -4,7 +4,7 @@
  */
 
 import type { FnDecl, VarDecl } from "./ast.ts";
-import { type CErrorCode, type Place, refuse } from "./errors.ts";
+import { type Place, refuse } from "./errors.ts";
 import { type CFile, T, Token } from "./lex.ts";
 import type { CType, IntType, RecordDef } from "./types.ts";
 
@@ -153,8 +153,4 @@ export class ScopeStack {
   *tags(): Iterable<string> {
     for (const s of this.stack) yield* s.tags.keys();
   }
-}
-
-export function typeMismatch(at: Place, detail: string, code: CErrorCode = "HF214"): never {
-  return refuse(code, at, detail);
 }

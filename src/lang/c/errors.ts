@@ -7,7 +7,7 @@
 import { nearestName } from "../../machine/nearest.ts";
 
 /** Title and hint of every refusal. */
-export const C_ERRORS = {
+const C_ERRORS = {
   HF200: ["syntax error", "the program must be valid C11 with the GNU extensions that the kernel uses"],
   HF201: ["unterminated", "end it before the end of the line or file"],
   HF202: ["header not found", "give its directory with -I; docs/c.md lists the kernel headers that exist"],
@@ -74,7 +74,7 @@ export interface Place {
 export const NOWHERE: Place = { file: "", line: 0, col: 0, macro: "" };
 
 /** `file:line:col: HF213 no such member: ...` with the hint on a second line. */
-export function formatCDiagnostic(d: CDiagnostic): string {
+function formatCDiagnostic(d: CDiagnostic): string {
   const place = d.line > 0 ? `${d.file}:${d.line}:${d.col}` : d.file;
   return `${place === "" ? "" : `${place}: `}${d.code} ${d.message}\n  hint: ${d.hint}`;
 }
@@ -91,7 +91,7 @@ export class CError extends Error {
 }
 
 /** `detail` follows the title; `hint` replaces the standard one. */
-export function cDiagnostic(
+function cDiagnostic(
   code: CErrorCode,
   place: Place,
   detail = "",

@@ -56,7 +56,7 @@ export function cellOffsets(t: CType): readonly number[] {
 export const cells = (t: CType): number => (isScalar(t) ? 1 : cellOffsets(t).length);
 
 /** Number of the cell at an offset. */
-export function cellAt(t: CType, offset: number): number {
+function cellAt(t: CType, offset: number): number {
   return cellOffsets(t).filter((o) => o < offset).length;
 }
 

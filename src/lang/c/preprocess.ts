@@ -346,13 +346,3 @@ export function preprocess(path: string, files: CFiles, options: PreprocessOptio
   p.file(root);
   return { tokens: p.out, files: p.read };
 }
-
-/** For tests: text in, spelling of the expanded tokens out. */
-export function expandText(text: string): string {
-  const files: CFiles = {
-    read: () => ({ name: "text.c", text, builtin: false }),
-    header: () => null,
-    headers: [],
-  };
-  return spelling(preprocess("text.c", files, { include: [], define: [] }).tokens);
-}

@@ -164,7 +164,7 @@ const SIGNED_BY_RANK: readonly IntType[] = [BOOL, SCHAR, SHORT, INT, LONG, LLONG
 const UNSIGNED_BY_RANK: readonly IntType[] = [BOOL, UCHAR, USHORT, UINT, ULONG, ULLONG];
 
 /** The unsigned partner of an integer type. */
-export const toUnsigned = (t: IntType): IntType => UNSIGNED_BY_RANK[t.rank];
+const toUnsigned = (t: IntType): IntType => UNSIGNED_BY_RANK[t.rank];
 
 /** Integer promotion (6.3.1.1): everything below int becomes int. Qualifiers and names of enums are gone. */
 export function promote(t: IntType): IntType {

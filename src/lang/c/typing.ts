@@ -176,7 +176,7 @@ export function comparison(op: CompareOp, left: Expr, right: Expr, at: Place): E
   return { k: "cmp", op, a, b, type: INT, at };
 }
 
-export function isLvalue(e: Expr): boolean {
+function isLvalue(e: Expr): boolean {
   switch (e.k) {
     case "var":
     case "deref":

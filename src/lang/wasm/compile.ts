@@ -20,7 +20,7 @@ import { type Structure, structureOf } from "./structure.ts";
  * Host functions that compiled code calls, in the order of their function numbers. The failing ones do not
  * return.
  */
-export const IMPORTS = [
+const IMPORTS = [
   { name: "bad_address", params: 1, results: 0 },
   { name: "poison", params: 1, results: 0 },
   { name: "failed", params: 1, results: 0 },

@@ -7,11 +7,11 @@
 import { type Knob, knob, knockout, onOff } from "./knob.ts";
 
 export const HMM_V5_6 = 0;
-export const HMM_V5_10 = 1;
+const HMM_V5_10 = 1;
 
 /** do_swap_page() of a device-private entry. */
 export const FAULT_NO_REF = 0;
-export const FAULT_REF = 1;
+const FAULT_REF = 1;
 export const FAULT_TRYLOCK = 2;
 export const FAULT_WAIT = 3;
 
