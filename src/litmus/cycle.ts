@@ -143,7 +143,7 @@ class Explainer {
   /** Name of what orders i before j within a thread. */
   #label(i: number, j: number): string {
     const b = this.bits.get(i * this.c.n + j) ?? 0;
-    if ((b & S.SF) !== 0) return this.#strong(i, j);
+    if ((b & S.STRONG_FENCE) !== 0) return this.#strong(i, j);
     if ((b & S.PO_REL) !== 0) return "release";
     if ((b & S.ACQ_PO) !== 0) return "acquire";
     if ((b & S.WMB) !== 0) return "smp_wmb";
@@ -177,9 +177,9 @@ class Explainer {
     const out: Walk[] = [];
     const fences = (r: number, before: Walk, strongOnly: boolean): void => {
       for (let j = 0; j < c.n; j++) {
-        const rel = strongOnly ? m.sfPoRel : m.cf0;
+        const rel = strongOnly ? m.strongFencePoRel : m.cf0;
         if (this.#has(rel, r, j)) out.push([...before, { from: r, to: j, label: this.#label(r, j) }]);
-        else if (this.#has(m.sfNow, r, j))
+        else if (this.#has(m.strongFenceNow, r, j))
           out.push([...before, { from: r, to: j, label: this.#strong(r, j) }]);
       }
     };
@@ -286,7 +286,8 @@ class Explainer {
     this.#propFrom(i).forEach((walk, k) => {
       if (walk === null) return;
       for (let j = 0; j < c.n; j++) {
-        if (this.#has(m.sfNow, k, j)) out.push([...walk, { from: k, to: j, label: this.#strong(k, j) }]);
+        if (this.#has(m.strongFenceNow, k, j))
+          out.push([...walk, { from: k, to: j, label: this.#strong(k, j) }]);
       }
     });
     return out;

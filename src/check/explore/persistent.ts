@@ -34,6 +34,10 @@ const bitCount = (x: number): number => {
   return n;
 };
 
+/** What an operation touches of a region's life, beside a location bit: nothing, or that of any region. */
+const NO_REGION = -1;
+const ANY_REGION = -2;
+
 const IRQ_ENTRY = 1 << FP_READER_IRQ;
 const RCU_ENTRY = 1 << FP_READER_RCU;
 const PUSH = 1 << FP_PUSH;
@@ -139,7 +143,7 @@ export class Persistent {
     this.loc[p] = -1;
     this.reads[p] = 0;
     this.writes[p] = 0;
-    this.region[p] = -1;
+    this.region[p] = NO_REGION;
     this.regionWrites[p] = 0;
     this.special[p] = 0;
     this.handlerLoc[p] = -1;
@@ -201,7 +205,7 @@ export class Persistent {
         return;
       }
       case K.alloc:
-        this.region[p] = -2; // any region
+        this.region[p] = ANY_REGION;
         this.regionWrites[p] = 1;
         return;
       case K.irqSave:
@@ -284,7 +288,7 @@ export class Persistent {
     if (region >= 0) {
       if (this.has(w, row, region)) return true;
       if (this.regionWrites[p] !== 0 && this.touches(row, region)) return true;
-    } else if (region === -2)
+    } else if (region === ANY_REGION)
       for (const l of this.fp.locOfRegion) if (l >= 0 && this.touches(row, l)) return true;
     if (this.handlerLoc[p] >= 0 && this.has(w, row, this.handlerLoc[p])) return true;
     const special = this.special[p];
@@ -323,7 +327,7 @@ export class Persistent {
       if (loc >= 0 && loc === this.loc[p] && (this.reads[p] !== 0 || this.writes[p] !== 0)) return true;
       const r = m.regionOf[addr];
       if (this.regionWrites[p] === 0 || r < 0) continue;
-      if (this.region[p] === -2 || this.region[p] === this.fp.locOfRegion[r]) return true;
+      if (this.region[p] === ANY_REGION || this.region[p] === this.fp.locOfRegion[r]) return true;
     }
     return false;
   }
@@ -434,7 +438,7 @@ export class Persistent {
 
   /** Whether the next step of `p` cannot be in conflict with anything, whoever moves. */
   private isPrivate(p: number): boolean {
-    if (this.loc[p] >= 0 || this.region[p] !== -1 || this.special[p] !== 0 || this.handlerLoc[p] >= 0)
+    if (this.loc[p] >= 0 || this.region[p] !== NO_REGION || this.special[p] !== 0 || this.handlerLoc[p] >= 0)
       return false;
     // A buffer whose first entry is the end of a section, or a step that touches nothing that changes.
     return this.regionWrites[p] === 0;

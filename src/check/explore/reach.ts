@@ -26,6 +26,10 @@ export interface Segments {
   readonly succ: readonly (readonly number[])[];
 }
 
+/** Gates of a handler, beside pcs: the start of one that is queued, and of one that is yet to be queued. */
+const HANDLER_START = -1;
+const HANDLER_UNQUEUED = -2;
+
 function isGate(kind: number): boolean {
   return kind === K.awaitEq || kind === K.awaitNe || kind === K.gp || kind === K.ipi || isLock(kind);
 }
@@ -105,7 +109,7 @@ export class Reach {
   /** Union of all writes. */
   private readonly all: Uint32Array;
   /**
-   * Per row: its gates that are not passed yet; pc -1 is the start of a queued handler, -2 of one not queued.
+   * Per row: its gates that are not passed yet, as pcs, HANDLER_START or HANDLER_UNQUEUED.
    */
   private readonly pending: readonly Int32Array[];
   private readonly pendingCount: Int32Array;
@@ -155,10 +159,10 @@ export class Reach {
       if ((frozen & (1 << q)) !== 0) continue;
       const pc = m.s[m.frame[q]];
       if (pc !== 0) this.extend(q, pc);
-      else if (m.queued(q)) this.pending[q][this.pendingCount[q]++] = -1;
+      else if (m.queued(q)) this.pending[q][this.pendingCount[q]++] = HANDLER_START;
     }
     for (let h = T; h < this.rows; h++) {
-      this.pending[h][0] = -2;
+      this.pending[h][0] = HANDLER_UNQUEUED;
       this.pendingCount[h] = 1;
     }
     if (m.tso)
@@ -245,11 +249,11 @@ export class Reach {
 
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
     const m = this.m;
-    if (gate === -1) {
+    if (gate === HANDLER_START) {
       if ((m.holderProcesses(q) & frozen) !== 0) return false;
       return m.level[q] === 0 || !m.shutOut(q) || (frozen & (1 << m.current(m.cpuOf(q)))) === 0;
     }
-    if (gate === -2)
+    if (gate === HANDLER_UNQUEUED)
       return (!insideAny || m.groups[q - m.total].isQueued) && this.written(this.handlerLoc[q - m.total]);
     const current = q < m.total && m.s[m.frame[q]] === gate;
     const kind = this.kinds[q][gate];

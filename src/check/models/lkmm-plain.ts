@@ -130,8 +130,8 @@ export class PlainAccesses {
     const fence = this.#fence;
     const strong = this.#strong;
     for (let i = 0; i < size; i++) {
-      fence[i] = m.fence[i] | m.sfNow[i] | this.#rcuFence[i];
-      strong[i] = m.sfNow[i] | this.#rcuFence[i];
+      fence[i] = m.fence[i] | m.strongFenceNow[i] | this.#rcuFence[i];
+      strong[i] = m.strongFenceNow[i] | this.#rcuFence[i];
     }
     // xbstar = (hb|pb|rb)*, rb = prop;rcu-fence;hb*;pb*;[Marked]
     const xb = this.#xb;
@@ -168,7 +168,7 @@ export class PlainAccesses {
       for (let x = 0; x < W; x++) {
         const k = i * W + x;
         wPre[k] = inside ? m.addrNow[k] | fence[k] : 0;
-        rPre[k] = inside ? m.addrNow[k] | m.nonrw[k] | m.sfNow[k] | m.rPre[k] : 0;
+        rPre[k] = inside ? m.addrNow[k] | m.nonrw[k] | m.strongFenceNow[k] | m.rPre[k] : 0;
       }
       if (inside) {
         setBit(wPre, W, i, i);
@@ -179,7 +179,7 @@ export class PlainAccesses {
     const rPost = this.#rPost;
     a.set(fence);
     addIdentity(a, n, W);
-    for (let i = 0; i < size; i++) rPost[i] = m.nonrw[i] | m.sfNow[i] | m.rPost[i];
+    for (let i = 0; i < size; i++) rPost[i] = m.nonrw[i] | m.strongFenceNow[i] | m.rPost[i];
     addIdentity(rPost, n, W);
     for (let i = 0; i < n; i++) {
       for (let x = 0; x < W; x++) {

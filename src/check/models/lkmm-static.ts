@@ -9,7 +9,7 @@ import type { Path, PathEvent } from "../enumerate/path.ts";
 import { Rel } from "./relation.ts";
 
 /** Relations that a program-ordered pair may be in, as bits. */
-export const SF = 1;
+export const STRONG_FENCE = 1;
 export const PO_REL = 2;
 export const ACQ_PO = 4;
 export const WMB = 8;
@@ -131,15 +131,15 @@ function compute(path: Path): StaticPath {
           afterSrcu === 2 ||
           aulFence
         )
-          bits |= SF;
-        if (isMb(b) && isRead(b)) bits |= SF;
-        if (isMb(a) && isWrite(a)) bits |= SF;
+          bits |= STRONG_FENCE;
+        if (isMb(b) && isRead(b)) bits |= STRONG_FENCE;
+        if (isMb(a) && isWrite(a)) bits |= STRONG_FENCE;
         if (isRelease(b)) bits |= PO_REL;
         if (isAcquire(a)) bits |= ACQ_PO;
         if (wmb && isWrite(a) && isWrite(b)) bits |= WMB;
         if (rmb && isRead(a) && isRead(b) && !isNoreturn(a) && !isNoreturn(b)) bits |= RMB;
       } else if (gp) {
-        bits |= SF;
+        bits |= STRONG_FENCE;
       }
       if (rmb && isRead(a) && !isNoreturn(a) && !isNoreturn(b)) bits |= R_PRE;
       if (rmb && isRead(b) && !isNoreturn(a) && !isNoreturn(b)) bits |= R_POST;
@@ -150,7 +150,7 @@ function compute(path: Path): StaticPath {
       if (addr) bits |= ADDR;
       if (data) bits |= DATA;
       if (ctrl) bits |= CTRL;
-      let ppo = (bits & (SF | PO_REL | ACQ_PO | WMB | RMB | UNLOCK_LOCK)) !== 0;
+      let ppo = (bits & (STRONG_FENCE | PO_REL | ACQ_PO | WMB | RMB | UNLOCK_LOCK)) !== 0;
       if (isWrite(b)) ppo ||= addr || data || ctrl || (aM && b.loc === a.loc);
       if (addr && isRead(b)) ppo = true;
       if (ppo && aMarked && !isPlain(b)) bits |= PPO;
@@ -263,7 +263,7 @@ function computeUnordered(path: Path): StaticPath {
   const [addr, data, ctrl] = [dep((e) => e.addrDeps), dep((e) => e.dataDeps), dep((e) => e.ctrlDeps)];
   const poLoc = M.seq(po, M).and(rel((i, j) => ev[i].loc === ev[j].loc));
   const named: readonly [number, Rel][] = [
-    [SF, mb.or(gp)],
+    [STRONG_FENCE, mb.or(gp)],
     [PO_REL, M.seq(po, on(isRelease))],
     [ACQ_PO, on(isAcquire).seq(po, M)],
     [WMB, wmb],

@@ -63,8 +63,8 @@ export class BoundLkmm implements BoundModel {
   skip: ReadonlySet<string> = NO_SKIP;
   readonly judges: boolean;
   readonly marked: Int32Array;
-  readonly sf: Int32Array;
-  readonly sfPoRel: Int32Array;
+  readonly strongFence: Int32Array;
+  readonly strongFencePoRel: Int32Array;
   readonly cf0: Int32Array;
   readonly ppo: Int32Array;
   readonly fence: Int32Array;
@@ -76,7 +76,7 @@ export class BoundLkmm implements BoundModel {
   readonly rPost: Int32Array;
   // Results of the last consistent().
   readonly rfe: Int32Array;
-  readonly sfNow: Int32Array;
+  readonly strongFenceNow: Int32Array;
   readonly addrNow: Int32Array;
   readonly cfStar: Int32Array;
   readonly rmwSeq: Int32Array;
@@ -112,8 +112,8 @@ export class BoundLkmm implements BoundModel {
     const W = (this.W = c.words);
     const size = (this.size = n * W);
     const mat = () => new Int32Array(size);
-    this.sf = mat();
-    this.sfPoRel = mat();
+    this.strongFence = mat();
+    this.strongFencePoRel = mat();
     this.cf0 = mat();
     this.ppo = mat();
     this.fence = mat();
@@ -154,14 +154,15 @@ export class BoundLkmm implements BoundModel {
         const j = map[p[k + 1]];
         if (i < 0 || j < 0) continue;
         const bits = p[k + 2];
-        if ((bits & S.SF) !== 0) {
-          setBit(this.sf, W, i, j);
+        if ((bits & S.STRONG_FENCE) !== 0) {
+          setBit(this.strongFence, W, i, j);
           hasSf = true;
         }
-        if ((bits & (S.SF | S.PO_REL)) !== 0) setBit(this.sfPoRel, W, i, j);
-        if ((bits & (S.SF | S.PO_REL | S.WMB | S.UNLOCK_LOCK)) !== 0) setBit(this.cf0, W, i, j);
-        if ((bits & (S.SF | S.PO_REL | S.ACQ_PO)) !== 0) setBit(this.nonrw, W, i, j);
-        if ((bits & (S.SF | S.PO_REL | S.ACQ_PO | S.WMB | S.RMB)) !== 0) setBit(this.fence, W, i, j);
+        if ((bits & (S.STRONG_FENCE | S.PO_REL)) !== 0) setBit(this.strongFencePoRel, W, i, j);
+        if ((bits & (S.STRONG_FENCE | S.PO_REL | S.WMB | S.UNLOCK_LOCK)) !== 0) setBit(this.cf0, W, i, j);
+        if ((bits & (S.STRONG_FENCE | S.PO_REL | S.ACQ_PO)) !== 0) setBit(this.nonrw, W, i, j);
+        if ((bits & (S.STRONG_FENCE | S.PO_REL | S.ACQ_PO | S.WMB | S.RMB)) !== 0)
+          setBit(this.fence, W, i, j);
         if ((bits & S.PPO) !== 0) setBit(this.ppo, W, i, j);
         if ((bits & S.ADDR) !== 0) setBit(this.addr, W, i, j);
         if ((bits & S.DATA) !== 0) setBit(this.data, W, i, j);
@@ -175,7 +176,7 @@ export class BoundLkmm implements BoundModel {
     this.#hasRmw = c.rmw.some((r) => r >= 0);
     this.#hasLockHandover = c.plans.some((p) => p.lock);
     this.#hasSf = hasSf || aul;
-    this.sfNow = aul ? mat() : this.sf;
+    this.strongFenceNow = aul ? mat() : this.strongFence;
     this.addrNow = carries ? mat() : this.addr;
     this.rmwSeq = mat();
     this.#depWrites = c.events
@@ -245,7 +246,7 @@ export class BoundLkmm implements BoundModel {
     // cumul-fence, with A-cumulativity and lock hand-over between threads.
     const cf = cfStar;
     cf.set(this.cf0);
-    if (this.#aul) this.sfNow.set(this.sf);
+    if (this.#aul) this.strongFenceNow.set(this.strongFence);
     for (let w = 0; w < n; w++) {
       for (let x = 0; x < W; x++) {
         for (let m = rfe[w * W + x]; m !== 0; ) {
@@ -253,7 +254,7 @@ export class BoundLkmm implements BoundModel {
           m ^= 1 << b;
           const r = (x << 5) + b;
           if (!this.#isMarked(w) || !this.#isMarked(r)) continue;
-          for (let y = 0; y < W; y++) cf[w * W + y] |= this.sfPoRel[r * W + y] & marked[y];
+          for (let y = 0; y < W; y++) cf[w * W + y] |= this.strongFencePoRel[r * W + y] & marked[y];
           if (this.#hasLockHandover) this.#handover(w, r, cf);
         }
       }
@@ -290,7 +291,7 @@ export class BoundLkmm implements BoundModel {
 
     const pb = this.pb;
     if (this.#hasSf) {
-      compose(t1, prop, this.sfNow, n, W);
+      compose(t1, prop, this.strongFenceNow, n, W);
       if (!this.#allMarked) restrict(t1, marked, n, W);
       compose(pb, t1, hb, n, W);
       union(pb, t1, size);
@@ -403,7 +404,7 @@ export class BoundLkmm implements BoundModel {
         if (after && events[b].kind === "F" && events[b].fence === "after-unlock-lock") fence = true;
         if (after && j >= 0 && inOrder(events[b], c.eventOf[lkr])) {
           if (this.#isMarked(i) && this.#isMarked(j)) setBit(cf, W, i, j);
-          if (fence && isAccess(c.events[i]) && isAccess(c.events[j])) setBit(this.sfNow, W, i, j);
+          if (fence && isAccess(c.events[i]) && isAccess(c.events[j])) setBit(this.strongFenceNow, W, i, j);
         }
         if (j === lkr) after = true;
       }
