@@ -9,6 +9,8 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { allCells } from "../src/claims/claims.ts";
+import { count } from "../src/text/numbers.ts";
 import { holdfast, type Outcome, project, ROOT } from "./cli/helpers.ts";
 import { type Installed, install } from "./installed.ts";
 
@@ -137,6 +139,37 @@ function patch(text: string, diff: string): string {
   expect(text).toContain(side("+"));
   return text.replace(side("+"), side("-"));
 }
+
+/** The rows of a text block, each as a command prints it, spacing aside. */
+const rowsOf = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((l) => l.replace(/\s+/g, " ").trim())
+    .filter((l) => l !== "" && l !== "..." && !/^[- ]*$/.test(l));
+
+describe("the matrix in README.md", () => {
+  const [, shown] = /```text\n\$ npx holdfast claims\n([\s\S]*?)```/.exec(read("README.md")) ?? [];
+  test("counts the cells that there are", () => {
+    const standard = allCells().filter((c) => c.standard);
+    const applicable = standard.filter((c) => c.notApplicable === null).length;
+    expect(shown).toContain(`\n${count(applicable)} cells: `);
+    expect(shown).toContain(` ${count(standard.length - applicable)} not applicable; `);
+  });
+  // Minutes: npm run campaign:docs.
+  test.skipIf(process.env["HOLDFAST_CAMPAIGN"] === undefined)("is what comes out, row by row", async () => {
+    const o = await holdfast(["claims", "--width", "1000"]);
+    expect(o.exit).toBe(0);
+    // C9 is timed; of the last line, so are the seconds.
+    const plain = (row: string): string =>
+      row.startsWith("C9/") ? row.replace(/\d[\d,.]*/g, "#") : row.replace(/\d+(\.\d+)? s on/, "# s on");
+    const printed = new Set(rowsOf(o.out).map(plain));
+    expect(
+      rowsOf(shown)
+        .map(plain)
+        .filter((row) => !printed.has(row)),
+    ).toEqual([]);
+  });
+});
 
 describe("docs/first-scenario.md, done as it says", () => {
   test("every command prints what it says, and every change applies", async () => {
