@@ -249,7 +249,7 @@ export function bootReplayMachine(
 }
 
 /** Pages of each kind that the driver of /dev/gt has allocated. */
-export const DRIVER_ORDER = 4;
+const DRIVER_ORDER = 4;
 export const DRIVER_PAGES = 1 << DRIVER_ORDER;
 
 function driverPages(): Map<string, number> {

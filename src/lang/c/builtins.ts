@@ -8,6 +8,9 @@
  * number of anything. Behind the colon what it gives: P, i, u, n (nothing), `*` (void pointer), b (_Bool).
  */
 
+/** SV-COMP: functions with such names are one step. */
+export const ATOMIC = "__VERIFIER_atomic_";
+
 const SIGNATURES = `
 hf_load_plain p:P
 hf_load_once p:P

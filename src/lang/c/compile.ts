@@ -31,8 +31,6 @@ export interface CompileOptions {
  */
 export type RootKind = "thread" | "pthread" | "head" | "plain";
 
-/** SV-COMP: functions with such names are one step. */
-export const ATOMIC = "__VERIFIER_atomic_";
 const KFREE = "kfree_rcu";
 /** Where the bodies of threads are: nowhere in the user's files. */
 const ROOT: Place = { file: "<start>", line: 1, col: 1, macro: "" };

@@ -7,7 +7,7 @@
 import { type CallArg, constant, type Val, val } from "../ir.ts";
 import type { Expr, FnDecl, Init, VarDecl } from "./ast.ts";
 import type { Builder } from "./builder.ts";
-import { ATOMIC } from "./compile.ts";
+import { ATOMIC } from "./builtins.ts";
 import { refuse } from "./errors.ts";
 import { indexed, rootOf } from "./escape.ts";
 import type { FnLowering } from "./lower.ts";

@@ -9,7 +9,7 @@ import { PACKAGE_ROOT } from "../sources.ts";
 import type { CFiles } from "./files.ts";
 import type { CFile } from "./lex.ts";
 
-const INCLUDE_DIR: string = join(PACKAGE_ROOT, "include");
+export const INCLUDE_DIR: string = join(PACKAGE_ROOT, "include");
 
 interface Cached {
   readonly file: CFile;
