@@ -248,6 +248,8 @@ export const kernel = {
   shadow_stack: 0,
   /** Some PCI device has published peer-to-peer memory (mm/p2pdma.ts). */
   p2pdma: 0,
+  /** Some area is registered with userfaultfd(2) (mm/userfaultfd.ts). */
+  userfaultfd: 0,
   /** Some driver maps pages that belong to no file (mm/insert_page.ts). */
   driver_pages: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */

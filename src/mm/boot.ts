@@ -112,6 +112,8 @@ export function bootMachine(spec: BootSpec): void {
   kernel.secretmem = 0;
   kernel.ultravisor = 0;
   kernel.p2pdma = 0;
+  kernel.driver_pages = 0;
+  kernel.userfaultfd = 0;
   kernel.device_private = 0;
   kernel.shadow_stack = 0;
   kernel.fatal_signal = 0;

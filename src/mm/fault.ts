@@ -14,7 +14,7 @@ import { config, geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { create_huge_dax, dax_pte_fault } from "./dax_fault.ts";
 import { do_device_private_page } from "./device_memory.ts";
-import { copy_highpage, filemap_get_page, find_page } from "./filemap.ts";
+import { copy_highpage, filemap_get_page, find_page, i_pages_slot } from "./filemap.ts";
 import { do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, transhuge_vma_suitable } from "./huge_memory.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
 import { hugetlb_fault } from "./hugetlb.ts";
@@ -30,6 +30,8 @@ import {
   MM,
   type Mm,
   VM_SHARED,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WRITE,
   VMA,
   type Vma,
@@ -76,16 +78,19 @@ import {
   is_device_private_entry,
   PMD_LEVEL,
   PTE_LEVEL,
+  PTE_MARKER_UFFD_WP,
   pfn_pte,
   pgtable_alloc,
   pgtable_lookup,
   pmd_leaf,
   pte_dirty,
   pte_mkdirty,
+  pte_mkuffd_wp,
   pte_mkwrite_vma,
   pte_mkyoung,
   pte_pfn,
   pte_present,
+  pte_uffd_wp,
   pte_write,
   SWP_SWAP,
   set_pte_at,
@@ -144,6 +149,8 @@ const FAULT_AROUND_PAGES = 16;
 
 /** vma_wants_writenotify(): writes to a shared mapping must be noticed, so entries start out read-only. */
 export function vma_wants_writenotify(vma: Vma): boolean {
+  // "Do we need write faults for uffd-wp tracking?"
+  if (kernel.userfaultfd !== 0 && config.uffdPageProt && (vma_flags(vma) & VM_UFFD_WP) !== 0) return true;
   return vma_kind(vma) === AS_REGULAR || vma_kind(vma) === 5;
 }
 export function page_prot(vma: Vma): number {
@@ -163,8 +170,18 @@ export function alloc_anon_page(flags: number): Page {
 }
 // ---- Anonymous memory and swap ----------------------------------------------------------------------------
 
+/** handle_userfault() with UFFD_FEATURE_SIGBUS of a page that is missing. */
+export function userfaultfd_missing(vma: Vma): boolean {
+  return kernel.userfaultfd !== 0 && (vma_flags(vma) & VM_UFFD_MISSING) !== 0;
+}
+/** userfaultfd_pte_wp(), userfaultfd_huge_pmd_wp(). */
+export function userfaultfd_wp_entry(vma: Vma, e: number): boolean {
+  return kernel.userfaultfd !== 0 && (vma_flags(vma) & VM_UFFD_WP) !== 0 && pte_uffd_wp(e);
+}
+
 /** do_anonymous_page(). */
 function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
+  if (userfaultfd_missing(vma)) return VM_FAULT_SIGBUS;
   if ((flags & FAULT_FLAG_WRITE) === 0) {
     set_pte_at(ptep, pfn_pte(kernel.zero_pfn, page_prot(vma)) | _PAGE_SPECIAL);
     return 0;
@@ -235,6 +252,28 @@ function waits_for_read(mapping: AddressSpace, index: number, flags: number): bo
   return index < READ_ONCE(mapping + ADDRESS_SPACE.i_size) && find_page(mapping, index) === 0;
 }
 
+/**
+ * * What do_fault() does of areas that are registered with userfaultfd: nothing is mapped around, a page that
+ * is not in the cache is the program's to bring, and a marker makes the entry write-protected.
+ * VM_FAULT_FALLBACK: an ordinary fault.
+ */
+function do_fault_uffd(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
+  const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  const index = vma_pgoff(vma, addr);
+  const inside = index < READ_ONCE(mapping + ADDRESS_SPACE.i_size);
+  if (inside && userfaultfd_missing(vma) && READ_ONCE(i_pages_slot(mapping, index)) === 0)
+    return VM_FAULT_SIGBUS;
+  if ((vma_flags(vma) & VM_UFFD_WP) === 0) return VM_FAULT_FALLBACK;
+  const marked = READ_ONCE(ptep) === PTE_MARKER_UFFD_WP;
+  if (!marked && (flags & FAULT_FLAG_WRITE) !== 0) return VM_FAULT_FALLBACK;
+  const page = filemap_get_page(mapping, index, fault_gfp(flags));
+  if (page <= 0) return fault_error(page);
+  page_add_rmap_pte(page, vma);
+  const pte = read_pte(vma, page);
+  set_pte_at(ptep, marked ? pte_mkuffd_wp(pte) : pte);
+  return 0;
+}
+
 function fault_error(page: Page): number {
   return page === 0 ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
 }
@@ -243,6 +282,10 @@ function fault_error(page: Page): number {
 function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   const write = (flags & FAULT_FLAG_WRITE) !== 0;
+  if (kernel.userfaultfd !== 0) {
+    const ret = do_fault_uffd(vma, addr, ptep, flags);
+    if (ret !== VM_FAULT_FALLBACK) return ret;
+  }
   // secretmem_vm_ops has no map_pages().
   if (!write && READ_ONCE(mapping + ADDRESS_SPACE.kind) !== AS_SECRETMEM && do_fault_around(vma, addr, ptep))
     return 0;
@@ -358,6 +401,7 @@ function wp_anon_reusable(page: Page): boolean {
 /** do_wp_page(): a write (or unsharing) fault on a present entry that is not writable. */
 export function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, flags: number): number {
   const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0;
+  if (!unshare && userfaultfd_wp_entry(vma, pte)) return VM_FAULT_SIGBUS;
   const page = vm_normal_page(pte);
   if ((vma_flags(vma) & VM_SHARED) !== 0) {
     // wp_page_shared(), wp_pfn_shared()
@@ -386,6 +430,7 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
     return do_fault(vma, addr, ptep, flags);
   }
   if (!pte_present(pte)) {
+    if (pte === PTE_MARKER_UFFD_WP) return do_fault(vma, addr, ptep, flags);
     if (swp_type(pte) === SWP_SWAP) return do_swap_page(vma, addr, ptep, pte, flags);
     if (kernel.device_private !== 0 && is_device_private_entry(pte))
       return do_device_private_page(vma, pfn_to_page(swp_offset(pte)), flags);

@@ -64,6 +64,7 @@ import {
   pgtable_alloc,
   pgtable_lookup,
   pte_alloc_one,
+  pte_clear_uffd_wp,
   pte_mkclean,
   pte_mkdirty,
   pte_pfn,
@@ -81,6 +82,7 @@ import {
 } from "./pgtable.ts";
 import { page_add_new_anon_rmap, page_add_rmap_pmd, page_add_rmap_pte } from "./rmap.ts";
 import { swap_duplicate } from "./swap_state.ts";
+import { dup_userfaultfd } from "./userfaultfd.ts";
 import { free_all_tables, is_huge_zero_pfn, unmap_vmas, vm_normal_page } from "./zap.ts";
 
 /** page_needs_cow_for_dma(): the page may be pinned by this address space (has_pinned is sticky). */
@@ -133,6 +135,7 @@ function copy_present_pte(src: Vma, dst: Vma, addr: number, ptep: EntryPtr, dst_
     page_add_rmap_pte(page, dst);
     if (PageAnon(page)) ClearPageAnonExclusive(page);
   }
+  if (kernel.userfaultfd !== 0) pte = pte_clear_uffd_wp(pte);
   if (is_cow_mapping(src) && pte_write(pte)) {
     ptep_set_wrprotect(ptep);
     pte = pte_wrprotect(pte);
@@ -275,6 +278,7 @@ function dup_mmap(mm: Mm, child: Mm): boolean {
     WRITE_ONCE(dst + VMA.vm_mm, child);
     WRITE_ONCE(dst + VMA.vm_flags, vma_flags(src) & ~VM_LOCKED);
     vma_link(child, dst);
+    if (kernel.userfaultfd !== 0) dup_userfaultfd(dst);
     if ((vma_flags(src) & VM_WIPEONFORK) !== 0) {
       // "VM_WIPEONFORK gets a clean slate in the child."
       WRITE_ONCE(dst + VMA.anon_vma, 0);

@@ -15,8 +15,11 @@ import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
   fault_gfp,
+  userfaultfd_missing,
+  userfaultfd_wp_entry,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
   VM_FAULT_WRITE,
 } from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
@@ -126,6 +129,7 @@ function map_anon_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, flags: numb
 /** do_huge_pmd_anonymous_page(); the caller holds the page-table lock. */
 export function do_huge_pmd_anonymous_page(vma: Vma, addr: number, pmdp: EntryPtr, flags: number): number {
   const haddr = addr - (addr & ((1 << geom.pmd_shift) - 1));
+  if (userfaultfd_missing(vma)) return VM_FAULT_SIGBUS;
   anon_vma_prepare(vma);
   if ((flags & FAULT_FLAG_WRITE) !== 0) return map_anon_huge_page(vma, haddr, pmdp, flags);
   const zero = mm_get_huge_zero_page(READ_ONCE(vma + VMA.vm_mm));
@@ -149,6 +153,7 @@ function huge_pmd_reusable(page: Page): boolean {
 export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flags: number): number {
   const pmd = READ_ONCE(pmdp);
   const haddr = addr - (addr & ((1 << geom.pmd_shift) - 1));
+  if ((flags & FAULT_FLAG_UNSHARE) === 0 && userfaultfd_wp_entry(vma, pmd)) return VM_FAULT_SIGBUS;
   if (is_huge_zero_pfn(pte_pfn(pmd))) {
     if (config.hugeZeroWrite) {
       // do_huge_zero_wp_pmd()

@@ -29,9 +29,11 @@ import {
   pte_dirty,
   pte_mkdirty,
   pte_mkold,
+  pte_mkuffd_wp,
   pte_mkwrite_vma,
   pte_pfn,
   pte_present,
+  pte_uffd_wp,
   pte_write,
   pte_wrprotect,
   pte_young,
@@ -58,6 +60,7 @@ function fill_split_table(table: number, page: Page, old: number, vma: Vma): voi
     if (!pte_write(old)) pte = pte_wrprotect(pte);
     if (!pte_young(old)) pte = pte_mkold(pte);
     if (config.splitKeepsDirty && pte_dirty(old)) pte = pte_mkdirty(pte);
+    if (kernel.userfaultfd !== 0 && pte_uffd_wp(old)) pte = pte_mkuffd_wp(pte);
     set_pte_at(table + i, pte);
   }
 }

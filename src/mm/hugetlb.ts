@@ -11,7 +11,14 @@
 import { config, geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
-import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from "./fault.ts";
+import {
+  FAULT_FLAG_UNSHARE,
+  FAULT_FLAG_WRITE,
+  userfaultfd_missing,
+  userfaultfd_wp_entry,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+} from "./fault.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import {
   ADDRESS_SPACE,
@@ -201,6 +208,7 @@ function hugetlb_no_page(vma: Vma, addr: number, entryp: EntryPtr, flags: number
   const shared = (vma_flags(vma) & VM_SHARED) !== 0;
   const index = vma_pgoff(vma, addr) >> geom.pmd_shift;
   let page = hugetlbfs_pagecache_page(vma, addr);
+  if (page === 0 && userfaultfd_missing(vma)) return VM_FAULT_SIGBUS;
   let anon = false;
   if (page !== 0) page_ref_add(page, 1);
   else {
@@ -261,6 +269,8 @@ function hugetlb_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): nu
   if (pte === 0) return hugetlb_no_page(vma, addr, entryp, flags);
   if (!pte_present(pte)) return VM_FAULT_SIGBUS;
   if ((flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) === 0) return 0;
+  const wp = (flags & FAULT_FLAG_WRITE) !== 0 && !pte_write(pte) && userfaultfd_wp_entry(vma, pte);
+  if (wp) return VM_FAULT_SIGBUS;
   if (!pte_write(pte)) return hugetlb_wp(vma, addr, entryp, flags);
   if ((flags & FAULT_FLAG_WRITE) !== 0) set_pte_at(entryp, pte_mkdirty(pte_mkyoung(pte)));
   return 0;

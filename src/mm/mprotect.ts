@@ -5,7 +5,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { EACCES, EINVAL, ENOMEM } from "./errno.ts";
 import { vma_wants_writenotify } from "./fault.ts";
@@ -35,25 +35,34 @@ import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start 
 import { MMU_NOTIFY_PROTECTION_VMA } from "./mmu_notifier_types.ts";
 import { PageAnon, PageAnonExclusive } from "./page.ts";
 import {
+  _PAGE_UFFD_WP,
   type EntryPtr,
   level_span,
   PMD_LEVEL,
   PTE_LEVEL,
+  PTE_MARKER_UFFD_WP,
   pgtable_lookup,
+  pte_clear_uffd_wp,
   pte_dirty,
+  pte_mkuffd_wp,
   pte_mkwrite_vma,
   pte_modify,
   pte_present,
   pte_protnone,
+  pte_uffd_wp,
   pte_write,
   ptep_get_and_clear,
+  SWP_SWAP,
   set_pte_at,
+  swp_type,
 } from "./pgtable.ts";
 import { flush_tlb_range } from "./tlb.ts";
 import { vm_normal_page } from "./zap.ts";
 
 /** can_change_pte_writable(), can_change_pmd_writable(): no write fault is needed to find out. */
 function can_change_writable(vma: Vma, e: number, level: number): boolean {
+  // "Do we need write faults for uffd-wp tracking?"
+  if (kernel.userfaultfd !== 0 && pte_uffd_wp(e)) return false;
   if (config.mprotectUpgrade === 0 || (vma_flags(vma) & VM_WRITE) === 0 || pte_protnone(e)) return false;
   if (config.mprotectUpgrade === 1 && (level !== PTE_LEVEL || !pte_dirty(e))) return false;
   if ((vma_flags(vma) & VM_SHARED) !== 0) return pte_dirty(e);
@@ -68,6 +77,56 @@ function change_entry(vma: Vma, entryp: EntryPtr, level: number): void {
   if (!pte_write(e) && !is_vm_hugetlb_page(vma) && can_change_writable(vma, e, level))
     e = pte_mkwrite_vma(e, vma);
   set_pte_at(entryp, e);
+}
+
+// MM_CP_UFFD_WP and MM_CP_UFFD_WP_RESOLVE of change_protection().
+export const CP_UFFD_WP = 1;
+export const CP_UFFD_WP_RESOLVE = 2;
+
+/** change_pte_range() for one leaf, write-protected for userfaultfd or no longer. */
+function change_entry_uffd(vma: Vma, entryp: EntryPtr, level: number, cp: number): void {
+  const old = ptep_get_and_clear(entryp);
+  let e = pte_modify(old, vm_page_prot(vma, vma_wants_writenotify(vma)));
+  e = cp === CP_UFFD_WP ? pte_mkuffd_wp(e) : pte_clear_uffd_wp(e);
+  // vma_wants_manual_pte_write_upgrade(), which of shared areas with userfaultfd is never true.
+  const upgrades = config.uffdPageProt && cp === CP_UFFD_WP_RESOLVE && (vma_flags(vma) & VM_SHARED) === 0;
+  if (upgrades && !pte_write(e) && !is_vm_hugetlb_page(vma) && can_change_writable(vma, e, level))
+    e = pte_mkwrite_vma(e, vma);
+  set_pte_at(entryp, e);
+}
+/** change_pte_range() for an entry that is none, a marker or in swap (uffd_wp_protect_file()). */
+function change_nonpresent_uffd(vma: Vma, entryp: EntryPtr, cp: number): void {
+  const e = READ_ONCE(entryp);
+  if (e === 0) {
+    if (cp === CP_UFFD_WP && !vma_is_anonymous(vma) && config.uffdWpFiles)
+      set_pte_at(entryp, PTE_MARKER_UFFD_WP);
+  } else if (e === PTE_MARKER_UFFD_WP) {
+    if (cp === CP_UFFD_WP_RESOLVE) set_pte_at(entryp, 0);
+  } else if (swp_type(e) === SWP_SWAP)
+    set_pte_at(entryp, cp === CP_UFFD_WP ? e | _PAGE_UFFD_WP : e & ~_PAGE_UFFD_WP);
+}
+/** uffd_wp_range(): change_protection() for userfaultfd. */
+export function change_protection_uffd(vma: Vma, start: number, end: number, cp: number): void {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  const out = localArray(1);
+  mmu_notifier_invalidate_range_start(mm, start, end, MMU_NOTIFY_PROTECTION_VMA, 0);
+  spin_lock(mm + MM.page_table_lock);
+  for (let addr = start; addr < end; ) {
+    let level = pgtable_lookup(mm, addr, out);
+    const span = level_span(level);
+    const whole = (addr & (span - 1)) === 0 && addr + span <= end;
+    if (level === PMD_LEVEL && pte_present(READ_ONCE(out[0])) && !whole && vma_is_anonymous(vma)) {
+      split_huge_pmd_entry(vma, out[0], addr);
+      level = pgtable_lookup(mm, addr, out);
+    }
+    const step = level_span(level);
+    if (pte_present(READ_ONCE(out[0]))) change_entry_uffd(vma, out[0], level, cp);
+    else if (level === PTE_LEVEL) change_nonpresent_uffd(vma, out[0], cp);
+    addr = addr - (addr & (step - 1)) + step;
+  }
+  flush_tlb_range();
+  spin_unlock(mm + MM.page_table_lock);
+  mmu_notifier_invalidate_range_end(mm);
 }
 
 /**

@@ -88,6 +88,7 @@ export const SWP_DEVICE_READ = 5;
 export const SWP_DEVICE_WRITE = 6;
 export const SWP_DEVICE_EXCLUSIVE = 7;
 export const SWP_HWPOISON = 8;
+export const SWP_PTE_MARKER = 9;
 export const SWP_TYPE_SHIFT = 1;
 export const SWP_TYPE_MASK = 0x1f;
 
@@ -255,6 +256,9 @@ export function swp_type(e: number): number {
 export function swp_offset(e: number): number {
   return e >>> PFN_SHIFT;
 }
+/** make_pte_marker(PTE_MARKER_UFFD_WP): a file's page that is not mapped is write-protected (v5.19). */
+export const PTE_MARKER_UFFD_WP = (SWP_PTE_MARKER << SWP_TYPE_SHIFT) | _PAGE_UFFD_WP;
+
 export function is_migration_entry(e: number): boolean {
   const type = swp_type(e);
   return type >= SWP_MIGRATION_READ && type <= SWP_MIGRATION_WRITE;

@@ -5,7 +5,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import {
   alloc_anon_page,
@@ -42,7 +42,9 @@ import {
   type EntryPtr,
   pfn_pte,
   pte_mkdirty,
+  pte_mkuffd_wp,
   pte_mkwrite_vma,
+  pte_uffd_wp,
   pte_write,
   set_pte_at,
   swp_offset,
@@ -131,6 +133,7 @@ export function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: numbe
       try_to_free_swap(page);
     }
   }
+  if (kernel.userfaultfd !== 0 && pte_uffd_wp(orig)) pte = pte_mkuffd_wp(pte);
   page_add_anon_rmap(page, vma, addr, exclusive);
   set_pte_at(ptep, pte);
   if ((config.swapinCached || !config.anonExclusive) && should_try_to_free_swap(page, vma, exclusive, flags))

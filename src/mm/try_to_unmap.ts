@@ -5,7 +5,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import { page_try_share_anon_rmap } from "./migrate_entries.ts";
@@ -27,10 +27,13 @@ import {
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SWP_EXCLUSIVE,
+  _PAGE_UFFD_WP,
   type EntryPtr,
   PTE_LEVEL,
+  PTE_MARKER_UFFD_WP,
   pte_dirty,
   pte_pfn,
+  pte_uffd_wp,
   ptep_get_and_clear,
   SWP_SWAP,
   set_pte_at,
@@ -81,8 +84,12 @@ function unmap_pte(vma: Vma, ptep: EntryPtr, head: Page): boolean {
       }
       const slot = page_swap_slot(page);
       swap_duplicate(slot);
-      set_pte_at(ptep, swp_entry(SWP_SWAP, slot) | (exclusive ? _PAGE_SWP_EXCLUSIVE : 0));
+      const wp = kernel.userfaultfd !== 0 ? pte & _PAGE_UFFD_WP : 0;
+      set_pte_at(ptep, swp_entry(SWP_SWAP, slot) | (exclusive ? _PAGE_SWP_EXCLUSIVE : 0) | wp);
     }
+  } else if (kernel.userfaultfd !== 0 && pte_uffd_wp(pte)) {
+    // pte_install_uffd_wp_if_needed()
+    set_pte_at(ptep, PTE_MARKER_UFFD_WP);
   }
   page_remove_rmap_pte(page, vma);
   if (vma_is_locked(vma) && !config.follMlock) mlock_drain_local();

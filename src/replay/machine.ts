@@ -97,6 +97,8 @@ export interface MachineNeeds {
   readonly deviceMemory?: "private" | "coherent";
   /** A driver gives mappings of its own pages (/dev/gt); absent: none does. */
   readonly driver?: boolean;
+  /** userfaultfd(2) is used; absent: it is not. */
+  readonly userfaultfd?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -178,6 +180,7 @@ export function bootReplayMachine(
   });
   kernel.shadow_stack = needs.shadowStacks === true && config.shadowStack ? 1 : 0;
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
+  kernel.userfaultfd = needs.userfaultfd === true ? 1 : 0;
   kernel.driver_pages = needs.driver === true ? 1 : 0;
   kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;

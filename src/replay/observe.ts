@@ -44,6 +44,7 @@ import {
   _PAGE_PROTNONE,
   _PAGE_RW,
   _PAGE_SPECIAL,
+  _PAGE_UFFD_WP,
   _PAGE_USER,
   level_span,
   PMD_LEVEL,
@@ -71,6 +72,7 @@ function pteFlags(e: number): string {
   if (e & _PAGE_DEVMAP && e & (_PAGE_PRESENT | _PAGE_PROTNONE)) s += "v";
   if (e & _PAGE_SPECIAL && e & (_PAGE_PRESENT | _PAGE_PROTNONE)) s += "s";
   if (!(e & _PAGE_USER)) s += "k";
+  if (e & _PAGE_UFFD_WP) s += "u";
   return s;
 }
 

@@ -66,12 +66,14 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   let movable = false;
   let secretmem = false;
   let driver = false;
+  let userfaultfd = false;
   for await (const seq of readTrace(path, (m) => {
     meta = m;
   }))
     for (const step of seq.steps) {
       if (step.op === "map" && step.args[1] === "secret") secretmem = true;
       if (step.op === "map" && step.args[1] === "drv") driver = true;
+      if (step.op === "uffd") userfaultfd = true;
       for (const arg of step.args) {
         const text = arg.replace(/^dev=/, "");
         for (const d of ["dax0", "dax1", "dax2"] as const) if (text.includes(d)) devices.add(d);
@@ -84,7 +86,14 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   if (meta === null) throw new Error("unreachable: a readable file has a header");
   return {
     meta,
-    needs: { devices: movable ? new Set() : devices, hugeZero: !zeroAllocated, movable, secretmem, driver },
+    needs: {
+      devices: movable ? new Set() : devices,
+      hugeZero: !zeroAllocated,
+      movable,
+      secretmem,
+      driver,
+      userfaultfd,
+    },
   };
 }
 

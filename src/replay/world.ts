@@ -10,7 +10,9 @@ import { file_put } from "../mm/filemap.ts";
 import { exit_mmap, mm_create } from "../mm/fork.ts";
 import { unpin_user_page } from "../mm/gup.ts";
 import { ADDRESS_SPACE, MM } from "../mm/mm_types.ts";
+import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
 import { put_page } from "../mm/swap.ts";
+import { userfaultfd_release } from "../mm/userfaultfd.ts";
 import { DRIVER_PAGES, type ReplayMachine } from "./machine.ts";
 import type { PageState } from "./schema.ts";
 
@@ -39,13 +41,15 @@ export interface Handle {
 
 /** References that user programs hold through a kernel subsystem. */
 export interface Resource {
-  readonly kind: "pipe" | "aio" | "uring";
+  readonly kind: "pipe" | "aio" | "uring" | "uffd";
   readonly pinned: boolean;
   pages: number[];
   /** Descriptors of it that are open, in any process. */
   users: number;
   /** What a transfer will answer if it is not the length of its pages: a negative error. */
   readonly error?: number;
+  /** A userfaultfd: its context, and the address space whose faults it takes. */
+  readonly uffd?: { readonly mm: number; readonly ctx: number };
 }
 
 /** A child process, forked from the recording program, that does something that may block. */
@@ -94,6 +98,8 @@ export class World {
   nodrain = false;
   /** Children that fork() did not make, though the recording program took them for made. */
   readonly unborn = new Map<string, "unnoticed" | "noticed">();
+  /** Context of the next userfaultfd. */
+  nextUserfaultfd = 1;
   /** Shows the pages that were last observed as they are now; null where nobody observes. */
   glimpse: (() => PageState[]) | null = null;
   /** What glimpse() gave during the present step. */
@@ -171,6 +177,11 @@ export class World {
       else put_page(p);
     }
     r.pages = [];
+    if (r.uffd !== undefined) {
+      mmap_write_lock(r.uffd.mm);
+      userfaultfd_release(r.uffd.mm, r.uffd.ctx);
+      mmap_write_unlock(r.uffd.mm);
+    }
   }
   /** Everything that is open, once. */
   resources(): Set<Resource> {

@@ -81,6 +81,36 @@ export const MM_KNOBS = [
     onOff("-EHWPOISON (observed in v6.12, in its source)", "-EBUSY (to v6.1)"),
   ),
   knob(
+    "uffdWpFiles",
+    { "v5.10": 0, "v5.19": 1 },
+    "userfaultfd's write-protection of shmem and hugetlb areas",
+    onOff("v5.19, b1f9e876862d", "-EINVAL (to v5.18)"),
+  ),
+  knob(
+    "uffdResets",
+    { "v5.10": 0, "v6.0": 1 },
+    "an area that leaves userfaultfd",
+    onOff(
+      "is no longer write-protected (v6.0, f369b07c8614)",
+      "keeps its write-protected entries (to v5.19)",
+    ),
+  ),
+  knob(
+    "uffdPageProt",
+    { "v5.10": 0, "v6.2": 1 },
+    "what is mapped where userfaultfd write-protects",
+    onOff(
+      "read-only from the start; private pages become writable when they are resolved (v6.2, 51d3d5eb74ff)",
+      "as elsewhere (to v6.1)",
+    ),
+  ),
+  knob(
+    "uffdMove",
+    { "v5.10": 0, "v6.8": 1 },
+    "UFFDIO_MOVE",
+    onOff("v6.8, adef440691ba", "-EINVAL (to v6.7)"),
+  ),
+  knob(
     "trackPfnCopy",
     { "v5.10": 1, "v6.15": 0 },
     "fork of a private VM_PFNMAP area whose first page was copied",
