@@ -272,6 +272,13 @@ export const kernel = {
   nr_swap: 0,
 };
 
+const KERNEL_WITHOUT_OBJECTS: Readonly<typeof kernel> = { ...kernel };
+
+/** Forgets the global objects of a machine that was booted before. */
+export function resetKernel(): void {
+  Object.assign(kernel, KERNEL_WITHOUT_OBJECTS);
+}
+
 export interface MachineSettings {
   readonly config: Readonly<Record<KnobName, number>>;
   readonly arch: Readonly<typeof arch>;

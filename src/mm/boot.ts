@@ -15,6 +15,7 @@ import {
   type KnobSettings,
   kernel,
   type PresetName,
+  resetKernel,
   setArch,
   setConfig,
   setGeometry,
@@ -106,17 +107,8 @@ export function bootMachine(spec: BootSpec): void {
       cpus * VMSTAT_ITEMS +
       spare,
   );
+  resetKernel();
   kernel.nr_cpus = cpus;
-  kernel.devmap_managed_key = 0;
-  kernel.cma_nr = 0;
-  kernel.secretmem = 0;
-  kernel.ultravisor = 0;
-  kernel.p2pdma = 0;
-  kernel.driver_pages = 0;
-  kernel.userfaultfd = 0;
-  kernel.device_private = 0;
-  kernel.shadow_stack = 0;
-  kernel.fatal_signal = 0;
 
   // Tables lie in frames of their own size, so that a frame number leads to one.
   const ptrs = geom.ptrs_per_table;

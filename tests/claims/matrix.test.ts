@@ -6,11 +6,14 @@
 
 import { describe, expect, test } from "vitest";
 import { cells, type TeardownCell } from "../../src/claims/c4c5.ts";
+import { allCells } from "../../src/claims/claims.ts";
 import type { Limits } from "../../src/claims/explorer-worker.ts";
 import { runMatrix } from "../../src/claims/matrix.ts";
 import { JobFailed, runJobs } from "../../src/claims/pool.ts";
-import { REGISTRY_URL } from "../../src/claims/registry.ts";
+import { REGISTRY_URL, scenarioNamed } from "../../src/claims/registry.ts";
 import { CellResultSchema, type ClaimsOutput, ClaimsSchema } from "../../src/claims/schema.ts";
+import { hashProgram } from "../../src/lang/hash.ts";
+import { buildProgram } from "../../src/lang/scenario.ts";
 
 const limits: Limits = { maxStates: 1_000_000, maxBytes: 2 ** 30, maxSeconds: 60 };
 
@@ -48,6 +51,30 @@ describe("the published form", () => {
     expect(CellResultSchema.safeParse({ ...good, complete: false }).success).toBe(false);
     expect(CellResultSchema.safeParse({ ...good, verdict: "violated" }).success).toBe(false);
     expect(CellResultSchema.safeParse({ ...good, verdict: "probably" }).success).toBe(false);
+  });
+});
+
+describe("programs", () => {
+  test("are the same whichever scenario was booted before: nothing of another machine is left", async () => {
+    // One cell of each question: of these some boot machines with objects that others have not.
+    const questions = new Map<string, string>();
+    for (const c of allCells()) {
+      const question = `${c.claim}/${c.id.split("/")[2]}`;
+      if (c.arch === (c.claim === "C5" || c.claim > "C5" ? "arm64" : "x86-64") && c.notApplicable === null)
+        if (!questions.has(question)) questions.set(question, c.id);
+    }
+    const ids = [...questions.values()];
+    expect(ids.length).toBeGreaterThan(30);
+    const hash = async (id: string): Promise<string> => {
+      const scenario = scenarioNamed(id);
+      if (scenario === undefined) throw new Error(`no scenario ${id}`);
+      return hashProgram(await buildProgram(scenario));
+    };
+    const forwards: string[] = [];
+    for (const id of ids) forwards.push(`${id} ${await hash(id)}`);
+    const backwards: string[] = [];
+    for (const id of [...ids].reverse()) backwards.push(`${id} ${await hash(id)}`);
+    expect(backwards.reverse()).toEqual(forwards);
   });
 });
 
