@@ -127,6 +127,8 @@ function report(path: string, results: readonly CResult[], options: CheckCOption
 
 /** Exit code as of any check. @throws CError, UserError */
 export async function checkCCommand(path: string, options: CheckCOptions): Promise<number> {
+  if (options.jobs !== undefined || options.checkpoint !== undefined || options.resume !== undefined)
+    throw new UserError("HF030", "a program in C");
   const results = await exploreC(path, options);
   const interrupted = interruptSignal().aborted;
   if (options.json === true)

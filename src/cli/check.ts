@@ -92,7 +92,10 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
     ref: { module: definedIn, scenario: scenario.name },
     model,
   }));
-  const results = await exploreAll(jobs, limitsOf(options), 1);
+  const results =
+    options.jobs === undefined && options.checkpoint === undefined && options.resume === undefined
+      ? await exploreAll(jobs, limitsOf(options), 1)
+      : await (await import("./check-parallel.ts")).exploreOnWorkers(scenario, jobs, options);
   const interrupted = interruptSignal().aborted;
   if (options.json === true) printJson(checkJson(scenario.name, results, models.length));
   else

@@ -45,6 +45,11 @@ export const USER_ERRORS = {
   ],
   HF027: ["something is there already", "name a folder that does not exist yet, or an empty one"],
   HF028: ["unknown template", "holdfast new --help names them"],
+  HF029: [
+    "checkpoint that cannot be used",
+    "--checkpoint DIR begins one in an empty folder, --resume DIR goes on with it",
+  ],
+  HF030: ["not by several workers", "leave --jobs, --checkpoint and --resume out"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type UserErrorCode = keyof typeof USER_ERRORS;

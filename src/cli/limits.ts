@@ -18,6 +18,13 @@ export interface CheckOptions extends LimitOptions {
   readonly model?: readonly CheckModel[];
   readonly verbose?: boolean;
   readonly json?: boolean;
+  /** Workers on one exploration. */
+  readonly jobs?: number;
+  /** Folders: of a new checkpoint, and of one to go on with. */
+  readonly checkpoint?: string;
+  readonly resume?: string;
+  /** Seconds between two savings. */
+  readonly every?: number;
 }
 
 const DEFAULT_STATES = 50_000_000;

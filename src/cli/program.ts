@@ -131,7 +131,11 @@ function declareCheck(program: Command): void {
         "--model <models>",
         "sc, tso, arm64, riscv, joined by commas, or all; default: sc,tso, or that of the cell",
         models,
-      ),
+      )
+      .option("--jobs <n>", "workers on one exploration, under sc and tso", integer("--jobs", 1, 64))
+      .option("--checkpoint <dir>", "save the exploration there, at a signal too")
+      .option("--resume <dir>", "go on with what is saved there, and save it there again")
+      .option("--every <s>", "seconds between two savings; default 60", decimal("--every", 0.05, 1e6)),
   )
     .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())

@@ -18,16 +18,16 @@ type Instr = LocalInstr | VisibleInstr;
 
 /** Forgets what earlier explorations of the same code reached. */
 export function clearMarks(p: Prepared): void {
-  for (const { code } of bodies(p)) code.begun.fill(0);
+  for (const { code } of bodiesOf(p)) code.begun.fill(0);
 }
 
-interface Body {
+export interface Body {
   readonly name: string;
   readonly ir: ThreadIr;
   readonly code: ThreadCode;
 }
 
-function bodies(p: Prepared): Body[] {
+export function bodiesOf(p: Prepared): Body[] {
   const { threads, handlers, finally: last } = p.program;
   const called = new Map(p.groups.map((g) => [g.name, g.code]));
   return [
@@ -109,7 +109,7 @@ const countTrue = (m: ReadonlyMap<string, boolean>): number => [...m.values()].f
 /** What has been reached since `clearMarks`. */
 export function coverageOf(p: Prepared, finalStates: number): Coverage {
   const tally = new Tally();
-  const all = bodies(p);
+  const all = bodiesOf(p);
   for (const b of all) tally.body(b);
   const sites = [...tally.assertions.values()];
   return {

@@ -21,23 +21,18 @@ import { POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import { recordTrace } from "../trace/record.ts";
 import type { Trace } from "../trace/schema.ts";
+import { counterexample } from "./counterexample.ts";
 import { clearMarks, coverageOf } from "./coverage.ts";
 import { runLast } from "./lastrun.ts";
 import { findLivelock } from "./livelock.ts";
-import type { Machine, StepError } from "./machine.ts";
-import { Persistent } from "./persistent.ts";
+import type { Machine } from "./machine.ts";
+import { sortRows } from "./observations.ts";
 import { FIRST_CAPACITY, moreCapacity, newMachine, type Prepared, prepare } from "./prepare.ts";
 import type { ExploreOptions, ExploreResult } from "./result.ts";
-import { shorten } from "./shorten.ts";
 import { type Capacity, CapacityError, type Model } from "./state.ts";
 import { StateTable, type Step } from "./statetable.ts";
+import { Outcome, Stepper } from "./stepper.ts";
 import { VectorSet } from "./vectorset.ts";
-
-/**
- * Above this many steps without a choice the state is stored all the same, so that endless runs close a
- * cycle.
- */
-const CHAIN = 2048;
 
 /** Explores `program` completely, or says why not. Throws only on programs that are malformed. */
 export function explore(program: Program, options: ExploreOptions): ExploreResult {
@@ -66,7 +61,8 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
 }
 
 /** Stack objects are those of one inlined body: a second instance of a handler would share them. */
-const hasStackObjects = (p: Program): boolean => Object.values(p.handlers).some((h) => h.once === true);
+export const hasStackObjects = (p: Program): boolean =>
+  Object.values(p.handlers).some((h) => h.once === true);
 
 function emptyResult(model: Model, reason: string): ExploreResult {
   return {
@@ -87,32 +83,17 @@ function emptyResult(model: Model, reason: string): ExploreResult {
   };
 }
 
-/**
- * Where `advance` stopped: at a state with a choice, at a final state, on an error, or where nothing more is
- * asked of this run: it reached a limit of the model, or somebody waits for what an assumption excludes.
- */
-const Outcome = { Choice: 0, Final: 1, Error: 2, Pruned: 3 } as const;
-type Outcome = (typeof Outcome)[keyof typeof Outcome];
-
 class Search {
   private readonly prepared: Prepared;
   private readonly options: ExploreOptions;
   private readonly started: number;
   private readonly m: Machine;
-  private readonly por: Persistent;
+  private readonly stepper: Stepper;
   private readonly table: StateTable;
   private readonly observer: VectorSet;
-  private transitions = 0;
   private finalStates = 0;
   private maxDepth = 0;
   private sawCycle = false;
-  private readonly partialOrder: boolean;
-  private readonly merge: boolean;
-  /** Steps enough from the state that `advance` stopped at, and all enabled ones. */
-  private chosen = 0;
-  private enabled = 0;
-  private log: Step[] | null = null;
-  private failure: FoundError | null = null;
   /** The first limit of the model that a run reached, and the decisions that lead there. */
   private limit: {
     readonly error: FoundError;
@@ -125,11 +106,15 @@ class Search {
     this.options = options;
     this.started = started;
     this.m = newMachine(prepared, capacity, options.model);
-    this.por = new Persistent(this.m, prepared.footprints);
+    this.stepper = new Stepper(prepared, this.m, {
+      partialOrder: options.partialOrder ?? true,
+      merge: options.merge ?? true,
+      anyOrder: false,
+      ...(options.stopAtBound === undefined ? {} : { stopAtBound: options.stopAtBound }),
+      symmetry: false, // the table's business
+    });
     this.table = new StateTable(this.m, prepared.footprints, prepared.groupOf, options.symmetry ?? true);
     this.observer = new VectorSet(options.observe?.length ?? 0);
-    this.partialOrder = options.partialOrder ?? true;
-    this.merge = options.merge ?? true;
   }
 
   result(
@@ -145,7 +130,7 @@ class Search {
       trace,
       model: this.options.model,
       states: this.table.size,
-      transitions: this.transitions,
+      transitions: this.stepper.transitions,
       finalStates: this.finalStates,
       depth: this.maxDepth,
       seconds: (performance.now() - this.started) / 1000,
@@ -164,10 +149,7 @@ class Search {
       this.observer.read(i, row, 0);
       all.push(Array.from(row));
     }
-    return all.sort((x, y) => {
-      const i = x.findIndex((v, k) => v !== y[k]);
-      return i < 0 ? 0 : x[i] - y[i];
-    });
+    return sortRows(all);
   }
 
   private observe(): void {
@@ -177,69 +159,15 @@ class Search {
     this.observer.intern(row, 0);
   }
 
-  /** Takes the step, if any, then every step that is the only one needed; stops where there is a choice. */
-  private advance(step: number, choice: number): Outcome {
-    const m = this.m;
-    const T = m.total;
-    let p = step;
-    let c = choice;
-    for (let chain = 0; ; chain++) {
-      if (p >= 0) {
-        this.transitions++;
-        if (this.log !== null) this.log.push({ process: p, choice: c });
-        if (!(p >= T ? m.drain(p - T) : m.step(p, c))) return this.fail(m.error, m.names[p % T]);
-      }
-      this.por.look();
-      this.enabled = this.por.enabled;
-      if (this.enabled === 0) return this.final();
-      this.chosen = this.partialOrder ? this.por.choose() : this.enabled;
-      if (!this.merge || chain >= CHAIN || (this.chosen & (this.chosen - 1)) !== 0) return Outcome.Choice;
-      p = 31 - Math.clz32(this.chosen);
-      c = 0;
-      if (this.choices(p) > 1) return Outcome.Choice;
-    }
-  }
-
-  private fail(error: StepError | null, thread: string): Outcome {
-    if (error === null) throw new Error("a step failed without an error");
-    this.failure = { kind: error.kind, message: error.message, thread, addr: error.addr };
-    const on = error.kind === "bound" && this.options.stopAtBound?.(error.message) !== true;
-    return on ? Outcome.Pruned : Outcome.Error;
-  }
-
-  private final(): Outcome {
-    const m = this.m;
-    const { stuck } = m.program;
-    if (stuck !== undefined)
-      for (let t = 0; t < m.total; t++)
-        if (!m.finished(t) && m.nextAddr(t) === stuck) {
-          this.failure = null;
-          return Outcome.Pruned;
-        }
-    for (let t = 0; t < m.total; t++) {
-      if (m.finished(t) && !m.queued(t)) continue;
-      this.failure = { kind: "deadlock", message: "no thread can go on", thread: "", addr: 0 };
-      return Outcome.Error;
-    }
-    return Outcome.Final;
-  }
-
-  /** How many successors the next step of process `p` has. */
-  private choices(p: number): number {
-    return p >= this.m.total ? 1 : this.m.choices(p);
-  }
-
   run(): ExploreResult {
-    const m = this.m;
-    const table = this.table;
+    const { m, stepper, table } = this;
     const limits = {
       states: this.options.maxStates ?? 50_000_000,
       bytes: this.options.maxBytes ?? 2 ** 32,
       ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
     };
-    if (!m.boot()) {
-      this.fail(m.error, m.names[m.failedAtBoot]);
-      const error = this.failure as FoundError; // just set
+    if (!stepper.boot()) {
+      const error = stepper.failure as FoundError; // just set
       return this.result("violated", null, error, this.record([], error));
     }
     // The stack, level by level: the state, what is still to do there, what was done, and the step in
@@ -256,7 +184,7 @@ class Search {
     let choices = new Int32Array(capacity);
     let onStack = new Uint8Array(1 << 16);
     let level = -1;
-    let outcome = this.advance(-1, 0);
+    let outcome = stepper.advance(-1, 0);
     let checkAt = 4096;
     let lastProgress = this.started;
 
@@ -264,9 +192,9 @@ class Search {
       // Whether the machine is in the state on top of the stack: true of one just put there.
       let there = false;
       if (outcome === Outcome.Error) return this.violated(process, choice, level);
-      if (outcome === Outcome.Pruned && this.limit === null && this.failure !== null)
+      if (outcome === Outcome.Pruned && this.limit === null && stepper.failure !== null)
         this.limit = {
-          error: this.failure,
+          error: stepper.failure,
           process: process.slice(0, level + 1),
           choice: choice.slice(0, level + 1),
         };
@@ -278,7 +206,7 @@ class Search {
           this.finalStates++;
           this.observe();
           if (!runLast(m)) {
-            this.fail(m.error, m.names[m.last]);
+            stepper.fail(m.error, m.names[m.last]);
             return this.violated(process, choice, level);
           }
         } else {
@@ -302,8 +230,8 @@ class Search {
           }
           table.copyTuple(tuples, level * width);
           ids[level] = id;
-          todo[level] = this.chosen;
-          all[level] = this.enabled;
+          todo[level] = stepper.chosen;
+          all[level] = stepper.enabled;
           done[level] = 0;
           process[level] = -1;
           onStack[id] = 1;
@@ -327,7 +255,7 @@ class Search {
           lastProgress = now;
           const go = this.options.onProgress({
             states: table.size,
-            transitions: this.transitions,
+            transitions: this.stepper.transitions,
             depth: level,
             bytes: table.bytes,
             seconds: (now - this.started) / 1000,
@@ -351,20 +279,20 @@ class Search {
           done[level] |= 1 << next;
           process[level] = next;
           choice[level] = 0;
-          choices[level] = this.choices(next);
+          choices[level] = stepper.choices(next);
           break;
         }
         onStack[ids[level]] = 0;
         level--;
         there = false;
       }
-      outcome = this.advance(process[level], choice[level]);
+      outcome = stepper.advance(process[level], choice[level]);
     }
   }
 
   private finish(): ExploreResult {
     if (this.limit !== null) {
-      this.failure = this.limit.error;
+      this.stepper.failure = this.limit.error;
       return this.violated(this.limit.process, this.limit.choice, this.limit.process.length - 1);
     }
     // Who waits behind an assumption that is false is no part of any fair run.
@@ -392,36 +320,19 @@ class Search {
   }
 
   private violated(process: Int32Array, choice: Int32Array, level: number): ExploreResult {
-    const error = this.failure as FoundError; // set by whoever gave Outcome.Error
-    const stats = { transitions: this.transitions };
+    const { stepper } = this;
+    const error = stepper.failure as FoundError; // set by whoever gave Outcome.Error
+    const { transitions } = stepper;
     // Replay the decisions of the stack with the log on: the steps in between follow from them.
     const log: Step[] = [];
-    this.log = log;
-    this.m.boot();
-    this.advance(-1, 0);
-    for (let l = 0; l <= level; l++) this.advance(process[l], choice[l]);
-    this.log = null;
-    this.transitions = stats.transitions;
-    const steps = (this.options.shorten ?? true) ? shorten(this.prepared, this.m, log, error) : log;
-    const shown = this.errorOf(steps, error);
-    return this.result("violated", null, shown, this.record(steps, shown));
-  }
-
-  /**
-   * The error that these steps end in: of the same kind as the one found, maybe another thread's or object's.
-   */
-  private errorOf(steps: readonly Step[], found: FoundError): FoundError {
-    const { m } = this;
-    const T = m.total;
-    const now = (thread: string): FoundError => {
-      this.fail(m.error, thread);
-      return this.failure as FoundError; // just set
-    };
-    m.boot();
-    for (const { process: p, choice } of steps)
-      if (!(p >= T ? m.drain(p - T) : m.step(p, choice))) return now(m.names[p % T]);
-    if (found.kind === "deadlock" && found.thread === "") return found;
-    return runLast(m) ? found : now(m.names[m.last]);
+    stepper.log = log;
+    stepper.boot();
+    stepper.advance(-1, 0);
+    for (let l = 0; l <= level; l++) stepper.advance(process[l], choice[l]);
+    stepper.log = null;
+    stepper.transitions = transitions;
+    const shown = counterexample(this.prepared, this.m, log, error, this.options);
+    return this.result("violated", null, shown.error, shown.trace);
   }
 }
 

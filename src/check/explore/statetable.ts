@@ -77,6 +77,35 @@ export class StateTable {
     return n;
   }
 
+  /** Every table, in an order that is the same in each search of the program. */
+  get all(): readonly VectorSet[] {
+    return [this.shared, ...this.tables, this.tuples];
+  }
+
+  /** Words of a state for `pack`: the shared ones that can change, then every frame. */
+  get packedWords(): number {
+    const { m } = this;
+    return this.gather.length + m.frame[m.total - 1] + m.length[m.total - 1] - m.frame[0];
+  }
+
+  /** Copies the machine's state to `dst[at ..]`. */
+  pack(dst: Int32Array, at: number): void {
+    const { s, frame } = this.m;
+    const g = this.gather;
+    for (let i = 0; i < g.length; i++) dst[at + i] = s[g[i]];
+    const end = this.packedWords - g.length;
+    for (let i = 0, from = frame[0], to = at + g.length; i < end; i++) dst[to + i] = s[from + i];
+  }
+
+  /** Puts a state that was packed into the machine. */
+  unpack(src: Int32Array, at: number): void {
+    const { s, frame } = this.m;
+    const g = this.gather;
+    for (let i = 0; i < g.length; i++) s[g[i]] = src[at + i];
+    const end = this.packedWords - g.length;
+    for (let i = 0, to = frame[0], from = at + g.length; i < end; i++) s[to + i] = src[from + i];
+  }
+
   /** Number of the machine's present state, up to symmetry. */
   intern(): number {
     const m = this.m;

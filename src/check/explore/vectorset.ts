@@ -82,6 +82,18 @@ export class VectorSet {
     for (let i = 0; i < w; i++) dst[off + i] = chunk[base + i];
   }
 
+  /** The words of vectors `from .. to - 1`. */
+  words(from: number, to: number): Int32Array {
+    const out = new Int32Array((to - from) * this.width);
+    for (let id = from; id < to; id++) this.read(id, out, (id - from) * this.width);
+    return out;
+  }
+
+  /** Adds vectors, which must be new, in the order of their numbers: what `words` gave. */
+  load(words: Int32Array): void {
+    for (let at = 0; at < words.length; at += this.width) this.intern(words, at);
+  }
+
   /** Bytes held. */
   get bytes(): number {
     return this.index.byteLength + this.chunks.length * CHUNK * this.width * 4;

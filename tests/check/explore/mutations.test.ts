@@ -20,6 +20,7 @@ const MACHINE = "check/explore/machine.ts";
 const STATE = "check/explore/state.ts";
 const PERSISTENT = "check/explore/persistent.ts";
 const EXPLORE = "check/explore/explore.ts";
+const STEPPER = "check/explore/stepper.ts";
 const FOOTPRINT = "check/explore/footprint.ts";
 const TABLE = "check/explore/statetable.ts";
 
@@ -96,7 +97,7 @@ const MUTATIONS: readonly Mutation[] = [
     "if (m.last < 0) return true;",
     "if (m.last < 1000) return true;",
   ),
-  one("no deadlock check", EXPLORE, "if (m.finished(t) && !m.queued(t)) continue;", "continue;"),
+  one("no deadlock check", STEPPER, "if (m.finished(t) && !m.queued(t)) continue;", "continue;"),
   one(
     "no livelock check",
     EXPLORE,
