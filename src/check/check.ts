@@ -17,6 +17,7 @@ export const MODEL_NAMES: Readonly<Record<CheckModel, string>> = {
   tso: "TSO",
   arm64: "arm64",
   riscv: "riscv",
+  lkmm: "LKMM",
 };
 
 export type CheckResult = ExploreResult<CheckModel>;

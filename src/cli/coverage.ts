@@ -69,5 +69,10 @@ export function modelsLine(models: readonly CheckModel[]): string {
   const weak = models.filter(isWeak);
   if (weak.length === 0)
     return `Explored under ${strong.join(" and ")} only: hardware that is weaker (arm64, powerpc, riscv) is not covered.`;
-  return `On ${weak.join(" and ")}: all executions of words, load buffering included; livelock is looked for under SC and TSO only.`;
+  const machines = weak.filter((m) => m !== "lkmm").join(" and ");
+  const where = [
+    ...(machines === "" ? [] : [`On ${machines}`]),
+    ...(weak.includes("lkmm") ? ["Under the LKMM"] : []),
+  ];
+  return `${where.join(" and ").replace("and Under", "and under")}: all executions of words, load buffering included; livelock is looked for under SC and TSO only.`;
 }

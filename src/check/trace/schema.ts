@@ -107,7 +107,7 @@ const error = z.strictObject({
 export const TraceSchema = z.strictObject({
   schema: z.literal(TRACE_SCHEMA),
   program: z.string().describe("the cell or scenario"),
-  model: z.enum(["sc", "tso", "arm64", "riscv"]),
+  model: z.enum(["sc", "tso", "arm64", "riscv", "lkmm"]),
   threads: z.array(
     z.strictObject({
       name: z.string(),

@@ -5,7 +5,7 @@
 
 import { NULL_GUARD } from "../../machine/image.ts";
 import type { ErrorKind } from "../errors.ts";
-import { K } from "../explore/operations.ts";
+import { K, RMW_CMPXCHG } from "../explore/operations.ts";
 import { Choices, FULFILS } from "./choices.ts";
 import * as O from "./ordering.ts";
 import * as V from "./sets.ts";
@@ -40,7 +40,7 @@ export class Accesses extends Choices {
     const f = this.frame[t];
     this.m.fill(0, f + 1, this.own[t]);
     this.m[this.own[t] + STUCK] = 1;
-    this.v.finish(t);
+    this.v.finish(t, t >= this.ordinary);
     return true;
   }
 
@@ -137,7 +137,7 @@ export class Accesses extends Choices {
     if (!anybody || locWords === 0) return;
     this.v.originOfMarks = this.origin;
     const at = this.v.mark(t, mark, view);
-    this.v.addMessage(post, at);
+    this.v.addOne(post, this.v.node(at, 0));
   }
 
   protected readMessage(
@@ -156,8 +156,9 @@ export class Accesses extends Choices {
     record.overlooked = m + 1 < end && m + 1 >= first ? v.origin[m + 1] : -1;
     const value = v.valueAt(l, first, m);
     const atomic = m >= first && (v.flags[m] & V.ATOMIC) !== 0;
+    const forwarded = this.mapping.exclusiveForwards;
     const forwards =
-      !atomic || (this.mapping.exclusiveForwards === "unless-acquire" && (flags & O.ACQUIRE) === 0);
+      !atomic || forwarded === "always" || (forwarded === "unless-acquire" && (flags & O.ACQUIRE) === 0);
     v.read(t, l, first, end, m, view, post, forwards);
     return value;
   }
@@ -200,16 +201,23 @@ export class Accesses extends Choices {
     const before = v.temporary(2);
     this.record.location = l;
     this.noteWritten(t, l, value);
+    this.passesOn(ordering, -2);
     let at = m;
     if (fulfils) {
       if (!v.canFulfil(t, l, first, end, m, view, before)) throw new Error("a store has lost its place");
-      v.fulfil(t, first, end, m, flags, before, forward, this.origin);
+      v.fulfil(t, l, first, end, m, flags, before, forward, this.origin);
     } else {
-      if (!v.canWrite(l, first, end, m, view, before)) throw new Error("a store has lost its place");
+      if (!v.canWrite(t, l, first, end, m, view, before)) throw new Error("a store has lost its place");
       this.record.overlooked = m + 1 < end && m + 1 >= first ? v.origin[m + 1] : -1;
       at = v.write(t, l, first, end, m, value, flags, before, forward, this.origin);
     }
     this.hasWritten(t, ordering, at);
+    if (v.propagates && this.kind(t) === K.unlock) {
+      const all = v.temporary(3);
+      v.empty(all);
+      this.addAll(all, t);
+      v.unlocked(t, at, all);
+    }
     this.addAddress(t);
     this.fence(t, ordering.after);
   }
@@ -229,11 +237,11 @@ export class Accesses extends Choices {
 
   protected hasWritten(t: number, ordering: O.Ordering, at: number): void {
     const { v } = this;
-    v.addMessage(v.thread(t, V.W_OLD), at);
-    if ((ordering.write & O.RELEASE_SEEN) !== 0) v.addMessage(v.thread(t, V.RELEASED), at);
+    v.addWritten(v.thread(t, V.W_OLD), at, t);
+    if ((ordering.write & O.RELEASE_SEEN) !== 0) v.addWritten(v.thread(t, V.RELEASED), at, t);
     if ((ordering.write & O.THEN_ALL) !== 0) {
-      v.addMessage(v.thread(t, V.R_NEW), at);
-      v.addMessage(v.thread(t, V.W_NEW), at);
+      v.addWritten(v.thread(t, V.R_NEW), at, t);
+      v.addWritten(v.thread(t, V.W_NEW), at, t);
     }
   }
 
@@ -245,7 +253,12 @@ export class Accesses extends Choices {
     const { v, record } = this;
     const l = this.locationOf(addr);
     // A word that nobody writes, so this does not either: it fails.
-    if (l < 0) return this.load(t, addr, this.mapping.load.once, choice);
+    if (l < 0) {
+      this.beforeAtomic(t, kind);
+      const value = this.load(t, addr, this.mapping.load.once, choice);
+      this.afterAtomic(t, kind);
+      return value;
+    }
     const first = v.first(l);
     const end = v.end(l, first);
     const m = this.options[choice];
@@ -254,11 +267,13 @@ export class Accesses extends Choices {
     const post = v.temporary(2);
     record.addr = addr;
     record.read = old;
+    this.beforeAtomic(t, kind);
     if (kind !== K.lock && this.fails(t, kind, sub, old)) {
       const view = this.readView(t, null);
       this.readMessage(t, l, first, end, m, view, post, 0);
       this.markAccess(t, addr, view, post);
       this.hasRead(t, this.mapping.load.once, post);
+      this.afterAtomic(t, kind);
       this.addAddress(t);
       return kind === K.trylock ? 0 : old;
     }
@@ -273,25 +288,60 @@ export class Accesses extends Choices {
     if (kind !== K.rmw) this.m[this.own[t] + HELD]++;
     record.wrote = value;
     this.noteWritten(t, l, value);
+    if (
+      this.mapping.exclusiveForwards === "always" &&
+      kind === K.rmw &&
+      sub !== RMW_CMPXCHG &&
+      !this.swaps(t)
+    )
+      v.add(forward, post);
+    this.passesOn(ordering, m);
     // `post` is needed behind the write, whose place is found in another temporary.
     const before = v.temporary(0);
     const flags = V.EXCLUSIVE | V.ATOMIC;
     let at = Math.max(m + 1, first);
     if (fulfils) {
       if (!v.canFulfil(t, l, first, end, at, view, before)) throw new Error("an atomic has lost its place");
-      v.fulfil(t, first, end, at, flags, before, forward, this.origin);
+      v.fulfil(t, l, first, end, at, flags, before, forward, this.origin);
     } else {
-      if (!v.canWrite(l, first, end, m, view, before)) throw new Error("an atomic has lost its place");
+      if (!v.canWrite(t, l, first, end, m, view, before)) throw new Error("an atomic has lost its place");
       at = v.write(t, l, first, end, m, value, flags, before, forward, this.origin);
     }
     this.hasWritten(t, ordering, at);
+    this.afterAtomic(t, kind);
+    if (v.propagates && kind !== K.rmw) {
+      v.locked(t, l, first, m);
+      this.addAll(v.thread(t, V.AFTER_LOCK), t);
+    }
     this.addAddress(t);
     this.fence(t, ordering.after);
     return kind === K.rmw ? old : 1;
   }
 
+  // Fences around atomics, failed ones too: smp_mb__before_atomic() acts here, smp_mb__after_atomic() on what
+  // is kept here.
+  private beforeAtomic(t: number, kind: number): void {
+    const { v } = this;
+    if (!v.propagates || kind !== K.rmw) return;
+    this.putBefore(t, v.thread(t, V.BEFORE_ATOMIC));
+    v.empty(v.thread(t, V.BEFORE_ATOMIC));
+  }
+
+  private afterAtomic(t: number, kind: number): void {
+    if (this.v.propagates && kind === K.rmw) this.addAll(this.v.thread(t, V.AFTER_ATOMIC), t);
+  }
+
+  private swaps(t: number): boolean {
+    const i = this.decoded[t].instrs[this.pc(t)];
+    return i.op === "rmw" && i.fn === "xchg";
+  }
+
   protected fence(t: number, kinds: number): void {
     if (kinds === 0) return;
+    if (this.v.propagates) {
+      this.propagatingFence(t, kinds);
+      return;
+    }
     const { v } = this;
     const reads = v.thread(t, kinds === O.FULL ? V.R_OLD : V.R_FENCED);
     const writes = v.thread(t, V.W_OLD);
@@ -301,5 +351,47 @@ export class Accesses extends Choices {
     if ((kinds & O.WR) !== 0) v.add(r, writes);
     if ((kinds & O.RW) !== 0) v.add(w, reads);
     if ((kinds & O.WW) !== 0) v.add(w, writes);
+  }
+
+  /** The same where a write reaches other threads one by one: only a full fence waits for all of them. */
+  private propagatingFence(t: number, kinds: number): void {
+    const { v } = this;
+    switch (kinds) {
+      case O.FULL: {
+        const all = v.temporary(5);
+        v.empty(all);
+        this.addAll(all, t);
+        this.putBefore(t, all);
+        break;
+      }
+      case O.RR:
+        v.add(v.thread(t, V.R_RETURNING), v.thread(t, V.R_FENCED));
+        break;
+      case O.WW:
+        v.add(v.thread(t, V.W_NEW), v.thread(t, V.W_OLD));
+        for (let c = 0; c < v.columns; c++) v.add(v.fencedWrites(t, c), v.ownWrites(t, c));
+        break;
+      case O.BEFORE_ATOMIC:
+        this.addAll(v.thread(t, V.BEFORE_ATOMIC), t);
+        break;
+      case O.AFTER_ATOMIC:
+        this.putBefore(t, v.thread(t, V.AFTER_ATOMIC));
+        break;
+      case O.AFTER_LOCK:
+        this.putBefore(t, v.thread(t, V.AFTER_LOCK));
+        break;
+      case O.AFTER_HANDOVER:
+        this.putBefore(t, v.thread(t, V.HANDED_OVER));
+        break;
+      default:
+        throw new Error(`a fence that is not one of the model's: ${kinds}`);
+    }
+  }
+
+  /** Puts `set` before all that thread `t` does from here on. */
+  private putBefore(t: number, set: number): void {
+    const { v } = this;
+    v.add(v.thread(t, V.R_NEW), set);
+    v.add(v.thread(t, V.W_NEW), set);
   }
 }

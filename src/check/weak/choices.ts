@@ -259,13 +259,15 @@ export class Choices extends Threads {
     const { v } = this;
     const none = v.temporary(3);
     v.empty(none);
-    const view = this.writeView(t, this.orderingOf(t), v.temporary(1));
+    const ordering = this.orderingOf(t);
+    const view = this.writeView(t, ordering, v.temporary(1));
+    this.passesOn(ordering, -2);
     const first = v.first(l);
     const end = v.end(l, first);
     const oldest = v.oldest(t, first, end, none);
     let n = 0;
     for (let m = end - 1; m >= oldest; m--)
-      if (v.canWrite(l, first, end, m, view, v.temporary(2))) this.option(n++, m);
+      if (v.canWrite(t, l, first, end, m, view, v.temporary(2))) this.option(n++, m);
     if (this.anyPromised) {
       const value = this.kind(t) === K.unlock ? 0 : this.nextA(t);
       for (let m = Math.max(oldest + 1, first); m < end; m++)
@@ -305,7 +307,9 @@ export class Choices extends Threads {
       if (this.fails(t, kind, sub, old)) this.option(n++, m);
       else if (m >= oldest) {
         const view = this.updateView(t, ordering, l, first, m);
-        if (v.roomBehind(m, end) && v.canWrite(l, first, end, m, view, v.temporary(2))) this.option(n++, m);
+        this.passesOn(ordering, m);
+        if (v.roomBehind(m, end) && v.canWrite(t, l, first, end, m, view, v.temporary(2)))
+          this.option(n++, m);
         const next = Math.max(m + 1, first);
         if (this.anyPromised && next < end && this.isPromised(next, this.updated(t, kind, old)))
           if (v.canFulfil(t, l, first, end, next, view, v.temporary(2))) this.option(n++, m, FULFILS);
@@ -329,8 +333,8 @@ export class Choices extends Threads {
     const { v } = this;
     const view = this.writeView(t, ordering, v.temporary(1));
     v.add(view, v.temporary(0));
-    if (m >= first) v.addMessage(view, m);
-    else v.addBase(view, l);
+    if (m >= first) v.addRead(view, m, t);
+    else v.addBase(view, l, t);
     return view;
   }
 

@@ -34,7 +34,7 @@ import * as O from "./ordering.ts";
 import * as R from "./rest.ts";
 import { Sections } from "./sections.ts";
 import * as V from "./sets.ts";
-import { ARG, CPU, HELD, IRQ, PHASE, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
+import { ARG, CPU, HELD, IRQ, PHASE, RAN, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class WeakMachine extends Sections {
   /**
@@ -243,7 +243,8 @@ export class WeakMachine extends Sections {
             : "";
     if (wrong !== "" && !this.fail(t, "bad-unlock", `${this.names[t]} ${wrong}`)) return false;
     if (t >= this.ordinary) m[own + CPU] = 0;
-    v.finish(t);
+    if (t >= this.ordinary && v.propagates && this.anyPromised) m[own + RAN] = 1;
+    v.finish(t, t >= this.ordinary);
     return true;
   }
 
@@ -275,6 +276,7 @@ export class WeakMachine extends Sections {
     const w = prepared.locWords;
     this.unionReads.fill(0);
     this.unionWrites.fill(0);
+    if (!this.anyPromised) for (let t = this.ordinary; t < this.total; t++) this.m[this.own[t] + RAN] = 0;
     let all = 0;
     for (let t = 0; t < this.total; t++) {
       if (!this.locate(t)) continue;
@@ -292,7 +294,8 @@ export class WeakMachine extends Sections {
       v.tidyForwards(t, body, rows[t]);
     }
     v.tidyCommon(all);
-    v.collect(futures, rows, prepared.firstMark);
+    if (v.propagates) v.settle(futures, rows, (all & R.STARTS_GP) !== 0);
+    v.collect(futures, rows);
     v.tidyMessages(this.unionReads, this.unionWrites);
   }
 

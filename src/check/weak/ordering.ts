@@ -13,9 +13,9 @@
 
 import type { FenceKind, Order } from "../../lang/ir.ts";
 
-export type WeakModel = "arm64" | "riscv";
+export type WeakModel = "arm64" | "riscv" | "lkmm";
 
-export const WEAK_MODELS: readonly WeakModel[] = ["arm64", "riscv"];
+export const WEAK_MODELS: readonly WeakModel[] = ["arm64", "riscv", "lkmm"];
 
 // A fence orders those of its kinds: earlier reads before later reads, and so on.
 export const RR = 1;
@@ -23,6 +23,12 @@ export const RW = 2;
 export const WW = 4;
 export const WR = 8;
 export const FULL = RR | RW | WW | WR;
+// Full fences for what surrounds something: the next atomic, the last one, the last taking of a lock, or what
+// was done before the lock that was taken last was released.
+export const BEFORE_ATOMIC = 16;
+export const AFTER_ATOMIC = 32;
+export const AFTER_LOCK = 64;
+export const AFTER_HANDOVER = 128;
 
 // Of a read.
 /** Everything behind it in program order comes after it. */
@@ -62,7 +68,12 @@ export interface Mapping {
   /** Writes come after the reads that earlier *addresses* were computed from (addr;po;[W]). */
   readonly addressThenWrites: boolean;
   /** Which reads of the thread's own atomic's write may overtake that write: all but acquires, or none. */
-  readonly exclusiveForwards: "unless-acquire" | "never";
+  readonly exclusiveForwards: "always" | "unless-acquire" | "never";
+  /**
+   * Whether a write reaches other threads one by one, so that fences say more than what is executed before
+   * what.
+   */
+  readonly propagates: boolean;
 }
 
 const order = (o: Partial<Ordering>): Ordering => ({ before: 0, read: 0, write: 0, after: 0, ...o });
@@ -115,6 +126,7 @@ export const ARM64: Mapping = {
   },
   addressThenWrites: true,
   exclusiveForwards: "unless-acquire",
+  propagates: false,
 };
 
 const READ_FENCE = order({ after: RR | RW });
@@ -169,6 +181,62 @@ export const RISCV: Mapping = {
   },
   addressThenWrites: true,
   exclusiveForwards: "never",
+  propagates: false,
 };
 
-export const MAPPINGS: Readonly<Record<WeakModel, Mapping>> = { arm64: ARM64, riscv: RISCV };
+const ACQUIRES = order({ read: ACQUIRE });
+const RELEASES = order({ write: RELEASE });
+
+/**
+ * The Linux-kernel memory model (tools/memory-model/linux-kernel.bell and .cat, linux-kernel.def): what is
+ * right under it is right on every architecture. Plain accesses count as READ_ONCE() and WRITE_ONCE(): what a
+ * compiler may make of them is not looked at.
+ */
+export const LKMM: Mapping = {
+  model: "lkmm",
+  title: "the Linux-kernel memory model",
+  load: {
+    plain: RELAXED,
+    once: RELAXED,
+    acquire: ACQUIRES,
+    release: RELAXED,
+    mb: RELAXED,
+    noreturn: RELAXED,
+  },
+  store: {
+    plain: RELAXED,
+    once: RELAXED,
+    acquire: RELAXED,
+    release: RELEASES,
+    mb: RELAXED,
+    noreturn: RELAXED,
+  },
+  rmw: {
+    plain: RELAXED,
+    once: RELAXED,
+    acquire: ACQUIRES,
+    release: RELEASES,
+    // linux-kernel.def: { __fence{mb}; ... __fence{mb} }.
+    mb: order({ before: FULL, after: FULL }),
+    noreturn: order({ read: NO_RETURN }),
+  },
+  lock: ACQUIRES,
+  unlock: RELEASES,
+  fence: {
+    mb: FULL,
+    rmb: RR,
+    wmb: WW,
+    barrier: 0,
+    "before-atomic": BEFORE_ATOMIC,
+    "after-atomic": AFTER_ATOMIC,
+    "after-spinlock": AFTER_LOCK,
+    "after-unlock-lock": AFTER_HANDOVER,
+    // linux-kernel.cat: a strong fence behind the end of a section; see sections.ts.
+    "after-srcu-read-unlock": FULL,
+  },
+  addressThenWrites: false,
+  exclusiveForwards: "always",
+  propagates: true,
+};
+
+export const MAPPINGS: Readonly<Record<WeakModel, Mapping>> = { arm64: ARM64, riscv: RISCV, lkmm: LKMM };

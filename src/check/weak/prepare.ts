@@ -25,6 +25,7 @@ import { type Decoded, decode, K } from "../explore/operations.ts";
 import { bufferedReads } from "./buffering.ts";
 import type { Mapping, WeakModel } from "./ordering.ts";
 import {
+  ATOMICS,
   BEGINS_IRQ_OFF,
   BEGINS_SECTION,
   LOOKS_AT_RELEASES,
@@ -431,6 +432,7 @@ function own(shape: Shape, body: Body, pc: number): void {
   if ("order" in i && i.order !== "once" && i.order !== "plain" && i.order !== "noreturn")
     flags |= LOOKS_BACK;
   if (kind === K.unlock || kind === K.lock || kind === K.trylock) flags |= LOOKS_BACK;
+  if (kind === K.rmw) flags |= ATOMICS;
   if ("order" in i && i.order === "acquire") flags |= LOOKS_AT_RELEASES;
   if (kind === K.lock || kind === K.trylock) flags |= LOOKS_AT_RELEASES;
   body.flags[pc] = flags;

@@ -21,15 +21,24 @@ export class Promises extends Views {
     const none = this.temporary(3);
     const before = this.temporary(5);
     this.empty(none);
-    if (!this.canWrite(l, first, end, m, none, before))
+    if (!this.canWrite(t, l, first, end, m, none, before))
       throw new Error("a write that is yet to come has no place");
     const at = Math.max(m, first - 1) + 1;
     this.insert(at);
-    this.place(at, l, v, S.PROMISED, before, this.originOfMarks);
+    this.place(t, at, l, v, S.PROMISED, this.originOfMarks);
     this.owner[at] = t;
-    this.precedes(at, end + 1, before);
-    this.copy(this.message(at, S.KNOWN), this.thread(t, S.KNOWS));
-    this.addOne(this.message(at, S.KNOWN), at);
+    const c = this.column(t);
+    this.copy(this.before(at, c), before);
+    for (let u = 0; u < this.columns; u++) {
+      if (u === c) continue;
+      const to = this.before(at, u);
+      this.copy(to, before);
+      this.addOlder(to, l, first, at - 1, u);
+      this.addOne(to, this.node(at, c));
+    }
+    this.precedes(t, at, end + 1, before);
+    this.copy(this.known(at), this.thread(t, S.KNOWS));
+    this.addOne(this.known(at), this.node(at, 0));
     return at;
   }
 
@@ -46,21 +55,25 @@ export class Promises extends Views {
     view: number,
     before: number,
   ): boolean {
-    if (this.owner[m] !== t || !this.has(this.thread(t, S.KNOWS), m)) return false;
+    if (this.owner[m] !== t || !this.isKnownTo(t, m)) return false;
+    const c = this.column(t);
     this.copy(before, view);
-    this.add(before, this.base(l, S.BASE_WRITE));
-    for (let x = first; x < m; x++) {
-      this.add(before, this.message(x, S.BEFORE));
-      this.add(before, this.message(x, S.COVER));
-      this.addOne(before, x);
+    this.addOlder(before, l, first, m - 1, t);
+    for (let x = m; x < end; x++) if (this.has(before, this.node(x, c))) return false;
+    if (!this.propagates) return true;
+    const cumulated = this.temporary(5);
+    for (let u = 0; u < this.columns; u++) {
+      this.empty(cumulated);
+      this.addCumulated(cumulated, t, l, first, u);
+      if (u !== c && this.has(cumulated, this.node(m, u))) return false;
     }
-    for (let x = m; x < end; x++) if (this.has(before, x)) return false;
     return true;
   }
 
   /** Thread `t` makes the promised write `m`. */
   fulfil(
     t: number,
+    l: number,
     first: number,
     end: number,
     m: number,
@@ -69,31 +82,44 @@ export class Promises extends Views {
     forward: number,
     origin: number,
   ): void {
-    this.flags[m] = flags;
-    this.origin[m] = origin;
-    this.add(this.message(m, S.BEFORE), before);
+    const c = this.column(t);
     const self = this.temporary(4);
+    this.origin[m] = origin;
+    this.add(this.before(m, c), before);
     this.empty(self);
-    this.addOne(self, m);
+    this.addOne(self, this.node(m, c));
     this.addBehind(self, before);
+    if (this.propagates) {
+      for (let u = 0; u < this.columns; u++) {
+        const cumulated = this.cumulated(m, u);
+        this.addCumulated(cumulated, t, l, first, u);
+        if (u === c) continue;
+        this.add(this.before(m, u), cumulated);
+        this.empty(self);
+        this.addOne(self, this.node(m, u));
+        this.addBehind(self, cumulated);
+      }
+    }
+    this.flags[m] = flags;
+    if (this.propagates) this.madeBy(t, m);
     this.owner[m] = -1;
     this.sees(t, first, end, m);
     this.owner[m] = t;
-    this.copy(this.message(m, S.FORWARD), forward);
-    this.copy(this.message(m, S.KNOWN), this.thread(t, S.KNOWS));
+    this.copy(this.forward(m), forward);
+    this.copy(this.known(m), this.thread(t, S.KNOWS));
     this.forget(m);
   }
 
   /** Message `m` is written now, and no longer anything to know. */
   protected forget(m: number): void {
     const { s } = this;
-    const word = m >> 5;
-    const rest = ~(1 << (m & 31));
+    const n = this.node(m, 0);
+    const word = n >> 5;
+    const rest = ~(1 << (n & 31));
     for (let t = 0; t < this.threads; t++) s[this.thread(t, S.KNOWS) + word] &= rest;
-    for (let x = 0; x < this.count; x++) s[this.message(x, S.KNOWN) + word] &= rest;
+    for (let x = 0; x < this.count; x++) s[this.known(x) + word] &= rest;
     s[this.common(S.KNOWN_TO_ALL) + word] &= rest;
-    for (let l = 0; l < this.locations; l++)
-      if (this.baseUsed[l] !== 0) s[this.base(l, S.BASE_KNOWN) + word] &= rest;
+    for (let l = 0; l < this.locations; l++) if (this.baseUsed[l] !== 0) s[this.baseKnown(l) + word] &= rest;
   }
 
   /** What thread `t` knows is known to everybody: a section or grace period of its own has told them. */
@@ -115,7 +141,8 @@ export class Promises extends Views {
     for (let m = 0; m < this.count; m++) if (this.isPromiseOf(t, m)) own = true;
     this.empty(to);
     for (let m = 0; m < this.count; m++)
-      if ((this.flags[m] & S.PROMISED) !== 0 && this.isPromiseOf(t, m) === own) this.addOne(to, m);
+      if ((this.flags[m] & S.PROMISED) !== 0 && this.isPromiseOf(t, m) === own)
+        this.addOne(to, this.node(m, 0));
     const knows = this.thread(t, S.KNOWS);
     let any = 0;
     for (let i = 0; i < words; i++) any |= s[to + i] &= ~s[knows + i];
@@ -127,15 +154,15 @@ export class Promises extends Views {
    * because of it.
    */
   isKnownTo(t: number, m: number): boolean {
-    return this.has(this.thread(t, S.KNOWS), m);
+    return this.has(this.thread(t, S.KNOWS), this.node(m, 0));
   }
 
   isKnownIn(x: number, m: number): boolean {
-    return this.has(this.message(x, S.KNOWN), m);
+    return this.has(this.known(x), this.node(m, 0));
   }
 
   isKnownInBase(l: number, m: number): boolean {
-    return this.baseUsed[l] !== 0 && this.has(this.base(l, S.BASE_KNOWN), m);
+    return this.baseUsed[l] !== 0 && this.has(this.baseKnown(l), this.node(m, 0));
   }
 
   isPromiseOf(t: number, m: number): boolean {
@@ -150,14 +177,14 @@ export class Promises extends Views {
   }
 
   isKnownToAll(m: number): boolean {
-    return this.has(this.common(S.KNOWN_TO_ALL), m);
+    return this.has(this.common(S.KNOWN_TO_ALL), this.node(m, 0));
   }
 
   /**
    * Whether a read of message `m` (below `first`: the base) of location `l` tells all that is in `unknown`.
    */
   tells(l: number, first: number, m: number, unknown: number): boolean {
-    return this.isSubset(unknown, m < first ? this.base(l, S.BASE_KNOWN) : this.message(m, S.KNOWN));
+    return this.isSubset(unknown, m < first ? this.baseKnown(l) : this.known(m));
   }
 
   allTold(unknown: number): boolean {

@@ -13,3 +13,5 @@ export const BEGINS_SECTION = 16;
 export const BEGINS_IRQ_OFF = 32;
 export const STARTS_GP = 64;
 export const STARTS_IPI = 128;
+/** Atomics that may succeed. */
+export const ATOMICS = 256;

@@ -8,7 +8,7 @@ import { K } from "../explore/operations.ts";
 import { Accesses } from "./accesses.ts";
 import { CapacityError } from "./capacity.ts";
 import * as V from "./sets.ts";
-import { ARG, CPU, IRQ, PHASE, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
+import { ARG, CPU, IRQ, PHASE, RAN, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class Sections extends Accesses {
   /**
@@ -77,9 +77,12 @@ export class Sections extends Accesses {
     const { v, m } = this;
     for (let u = this.ordinary; u < this.total; u++) {
       if (this.handlerOf[u] !== handler || m[this.frame[u]] !== 0 || m[this.own[u] + PHASE] !== 0) continue;
+      // What an open promise will put before what the last callback here did must not get before this one.
+      if (m[this.own[u] + RAN] !== 0) continue;
       m[this.own[u] + PHASE] = 1;
       m[this.own[u] + ARG] = arg;
       m[this.own[u] + CPU] = this.prepared.tellsCpu.has(handler) ? this.cpuOf(t) : 0;
+      v.enters(u);
       this.addAll(v.thread(u, V.R_NEW), t);
       this.addAll(v.thread(u, V.W_NEW), t);
       v.add(v.thread(u, V.KNOWS), v.thread(t, V.KNOWS));
@@ -121,7 +124,8 @@ export class Sections extends Accesses {
     v.add(v.thread(t, V.W_NEW), post);
     v.add(post, v.thread(t, V.W_NEW));
     const before = v.temporary(3);
-    if (!v.canWrite(l, first, end, end - 1, post, before))
+    this.passesOn(this.mapping.store.once, -2);
+    if (!v.canWrite(t, l, first, end, end - 1, post, before))
       throw new Error("an allocation has lost its place");
     const none = v.temporary(2);
     v.empty(none);
@@ -139,6 +143,19 @@ export class Sections extends Accesses {
     }
   }
 
+  /**
+   * Whether the freeing of the object whose liveness is `l` reaches the thread that left mark `m` only after
+   * it was there, although it is not executed after that.
+   */
+  private freedBehind(t: number, l: number, first: number, m: number): boolean {
+    const { v } = this;
+    if (!v.propagates) return false;
+    const reaches = v.temporary(3);
+    v.empty(reaches);
+    v.addCumulated(reaches, t, l, first, v.writer[m]);
+    return v.has(reaches, v.node(m, 0));
+  }
+
   protected free(t: number, addr: number): boolean {
     const { v, record } = this;
     const { program, regionLocation, wordLocation } = this.prepared;
@@ -153,7 +170,8 @@ export class Sections extends Accesses {
     const end = v.end(l, first);
     const before = v.temporary(2);
     const view = this.writeView(t, this.mapping.store.once, v.temporary(1));
-    if (!v.canWrite(l, first, end, end - 1, view, before)) throw new Error("a freeing has lost its place");
+    this.passesOn(this.mapping.store.once, -2);
+    if (!v.canWrite(t, l, first, end, end - 1, view, before)) throw new Error("a freeing has lost its place");
     // A write that does not surely come before it may come after it.
     for (let a = region.base; a < region.base + region.words; a++) {
       const w = wordLocation[a];
@@ -169,7 +187,8 @@ export class Sections extends Accesses {
     // Nor one that does not surely read before it.
     const marks = l - this.prepared.firstRegion + this.prepared.firstMark;
     for (let m = v.first(marks), to = v.end(marks, m); m < to; m++) {
-      if (v.has(before, m) || (v.seenBy[m] & (1 << t)) !== 0) continue;
+      if (v.has(before, v.node(m, 0)) || (v.seenBy[m] & (1 << t)) !== 0 || this.freedBehind(t, l, first, m))
+        continue;
       record.overlooked = v.origin[m];
       if (!this.fail(t, "use-after-free", `${region.name} may be touched after it was freed`, addr))
         return false;

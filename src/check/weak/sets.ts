@@ -36,20 +36,24 @@ export const IRQ_ENDED = 3;
 export const KNOWN_TO_ALL = 4;
 export const COMMON_SETS = 5;
 
-// Sets of a message.
-export const BEFORE = 0;
-export const COVER = 1;
-/** What its own thread's reads of it have to wait for. */
-export const FORWARD = 2;
-/** What its thread knew. */
-export const KNOWN = 3;
-const MESSAGE_SETS = 4;
-
-// Sets of a base: what comes before a read of it, and before whatever is written behind it.
-export const BASE_READ = 0;
-export const BASE_WRITE = 1;
-export const BASE_KNOWN = 2;
-export const BASE_SETS = 3;
+// Further sets of a thread where a write reaches other threads one by one (the LKMM).
+/** What comes before every later read but those of atomics without a result. */
+export const R_RETURNING = 9;
+/**
+ * What a fence in front of atomics puts before the next of them; what was up to the last atomic, and the last
+ * lock.
+ */
+export const BEFORE_ATOMIC = 10;
+export const AFTER_ATOMIC = 11;
+export const AFTER_LOCK = 12;
+/**
+ * What was before its last release of a lock; before the release and acquisition of a lock, for a fence
+ * behind these.
+ */
+export const UNLOCKED = 13;
+export const UNLOCKED_ALL = 14;
+export const HANDED_OVER = 15;
+const PROPAGATING_SETS = 16;
 
 const TEMPORARIES = 6;
 
@@ -94,6 +98,18 @@ export class MessageSets {
   /** Who wrote it and where, for counterexamples: not part of the state. */
   readonly origin: Int32Array;
 
+  /** Thread that wrote it, where that makes a difference; -1 if that was a callback that has ended. */
+  readonly writer: Int32Array;
+
+  /**
+   * Whether a write reaches other threads one by one. Then what sets are made of is not messages, but for
+   * each message and thread that the message reaches the thread: the *columns* of a message. Else there is
+   * one column.
+   */
+  readonly propagates: boolean;
+
+  readonly columns: number;
+
   /** The sets. */
   readonly s: Int32Array;
 
@@ -102,7 +118,14 @@ export class MessageSets {
 
   protected readonly capacity: number;
 
+  /** Sets of a thread without its slots and with them, of a base, of a message. */
+  readonly ownSets: number;
+
   protected readonly threadSets: number;
+
+  protected readonly baseSets: number;
+
+  protected readonly messageSets: number;
 
   protected readonly firstThread: number;
 
@@ -110,12 +133,30 @@ export class MessageSets {
 
   protected readonly firstMessage: number;
 
-  constructor(words: number, locations: number, threads: number, slots: number) {
+  /**
+   * The column of callbacks that are yet to be queued, where there are columns and callbacks; else -1. A
+   * callback runs wherever it likes, so what has reached an earlier one in the same thread has not reached
+   * it.
+   */
+  readonly coming: number;
+
+  constructor(
+    words: number,
+    locations: number,
+    threads: number,
+    callbacks: boolean,
+    slots: number,
+    propagates: boolean,
+  ) {
     this.words = words;
     this.locations = locations;
     this.threads = threads;
     this.slots = slots;
-    this.capacity = words * 32;
+    this.propagates = propagates;
+    this.coming = propagates && callbacks ? threads : -1;
+    const columns = propagates ? threads + (callbacks ? 1 : 0) : 1;
+    this.columns = columns;
+    this.capacity = Math.floor((words * 32) / columns);
     const n = this.capacity;
     this.value = new Int32Array(locations);
     this.loc = new Int32Array(n);
@@ -124,12 +165,16 @@ export class MessageSets {
     this.seenBy = new Int32Array(n);
     this.owner = new Int32Array(n);
     this.origin = new Int32Array(n);
+    this.writer = new Int32Array(n);
     this.baseUsed = new Uint8Array(locations);
-    this.threadSets = THREAD_SETS + slots;
+    this.ownSets = propagates ? PROPAGATING_SETS + 4 * columns : THREAD_SETS;
+    this.threadSets = this.ownSets + slots;
+    this.baseSets = propagates ? 4 * columns + 2 : 3;
+    this.messageSets = propagates ? 4 * columns + 3 : 4;
     this.firstThread = TEMPORARIES + COMMON_SETS;
     this.firstBase = this.firstThread + threads * this.threadSets;
-    this.firstMessage = this.firstBase + locations * BASE_SETS;
-    this.s = new Int32Array((this.firstMessage + n * MESSAGE_SETS) * words);
+    this.firstMessage = this.firstBase + locations * this.baseSets;
+    this.s = new Int32Array((this.firstMessage + n * this.messageSets) * words);
   }
 
   /** No messages, all sets empty. */
@@ -152,15 +197,84 @@ export class MessageSets {
   }
 
   slot(t: number, i: number): number {
-    return (this.firstThread + t * this.threadSets + THREAD_SETS + i) * this.words;
+    return (this.firstThread + t * this.threadSets + this.ownSets + i) * this.words;
   }
 
   protected base(l: number, which: number): number {
-    return (this.firstBase + l * BASE_SETS + which) * this.words;
+    return (this.firstBase + l * this.baseSets + which) * this.words;
   }
 
   protected message(m: number, which: number): number {
-    return (this.firstMessage + m * MESSAGE_SETS + which) * this.words;
+    return (this.firstMessage + m * this.messageSets + which) * this.words;
+  }
+
+  // Of a thread, by column: writes that it has made or read; that it has made; those before a smp_wmb() or
+  // the taking of a lock, which all its later writes come behind; and those that it had made when it last
+  // released a lock.
+  passedOn(t: number, c: number): number {
+    return this.thread(t, PROPAGATING_SETS + c);
+  }
+  ownWrites(t: number, c: number): number {
+    return this.thread(t, PROPAGATING_SETS + this.columns + c);
+  }
+  fencedWrites(t: number, c: number): number {
+    return this.thread(t, PROPAGATING_SETS + 2 * this.columns + c);
+  }
+  unlockedWrites(t: number, c: number): number {
+    return this.thread(t, PROPAGATING_SETS + 3 * this.columns + c);
+  }
+
+  // Of a message: what comes before it, and what its readers came after, by column; what its own thread's
+  // reads of it have to wait for; what its thread knew; what fences put before it, by column; and what the
+  // next taker of a lock comes after.
+  before(m: number, c: number): number {
+    return this.message(m, c);
+  }
+  protected cover(m: number, c: number): number {
+    return this.message(m, this.columns + c);
+  }
+  protected forward(m: number): number {
+    return this.message(m, 2 * this.columns);
+  }
+  protected known(m: number): number {
+    return this.message(m, 2 * this.columns + 1);
+  }
+  protected cumulated(m: number, c: number): number {
+    return this.message(m, 2 * this.columns + 2 + c);
+  }
+  protected handed(m: number, c: number): number {
+    return this.message(m, 3 * this.columns + 2 + c);
+  }
+  protected handedAll(m: number): number {
+    return this.message(m, 4 * this.columns + 2);
+  }
+
+  // The same of a base: what comes before a read of it, and before whatever is written behind it.
+  protected baseRead(l: number, c: number): number {
+    return this.base(l, c);
+  }
+  protected baseWrite(l: number, c: number): number {
+    return this.base(l, this.columns + c);
+  }
+  protected baseKnown(l: number): number {
+    return this.base(l, 2 * this.columns);
+  }
+  protected baseCumulated(l: number, c: number): number {
+    return this.base(l, 2 * this.columns + 1 + c);
+  }
+  protected baseHanded(l: number, c: number): number {
+    return this.base(l, 3 * this.columns + 1 + c);
+  }
+  protected baseHandedAll(l: number): number {
+    return this.base(l, 4 * this.columns + 1);
+  }
+
+  /** The column that thread `t` is, and the member of sets that message `m` is there. */
+  column(t: number): number {
+    return this.propagates ? t : 0;
+  }
+  node(m: number, c: number): number {
+    return m * this.columns + c;
   }
 
   empty(at: number): void {
@@ -178,7 +292,7 @@ export class MessageSets {
     for (let i = 0; i < words; i++) s[to + i] |= s[from + i];
   }
 
-  protected addOne(to: number, m: number): void {
+  addOne(to: number, m: number): void {
     this.s[to + (m >> 5)] |= 1 << (m & 31);
   }
 
@@ -246,18 +360,20 @@ export class MessageSets {
     if (this.count === this.capacity)
       throw new CapacityError("messages", `more than ${this.capacity} writes are live at once`);
     const { s, words, count } = this;
-    for (const a of [this.loc, this.val, this.flags, this.seenBy, this.owner, this.origin])
+    for (const a of [this.loc, this.val, this.flags, this.seenBy, this.owner, this.origin, this.writer])
       a.copyWithin(at + 1, at, count);
     s.copyWithin(this.message(at + 1, 0), this.message(at, 0), this.message(count, 0));
     s.fill(0, this.message(at, 0), this.message(at + 1, 0));
     this.count = count + 1;
-    const word = at >> 5;
-    const low = (1 << (at & 31)) - 1;
+    const { columns } = this;
+    const from0 = at * columns;
+    const word = from0 >> 5;
+    const low = (1 << (from0 & 31)) - 1;
     const range = (from: number, to: number): void => {
       if (words === 1) {
         for (let i = from; i < to; i++) {
           const x = s[i];
-          if (x !== 0) s[i] = (x & low) | ((x & ~low) << 1);
+          if (x !== 0) s[i] = (x & low) | ((x & ~low) << columns);
         }
         return;
       }
@@ -266,8 +382,8 @@ export class MessageSets {
         for (let k = word; k < words; k++) {
           const x = s[i + k];
           const keep = k === word ? low : 0;
-          s[i + k] = (x & keep) | ((x & ~keep) << 1) | carry;
-          carry = x >>> 31;
+          s[i + k] = (x & keep) | ((x & ~keep) << columns) | carry;
+          carry = x >>> (32 - columns);
         }
       }
     };
@@ -280,27 +396,29 @@ export class MessageSets {
   /** Takes message `at` out of the list and of every set. */
   protected remove(at: number): void {
     const { s, words, count } = this;
-    for (const a of [this.loc, this.val, this.flags, this.seenBy, this.owner, this.origin])
+    for (const a of [this.loc, this.val, this.flags, this.seenBy, this.owner, this.origin, this.writer])
       a.copyWithin(at, at + 1, count);
     s.copyWithin(this.message(at, 0), this.message(at + 1, 0), this.message(count, 0));
     s.fill(0, this.message(count - 1, 0), this.message(count, 0));
     this.count = count - 1;
-    const word = at >> 5;
-    const low = (1 << (at & 31)) - 1;
+    const { columns } = this;
+    const from0 = at * columns;
+    const word = from0 >> 5;
+    const low = (1 << (from0 & 31)) - 1;
     const range = (from: number, to: number): void => {
       if (words === 1) {
         for (let i = from; i < to; i++) {
           const x = s[i];
-          if (x !== 0) s[i] = (x & low) | ((x >>> 1) & ~low);
+          if (x !== 0) s[i] = (x & low) | ((x >>> columns) & ~low);
         }
         return;
       }
       for (let i = from; i < to; i += words)
         for (let k = word; k < words; k++) {
           const x = s[i + k];
-          const next = k + 1 < words ? s[i + k + 1] << 31 : 0;
+          const next = k + 1 < words ? s[i + k + 1] << (32 - columns) : 0;
           const keep = k === word ? low : 0;
-          s[i + k] = (x & keep) | (((x >>> 1) | next) & ~keep);
+          s[i + k] = (x & keep) | (((x >>> columns) | next) & ~keep);
         }
     };
     range(0, this.base(0, 0));

@@ -43,7 +43,8 @@ export class StateTable {
     this.canonical = new Int32Array(this.tupleWidth);
     this.scratch = new Int32Array(m.v.savedWords + Math.max(...m.length));
     const members = new Map<number, number[]>();
-    if (symmetry)
+    // Who is who is told by the columns of messages, if there are several.
+    if (symmetry && m.v.columns === 1)
       m.prepared.groupOf.forEach((g, t) => {
         members.set(g, [...(members.get(g) ?? []), 2 + t]);
       });

@@ -6,7 +6,7 @@
 
 import type { VisibleInstr } from "../../lang/ir.ts";
 import type { ErrorKind } from "../errors.ts";
-import type { Decoded } from "../explore/operations.ts";
+import { type Decoded, K } from "../explore/operations.ts";
 import { CapacityError } from "./capacity.ts";
 import { Influence } from "./influence.ts";
 import * as O from "./ordering.ts";
@@ -26,7 +26,8 @@ export const HELD = 5; // spinlocks taken and not released
 export const ARG = 6; // argument of a queued callback
 export const CPU = 7; // of a callback: the CPU that queued it, if anything depends on it
 export const STUCK = 8; // 1: it failed in a way that it cannot go on from
-const OWN_WORDS = 9;
+export const RAN = 9; // 1: a callback has ended here since the promises that are open were made
+const OWN_WORDS = 10;
 
 export interface StepError {
   readonly kind: ErrorKind;
@@ -166,7 +167,15 @@ export class Threads {
     this.m = new Int32Array(at);
     this.d = new Int32Array(1 + masks);
     this.scratch = new Int32Array(Math.max(1, slots * words));
-    this.v = new SavedViews(words, prepared.locations, this.total, slots);
+    this.v = new SavedViews(
+      words,
+      prepared.locations,
+      this.total,
+      this.total > this.ordinary,
+      slots,
+      mapping.propagates,
+    );
+    this.v.marks = prepared.firstMark;
     this.futures = bodies.map(() => null);
     this.rows = new Int32Array(this.total);
     this.influence = new Influence(bodies, prepared.locWords);
@@ -322,8 +331,13 @@ export class Threads {
     const pc = this.pc(t);
     const to = v.temporary(0);
     v.copy(to, v.thread(t, V.R_NEW));
+    if (v.propagates && (ordering === null || (ordering.read & O.NO_RETURN) === 0))
+      v.add(to, v.thread(t, V.R_RETURNING));
+    if (v.propagates && d.kind[pc] === K.rmw) v.add(to, v.thread(t, V.BEFORE_ATOMIC));
     this.addReg(to, t, d.addrReg[pc]);
-    if (ordering !== null && (ordering.read & O.AFTER_RELEASES) !== 0) v.add(to, v.thread(t, V.RELEASED));
+    if (ordering === null) return to;
+    if ((ordering.read & O.AFTER_RELEASES) !== 0) v.add(to, v.thread(t, V.RELEASED));
+    if (ordering.before === O.FULL) this.addAll(to, t);
     return to;
   }
 
@@ -341,6 +355,7 @@ export class Threads {
     this.addReg(to, t, d.bReg[pc]);
     if (mapping.addressThenWrites) v.add(to, v.thread(t, V.ADDRESSES));
     for (const s of this.bodies[t].code.ops[pc].control) v.add(to, v.slot(t, s));
+    if (ordering.before === O.FULL) this.addAll(to, t);
     if ((ordering.before & O.RW) !== 0) v.add(to, v.thread(t, V.R_FENCED));
     if ((ordering.before & O.WW) !== 0) v.add(to, v.thread(t, V.W_OLD));
     if ((ordering.write & O.RELEASE) !== 0) {
@@ -348,6 +363,12 @@ export class Threads {
       v.add(to, v.thread(t, V.W_OLD));
     }
     return to;
+  }
+
+  /** What the write under way, which follows its own read of `m` (-2: none), takes along from before. */
+  protected passesOn(ordering: O.Ordering, m: number): void {
+    this.v.releases = (ordering.write & O.RELEASE) !== 0;
+    this.v.updates = m;
   }
 
   protected orderingOf(t: number): O.Ordering {
@@ -389,5 +410,6 @@ export class Threads {
   protected addAll(to: number, t: number): void {
     const { v } = this;
     for (const k of [V.R_NEW, V.W_NEW, V.R_OLD, V.W_OLD]) v.add(to, v.thread(t, k));
+    if (v.propagates) for (let c = 0; c < v.columns; c++) v.add(to, v.passedOn(t, c));
   }
 }

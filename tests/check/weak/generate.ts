@@ -5,7 +5,15 @@
  */
 
 import type { Slot } from "../../../src/check/enumerate/tally.ts";
-import type { LocalInstr, Program, Terminator, ThreadIr, Val, VisibleInstr } from "../../../src/lang/ir.ts";
+import type {
+  FenceKind,
+  LocalInstr,
+  Program,
+  Terminator,
+  ThreadIr,
+  Val,
+  VisibleInstr,
+} from "../../../src/lang/ir.ts";
 import { constant, val } from "../../../src/lang/ir.ts";
 
 export interface Generated {
@@ -101,8 +109,54 @@ class Writer {
   }
 }
 
-export function generate(seed: number): Generated {
+export interface What {
+  /** Fences to choose from. */
+  readonly fences?: readonly FenceKind[];
+  /**
+   * Queue callbacks with call_rcu(). For `program` each is a thread that waits, and then for a grace period.
+   */
+  readonly callbacks?: boolean;
+  /**
+   * Sections with interrupts off for those of RCU, and IPIs among the grace periods. For `program` they are
+   * RCU.
+   */
+  readonly irqOff?: boolean;
+}
+
+const FENCES = ["mb", "rmb", "wmb", "rmb", "wmb"] as const;
+/** All that the kernel has; barrier() is none that a machine notices. */
+export const LKMM_FENCES: readonly FenceKind[] = [
+  "mb",
+  "rmb",
+  "wmb",
+  "wmb",
+  "before-atomic",
+  "after-atomic",
+  "after-spinlock",
+  "after-unlock-lock",
+];
+
+/** What every callback of a program does: an access or two, of which the first may be read for the second. */
+function callback(r: Random, value: () => number, locations: number): Draft {
+  const w = new Writer(r, value, true);
+  if (r.below(2) === 0)
+    w.emit({ op: "store", addr: constant(BASE + r.below(locations)), a: constant(value()), order: "once" });
+  if (r.below(3) > 0)
+    w.read((dst) => ({ op: "load", dst, addr: constant(BASE + r.below(locations)), order: "once" }));
+  const a = w.reads.length > 0 ? val(w.reads[0], 1000) : constant(value());
+  w.emit({
+    op: "store",
+    addr: constant(BASE + r.below(locations)),
+    a,
+    order: r.of(["once", "release"] as const),
+  });
+  return w;
+}
+
+export function generate(seed: number, what: What = {}): Generated {
   const r = new Random(seed);
+  const fences = what.fences ?? FENCES;
+  let calls = 0;
   const threads = 2 + r.below(2);
   const locations = 2 + r.below(2);
   const lock = constant(BASE + locations);
@@ -118,6 +172,10 @@ export function generate(seed: number): Generated {
     if (held) w.emit({ op: "spin_lock", addr: lock });
     if (inside) w.emit({ op: "rcu_read_lock" });
     for (let k = 1 + r.below(threads === 2 ? 4 : 3); k > 0 && accesses > 0; k--) {
+      if (what.callbacks === true && calls < 2 && r.below(3) === 0) {
+        w.emit({ op: "call_rcu", handler: "callback", a: constant(calls) });
+        calls++;
+      }
       const kind = r.below(16);
       const l = r.below(locations);
       if (kind < 5) {
@@ -143,7 +201,7 @@ export function generate(seed: number): Generated {
         if (order === "noreturn") w.emit({ op: "rmw", fn, dst: w.nregs++, addr, a, b, order });
         else w.read((dst) => ({ op: "rmw", fn, dst, addr, a, b, order }));
         accesses--;
-      } else if (kind < 14) w.emit({ op: "fence", kind: r.of(["mb", "rmb", "wmb", "rmb", "wmb"] as const) });
+      } else if (kind < 14) w.emit({ op: "fence", kind: r.of(fences) });
       else if (kind < 15 && w.reads.length > 0) {
         w.arm(locations);
         accesses--;
@@ -160,13 +218,41 @@ export function generate(seed: number): Generated {
     if (held) w.emit({ op: "spin_unlock", addr: lock });
     drafts.push(w);
   }
-  return finish(drafts, locations);
+  const handler = calls > 0 ? callback(r, () => next++, locations) : null;
+  return finish(drafts, locations, handler, calls, what.irqOff === true);
 }
 
-function finish(drafts: readonly Draft[], locations: number): Generated {
+/** A callback as a thread that waits for its call, and for a grace period. */
+function waiting(handler: Draft, flag: number): Draft {
+  const [first, ...rest] = handler.blocks;
+  const dst = handler.nregs;
+  const before: Instr[] = [
+    { op: "await", dst, addr: constant(flag), cmp: "eq", a: constant(1), order: "acquire", pos: 0 },
+    { op: "synchronize_rcu", pos: 0 },
+  ];
+  return {
+    blocks: [{ instrs: [...before, ...first.instrs], end: first.end }, ...rest],
+    nregs: dst + 1,
+    reads: [],
+  };
+}
+
+function finish(
+  drafts: readonly Draft[],
+  locations: number,
+  handler: Draft | null,
+  calls: number,
+  irqOff: boolean,
+): Generated {
   const slots: Slot[] = [];
   const addresses: number[] = [];
-  let end = BASE + locations + 1;
+  const flag = BASE + locations + 1;
+  let end = flag + calls;
+  const called = (i: Instr): Instr =>
+    i.op === "call_rcu"
+      ? { op: "store", addr: constant(flag + i.a.imm), a: constant(1), order: "release", pos: 0 }
+      : i;
+  const waiters = handler === null ? [] : Array.from({ length: calls }, (_, k) => waiting(handler, flag + k));
   const thread = (d: Draft, t: number, blocks: Draft["blocks"]): ThreadIr => ({
     name: `P${t}`,
     cpu: t,
@@ -177,6 +263,15 @@ function finish(drafts: readonly Draft[], locations: number): Generated {
     blocks,
     positions: [{ file: "random", line: 1, col: 1, fn: "random", parent: -1 }],
   });
+  let waits = 0;
+  /** The machine's form of what is RCU for the axioms. */
+  const interrupts = (i: Instr, nregs: number): Instr => {
+    if (!irqOff) return i;
+    if (i.op === "rcu_read_lock") return { op: "local_irq_save", dst: nregs, pos: 0 };
+    if (i.op === "rcu_read_unlock") return { op: "local_irq_restore", a: val(nregs), pos: 0 };
+    if (i.op !== "synchronize_rcu" || waits++ % 2 === 1) return i;
+    return { op: "smp_call_function", handler: "", a: constant(0), b: constant(-1), pos: 0 };
+  };
   const stored = drafts.map((d, t) => {
     const stores = d.reads.map((reg): Instr => {
       slots.push({ k: "reg", thread: t, reg });
@@ -184,10 +279,10 @@ function finish(drafts: readonly Draft[], locations: number): Generated {
       return { op: "store", addr: constant(end++), a: val(reg), order: "once", pos: 0 };
     });
     return thread(
-      d,
+      irqOff ? { ...d, nregs: d.nregs + 1 } : d,
       t,
       d.blocks.map((b) => ({
-        instrs: b.end.op === "return" ? [...b.instrs, ...stores] : b.instrs,
+        instrs: [...b.instrs.map((i) => interrupts(i, d.nregs)), ...(b.end.op === "return" ? stores : [])],
         end: b.end,
       })),
     );
@@ -196,25 +291,36 @@ function finish(drafts: readonly Draft[], locations: number): Generated {
     slots.push({ k: "loc", loc: BASE + l });
     addresses.push(BASE + l);
   }
-  const program = (all: readonly ThreadIr[], top: number): Program => ({
+  const program = (all: readonly ThreadIr[], handlers: Program["handlers"], top: number): Program => ({
     name: "random",
     threads: all,
-    handlers: {},
+    handlers,
     finally: null,
     memory: {
       origin: BASE,
       words: Array.from({ length: top - BASE }, () => 0),
-      symbols: [{ name: "m", base: BASE, words: locations + 1, count: 0, fields: [] }],
+      symbols: [{ name: "m", base: BASE, words: flag - BASE + calls, count: 0, fields: [] }],
       regions: [],
     },
   });
   return {
     program: program(
-      drafts.map((d, t) => thread(d, t, d.blocks)),
-      BASE + locations + 1,
+      [...drafts, ...waiters].map((d, t) =>
+        thread(
+          d,
+          t,
+          d.blocks.map((b) => ({ instrs: b.instrs.map(called), end: b.end })),
+        ),
+      ),
+      {},
+      flag + calls,
     ),
     slots,
-    stored: program(stored, end),
+    stored: program(
+      stored,
+      handler === null ? {} : { callback: thread(handler, drafts.length, handler.blocks) },
+      end,
+    ),
     addresses,
   };
 }

@@ -98,12 +98,16 @@ export function lowered(
 }
 
 /** Final states of a litmus test by both; the registers and locations that its condition names. */
-export function litmusStates(source: string, model: WeakModel): { machine: States; axioms: States } {
+export function litmusStates(
+  source: string,
+  model: WeakModel,
+  options: Partial<WeakOptions> = {},
+): { machine: States; axioms: States } {
   const low = lowered("test.litmus", source);
   const found = MODELS.get(model);
   if (found === undefined) throw new Error(model);
   const axioms = runLitmus(loadLitmus("test.litmus", source), { model: found });
-  const r = exploreWeak(low.program, { model, observe: low.observe });
+  const r = exploreWeak(low.program, { model, observe: low.observe, trace: false, ...options });
   return {
     machine:
       r.verdict === "holds"
