@@ -27,6 +27,7 @@ import {
   AS_DRIVER,
   AS_REGULAR,
   AS_SECRETMEM,
+  AS_UDMABUF,
   MM,
   type Mm,
   VM_SHARED,
@@ -110,6 +111,7 @@ import { put_page } from "./swap.ts";
 import { do_swap_page } from "./swap_fault.ts";
 import { try_to_free_swap } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
+import { udmabuf_vm_fault } from "./udmabuf.ts";
 import { vm_normal_page } from "./zap.ts";
 
 export const FAULT_FLAG_WRITE = 0x1;
@@ -420,6 +422,7 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
   const pte = READ_ONCE(ptep);
   if (pte === 0) {
     if (vma_kind(vma) === AS_DRIVER) return VM_FAULT_SIGBUS;
+    if (vma_kind(vma) === AS_UDMABUF) return udmabuf_vm_fault(vma, addr) === 0 ? 0 : VM_FAULT_OOM;
     if (vma_is_anonymous(vma)) return do_anonymous_page(vma, addr, ptep, flags);
     if (vma_is_dax(vma)) {
       const ret = dax_pte_fault(vma, addr, ptep, flags);

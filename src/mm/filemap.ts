@@ -12,6 +12,7 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { unpin_user_page } from "./gup.ts";
 import { lru_cache_add } from "./lru.ts";
 import {
   ADDRESS_SPACE,
@@ -20,6 +21,7 @@ import {
   AS_REGULAR,
   AS_SECRETMEM,
   AS_SHMEM,
+  AS_UDMABUF,
 } from "./mm_types.ts";
 import {
   ClearPageFlag,
@@ -214,11 +216,27 @@ export function shmem_file_setup(size: number): AddressSpace {
 export function secretmem_file_create(size: number): AddressSpace {
   return config.secretmem === 0 || kernel.secretmem === 0 ? 0 : anon_file_setup(AS_SECRETMEM, size);
 }
+/** A DMA buffer of `size` pages, which the caller puts into its array; or 0. */
+export function udmabuf_file_setup(size: number): AddressSpace {
+  return anon_file_setup(AS_UDMABUF, size);
+}
+/** udmabuf's release(): one pin on each folio goes. */
+function release_udmabuf(buffer: AddressSpace): void {
+  let last: Page = 0;
+  for (let i = 0; i < READ_ONCE(buffer + ADDRESS_SPACE.i_size); i++) {
+    const slot = i_pages_slot(buffer, i);
+    const head = compound_head(READ_ONCE(slot));
+    if (head !== last) unpin_user_page(head);
+    last = head;
+    WRITE_ONCE(slot, 0);
+  }
+}
 /** The last area of the file is gone: a file without a name goes with it (iput(), evict()). */
 export function file_put(mapping: AddressSpace): void {
   const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
   if (READ_ONCE(mapping + ADDRESS_SPACE.nr_users) !== 0) return;
-  if (kind !== AS_SHMEM && kind !== AS_SECRETMEM && kind !== AS_HUGETLB) return;
+  if (kind === AS_UDMABUF) release_udmabuf(mapping);
+  else if (kind !== AS_SHMEM && kind !== AS_SECRETMEM && kind !== AS_HUGETLB) return;
   truncate_inode_pages(mapping, 0, READ_ONCE(mapping + ADDRESS_SPACE.i_size));
   kfree(READ_ONCE(mapping + ADDRESS_SPACE.i_pages));
   kfree(mapping);

@@ -11,6 +11,7 @@
 import { config, geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
+import { ENOMEM } from "./errno.ts";
 import {
   FAULT_FLAG_UNSHARE,
   FAULT_FLAG_WRITE,
@@ -200,6 +201,21 @@ function hugetlb_add_to_page_cache(page: Page, file: AddressSpace, index: number
   WRITE_ONCE(i_pages_slot(file, index), page);
   page_ref_add(page, config.largeMapcount ? HPAGE_PMD_NR : 1);
   set_page_dirty(page);
+}
+
+/**
+ * memfd_alloc_folio(): a file's page with a reference for the caller, made if it is not there; or -ENOMEM.
+ */
+export function hugetlb_alloc_for_file(file: AddressSpace, index: number): Page {
+  const cached: Page = READ_ONCE(i_pages_slot(file, index));
+  if (cached !== 0) {
+    page_ref_add(cached, 1);
+    return cached;
+  }
+  const page = alloc_huge_page();
+  if (page === 0) return -ENOMEM;
+  hugetlb_add_to_page_cache(page, file, index);
+  return page;
 }
 
 /** hugetlb_no_page(): a file's page, also of a private mapping, or a new one. */

@@ -9,7 +9,7 @@
  */
 "use kernel";
 
-import { config, kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
@@ -26,6 +26,7 @@ import {
   PageAnon,
   PageFlag,
   PageHead,
+  PageHuge,
   PG_dirty,
   PG_lru,
   PG_private,
@@ -48,12 +49,19 @@ export const MIGRATE_EAGAIN = -11;
 export const MIGRATE_ENOMEM = -12;
 
 /**
+ * References of the page cache: one for each page of a folio, but for one of hugetlb as hugetlb_no_page()
+ * adds.
+ */
+function cache_refs(page: Page): number {
+  return PageHuge(page) && !config.largeMapcount ? 1 : compound_nr(page);
+}
+/**
  * folio_expected_ref_count(), when no entry maps the page: page cache and buffers, and the caller's
  * reference.
  */
 function expected_count(page: Page): number {
   let n = 1;
-  if (!PageAnon(page) && READ_ONCE(page_word(page, PAGE.mapping)) !== 0) n += compound_nr(page);
+  if (!PageAnon(page) && READ_ONCE(page_word(page, PAGE.mapping)) !== 0) n += cache_refs(page);
   if (PageFlag(page, PG_private)) n += 1;
   return n;
 }
@@ -78,9 +86,10 @@ export function move_to_new_page(fresh: Page, page: Page): void {
   copy_flag(fresh, page, PG_dirty);
   copy_flag(fresh, page, PG_swapbacked);
   if (PageAnon(page) || mapping === 0) return;
-  WRITE_ONCE(i_pages_slot(mapping, READ_ONCE(page_word(page, PAGE.index))), fresh);
-  page_ref_add(fresh, nr);
-  page_ref_sub(page, nr);
+  const index = READ_ONCE(page_word(page, PAGE.index));
+  WRITE_ONCE(i_pages_slot(mapping, PageHuge(page) ? index >> geom.pmd_shift : index), fresh);
+  page_ref_add(fresh, cache_refs(page));
+  page_ref_sub(page, cache_refs(page));
   if (PageFlag(page, PG_private)) {
     ClearPageFlag(page, PG_private);
     SetPageFlag(fresh, PG_private);

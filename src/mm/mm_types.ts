@@ -124,3 +124,5 @@ export const AS_SECRETMEM = 6;
 export const AS_SYSFS = 7;
 /** A driver's file, whose pages are all mapped at mmap() time (mm/insert_page.ts): no faults. */
 export const AS_DRIVER = 8;
+/** A DMA buffer of pages that it has pinned (mm/udmabuf.ts). */
+export const AS_UDMABUF = 9;

@@ -236,7 +236,7 @@ export class Observer {
         runs.push({
           at: i,
           n: 1,
-          id: fixed ?? this.names.at(pfn, `@${name}`, i),
+          id: fixed ?? this.names.at(pfn, "held", i),
           pfn,
           fixed: fixed !== null,
           same: false,

@@ -18,6 +18,7 @@ import { MAP_OPERATIONS } from "./steps-map.ts";
 import { MOVE_OPERATIONS } from "./steps-move.ts";
 import { PIN_OPERATIONS } from "./steps-pin.ts";
 import { REMOTE_OPERATIONS } from "./steps-remote.ts";
+import { UDMABUF_OPERATIONS } from "./steps-udmabuf.ts";
 import { UFFD_OPERATIONS } from "./steps-uffd.ts";
 import { USER_OPERATIONS } from "./steps-users.ts";
 import type { Handle, World } from "./world.ts";
@@ -50,6 +51,7 @@ const OPERATIONS: Operations = {
   ...USER_OPERATIONS,
   ...REMOTE_OPERATIONS,
   ...UFFD_OPERATIONS,
+  ...UDMABUF_OPERATIONS,
   ...FILE_OPERATIONS,
   ...MACHINE_OPERATIONS,
   nodrain: {

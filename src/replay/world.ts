@@ -41,13 +41,15 @@ export interface Handle {
 
 /** References that user programs hold through a kernel subsystem. */
 export interface Resource {
-  readonly kind: "pipe" | "aio" | "uring" | "uffd";
+  readonly kind: "pipe" | "aio" | "uring" | "uffd" | "udmabuf";
   readonly pinned: boolean;
   pages: number[];
   /** Descriptors of it that are open, in any process. */
   users: number;
   /** What a transfer will answer if it is not the length of its pages: a negative error. */
   readonly error?: number;
+  /** A DMA buffer: its file. */
+  readonly file?: number;
   /** A userfaultfd: its context, and the address space whose faults it takes. */
   readonly uffd?: { readonly mm: number; readonly ctx: number };
 }
@@ -126,10 +128,7 @@ export class World {
       for (const r of main.resources.values()) this.close(r, false);
       exit_mmap(main.mm);
     }
-    for (const file of this.kept) {
-      mem[file + ADDRESS_SPACE.nr_users] = (mem[file + ADDRESS_SPACE.nr_users] as number) - 1;
-      file_put(file);
-    }
+    for (const file of this.kept) this.closeFile(file);
     this.kept.clear();
     this.processes.clear();
     this.handles.clear();
@@ -146,7 +145,15 @@ export class World {
   /** The program keeps a descriptor of the file. */
   keep(file: number): void {
     this.kept.add(file);
+    this.openFile(file);
+  }
+  /** A descriptor keeps the file. */
+  openFile(file: number): void {
     mem[file + ADDRESS_SPACE.nr_users] = (mem[file + ADDRESS_SPACE.nr_users] as number) + 1;
+  }
+  private closeFile(file: number): void {
+    mem[file + ADDRESS_SPACE.nr_users] = (mem[file + ADDRESS_SPACE.nr_users] as number) - 1;
+    file_put(file);
   }
 
   /** What a fork of the process has: the same mappings at the same addresses, and its descriptors. */
@@ -177,6 +184,7 @@ export class World {
       else put_page(p);
     }
     r.pages = [];
+    if (r.file !== undefined) this.closeFile(r.file);
     if (r.uffd !== undefined) {
       mmap_write_lock(r.uffd.mm);
       userfaultfd_release(r.uffd.mm, r.uffd.ctx);

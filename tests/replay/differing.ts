@@ -5,63 +5,15 @@
 
 export const DIFFERING: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   "5.10.0-32": {
-    folios: [
-      "fo-s-basic",
-      "fo-s-beyond",
-      "fo-s-move",
-      "fo-s-udmabuf",
-      "fo-s-udmabuf-noseal",
-      "fo-h-unfaulted",
-      "fo-h-beyond",
-      "fo-h-fork",
-      "fo-h-move",
-      "fo-h-udmabuf",
-    ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
   },
   "6.1.0-56": {
-    folios: [
-      "fo-s-basic",
-      "fo-s-beyond",
-      "fo-s-move",
-      "fo-s-udmabuf",
-      "fo-s-udmabuf-noseal",
-      "fo-h-unfaulted",
-      "fo-h-beyond",
-      "fo-h-fork",
-      "fo-h-move",
-      "fo-h-udmabuf",
-    ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
   },
   "6.12.117": {
-    folios: [
-      "fo-s-basic",
-      "fo-s-beyond",
-      "fo-s-move",
-      "fo-s-udmabuf",
-      "fo-s-udmabuf-noseal",
-      "fo-h-unfaulted",
-      "fo-h-beyond",
-      "fo-h-fork",
-      "fo-h-move",
-      "fo-h-udmabuf",
-    ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
   },
   "7.3.4": {
-    folios: [
-      "fo-s-basic",
-      "fo-s-beyond",
-      "fo-s-move",
-      "fo-s-udmabuf",
-      "fo-s-udmabuf-noseal",
-      "fo-h-unfaulted",
-      "fo-h-beyond",
-      "fo-h-fork",
-      "fo-h-move",
-      "fo-h-udmabuf",
-    ],
     ksm: ["ks-pinned", "ks-pin-merged", "ks-fork", "ks-thp"],
   },
 };

@@ -111,6 +111,12 @@ export const MM_KNOBS = [
     onOff("v6.8, adef440691ba", "-EINVAL (to v6.7)"),
   ),
   knob(
+    "udmabufPrefaults",
+    { "v5.10": 0, "v6.13": 1 },
+    "the first fault in a mapping of a udmabuf",
+    onOff("maps all of it (v6.13, observed in v7.3)", "maps its page (to v6.12)"),
+  ),
+  knob(
     "trackPfnCopy",
     { "v5.10": 1, "v6.15": 0 },
     "fork of a private VM_PFNMAP area whose first page was copied",
