@@ -421,8 +421,11 @@ export function do_wp_page(vma: Vma, addr: number, ptep: EntryPtr, pte: number, 
 function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const pte = READ_ONCE(ptep);
   if (pte === 0) {
-    if (vma_kind(vma) === AS_DRIVER) return VM_FAULT_SIGBUS;
-    if (vma_kind(vma) === AS_UDMABUF) return udmabuf_vm_fault(vma, addr) === 0 ? 0 : VM_FAULT_OOM;
+    if (kernel.driver_pages !== 0) {
+      const kind = vma_kind(vma);
+      if (kind === AS_DRIVER) return VM_FAULT_SIGBUS;
+      if (kind === AS_UDMABUF) return udmabuf_vm_fault(vma, addr) === 0 ? 0 : VM_FAULT_OOM;
+    }
     if (vma_is_anonymous(vma)) return do_anonymous_page(vma, addr, ptep, flags);
     if (vma_is_dax(vma)) {
       const ret = dax_pte_fault(vma, addr, ptep, flags);

@@ -34,7 +34,10 @@ export function udmabuf_create(memfd: AddressSpace, first: number, nr: number): 
   for (let i = 0; i < taken; i++) {
     const head: Page = folios[i];
     const from = (first + at) & (compound_nr(head) - 1);
-    for (let k = from; k < compound_nr(head) && at < nr; k++) WRITE_ONCE(slots + at++, nth_page(head, k));
+    for (let k = from; k < compound_nr(head) && at < nr; k++) {
+      WRITE_ONCE(slots + at, nth_page(head, k));
+      at++;
+    }
   }
   return buffer;
 }

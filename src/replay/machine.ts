@@ -99,6 +99,8 @@ export interface MachineNeeds {
   readonly driver?: boolean;
   /** userfaultfd(2) is used; absent: it is not. */
   readonly userfaultfd?: boolean;
+  /** udmabuf is used; absent: it is not. */
+  readonly udmabuf?: boolean;
   /** The huge zero page existed before the recording began. */
   readonly hugeZero: boolean;
 }
@@ -181,7 +183,7 @@ export function bootReplayMachine(
   kernel.shadow_stack = needs.shadowStacks === true && config.shadowStack ? 1 : 0;
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
   kernel.userfaultfd = needs.userfaultfd === true ? 1 : 0;
-  kernel.driver_pages = needs.driver === true ? 1 : 0;
+  kernel.driver_pages = needs.driver === true || needs.udmabuf === true ? 1 : 0;
   kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;
   kernel.cma_start = NORMAL_END - kernel.cma_nr;

@@ -67,6 +67,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   let secretmem = false;
   let driver = false;
   let userfaultfd = false;
+  let udmabuf = false;
   for await (const seq of readTrace(path, (m) => {
     meta = m;
   }))
@@ -74,6 +75,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       if (step.op === "map" && step.args[1] === "secret") secretmem = true;
       if (step.op === "map" && step.args[1] === "drv") driver = true;
       if (step.op === "uffd") userfaultfd = true;
+      if (step.op === "udmabuf") udmabuf = true;
       for (const arg of step.args) {
         const text = arg.replace(/^dev=/, "");
         for (const d of ["dax0", "dax1", "dax2"] as const) if (text.includes(d)) devices.add(d);
@@ -93,6 +95,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       secretmem,
       driver,
       userfaultfd,
+      udmabuf,
     },
   };
 }
