@@ -22,6 +22,8 @@ export interface Limits {
   readonly shorten?: boolean;
   /** Record them (default true). */
   readonly trace?: boolean;
+  /** Send the program that was explored (default false). */
+  readonly program?: boolean;
 }
 
 /** What can be asked about: a scenario and the module in which it is found. */
@@ -36,7 +38,12 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "linked"; readonly hash: string; readonly threads: readonly string[] }
-  | { readonly type: "explored"; readonly result: CheckResult; readonly location: string }
+  | {
+      readonly type: "explored";
+      readonly result: CheckResult;
+      readonly location: string;
+      readonly program: Program | null;
+    }
   | { readonly type: "progress"; readonly states: number; readonly seconds: number }
   /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
   | {
@@ -89,7 +96,8 @@ function run(p: Program, model: CheckModel, limits: Limits): void {
     },
   });
   const addr = result.error?.addr ?? 0;
-  send({ type: "explored", result, location: addr > 0 ? describeAddress(p.memory.symbols, addr) : "" });
+  const location = addr > 0 ? describeAddress(p.memory.symbols, addr) : "";
+  send({ type: "explored", result, location, program: limits.program === true ? p : null });
 }
 
 function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {

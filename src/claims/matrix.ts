@@ -8,7 +8,7 @@ import type { Knockout } from "./cells.ts";
 import { type AnyCell, setOf } from "./claims.ts";
 import { costOf, Estimate } from "./estimate.ts";
 import type { Limits } from "./explorer-worker.ts";
-import { type Job, type JobResult, runJobs } from "./pool.ts";
+import { type Job, type JobResult, type PoolOptions, runJobs } from "./pool.ts";
 import { REGISTRY_URL } from "./registry.ts";
 import { type CellResult, CLAIMS_SCHEMA, type ClaimsOutput, type KnockoutResult } from "./schema.ts";
 
@@ -18,6 +18,8 @@ export interface MatrixOptions {
   /** Which cells, if they hold, are tried without each mechanism. */
   readonly knockouts: (cell: AnyCell) => boolean;
   readonly signal?: AbortSignal;
+  /** Called with each distinct program and what its exploration came to, with its counterexample. */
+  readonly onProgram?: PoolOptions["onProgram"];
   /** `left`: seconds, about, that it will still take; null while that cannot be said. */
   readonly onProgress?: (done: number, total: number, states: number, left: number | null) => void;
 }
@@ -84,8 +86,13 @@ export async function runMatrix(cells: readonly AnyCell[], options: MatrixOption
   for (const j of jobs) estimate.add(jobCost(j));
   await runJobs(jobs, {
     workers: options.workers,
-    // Nobody reads a matrix's counterexamples; `explain` makes the one that is asked for.
-    limits: { ...options.limits, shorten: false, trace: false },
+    // Nobody reads a matrix's counterexamples unless it is asked for its programs; `explain` makes single
+    // ones.
+    limits:
+      options.onProgram === undefined
+        ? { ...options.limits, shorten: false, trace: false }
+        : { ...options.limits, program: true },
+    ...(options.onProgram === undefined ? {} : { onProgram: options.onProgram }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     onProgress: (done, total, states) =>
       options.onProgress?.(done, total, states, estimate.left((performance.now() - started) / 1000)),

@@ -6,6 +6,7 @@
 
 import { Worker } from "node:worker_threads";
 import type { CheckModel, CheckResult } from "../check/check.ts";
+import type { Program } from "../lang/ir.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
 
 export interface Job {
@@ -41,6 +42,8 @@ export interface PoolOptions {
   readonly workers: number;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
+  /** Called with each distinct program, before the results that it gives; only if the limits ask for it. */
+  readonly onProgram?: (job: Job, program: Program, result: CheckResult) => void;
   /** Called with each result; jobs that it gives are added at the end. */
   readonly onResult?: (result: JobResult) => readonly Job[];
   /** `states`: stored in all explorations so far, those under way included. */
@@ -227,6 +230,7 @@ class Pool {
     if (d !== null) {
       d.result = m.result;
       d.location = m.location;
+      if (slot.job !== null && m.program !== null) this.options.onProgram?.(slot.job, m.program, m.result);
       for (const j of d.waiting) this.finish(j, m.result, d);
     }
     this.progress();

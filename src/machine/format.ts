@@ -123,7 +123,7 @@ export function plainNumber(v: number): string {
 export function readingText(r: WordReading, nameOf: (addr: number) => string): string {
   const parts = [
     r.name,
-    ...(r.pointer === null ? [] : [`&${nameOf(r.pointer)}`]),
+    ...(r.pointer === null ? [] : [r.pointer === 0 ? "NULL" : `&${nameOf(r.pointer)}`]),
     ...r.numbers.map((n) => (n.name === "" ? String(n.value) : `${n.name} ${n.value}`)),
     ...r.flags,
     r.rest === 0 ? "" : `0x${(r.rest >>> 0).toString(16)}`,

@@ -104,7 +104,11 @@ export function pointerName(image: Readable, addr: number): string {
   }
   const place = placeOf(image.symbols, addr);
   if (place === null || place.offset !== 0) return describeAddress(image.symbols, addr);
-  return place.symbol.count > 0 ? `${place.symbol.name}[${place.index}]` : place.symbol.name;
+  const { symbol, index } = place;
+  // An array of words is meant as a whole by the address of its first.
+  return symbol.count > 0 && !(index === 0 && symbol.words === symbol.count)
+    ? `${symbol.name}[${index}]`
+    : symbol.name;
 }
 
 /** What the value `v` of the word at `addr` means: `&page[1]`, `pfn 1 P W U A`, 3. */

@@ -2,6 +2,12 @@
 
 import type { FenceKind, Order, RmwFn, VisibleInstr } from "../../lang/ir.ts";
 
+/**
+ * The published form of a trace (schema.ts), by name and number; here, so that recording one does without
+ * zod.
+ */
+export const TRACE_SCHEMA = "holdfast.trace/1";
+
 const LOADS: Record<Order, string> = {
   plain: "load",
   once: "READ_ONCE",

@@ -9,14 +9,14 @@
  */
 
 import { compileThread, type ThreadCode } from "../../lang/emit.ts";
-import type { Position } from "../../lang/ir.ts";
+import type { Position, VisibleInstr } from "../../lang/ir.ts";
 import { describeAddress, describeWord, formatAt, POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import { failingLastSteps } from "../explore/lastrun.ts";
 import type { Machine } from "../explore/machine.ts";
 import type { Step } from "../explore/statetable.ts";
-import { drainName, operationName, startName } from "./names.ts";
-import { TRACE_SCHEMA, type Trace, type TraceCpu, type TraceError, type TraceStep } from "./schema.ts";
+import { drainName, operationName, startName, TRACE_SCHEMA } from "./names.ts";
+import type { Trace, TraceCpu, TraceError, TraceStep } from "./schema.ts";
 
 /**
  * The execution that takes these steps, and then those of the end-of-run check if the error is there.
@@ -52,6 +52,7 @@ export class Recorder {
   private readonly begun = new Set<number>();
   private failedThread = -1;
   private failedAt = -1;
+  private stoppedAt = -1;
 
   /** Boots the machine. */
   constructor(m: Machine) {
@@ -109,11 +110,12 @@ export class Recorder {
   /**
    * Notes what the machine says of the step that has just failed. True if it failed before it did anything.
    */
-  private fail(t: number): boolean {
+  private fail(t: number, at = -1): boolean {
     const { m } = this;
     const pos = m.error?.pos ?? -1;
     this.failedThread = t;
     this.failedAt = t < 0 || pos < 0 ? -1 : this.position(this.codes[t].positions, pos);
+    this.stoppedAt = this.failedAt >= 0 ? this.failedAt : at;
     // Of local code behind the operation, and of a thread that ends wrongly, the operation has been done.
     return pos < 0 && (t < 0 || !m.finished(t));
   }
@@ -167,7 +169,7 @@ export class Recorder {
     const before = this.seen(t, addr);
     const at = this.position(this.codes[t].positions, instr.pos);
     const ok = m.step(t, choice);
-    const failed = !ok && this.fail(t);
+    const failed = !ok && this.fail(t, at);
     this.lockOperation(t, instr.op, addr, before, failed);
     let result: number | null = null;
     if (instr.op === "load" || instr.op === "await" || instr.op === "rmw" || instr.op === "acquire")
@@ -275,7 +277,7 @@ export class Recorder {
     const frame = m.frame[t] + 1;
     const state: TraceCpu = {
       ...this.status(t),
-      at: instr === null ? -1 : this.position(this.codes[t].positions, instr.pos),
+      at: t === this.failedThread ? this.stoppedAt : this.placeOf(t, instr),
       op: instr === null ? "" : operationName(instr),
       addr: instr !== null && "addr" in instr ? m.nextAddr(t) : 0,
       irqsOff: m.irqsOff(t),
@@ -289,6 +291,10 @@ export class Recorder {
       locals: pc === 0 ? [] : this.codes[t].variables[pc].map(([w, name]) => [name, m.s[frame + w]]),
     };
     return { state, key: JSON.stringify(state) };
+  }
+
+  private placeOf(t: number, instr: VisibleInstr | null): number {
+    return instr === null ? -1 : this.position(this.codes[t].positions, instr.pos);
   }
 
   private status(t: number): Pick<TraceCpu, "state" | "why" | "by"> {

@@ -11,8 +11,7 @@
 import { z } from "zod";
 import { traceMemory, word } from "../../lang/image-schema.ts";
 import { ERROR_KINDS, type ErrorKind } from "../errors.ts";
-
-export const TRACE_SCHEMA = "holdfast.trace/1";
+import { TRACE_SCHEMA } from "./names.ts";
 
 const number = z.int().min(0);
 const thread = number.describe("index into threads");
@@ -35,7 +34,7 @@ const cpu = z
         "ready: can take its next step; blocked: it waits; queued: a callback that waits for its grace period; " +
           "idle: nobody has asked for it; done: it has returned; failed: its last step is the error",
       ),
-    at: at.describe("where its next operation stands; -1 if it has none"),
+    at: at.describe("where its next operation stands, or where it failed; -1: it has none"),
     op: z.string().describe('its next operation; ""'),
     addr: word.describe("word address that the next operation concerns; 0"),
     why: z.string().describe('what a blocked or queued thread waits for; ""'),

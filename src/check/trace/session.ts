@@ -118,6 +118,11 @@ export class Session {
     return this.taken.length;
   }
 
+  /** Threads that steps are taken of: all but the check at the end. */
+  get total(): number {
+    return this.m.total;
+  }
+
   acts(): readonly Act[] {
     return this.taken;
   }

@@ -1,7 +1,8 @@
 /** docs/trace.md and its JSON Schema, made from the schema's own descriptions. */
 
 import { z } from "zod";
-import { TRACE_SCHEMA, TraceSchema } from "../../../src/check/trace/schema.ts";
+import { TRACE_SCHEMA } from "../../../src/check/trace/names.ts";
+import { TraceSchema } from "../../../src/check/trace/schema.ts";
 
 interface Node {
   readonly type?: string;
