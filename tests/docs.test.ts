@@ -13,6 +13,7 @@ import { allCells } from "../src/claims/claims.ts";
 import { count } from "../src/text/numbers.ts";
 import { holdfast, type Outcome, project, ROOT } from "./cli/helpers.ts";
 import { type Installed, install } from "./installed.ts";
+import { builtPage } from "./web/build.ts";
 
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const documents = [
@@ -55,6 +56,7 @@ const SHORT: Readonly<Record<string, string>> = {
   "claims C5 --arch arm64 -v": `claims ${VIOLATED} --arch arm64 -v`,
   "claims CELL": `claims ${VIOLATED}`,
   "explain CELL": `explain ${VIOLATED}`,
+  "open CELL": `open ${VIOLATED}`,
   "run --cpus 4 --seconds 10": "run --cpus 4 --seconds 0.5",
   "replay holdfast/tests/vectors/traces": "replay holdfast/tests/vectors/traces --family overflow",
   "bench all --html report.html": "bench gup -m 4 -n 1 -r 1",
@@ -75,6 +77,7 @@ describe("README.md and src/api, with the package installed in an empty folder",
   const run = (command: string): Promise<Outcome> =>
     holdfast(command.split(" "), { program: installed.command("holdfast"), cwd: installed.dir });
   beforeAll(() => {
+    builtPage();
     installed = install();
   }, 900_000);
   afterAll(() => installed.remove());
@@ -89,7 +92,8 @@ describe("README.md and src/api, with the package installed in an empty folder",
     const shape = command.startsWith("run") ? numberless : timeless;
     expectShown(o.out, text, shape);
   });
-  test.each(named)("holdfast %s runs", async (command) => {
+  const served = (command: string): boolean => command.startsWith("open");
+  test.each(named.filter((c) => !served(c)))("holdfast %s runs", async (command) => {
     const o = await run(SHORT[command] ?? command);
     expect(o.err).toBe("");
     expect(o.exit).toBe(EXITS[command.split(" ")[0]] ?? 0);
@@ -121,6 +125,21 @@ describe("README.md and src/api, with the package installed in an empty folder",
       cwd: installed.dir,
       stdio: "pipe",
     });
+  });
+  test.each(named.filter(served))("holdfast %s serves the page until Ctrl-C", async (command) => {
+    let page = "";
+    const what = (SHORT[command] ?? command).split(" ");
+    const o = await holdfast([...what, "--no-browser"], {
+      program: installed.command("holdfast"),
+      cwd: installed.dir,
+      started: (child) =>
+        child.stdout?.once("data", async (line) => {
+          page = await (await fetch(String(line).split("\n")[0])).text();
+          child.kill("SIGINT");
+        }),
+    });
+    expect(page).toContain("<title>Holdfast</title>");
+    expect([o.err, o.exit]).toEqual(["", 0]);
   });
   test("the compiler's notes are not in the archive", () => {
     const files = readdirSync(join(installed.packageDir, "dist"), { recursive: true, encoding: "utf8" });

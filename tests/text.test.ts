@@ -31,8 +31,8 @@ function commentStart(line: string): number {
 
 describe("text wraps at 110 columns", () => {
   test("in comments", () => {
-    const wide = ["src", "tests", "examples", "bench"]
-      .flatMap((dir) => [...files(dir, ".ts"), ...files(dir, ".c")])
+    const wide = ["src", "web", "tests", "examples", "bench"]
+      .flatMap((dir) => [".ts", ".tsx", ".c"].flatMap((ending) => files(dir, ending)))
       .flatMap((path) =>
         readFileSync(path, "utf8")
           .split("\n")

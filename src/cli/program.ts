@@ -12,6 +12,7 @@ import { packageFile } from "./files.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { registerNew } from "./new.ts";
+import { registerOpen } from "./open.ts";
 import { decimal, delay, integer, model, models, repeated } from "./options.ts";
 import { outputWidth, printError, printJson, prose, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
@@ -174,6 +175,7 @@ export function buildProgram(version: string): Command {
   declareCheck(program);
   declareRun(program);
   registerLitmus(program);
+  registerOpen(program);
   registerReplay(program);
   registerBench(program);
   registerMemmap(program);

@@ -8,8 +8,8 @@ import type { Position } from "../../lang/ir.ts";
 import { describeAddress, describeWord, POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import type { Step } from "../explore/statetable.ts";
-import { operationName } from "../trace/names.ts";
-import { TRACE_SCHEMA, type Trace, type TraceCpu, type TraceError, type TraceStep } from "../trace/schema.ts";
+import { operationName, TRACE_SCHEMA } from "../trace/names.ts";
+import type { Trace, TraceCpu, TraceError, TraceStep } from "../trace/schema.ts";
 import type { WeakMachine } from "./machine.ts";
 
 export function recordTrace(m: WeakMachine, steps: readonly Step[], error: FoundError): Trace {

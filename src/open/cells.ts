@@ -1,0 +1,102 @@
+/**
+ * The data of cells for the explorer's page, from the engines: the list of cells with what is known of them,
+ * and a cell's program with the run that breaks it.
+ */
+
+import { type CheckResult, isWeak } from "../check/check.ts";
+import { recipeOf } from "../check/trace/session.ts";
+import { type AnyCell, CLAIM_SETS, setOf } from "../claims/claims.ts";
+import type { JobRef, Limits } from "../claims/explorer-worker.ts";
+import { runJobs } from "../claims/pool.ts";
+import type { CellResult, ClaimsOutput, KnockoutResult } from "../claims/schema.ts";
+import type { Program } from "../lang/ir.ts";
+import type { PageCell, PageIndex, PageKnockout, PageProgram, PageVerdict } from "./data.ts";
+
+const UNDECIDED: PageVerdict = { verdict: null, reason: null, error: null, states: 0 };
+
+function verdictOf(r: CellResult | KnockoutResult | undefined, notApplicable: string | null): PageVerdict {
+  if (notApplicable !== null)
+    return { verdict: "not-applicable", reason: notApplicable, error: null, states: 0 };
+  if (r === undefined) return UNDECIDED;
+  const { verdict, reason, states } = r;
+  const e = r.error;
+  return {
+    verdict,
+    reason,
+    states,
+    error: e === null ? null : { kind: e.kind, message: e.message, location: e.location },
+  };
+}
+
+/** The list of these cells, with what a matrix has said of them; null: nothing is decided yet. */
+export function pageIndex(
+  cells: readonly AnyCell[],
+  matrix: ClaimsOutput | null,
+  programs: PageIndex["programs"],
+  version: string,
+): PageIndex {
+  const decided = new Map(matrix?.cells.map((c) => [c.id, c]));
+  const without = new Map(matrix?.knockouts.map((k) => [`${k.cell}/${k.removed}`, k]));
+  return {
+    version,
+    sets: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),
+    cells: cells.map(
+      (c): PageCell => ({
+        id: c.id,
+        claim: c.claim,
+        arch: c.arch,
+        model: c.model,
+        weakerHardware: c.weakerHardware,
+        config: Object.fromEntries(Object.entries(c.config)),
+        ...verdictOf(decided.get(c.id), c.notApplicable),
+        knockouts:
+          c.notApplicable !== null
+            ? []
+            : setOf(c)
+                .knockouts(c)
+                .map(
+                  (k): PageKnockout => ({
+                    removed: k.removed,
+                    title: k.title,
+                    ...verdictOf(without.get(`${c.id}/${k.removed}`), k.notApplicable),
+                  }),
+                ),
+      }),
+    ),
+    programs,
+  };
+}
+
+/**
+ * A program and what its exploration came to, for the page.
+ * @throws RangeError of a model that steps cannot be taken under one by one.
+ */
+export function pageProgram(program: Program, result: CheckResult): PageProgram {
+  const { model } = result;
+  if (isWeak(model)) throw new RangeError(`the page steps under SC and TSO, not under ${model}`);
+  return {
+    program,
+    model,
+    verdict: result.verdict,
+    reason: result.reason,
+    states: result.states,
+    recipe: result.trace === null ? null : recipeOf(program, result.trace),
+  };
+}
+
+/**
+ * Explores one scenario, in a worker that forgets its modules afterwards, and gives it to the page.
+ * @throws JobFailed if it cannot be explored.
+ */
+export async function exploreForPage(ref: JobRef, model: "sc" | "tso", limits: Limits): Promise<PageProgram> {
+  let page: PageProgram | null = null;
+  await runJobs([{ id: ref.scenario, ref, model }], {
+    workers: 1,
+    limits: { ...limits, program: true },
+    onProgram: (_, program, result) => {
+      page = pageProgram(program, result);
+    },
+  });
+  if (page === null) throw new Error(`${ref.scenario} was not explored`);
+  return page;
+}

@@ -1,0 +1,137 @@
+/**
+ * Makes the files that the explorer's page needs to do without a server: every cell of the standard matrix
+ * and every knock-out with its verdict, its program and the run that breaks it, and the sources that they
+ * name. `npm run build:web` runs it after the page itself is built; a pattern narrows it to some cells.
+ *
+ *   node dist/open/export.js [PATTERN]
+ *
+ * Exploring takes minutes, so what was made is kept in node_modules/.cache and used again until a file
+ * changes that it follows from.
+ */
+
+import { createHash } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { deflateRawSync } from "node:zlib";
+import { allCells, setOf } from "../claims/claims.ts";
+import { runMatrix } from "../claims/matrix.ts";
+import { pageIndex, pageProgram } from "./cells.ts";
+import { packColumns } from "./columns.ts";
+import type { PageIndex, PageProgram } from "./data.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** Programs in a file: enough that they share what they have in common, few enough to load quickly. */
+const PER_FILE = 8;
+const LIMITS = { maxStates: 5_000_000, maxBytes: 2 ** 31, maxSeconds: 300 };
+
+const compressed = (value: unknown): Buffer => deflateRawSync(packColumns(value), { level: 9 });
+
+function filesBelow(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((e) => e.isFile() && e.name.endsWith(".ts"))
+    .map((e) => join(e.parentPath, e.name))
+    .sort();
+}
+
+/** Of everything that the data follows from: the sources, and which cells are wanted. */
+function fingerprint(pattern: string): string {
+  const hash = createHash("sha256").update(pattern);
+  const from = ["machine", "mm", "lang", "check", "claims"].flatMap((d) => filesBelow(join(ROOT, "src", d)));
+  const own = ["cells.ts", "columns.ts", "data.ts", "export.ts"].map((f) => join(ROOT, "src", "open", f));
+  for (const path of [...from, ...own]) hash.update(path.slice(ROOT.length)).update(readFileSync(path));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Writes the data to `out`, which is replaced. Gives what was written, in bytes. */
+export async function exportData(
+  out: string,
+  pattern = "",
+  say: (line: string) => void = () => {},
+): Promise<number> {
+  const wanted = new RegExp(pattern);
+  const cells = allCells().filter((c) => c.standard && wanted.test(c.id));
+  const entries = new Map<string, Buffer>();
+  const files = new Set<string>();
+  const { output } = await runMatrix(cells, {
+    workers: 2,
+    limits: LIMITS,
+    knockouts: (cell) => setOf(cell).knockoutsUnasked.includes(cell.claim),
+    onProgram: (job, program, result) => {
+      // Kept packed: hundreds of programs are gigabytes otherwise.
+      entries.set(job.id, Buffer.from(JSON.stringify(pageProgram(program, result))));
+      for (const t of [...program.threads, ...Object.values(program.handlers)])
+        for (const p of t.positions) files.add(p.file);
+      for (const p of program.finally?.positions ?? []) files.add(p.file);
+    },
+    onProgress: (done, total, states) => say(`${done}/${total} cells and knock-outs, ${states} states`),
+  });
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(join(out, "data"), { recursive: true });
+  let bytes = 0;
+  const write = (name: string, content: Buffer): void => {
+    mkdirSync(dirname(join(out, name)), { recursive: true });
+    writeFileSync(join(out, name), content);
+    bytes += content.length;
+  };
+  const places = new Map<string, [number, number]>();
+  const names = [...entries.keys()].sort();
+  for (let first = 0, file = 0; first < names.length; first += PER_FILE, file++) {
+    const group = names.slice(first, first + PER_FILE);
+    group.forEach((name, i) => void places.set(name, [file, i]));
+    const programs = group.map((name) => JSON.parse(String(entries.get(name))) as PageProgram);
+    write(`data/programs-${file}.bin`, compressed(programs));
+  }
+  const programs: Record<string, readonly [number, number]> = {};
+  const note = (name: string, sameAs: string | null): void => {
+    const place = places.get(sameAs ?? name);
+    if (place !== undefined) programs[name] = place;
+  };
+  for (const c of output.cells) note(c.id, c.sameAs);
+  for (const k of output.knockouts) note(`${k.cell}/without-${k.removed}`, k.sameAs);
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
+  const index: PageIndex = pageIndex(cells, output, programs, version);
+  write("data/index.bin", compressed(index));
+  for (const file of files) {
+    const path = join(ROOT, file);
+    if (file.startsWith("src/") && existsSync(path)) write(`source/${file}`, readFileSync(path));
+  }
+  return bytes;
+}
+
+async function main(pattern: string): Promise<void> {
+  // Paths in the programs are as seen from here.
+  process.chdir(ROOT);
+  const target = join(ROOT, "dist", "web");
+  if (!existsSync(join(target, "index.html"))) throw new Error("build the page first: npm run build:web");
+  const cache = join(ROOT, "node_modules", ".cache", "holdfast");
+  const made = join(cache, `page-${fingerprint(pattern)}`);
+  if (!existsSync(made)) {
+    let last = 0;
+    const bytes = await exportData(`${made}.part`, pattern, (line) => {
+      if (performance.now() - last < 5000) return;
+      last = performance.now();
+      process.stderr.write(`${line}\n`);
+    });
+    for (const old of readdirSync(cache))
+      if (old.startsWith("page-") && !old.endsWith(".part")) rmSync(join(cache, old), { recursive: true });
+    renameSync(`${made}.part`, made);
+    process.stderr.write(`${bytes} bytes of data\n`);
+  }
+  for (const name of ["data", "source"]) {
+    rmSync(join(target, name), { recursive: true, force: true });
+    if (existsSync(join(made, name))) cpSync(join(made, name), join(target, name), { recursive: true });
+  }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  await main(process.argv[2] ?? "");
