@@ -5,6 +5,7 @@
  */
 
 import { spawn } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { UserError } from "./errors.ts";
@@ -23,7 +24,7 @@ export function registerOpen(program: Command): void {
   program
     .command("open")
     .description("the explorer: see why, in the browser")
-    .argument("[what]", "a cell of a claim, FILE.ts or FILE.ts#NAME; default: the matrix")
+    .argument("[what]", "a cell of a claim, FILE.litmus, FILE.ts or FILE.ts#NAME; default: the matrix")
     .option("--port <n>", "listen on this port; default: any that is free", integer("--port", 1, 65535))
     .option("--no-browser", "only print the address")
     .option("--json", "the address as one JSON object on stdout")
@@ -37,6 +38,11 @@ async function subject(
   what: string | undefined,
 ): Promise<{ hash: string; file: import("../open/backend.ts").OpenedFile | null }> {
   if (what === undefined) return { hash: "#/matrix", file: null };
+  if (/\.litmus$/.test(what)) {
+    const path = resolve(what);
+    if (!existsSync(path) || !statSync(path).isFile()) throw new UserError("HF008", what);
+    return { hash: "#/litmus", file: { name: what, path, kind: "litmus", module: "", scenario: "" } };
+  }
   const { scenarioByName } = await import("./scenarios.ts");
   if (/\.(?:ts|mts|js|mjs)(?:#.+)?$/.test(what)) {
     const { scenario, definedIn } = await scenarioByName(what);

@@ -12,7 +12,7 @@ import { BoundLkmm } from "../check/models/lkmm.ts";
 import type { BoundModel, MemoryModel } from "../check/models/model.ts";
 import { columns, eventText, Names } from "./columns.ts";
 import { type Cycle, forbiddingCycle } from "./cycle.ts";
-import { toDot, toSvg } from "./graph.ts";
+import { type Drawing, drawing, toDot, toSvg } from "./graph.ts";
 import { propText } from "./herd-output.ts";
 import { cutText, type LitmusResult, NOTHING_PASSES } from "./run.ts";
 
@@ -21,6 +21,8 @@ export interface Explanation {
   readonly data: Readonly<Record<string, unknown>>;
   readonly dot: () => string;
   readonly svg: () => string;
+  /** The same picture with its places; null if there is none. */
+  readonly drawing: Drawing | null;
 }
 
 /** Executions of a rejected test that are looked at for the shortest cycle. */
@@ -128,6 +130,7 @@ function inWords(result: LitmusResult, axiom: "values" | "none", lines: readonly
     },
     dot: () => "digraph {}\n",
     svg: () => '<svg xmlns="http://www.w3.org/2000/svg"/>\n',
+    drawing: null,
   };
 }
 
@@ -254,6 +257,7 @@ function render(
     },
     dot: () => toDot(picture),
     svg: () => toSvg(picture),
+    drawing: drawing(picture),
   };
 }
 

@@ -99,7 +99,8 @@ const escapeXml = (s: string): string =>
   s.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 const ROW = 56;
-const BOX = 28;
+/** Height of an event. */
+export const BOX = 28;
 const CHAR = 7.3;
 
 const markerId = (color: string): string => `arrow${color.slice(1)}`;
@@ -108,9 +109,34 @@ const markerId = (color: string): string => `arrow${color.slice(1)}`;
 const marker = (color: string): string =>
   `<marker id="${markerId(color)}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="${color}"/></marker>`;
 
-export function toSvg(p: Picture): string {
+/** A picture with every place worked out, in pixels: for toSvg(), and for a page that draws it itself. */
+export interface Drawing {
+  readonly title: string;
+  readonly width: number;
+  readonly height: number;
+  readonly threads: readonly { readonly name: string; readonly x: number }[];
+  readonly events: readonly {
+    readonly x: number;
+    readonly y: number;
+    readonly width: number;
+    readonly text: string;
+    /** It accesses no memory. */
+    readonly dashed: boolean;
+  }[];
+  readonly edges: readonly {
+    /** Its line, in the language of SVG's path. */
+    readonly path: string;
+    readonly label: string;
+    readonly x: number;
+    readonly y: number;
+    readonly color: string;
+    /** Part of the cycle. */
+    readonly bold: boolean;
+  }[];
+}
+
+export function drawing(p: Picture): Drawing {
   const { candidate: c } = p;
-  const edges = edgesOf(p);
   const columns = c.paths.map((path, t) => path.events.map((e, i) => (e.kind === "LKW" ? "" : p.text(t, i))));
   const widths = columns.map((col) => Math.max(90, ...col.map((s) => s.length * CHAR + 20)));
   const gap = 110;
@@ -129,54 +155,74 @@ export function toSvg(p: Picture): string {
     });
     most = Math.max(most, row);
   });
-  const width = x - gap + 40;
-  const height = 90 + most * ROW;
   const y = (t: number, i: number): number => 70 + (rows.get(`${t}_${i}`) ?? 0) * ROW;
-  const out = [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${Math.ceil(width)}" height="${Math.ceil(height)}" font-family="monospace" font-size="12">`,
-    `<rect width="100%" height="100%" fill="white"/><text x="20" y="22" font-size="14">${escapeXml(p.title)}</text>`,
-    `<defs>${[...new Set(edges.map((e) => e.color))].map(marker).join("")}</defs>`,
-  ];
-  c.paths.forEach((path, t) => {
-    out.push(`<text x="${left[t]}" y="50" font-weight="bold">P${t}</text>`);
-    path.events.forEach((e, i) => {
-      if (e.kind === "LKW") return;
-      const dash = isAccess(e) ? "" : ' stroke-dasharray="4 3"';
-      out.push(
-        `<rect x="${left[t]}" y="${y(t, i)}" width="${widths[t]}" height="${BOX}" rx="4" fill="#f8f9f9" stroke="#95a5a6"${dash}/>`,
-      );
-      out.push(
-        `<text x="${(left[t] ?? 0) + 10}" y="${y(t, i) + 18}">${escapeXml(columns[t]?.[i] ?? "")}</text>`,
-      );
-    });
-  });
-  for (const e of edges) {
+  const edges = edgesOf(p).map((e): Drawing["edges"][number] => {
     const a = place(c, e.from);
     const b = place(c, e.to);
     const ay = y(a.t, a.event) + BOX / 2;
     const by = y(b.t, b.event) + BOX / 2;
-    let d: string;
-    let lx: number;
-    const ly = (ay + by) / 2 - 4;
+    const { label, color, bold } = e;
+    const ly = Math.round((ay + by) / 2 - 4);
     if (a.t === b.t) {
-      const edge = left[a.t] ?? 0;
+      const edge = left[a.t];
       const bend = 18 + Math.abs(ay - by) / 6;
-      d = `M${edge} ${ay} C${edge - bend} ${ay} ${edge - bend} ${by} ${edge} ${by}`;
-      lx = edge - bend * 0.75 - e.label.length * CHAR * 0.4;
-    } else {
-      const forward = a.t < b.t;
-      const ax = (left[a.t] ?? 0) + (forward ? (widths[a.t] ?? 0) : 0);
-      const bx = (left[b.t] ?? 0) + (forward ? 0 : (widths[b.t] ?? 0));
-      d = `M${ax} ${ay} C${(ax + bx) / 2} ${ay} ${(ax + bx) / 2} ${by} ${bx} ${by}`;
-      lx = (ax + bx) / 2 - e.label.length * CHAR * 0.5;
+      return {
+        path: `M${edge} ${ay} C${edge - bend} ${ay} ${edge - bend} ${by} ${edge} ${by}`,
+        label,
+        x: Math.round(edge - bend * 0.75 - label.length * CHAR * 0.4),
+        y: ly,
+        color,
+        bold,
+      };
     }
+    const forward = a.t < b.t;
+    const ax = left[a.t] + (forward ? widths[a.t] : 0);
+    const bx = left[b.t] + (forward ? 0 : widths[b.t]);
+    return {
+      path: `M${ax} ${ay} C${(ax + bx) / 2} ${ay} ${(ax + bx) / 2} ${by} ${bx} ${by}`,
+      label,
+      x: Math.round((ax + bx) / 2 - label.length * CHAR * 0.5),
+      y: ly,
+      color,
+      bold,
+    };
+  });
+  return {
+    title: p.title,
+    width: Math.ceil(x - gap + 40),
+    height: 90 + most * ROW,
+    threads: c.paths.map((_, t) => ({ name: `P${t}`, x: left[t] })),
+    events: c.paths.flatMap((path, t) =>
+      path.events.flatMap((e, i) =>
+        e.kind === "LKW"
+          ? []
+          : [{ x: left[t], y: y(t, i), width: widths[t], text: columns[t][i], dashed: !isAccess(e) }],
+      ),
+    ),
+    edges,
+  };
+}
+
+export function toSvg(p: Picture): string {
+  const d = drawing(p);
+  const out = [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${d.width}" height="${d.height}" font-family="monospace" font-size="12">`,
+    `<rect width="100%" height="100%" fill="white"/><text x="20" y="22" font-size="14">${escapeXml(d.title)}</text>`,
+    `<defs>${[...new Set(d.edges.map((e) => e.color))].map(marker).join("")}</defs>`,
+    ...d.threads.map((t) => `<text x="${t.x}" y="50" font-weight="bold">${t.name}</text>`),
+  ];
+  for (const e of d.events) {
+    const dash = e.dashed ? ' stroke-dasharray="4 3"' : "";
     out.push(
-      `<path d="${d}" fill="none" stroke="${e.color}" stroke-width="${e.bold ? 2.6 : 1.2}" marker-end="url(#${markerId(e.color)})"/>`,
-    );
-    out.push(
-      `<text x="${lx.toFixed(0)}" y="${ly.toFixed(0)}" fill="${e.color}" font-size="11">${escapeXml(e.label)}</text>`,
+      `<rect x="${e.x}" y="${e.y}" width="${e.width}" height="${BOX}" rx="4" fill="#f8f9f9" stroke="#95a5a6"${dash}/>`,
+      `<text x="${e.x + 10}" y="${e.y + 18}">${escapeXml(e.text)}</text>`,
     );
   }
+  for (const e of d.edges)
+    out.push(
+      `<path d="${e.path}" fill="none" stroke="${e.color}" stroke-width="${e.bold ? 2.6 : 1.2}" marker-end="url(#${markerId(e.color)})"/>`,
+      `<text x="${e.x}" y="${e.y}" fill="${e.color}" font-size="11">${escapeXml(e.label)}</text>`,
+    );
   out.push("</svg>");
   return `${out.join("\n")}\n`;
 }

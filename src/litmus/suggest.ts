@@ -9,6 +9,7 @@
 import type { MemoryModel } from "../check/models/model.ts";
 import type { Expr, LitmusFile, Stmt } from "./ast.ts";
 import { lineCol } from "./ast.ts";
+import { type TextEdit, textEdits } from "./edits.ts";
 import { lowerLitmus } from "./lower.ts";
 import type { LitmusResult, Verdict } from "./run.ts";
 import { cutText, runLitmus } from "./run.ts";
@@ -17,6 +18,8 @@ export interface Suggestion {
   readonly text: string;
   readonly verdict: Verdict | null;
   readonly changes: readonly { readonly line: number; readonly from: string; readonly to: string }[];
+  /** The changes as edits of the text; null if they cannot be made so. */
+  readonly edits: readonly TextEdit[] | null;
 }
 
 /** Neighbours of a primitive; "" removes the statement. */
@@ -71,7 +74,7 @@ export function suggest(
       result.status === "bounded"
         ? `Bounded: no verdict to change. ${cutText(result)}`
         : "No verdict to change: the run gave up.";
-    return [{ text: why, verdict: null, changes: [] }];
+    return [{ text: why, verdict: null, changes: [], edits: null }];
   }
   const never = result.verdict === "Never";
   const places = never ? [] : gaps(file);
@@ -90,7 +93,8 @@ export function suggest(
     if (late || flipping.some((f) => f.every((c, i) => weaker(c, set[i])))) return;
     tried++;
     // The verdict alone; --timeout is for all of them together.
-    const r = runLitmus(lowerLitmus(edit(file, set)), {
+    const changed = edit(file, set);
+    const r = runLitmus(lowerLitmus(changed), {
       model,
       timeout: Math.max(1, left),
       unroll: limits.unroll,
@@ -104,7 +108,9 @@ export function suggest(
       to: c.to,
     }));
     const text = list.map((c) => `line ${c.line}: ${said(c.from, c.to)}`).join("; ");
-    flips.push({ text: `  ${r.verdict} with ${text}`, verdict: r.verdict, changes: list });
+    const placed = set.map((c) => ({ at: c.site.from, from: c.site.name, to: c.to }));
+    const edits = textEdits(file, changed, placed, (name) => DEREF.has(name));
+    flips.push({ text: `  ${r.verdict} with ${text}`, verdict: r.verdict, changes: list, edits });
   };
   for (const c of changes) attempt([c]);
   if (flips.length === 0) {
@@ -125,7 +131,7 @@ export function suggest(
     flips.length === 0
       ? `No one- or two-step change of ${what} makes it ${goal} (${tried} tried${stopped}).`
       : `Changes that make it ${goal} (${tried} tried${stopped}):`;
-  return [{ text, verdict: null, changes: [] }, ...flips];
+  return [{ text, verdict: null, changes: [], edits: null }, ...flips];
 }
 
 const said = (from: string, to: string): string =>

@@ -1,12 +1,16 @@
 /** The frame of the page: what can be looked at, light or dark, help; and the view that the address names. */
 
-import { createSignal, For, type JSX, Match, Show, Switch } from "solid-js";
+import { createSignal, For, type JSX, lazy, Match, Show, Suspense, Switch } from "solid-js";
 import { MatrixView } from "./matrix/matrix.tsx";
 import { hrefOf, route } from "./route.ts";
 import { Stage } from "./stage/stage.tsx";
 
+// With its editor, which the other views do without.
+const LitmusView = lazy(() => import("./litmus/litmus.tsx").then((m) => ({ default: m.LitmusView })));
+
 const VIEWS: readonly { readonly view: string; readonly title: string }[] = [
   { view: "matrix", title: "Matrix" },
+  { view: "litmus", title: "Litmus" },
 ];
 
 type Scheme = "system" | "light" | "dark";
@@ -61,6 +65,11 @@ export function App(): JSX.Element {
       <Switch fallback={<p class="notice">There is no view named {view()}.</p>}>
         <Match when={view() === "matrix"}>
           <MatrixView />
+        </Match>
+        <Match when={view() === "litmus"}>
+          <Suspense fallback={<p class="notice">Loading…</p>}>
+            <LitmusView />
+          </Suspense>
         </Match>
         <Match when={view() === "stage"}>
           <Show

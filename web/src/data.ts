@@ -73,3 +73,16 @@ export function sourceText(path: string): Promise<string | null> {
   }
   return text;
 }
+
+/** The text of the file that the page was opened on, as it is now. */
+export async function fileText(): Promise<string> {
+  return (await fetched("file")).text();
+}
+
+/** Calls `f` whenever that file has changed; the function that it gives ends that. */
+export function onFileChanged(f: () => void): () => void {
+  if (server?.file == null) return () => {};
+  const events = new EventSource("events");
+  events.addEventListener("changed", f);
+  return () => events.close();
+}
