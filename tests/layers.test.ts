@@ -16,7 +16,7 @@ function files(dir: string): string[] {
   return readdirSync(dir, { withFileTypes: true }).flatMap((e) => {
     const path = join(dir, e.name);
     if (e.isDirectory()) return files(path);
-    return e.name.endsWith(".ts") ? [path] : [];
+    return /\.tsx?$/.test(e.name) ? [path] : [];
   });
 }
 
@@ -129,12 +129,12 @@ describe("circles of imports", () => {
 
 describe("exports", () => {
   test("are used somewhere else, outside the kernel code, which has the kernel's", () => {
-    const texts = [...sources, ...files(join(ROOT, "tests")), ...files(join(ROOT, "examples"))].map(
-      (path) => ({
+    const texts = [sources, ...["web/src", "tests", "examples"].map((d) => files(join(ROOT, d)))]
+      .flat()
+      .map((path) => ({
         path,
         words: new Set(readFileSync(path, "utf8").match(/[A-Za-z_$][\w$]*/g)),
-      }),
-    );
+      }));
     const unused = sources
       .filter((path) => layerOf(path) !== "mm" && layerOf(path) !== "index.ts")
       .flatMap((path) =>

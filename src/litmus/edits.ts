@@ -31,8 +31,8 @@ export function applyEdits(source: string, edits: readonly TextEdit[]): string {
 }
 
 /**
- * Edits that make `file` what `changed` is; null if they cannot be had by replacing names. `pointerArgs`:
- * primitives that take a pointer where others take what it points to.
+ * Edits that make `file` what `changed` is; null if they cannot be had by replacing names. `dereferences`:
+ * whether a primitive is written with what its pointer points to.
  */
 export function textEdits(
   file: LitmusFile,

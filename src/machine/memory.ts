@@ -19,8 +19,8 @@ import {
   POISON,
 } from "./image.ts";
 
-/** The words. Live binding: `attachMemory` replaces it. */
-export let mem: Int32Array = new Int32Array(new SharedArrayBuffer(4));
+/** The words; none before `resetMemory` or `attachMemory`, which replace it. Live binding. */
+export let mem: Int32Array = new Int32Array(0);
 
 let top = NULL_GUARD;
 let provide = (words: number): Int32Array => new Int32Array(new SharedArrayBuffer(words * 4));

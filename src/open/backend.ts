@@ -4,11 +4,14 @@
  */
 
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { allCells, cellById } from "../claims/claims.ts";
+import { allCells, cellById, setOf } from "../claims/claims.ts";
+import { runMatrix } from "../claims/matrix.ts";
 import { JobFailed } from "../claims/pool.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
+import type { CellResult, KnockoutResult } from "../claims/schema.ts";
 import { exploreForPage, pageIndex } from "./cells.ts";
 import type { PageProgram, ServerInfo } from "./data.ts";
 import type { Backend } from "./server.ts";
@@ -36,6 +39,11 @@ export class EngineBackend implements Backend {
   readonly watched: string | null;
   private readonly file: OpenedFile | null;
   private readonly sources = new Map<string, string>();
+  /** What has been explored so far. */
+  private readonly decided: { cells: CellResult[]; knockouts: KnockoutResult[] } = {
+    cells: [],
+    knockouts: [],
+  };
 
   constructor(file: OpenedFile | null) {
     this.file = file;
@@ -48,10 +56,29 @@ export class EngineBackend implements Backend {
     const { version } = JSON.parse(readFileSync(package_, "utf8")) as { version: string };
     return pageIndex(
       allCells().filter((c) => c.standard),
-      null,
+      this.decided,
       {},
       version,
     );
+  }
+
+  async decide(
+    claims: readonly string[],
+    signal: AbortSignal,
+    progress: (done: number, total: number, left: number | null) => void,
+  ): Promise<void> {
+    const known = new Set(this.decided.cells.map((c) => c.id));
+    const cells = allCells().filter((c) => c.standard && claims.includes(c.claim) && !known.has(c.id));
+    const { output } = await runMatrix(cells, {
+      workers: Math.max(1, availableParallelism() - 1),
+      limits: LIMITS,
+      knockouts: (cell) => setOf(cell).knockoutsUnasked.includes(cell.claim),
+      signal,
+      onProgress: (done, total, _, left) => progress(done, total, left),
+    });
+    if (signal.aborted) return;
+    this.decided.cells.push(...output.cells);
+    this.decided.knockouts.push(...output.knockouts);
   }
 
   async program(id: string): Promise<PageProgram> {

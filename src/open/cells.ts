@@ -28,15 +28,15 @@ function verdictOf(r: CellResult | KnockoutResult | undefined, notApplicable: st
   };
 }
 
-/** The list of these cells, with what a matrix has said of them; null: nothing is decided yet. */
+/** The list of these cells, with what a matrix has said of them; those that it has not are undecided. */
 export function pageIndex(
   cells: readonly AnyCell[],
-  matrix: ClaimsOutput | null,
+  matrix: Pick<ClaimsOutput, "cells" | "knockouts">,
   programs: PageIndex["programs"],
   version: string,
 ): PageIndex {
-  const decided = new Map(matrix?.cells.map((c) => [c.id, c]));
-  const without = new Map(matrix?.knockouts.map((k) => [`${k.cell}/${k.removed}`, k]));
+  const decided = new Map(matrix.cells.map((c) => [c.id, c]));
+  const without = new Map(matrix.knockouts.map((k) => [`${k.cell}/${k.removed}`, k]));
   return {
     version,
     sets: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),

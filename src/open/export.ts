@@ -3,10 +3,10 @@
  * and every knock-out with its verdict, its program and the run that breaks it, and the sources that they
  * name. `npm run build:web` runs it after the page itself is built; a pattern narrows it to some cells.
  *
- *   node dist/open/export.js [PATTERN]
+ *   node dist/open/export.js [--kept] [PATTERN]
  *
  * Exploring takes minutes, so what was made is kept in node_modules/.cache and used again until a file
- * changes that it follows from.
+ * changes that it follows from; --kept takes it from there or does nothing.
  */
 
 import { createHash } from "node:crypto";
@@ -53,7 +53,7 @@ function fingerprint(pattern: string): string {
 }
 
 /** Writes the data to `out`, which is replaced. Gives what was written, in bytes. */
-export async function exportData(
+async function exportData(
   out: string,
   pattern = "",
   say: (line: string) => void = () => {},
@@ -108,7 +108,8 @@ export async function exportData(
   return bytes;
 }
 
-async function main(pattern: string): Promise<void> {
+/** `kept`: only what was made before is used, if it is still what the sources say. */
+async function main(pattern: string, kept: boolean): Promise<void> {
   // Paths in the programs are as seen from here.
   process.chdir(ROOT);
   const target = join(ROOT, "dist", "web");
@@ -116,6 +117,7 @@ async function main(pattern: string): Promise<void> {
   const cache = join(ROOT, "node_modules", ".cache", "holdfast");
   const made = join(cache, `page-${fingerprint(pattern)}`);
   if (!existsSync(made)) {
+    if (kept) return;
     let last = 0;
     const bytes = await exportData(`${made}.part`, pattern, (line) => {
       if (performance.now() - last < 5000) return;
@@ -133,5 +135,7 @@ async function main(pattern: string): Promise<void> {
   }
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  await main(process.argv[2] ?? "");
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const args = process.argv.slice(2);
+  await main(args.find((a) => !a.startsWith("-")) ?? "", args.includes("--kept"));
+}

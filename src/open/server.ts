@@ -38,6 +38,12 @@ export interface Backend {
   /** The file that the page was opened on, to be shown and to be told of when it changes; null. */
   readonly watched: string | null;
   index(): PageIndex;
+  /** Explores the cells of these claims, for the next index(); `left`: seconds, about, or null. */
+  decide(
+    claims: readonly string[],
+    signal: AbortSignal,
+    progress: (done: number, total: number, left: number | null) => void,
+  ): Promise<void>;
   /** @throws Error with a message for the person. */
   program(id: string): Promise<PageProgram>;
   /** Source files besides the package's own that programs name, by the name that they go by. */
@@ -204,6 +210,10 @@ class Handler {
       res.on("close", () => this.listeners.delete(res));
       return;
     }
+    if (path === "decide") {
+      await this.decide(url.searchParams.getAll("claim"), res);
+      return;
+    }
     if (path === "cell") {
       const id = url.searchParams.get("id") ?? "";
       await this.sendProgram(id, res);
@@ -229,6 +239,27 @@ class Handler {
       res.setHeader("Content-Encoding", "gzip");
       send(res, 200, gzipSync(content), type);
     } else send(res, 200, content, type);
+  }
+
+  /** Explores cells while the page listens, and tells it how far that is. */
+  private async decide(claims: readonly string[], res: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    res.on("close", () => gone.abort());
+    this.listeners.add(res);
+    res.writeHead(200, { "content-type": "text/event-stream" });
+    const say = (event: string, data: unknown): void => {
+      res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    };
+    try {
+      await this.backend.decide(claims, gone.signal, (done, total, left) =>
+        say("progress", { done, total, left }),
+      );
+      say("done", {});
+    } catch (e) {
+      say("failed", { message: e instanceof Error ? e.message : String(e) });
+    }
+    this.listeners.delete(res);
+    res.end();
   }
 
   private source(name: string): string | null {

@@ -39,6 +39,10 @@ describe("the server of the page", () => {
     info: { file: { name: '"><script>alert(1)</script>', kind: "litmus" } },
     watched: null,
     index: () => INDEX,
+    decide: async (claims, _, progress) => {
+      progress(1, 2, null);
+      if (claims.includes("C0")) throw new Error("there is no C0");
+    },
     program: async (id) => {
       asked.push(id);
       if (id === "slow") await new Promise((resolve) => setTimeout(resolve, 50));
@@ -155,6 +159,15 @@ describe("the server of the page", () => {
     // What has failed is tried again.
     await ask(`${base}cell?id=${encodeURIComponent("no<b>")}`);
     expect(asked).toEqual(["slow", "no<b>", "no<b>"]);
+  });
+
+  test("explores cells while the page listens, and says how far it is and what went wrong", async () => {
+    const good = await ask(`${base}decide?claim=C4&claim=C5`);
+    expect(good.body.toString()).toBe(
+      'event: progress\ndata: {"done":1,"total":2,"left":null}\n\nevent: done\ndata: {}\n\n',
+    );
+    const bad = await ask(`${base}decide?claim=C0`);
+    expect(bad.body.toString()).toMatch(/event: failed\ndata: \{"message":"there is no C0"\}/);
   });
 
   test("what is no HTTP at all ends the connection, not the server", async () => {

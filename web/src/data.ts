@@ -40,6 +40,28 @@ export function pageIndex(): Promise<PageIndex> {
   return index;
 }
 
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+  /** Seconds, about; null while that cannot be said. */
+  readonly left: number | null;
+}
+
+/** Has the server explore the cells of claims; then pageIndex() has their verdicts. */
+export function decide(claims: readonly string[], progress: (p: Progress) => void): Promise<void> {
+  const query = new URLSearchParams(claims.map((c) => ["claim", c]));
+  const events = new EventSource(`decide?${query}`);
+  return new Promise<void>((resolve, reject) => {
+    events.addEventListener("progress", (e) => progress(JSON.parse(e.data) as Progress));
+    events.addEventListener("done", () => resolve());
+    events.addEventListener("failed", (e) => reject(new Missing((JSON.parse(e.data) as Error).message)));
+    events.onerror = () => reject(new Missing("the server has ended"));
+  }).finally(() => {
+    events.close();
+    index = null;
+  });
+}
+
 const files = new Map<number, Promise<readonly PageProgram[]>>();
 
 /** The program of a cell, or of a cell with a mechanism removed. */

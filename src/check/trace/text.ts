@@ -60,13 +60,13 @@ export function stepText(trace: Trace, s: TraceStep): string {
   return `${s.op}${location}${s.result === null ? "" : ` = ${result}`}${waits}`;
 }
 
-function placeText(trace: Trace, at: number): string {
+export function placeText(trace: Trace, at: number): string {
   const p = trace.positions[at];
   return p === undefined ? "" : `${p.fn}  ${p.file}:${p.line}`;
 }
 
 /** The place and the calls that lead to it, innermost first: indices into positions. */
-function callStack(trace: Trace, at: number): number[] {
+export function callStack(trace: Trace, at: number): number[] {
   const out: number[] = [];
   for (let p = at; p >= 0 && p < trace.positions.length; p = trace.positions[p].parent) out.push(p);
   return out;
@@ -76,7 +76,7 @@ function callStack(trace: Trace, at: number): number[] {
  * Steps that explain nothing: reads of words that no other thread changes in this execution, and store
  * buffers emptying into words that no other thread touches.
  */
-function quietSteps(trace: Trace): Set<number> {
+export function quietSteps(trace: Trace): Set<number> {
   const quiet = new Set<number>();
   trace.steps.forEach((s, n) => {
     if (s.action === "start" || s.addr === 0 || s.waits) return;

@@ -3,15 +3,15 @@
  * dimensions as toggles, so that one walks from cell to cell by changing one thing, and what it rests on.
  */
 
-import { createMemo, createResource, For, type JSX, Match, Show, Switch } from "solid-js";
+import { createMemo, createResource, createSignal, For, type JSX, Match, Show, Switch } from "solid-js";
 import type { PageCell, PageIndex } from "../../../src/open/data.ts";
-import { pageIndex } from "../data.ts";
+import { decide, type Progress, pageIndex, server } from "../data.ts";
 import { hrefOf, note, route } from "../route.ts";
 import { dimensionsOf, layOut, MARKS, type Mark, markOf, together, WORDS } from "./model.ts";
 import "./matrix.css";
 
 export function MatrixView(): JSX.Element {
-  const [index] = createResource(pageIndex);
+  const [index, { refetch }] = createResource(pageIndex);
   return (
     <Switch fallback={<p class="notice">Loading the matrix…</p>}>
       <Match when={index.error}>
@@ -19,12 +19,12 @@ export function MatrixView(): JSX.Element {
           {String(index.error instanceof Error ? index.error.message : index.error)}
         </p>
       </Match>
-      <Match when={index()}>{(i) => <Loaded index={i()} />}</Match>
+      <Match when={index()}>{(i) => <Loaded index={i()} refetch={() => void refetch()} />}</Match>
     </Switch>
   );
 }
 
-function Loaded(props: { readonly index: PageIndex }): JSX.Element {
+function Loaded(props: { readonly index: PageIndex; readonly refetch: () => void }): JSX.Element {
   const subject = (): string => route().subject;
   const cell = createMemo(() => props.index.cells.find((c) => c.id === subject()) ?? null);
   const claim = (): string => cell()?.claim ?? (subject().split("/")[0] || "C5");
@@ -62,6 +62,7 @@ function Loaded(props: { readonly index: PageIndex }): JSX.Element {
       <h1>
         {matrix().set.claims.join(", ")}: {matrix().set.title}
       </h1>
+      <Undecided index={props.index} claims={matrix().set.claims} refetch={props.refetch} />
       <div class="split" classList={{ chosen: cell() !== null }}>
         <div class="scroll">
           <table class="matrix">
@@ -138,6 +139,57 @@ function Loaded(props: { readonly index: PageIndex }): JSX.Element {
         </Show>
       </div>
     </main>
+  );
+}
+
+/** Cells that nobody has explored yet, to be explored now, where there is a server that can. */
+function Undecided(props: {
+  readonly index: PageIndex;
+  readonly claims: readonly string[];
+  readonly refetch: () => void;
+}): JSX.Element {
+  const [progress, setProgress] = createSignal<Progress | null>(null);
+  const [failure, setFailure] = createSignal("");
+  const open = createMemo(
+    () => props.index.cells.filter((c) => c.verdict === null && props.claims.includes(c.claim)).length,
+  );
+  const explore = async (): Promise<void> => {
+    setFailure("");
+    setProgress({ done: 0, total: open(), left: null });
+    try {
+      await decide(props.claims, setProgress);
+      props.refetch();
+    } catch (e) {
+      setFailure(e instanceof Error ? e.message : String(e));
+    }
+    setProgress(null);
+  };
+  return (
+    <Show when={open() > 0 && server !== null}>
+      <p class="undecided">
+        <Show
+          when={progress()}
+          fallback={
+            <button type="button" onClick={() => void explore()}>
+              Explore these {open()} cells
+            </button>
+          }
+        >
+          {(p) => (
+            <>
+              <progress max={p().total} value={p().done} aria-label="Cells explored" />{" "}
+              <span role="status">
+                {p().done} of {p().total} cells and knock-outs
+                {p().left === null ? "" : `, about ${Math.ceil(p().left ?? 0)} s left`}
+              </span>
+            </>
+          )}
+        </Show>
+        <span class="bad" role="alert">
+          {failure()}
+        </span>
+      </p>
+    </Show>
   );
 }
 

@@ -77,7 +77,7 @@ function Cpu(props: { readonly thread: number }): JSX.Element {
         <Buffer cpu={cpu()} moves={mine()} />
       </Show>
       <Show when={stack().length > 0}>
-        <ol class="stack" aria-label="Call stack, innermost first">
+        <ol class="stack" aria-label="Call stack, innermost first" tabindex="0">
           <For each={stack()}>
             {(p) => {
               const place = model().trace.positions[p];

@@ -2,14 +2,31 @@
 
 import { createMemo, type JSX, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 import { hrefOf } from "../route.ts";
+import { ExportMenu } from "../ui/export-menu.tsx";
+import { Help } from "../ui/help.tsx";
+import { copy, download, pngOf } from "../ui/share.ts";
 import { StageProvider, stageContext } from "./context.ts";
 import { Cpus } from "./cpus.tsx";
+import { mailText, traceSvg } from "./export.ts";
 import { Objects, Pages } from "./objects.tsx";
 import { Source } from "./source.tsx";
 import { StageState } from "./state.ts";
 import { Steps } from "./steps.tsx";
 import { PageTables } from "./tables.tsx";
 import "./stage.css";
+
+const KEYS: readonly (readonly [keys: string, what: string])[] = [
+  ["← ↑", "a step back"],
+  ["→ ↓", "a step on"],
+  ["Home", "before the first step"],
+  ["End", "the end"],
+  ["space", "play"],
+  ["e", "where it goes wrong"],
+  ["q", "also steps that touch only words that no other CPU changes"],
+  ["1 … 9", "take the next step of that thread"],
+  ["r", "back to the counterexample"],
+  ["?", "this help"],
+];
 
 export function Stage(props: { readonly id: string }): JSX.Element {
   const state = new StageState(props.id);
@@ -174,7 +191,68 @@ function Loaded(props: { readonly state: StageState }): JSX.Element {
           </button>
         </Show>
         <DistanceNote />
+        <Share />
+        <Help keys={KEYS} />
       </div>
+    );
+  }
+
+  function Share(): JSX.Element {
+    const file = (): string => state.id.replaceAll("/", "-").replaceAll(":", "-");
+    const svg = (): string => traceSvg(state.id, model().trace, state.showQuiet());
+    return (
+      <ExportMenu
+        items={[
+          {
+            title: "Copy the address",
+            run: async () => ((await copy(location.href)) ? "Copied." : "The address bar has it."),
+          },
+          {
+            title: "Copy as text for a mail",
+            run: async () => {
+              const text = mailText(state.id, model().trace, state.showQuiet());
+              if (await copy(text)) return "Copied.";
+              download(`${file()}.txt`, "text/plain", text);
+              return "Saved.";
+            },
+          },
+          {
+            title: "Save the steps (text)",
+            run: () => {
+              download(`${file()}.txt`, "text/plain", mailText(state.id, model().trace, state.showQuiet()));
+              return "Saved.";
+            },
+          },
+          {
+            title: "Save the steps (SVG)",
+            run: () => {
+              download(`${file()}.svg`, "image/svg+xml", svg());
+              return "Saved.";
+            },
+          },
+          {
+            title: "Save the steps (PNG)",
+            run: async () => {
+              download(`${file()}.png`, "image/png", await pngOf(svg()));
+              return "Saved.";
+            },
+          },
+          {
+            title: "Save the trace (JSON)",
+            run: () => {
+              download(`${file()}.json`, "application/json", `${JSON.stringify(model().trace)}\n`);
+              return "Saved.";
+            },
+          },
+          {
+            title: "Print",
+            run: () => {
+              window.print();
+              return "";
+            },
+          },
+        ]}
+      />
     );
   }
 
