@@ -49,7 +49,9 @@ function mem_hotplug_done(): void {
 
 /**
  * pfn_to_online_page(): the struct page of a frame of online System RAM, or 0. Nothing is held: it may go
- * offline right after.
+ * offline right after. Read: v6.1, v6.12, v7.3. Custom: pfn_valid(), with its RCU section since v6.8,
+ * where the kernel calls pfn_section_valid() outside of one unless an architecture has a pfn_valid() of
+ * its own: the usage map can be freed under it there.
  */
 export function pfn_to_online_page(pfn: number): Page {
   const ms = pfn_to_section(pfn);
@@ -85,7 +87,10 @@ function lru_add_drain_all(): void {
 
 // ---- Offline ----------------------------------------------------------------------------------------------
 
-/** A frame of the range that still holds a page in use; `nr` if there is none (scan_movable_pages()). */
+/**
+ * A frame of the range that still holds a page in use; `nr` if there is none (scan_movable_pages()). Read:
+ * v5.10. Custom: a page is found by its count, in the kernel by PageLRU() and its kin.
+ */
 function scan_movable_pages(start_pfn: number, nr: number, from: number): number {
   let i = from;
   while (i < nr && page_ref_count(pfn_to_page(start_pfn + i)) === 0) i++;
@@ -106,9 +111,11 @@ function signal_pending(): boolean {
 }
 
 /**
- * offline_pages(): returns 0 when no frame of the range is in use and the section is offline, -EINTR after a
- * signal. There is no other way out: a page that cannot be moved is tried again for ever. Caller holds
- * nothing.
+ * offline_pages(): returns 0 when no frame of the range is in use and the section is offline, -EINTR after
+ * a signal. There is no other way out: a page that cannot be moved is tried again for ever. Caller holds
+ * nothing. Read: v5.10. Stub: isolating the range, notifiers and what is written down of zone and node are
+ * left out; a page that cannot be moved for good (PageOffline()) does not end the loop; drain_all_pages()
+ * between two looks.
  */
 export function offline_pages(start_pfn: number, nr: number): number {
   mem_hotplug_begin();

@@ -62,7 +62,10 @@ export function section_clear_flags(ms: MemSection, flags: number): void {
   WRITE_ONCE(ms + MEM_SECTION.section_mem_map, READ_ONCE(ms + MEM_SECTION.section_mem_map) & ~flags);
 }
 
-/** pfn_section_valid(): the sub-section has struct pages. */
+/**
+ * pfn_section_valid(): the sub-section has struct pages. Read: v5.10, v6.1, v6.12, v7.3, all with
+ * 82f0b6f041fa; what was before it is after that commit.
+ */
 function pfn_section_valid(ms: MemSection, pfn: number): boolean {
   const usage = READ_ONCE(ms + MEM_SECTION.usage);
   // 82f0b6f041fa: "usage ? test_bit(idx, usage->subsection_map) : 0"; before it a NULL is followed.
@@ -70,7 +73,11 @@ function pfn_section_valid(ms: MemSection, pfn: number): boolean {
   assert(usage !== 0, "pfn_valid() follows memory_section->usage, which is NULL");
   return (READ_ONCE(usage) & subsection_bit(pfn)) !== 0;
 }
-/** pfn_valid(): the frame has a struct page now; nothing keeps it there. */
+/**
+ * pfn_valid(): the frame has a struct page now; nothing keeps it there. Read: v5.10, v6.1, v6.12, v7.3.
+ * Custom: the RCU section is that of v5.10.223; from v6.1 on it is one of rcu_read_lock_sched(), which
+ * waits are the same for.
+ */
 export function pfn_valid(pfn: number): boolean {
   const ms = pfn_to_section(pfn);
   if (config.sectionUsageRcu) rcu_read_lock();
@@ -138,7 +145,8 @@ function depopulate_section_memmap(start_pfn: number, nr: number): void {
 
 /**
  * section_deactivate(): nr frames from pfn on lose their struct pages, and the section goes with its last
- * sub-section.
+ * sub-section. Read: v5.10, v6.1, v6.12, v7.3. Custom: usage is cleared before the callback is queued, in
+ * the kernel after; the section's word is not cleared as a whole at the end.
  */
 export function section_deactivate(pfn: number, nr: number): void {
   const ms = pfn_to_section(pfn);

@@ -27,8 +27,8 @@ function row({ mutant, by, what, error, cells }: Caught): string {
   return `| ${mutant.file} | ${function_} | ${escaped(mutant.bug)} | ${escaped(caught)} | ${cells} |`;
 }
 
-/** docs/mutants.md */
-export function documentOf(results: readonly Caught[]): string {
+/** docs/mutants.md; `total`: mutants that there are, some of which may not have been asked. */
+export function documentOf(results: readonly Caught[], total: number): string {
   const count = (by: Caught["by"]): number => results.filter((r) => r.by === by).length;
   const head = [
     "# Mutants of the kernel code: what notices a mistake",
@@ -40,6 +40,7 @@ export function documentOf(results: readonly Caught[]): string {
     "",
     `${results.length} mutants: ${count("cell")} caught by a cell, ${count("test")} by a test, ` +
       `${count(null)} by neither.`,
+    ...(results.length < total ? [`${total - results.length} more have not been run yet.`] : []),
     "",
     "| file | function | the bug | caught by | cells asked |",
     "|---|---|---|---|---|",
