@@ -6,6 +6,8 @@
 
 const CHUNK_BITS = 14;
 const CHUNK = 1 << CHUNK_BITS;
+/** Vectors that the first chunk has room for at first: most programs are small, and memory is zeroed. */
+const FIRST = 64;
 
 export class VectorSet {
   readonly width: number;
@@ -65,7 +67,8 @@ export class VectorSet {
     const id = this.size++;
     index[slot] = id + 1;
     const c = id >>> CHUNK_BITS;
-    if (c === this.chunks.length) this.chunks.push(new Int32Array(CHUNK * w));
+    if (c === this.chunks.length) this.chunks.push(new Int32Array((c === 0 ? FIRST : CHUNK) * w));
+    else if (c === 0 && (id + 1) * w > this.chunks[0].length) this.growFirst();
     const chunk = this.chunks[c];
     const base = (id & (CHUNK - 1)) * w;
     for (let i = 0; i < w; i++) chunk[base + i] = src[off + i];
@@ -96,7 +99,13 @@ export class VectorSet {
 
   /** Bytes held. */
   get bytes(): number {
-    return this.index.byteLength + this.chunks.length * CHUNK * this.width * 4;
+    return this.chunks.reduce((n, c) => n + c.byteLength, this.index.byteLength);
+  }
+
+  private growFirst(): void {
+    const next = new Int32Array(this.chunks[0].length * 2);
+    next.set(this.chunks[0]);
+    this.chunks[0] = next;
   }
 
   private grow(): void {
