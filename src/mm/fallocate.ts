@@ -13,8 +13,9 @@ import { I_PAGES_MAX, truncate_inode_pages } from "./filemap.ts";
 import {
   ADDRESS_SPACE,
   type AddressSpace,
-  AS_DEVDAX,
+  AS_FSDAX,
   AS_HUGETLB,
+  AS_REGULAR,
   AS_SECRETMEM,
   AS_SHMEM,
 } from "./mm_types.ts";
@@ -47,9 +48,9 @@ function hugetlbfs_punch_hole(mapping: AddressSpace, first: number, nr: number):
 export function vfs_punch_hole(mapping: AddressSpace, first: number, nr: number): number {
   if (nr <= 0) return -EINVAL;
   const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
-  // Neither a regular file nor a directory nor a block device.
-  if (kind === AS_DEVDAX) return -ENODEV;
   if (kind === AS_SECRETMEM) return -EOPNOTSUPP;
+  // Neither a regular file nor a directory nor a block device.
+  if (kind !== AS_SHMEM && kind !== AS_HUGETLB && kind !== AS_REGULAR && kind !== AS_FSDAX) return -ENODEV;
   if ((seals(mapping) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return -EPERM;
   if (kind === AS_HUGETLB) {
     hugetlbfs_punch_hole(mapping, first, nr);
@@ -59,7 +60,7 @@ export function vfs_punch_hole(mapping: AddressSpace, first: number, nr: number)
   const inside = nr < left ? nr : left;
   if (inside <= 0) return 0;
   unmap_mapping_pages(mapping, first, inside, kind !== AS_SHMEM);
-  truncate_inode_pages(mapping, first, inside);
+  if (kind !== AS_FSDAX) truncate_inode_pages(mapping, first, inside);
   return 0;
 }
 

@@ -27,6 +27,7 @@ import {
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_SHARED,
+  VM_SPECIAL,
   VM_WIPEONFORK,
   VM_WRITE,
   VMA,
@@ -169,7 +170,7 @@ function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: num
     case MADV_DONTFORK:
       return madvise_update_vma(mm, vma, start, end, flags | VM_DONTCOPY);
     case MADV_DOFORK:
-      if ((flags & VM_IO) !== 0) return -EINVAL;
+      if ((flags & (config.doforkSpecial ? VM_SPECIAL : VM_IO)) !== 0) return -EINVAL;
       return madvise_update_vma(mm, vma, start, end, flags & ~VM_DONTCOPY);
     case MADV_WIPEONFORK:
       if (!vma_is_anonymous(vma) || (flags & VM_SHARED) !== 0) return -EINVAL;

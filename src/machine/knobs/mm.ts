@@ -117,6 +117,12 @@ export const MM_KNOBS = [
     onOff("maps all of it (v6.13, observed in v7.3)", "maps its page (to v6.12)"),
   ),
   knob(
+    "doforkSpecial",
+    { "v5.10": 0, "v7.3": 1 },
+    "MADV_DOFORK of special areas that are not VM_IO",
+    onOff("-EINVAL (observed in v7.3's source)", "0 (to v6.12)"),
+  ),
+  knob(
     "trackPfnCopy",
     { "v5.10": 1, "v6.15": 0 },
     "fork of a private VM_PFNMAP area whose first page was copied",
