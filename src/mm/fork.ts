@@ -104,6 +104,11 @@ function copy_present_page(dst: Vma, addr: number, dst_ptep: EntryPtr, page: Pag
   return true;
 }
 
+/** "if (!userfaultfd_wp(dst_vma))": the child's area is not registered (dup_userfaultfd()). */
+function without_uffd_wp(e: number): number {
+  return kernel.userfaultfd !== 0 ? pte_clear_uffd_wp(e) : e;
+}
+
 /** copy_nonpresent_pte(): swap entries, and those of poisoned pages. */
 function copy_nonpresent_pte(dst: Vma, ptep: EntryPtr, dst_ptep: EntryPtr): void {
   const pte = READ_ONCE(ptep);
@@ -121,7 +126,7 @@ function copy_nonpresent_pte(dst: Vma, ptep: EntryPtr, dst_ptep: EntryPtr): void
   swap_duplicate(swp_offset(pte));
   // Both processes have it now: no longer exclusive.
   set_pte_at(ptep, pte & ~_PAGE_SWP_EXCLUSIVE);
-  set_pte_at(dst_ptep, pte & ~_PAGE_SWP_EXCLUSIVE);
+  set_pte_at(dst_ptep, without_uffd_wp(pte & ~_PAGE_SWP_EXCLUSIVE));
 }
 
 /** copy_present_pte(). */
@@ -135,7 +140,7 @@ function copy_present_pte(src: Vma, dst: Vma, addr: number, ptep: EntryPtr, dst_
     page_add_rmap_pte(page, dst);
     if (PageAnon(page)) ClearPageAnonExclusive(page);
   }
-  if (kernel.userfaultfd !== 0) pte = pte_clear_uffd_wp(pte);
+  pte = without_uffd_wp(pte);
   if (is_cow_mapping(src) && pte_write(pte)) {
     ptep_set_wrprotect(ptep);
     pte = pte_wrprotect(pte);
@@ -160,8 +165,8 @@ function copy_huge_pmd(src: Vma, dst: Vma, pmdp: EntryPtr, dst_pmdp: EntryPtr): 
   }
   if (is_cow_mapping(src)) {
     ptep_set_wrprotect(pmdp);
-    set_pte_at(dst_pmdp, pte_wrprotect(pmd));
-  } else set_pte_at(dst_pmdp, pmd);
+    set_pte_at(dst_pmdp, without_uffd_wp(pte_wrprotect(pmd)));
+  } else set_pte_at(dst_pmdp, without_uffd_wp(pmd));
   return true;
 }
 
@@ -228,8 +233,8 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
     if (PageAnon(page)) ClearPageAnonExclusive(compound_head(page));
     if (is_cow_mapping(src)) {
       ptep_set_wrprotect(out[0]);
-      set_pte_at(dst_entryp, pte_wrprotect(e));
-    } else set_pte_at(dst_entryp, e);
+      set_pte_at(dst_entryp, without_uffd_wp(pte_wrprotect(e)));
+    } else set_pte_at(dst_entryp, without_uffd_wp(e));
   }
   return true;
 }
