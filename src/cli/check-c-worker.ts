@@ -40,5 +40,5 @@ send({
         return Atomics.load(stop, 0) === 0;
       },
     },
-  }),
+  }).map(({ result, trail }) => ({ result, trail })),
 });

@@ -24,7 +24,7 @@ export function registerOpen(program: Command): void {
   program
     .command("open")
     .description("the explorer: see why, in the browser")
-    .argument("[what]", "a cell of a claim, FILE.litmus, FILE.ts or FILE.ts#NAME; default: the matrix")
+    .argument("[what]", "a cell, FILE.litmus, FILE.c, FILE.ts or FILE.ts#NAME; default: the matrix")
     .option("--port <n>", "listen on this port; default: any that is free", integer("--port", 1, 65535))
     .option("--no-browser", "only print the address")
     .option("--json", "the address as one JSON object on stdout")
@@ -38,10 +38,12 @@ async function subject(
   what: string | undefined,
 ): Promise<{ hash: string; file: import("../open/backend.ts").OpenedFile | null }> {
   if (what === undefined) return { hash: "#/matrix", file: null };
-  if (/\.litmus$/.test(what)) {
+  const litmus = /\.litmus$/.test(what);
+  if (litmus || /\.[ci]$/.test(what)) {
     const path = resolve(what);
     if (!existsSync(path) || !statSync(path).isFile()) throw new UserError("HF008", what);
-    return { hash: "#/litmus", file: { name: what, path, kind: "litmus", module: "", scenario: "" } };
+    const kind = litmus ? "litmus" : "c";
+    return { hash: `#/${kind}`, file: { name: what, path, kind, module: "", scenario: "" } };
   }
   const { scenarioByName } = await import("./scenarios.ts");
   if (/\.(?:ts|mts|js|mjs)(?:#.+)?$/.test(what)) {

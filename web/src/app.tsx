@@ -6,11 +6,13 @@ import { hrefOf, route } from "./route.ts";
 import { Stage } from "./stage/stage.tsx";
 
 // With its editor, which the other views do without.
+const CView = lazy(() => import("./c/c.tsx").then((m) => ({ default: m.CView })));
 const LitmusView = lazy(() => import("./litmus/litmus.tsx").then((m) => ({ default: m.LitmusView })));
 
 const VIEWS: readonly { readonly view: string; readonly title: string }[] = [
   { view: "matrix", title: "Matrix" },
   { view: "litmus", title: "Litmus" },
+  { view: "c", title: "C" },
 ];
 
 type Scheme = "system" | "light" | "dark";
@@ -69,6 +71,11 @@ export function App(): JSX.Element {
         <Match when={view() === "litmus"}>
           <Suspense fallback={<p class="notice">Loading…</p>}>
             <LitmusView />
+          </Suspense>
+        </Match>
+        <Match when={view() === "c"}>
+          <Suspense fallback={<p class="notice">Loading…</p>}>
+            <CView />
           </Suspense>
         </Match>
         <Match when={view() === "stage"}>

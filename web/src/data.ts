@@ -83,6 +83,11 @@ export async function cellProgram(id: string): Promise<PageProgram> {
 
 const sources = new Map<string, Promise<string | null>>();
 
+/** Texts that the page has itself, by the names that positions of its programs give them. */
+export function provideSources(texts: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(texts)) sources.set(name, Promise.resolve(text));
+}
+
 /** Text of a source file by its path in a trace; null if the page does not have it. */
 export function sourceText(path: string): Promise<string | null> {
   let text = sources.get(path);

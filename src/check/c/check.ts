@@ -22,6 +22,11 @@ export interface CResult {
   readonly trail: CTrail | null;
 }
 
+/** With the program that was explored. */
+export interface CExplored extends CResult {
+  readonly built: BuiltC;
+}
+
 /** Rooms that are tried: objects that each allocation may have alive at once. */
 const ROOMS = [1, 2, 4, 8, 16];
 
@@ -29,7 +34,7 @@ const ROOMS = [1, 2, 4, 8, 16];
  * Compiles and explores.
  * @throws CError for whatever is wrong with the file.
  */
-export function checkC(path: string, files: CFiles, options: CCheckOptions): CResult[] {
+export function checkC(path: string, files: CFiles, options: CCheckOptions): CExplored[] {
   let built = buildC(path, files, { ...options, room: ROOMS[0] });
   return options.models.map((model) => {
     for (let room = 0; ; room++) {
@@ -43,11 +48,11 @@ export function checkC(path: string, files: CFiles, options: CCheckOptions): CRe
   });
 }
 
-function finished(built: BuiltC, result: CheckResult): CResult {
+function finished(built: BuiltC, result: CheckResult): CExplored {
   const { error, trace } = result;
-  if (error === null || trace === null) return { result, trail: null };
+  if (error === null || trace === null) return { result, trail: null, built };
   const shown = describeC(built, trace);
-  if (error.kind !== "bound") return { result, trail: shown };
+  if (error.kind !== "bound") return { result, trail: shown, built };
   const where = shown.failed === null ? "" : ` (${shown.failed.file}:${shown.failed.line})`;
   return {
     result: {
@@ -59,5 +64,6 @@ function finished(built: BuiltC, result: CheckResult): CResult {
       complete: false,
     },
     trail: shown,
+    built,
   };
 }

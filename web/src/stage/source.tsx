@@ -4,12 +4,20 @@
  */
 
 import { createEffect, createMemo, createResource, For, type JSX, Show } from "solid-js";
+import type { Trace } from "../../../src/check/trace/schema.ts";
 import { callStack } from "../../../src/check/trace/text.ts";
 import { sourceText } from "../data.ts";
 import { useStage } from "./context.ts";
 import { fileName } from "./cpus.tsx";
 import { highlightLine } from "./highlight.ts";
 import { focusedThread } from "./state.ts";
+
+/** Callers without those in headers of the package, unless all are: of interest is what the author wrote. */
+function own(trace: Trace, at: number): number[] {
+  const stack = callStack(trace, at);
+  const written = stack.filter((p) => !trace.positions[p].file.startsWith("<"));
+  return written.length > 0 ? written : stack;
+}
 
 export function Source(): JSX.Element {
   const { state, model, position, threadName } = useStage();
@@ -20,11 +28,11 @@ export function Source(): JSX.Element {
     const t = thread();
     const cpu = m.cpus[position()][t];
     const e = m.trace.error;
-    if (cpu?.state === "failed" && e !== null && e.at >= 0) return e.at;
-    if (cpu !== undefined && cpu.at >= 0) return cpu.at;
+    if (cpu?.state === "failed" && e !== null && e.at >= 0) return own(m.trace, e.at)[0];
+    if (cpu !== undefined && cpu.at >= 0) return own(m.trace, cpu.at)[0];
     for (let n = position() - 1; n >= 0; n--) {
       const s = m.trace.steps[n];
-      if (s.thread === t && s.at >= 0) return s.at;
+      if (s.thread === t && s.at >= 0) return own(m.trace, s.at)[0];
     }
     return -1;
   });
@@ -36,7 +44,7 @@ export function Source(): JSX.Element {
     const m = model();
     const out = new Map<number, { readonly thread: number; readonly inner: boolean }[]>();
     m.cpus[position()].forEach((c, t) => {
-      callStack(m.trace, c.at).forEach((p, depth) => {
+      own(m.trace, c.at).forEach((p, depth) => {
         const at = m.trace.positions[p];
         if (at.file === file())
           out.set(at.line, [...(out.get(at.line) ?? []), { thread: t, inner: depth === 0 }]);
@@ -46,7 +54,7 @@ export function Source(): JSX.Element {
   });
   const taken = createMemo(() => {
     const s = model().taken(position());
-    const at = s === null ? undefined : model().trace.positions[s.at];
+    const at = s === null ? undefined : model().trace.positions[own(model().trace, s.at)[0]];
     return at?.file === file() ? at.line : -1;
   });
   const line = createMemo(() => model().trace.positions[place()]?.line ?? 0);

@@ -1,6 +1,7 @@
 /** The stage: one execution, step by step, with everything that its steps touch. */
 
 import { createMemo, type JSX, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import type { PageProgram } from "../../../src/open/data.ts";
 import { hrefOf } from "../route.ts";
 import { ExportMenu } from "../ui/export-menu.tsx";
 import { Help } from "../ui/help.tsx";
@@ -28,8 +29,12 @@ const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ["?", "this help"],
 ];
 
-export function Stage(props: { readonly id: string }): JSX.Element {
-  const state = new StageState(props.id);
+export function Stage(props: {
+  readonly id: string;
+  /** Where the program comes from; default: it is that of a cell. */
+  readonly load?: () => Promise<PageProgram>;
+}): JSX.Element {
+  const state = new StageState(props.id, props.load);
   return (
     <Switch fallback={<p class="notice">Loading {props.id}…</p>}>
       <Match when={state.failure() !== ""}>

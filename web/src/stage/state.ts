@@ -46,7 +46,7 @@ export class StageState {
   };
   private timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(id: string) {
+  constructor(id: string, load: () => Promise<PageProgram> = () => cellProgram(id)) {
     this.id = id;
     const [program, setProgram] = createSignal<PageProgram | null>(null);
     const [model, setModel] = createSignal<StageModel | null>(null);
@@ -84,13 +84,13 @@ export class StageState {
       clearInterval(this.timer);
       this.engine.close();
     });
-    void this.open(setProgram);
+    void this.open(load, setProgram);
     createEffect(on([model, position], () => this.look()));
   }
 
-  private async open(setProgram: (p: PageProgram) => void): Promise<void> {
+  private async open(load: () => Promise<PageProgram>, setProgram: (p: PageProgram) => void): Promise<void> {
     try {
-      const program = await cellProgram(this.id);
+      const program = await load();
       let trace = await this.engine.open(program);
       const { run, at } = route().query;
       const acts = run === undefined ? null : readActs(await unpack(run));
