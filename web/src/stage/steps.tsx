@@ -99,7 +99,7 @@ export function Steps(): JSX.Element {
                   <span class="n">{n + 1}</span>
                   <span class="op" style={{ "grid-column": `${3 + column} / -1` }}>
                     <span class="visually-hidden">{threadName(s.thread)}: </span>
-                    <code>{stepText(model().trace, s)}</code>
+                    <code>{stepText(model().trace, s).replaceAll("->", "→")}</code>
                     <Show when={marked().get(n)}>{(text) => <span class="mark">{text()}</span>}</Show>
                   </span>
                 </button>
