@@ -35,6 +35,8 @@ export interface FnDecl {
   body: Stmt | null;
   /** It is used as a value, so an indirect call may mean it. */
   addressTaken: boolean;
+  /** Its address becomes a pointer of another type: what calls through such a one may mean it. */
+  castAway: boolean;
   readonly builtin: boolean;
   /** __attribute__((noreturn)) or _Noreturn. */
   noreturn: boolean;

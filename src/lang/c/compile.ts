@@ -169,7 +169,7 @@ export class CProgram {
     let list = this.fits.get(type);
     if (list === undefined) {
       list = [...this.unit.functions.values()].filter(
-        (f) => f.addressTaken && f.body !== null && fitsCall(type, f.type),
+        (f) => f.addressTaken && f.body !== null && fitsCall(type, f),
       );
       this.fits.set(type, list);
     }
@@ -354,14 +354,16 @@ function finished(id: string, name: string, b: Builder, params: readonly ParamKi
 }
 
 /**
- * Whether a function can be what a pointer of that type means. Casts of pointers between scalars are let
- * through.
+ * Whether a function can be what a pointer of that type means. One whose address was cast to another type is
+ * let through if it takes and gives scalars.
  */
-function fitsCall(want: FuncType, have: FuncType): boolean {
+function fitsCall(want: FuncType, fn: FnDecl): boolean {
+  const have = fn.type;
   if (sameType(want, have)) return true;
   const scalar = (t: FuncType): boolean =>
     (isScalar(t.ret) || t.ret.k === "void") && t.params.every((p) => isScalar(p.type));
   return (
+    fn.castAway &&
     !want.variadic &&
     !have.variadic &&
     want.params.length === have.params.length &&

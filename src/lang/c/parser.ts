@@ -227,6 +227,7 @@ export class Parser {
       params: [],
       body: null,
       addressTaken: false,
+      castAway: false,
       builtin: d.at.source.builtin,
       noreturn,
     };

@@ -75,6 +75,7 @@ function widthOf(e: Expr): number {
 export function cast(e: Expr, type: CType): Expr {
   const to = unqualified(type);
   if (identical(e.type, to)) return e;
+  if (e.k === "addr" && e.e.k === "fn" && !sameType(e.type, to)) e.e.decl.castAway = true;
   if (
     e.k === "num" &&
     to.k === "int" &&
