@@ -1,6 +1,6 @@
 /*
- * What lockdep lets code state about locks (include/linux/lockdep.h). The order in which locks are taken is
- * watched without any of this: a circle is reported even where no run deadlocks.
+ * What lockdep lets code state about locks (include/linux/lockdep.h). Deadlocks are found by running into
+ * them: a circle in the order of locks that no run can close is not reported.
  */
 #pragma once
 #include <linux/compiler.h>
