@@ -57,13 +57,13 @@ const counts = (out: string): unknown => {
   return { verdict, states, transitions, finalStates, coverage };
 };
 
-describe("one program on several workers", { timeout: 300_000 }, () => {
+describe("one program on several workers", { timeout: 1_800_000 }, () => {
   let one: unknown;
   beforeAll(async () => {
     const o = await holdfast(["check", CELL, "--jobs", "1", "--json"]);
     expect(o.exit).toBe(0);
     one = counts(o.out);
-  }, 120_000);
+  }, 1_800_000);
 
   test.each(["2", "4"])("%s workers count what one counts", async (jobs) => {
     const o = await holdfast(["check", CELL, "--jobs", jobs, "--json"]);
@@ -129,13 +129,13 @@ describe("one program on several workers", { timeout: 300_000 }, () => {
   });
 });
 
-describe("what cannot be gone on with", { timeout: 300_000 }, () => {
+describe("what cannot be gone on with", { timeout: 1_800_000 }, () => {
   let saved = "";
   beforeAll(async () => {
     saved = join(project({}), "saved");
     const o = await holdfast(["check", SMALL, "--jobs", "2", "--checkpoint", saved, "--json"]);
     expect(o.exit).toBe(0);
-  }, 120_000);
+  }, 1_800_000);
 
   /** A copy of the checkpoint. */
   function copy(): string {

@@ -57,7 +57,7 @@ afterAll(() => {
 
 for (const model of ["sc", "tso"] satisfies OracleModel[]) {
   test(`${runs} random dialect programs under ${model.toUpperCase()} end as a brute-force interleaver says`, {
-    timeout: campaign > 0 ? 36_000_000 : 600_000,
+    timeout: campaign > 0 ? 36_000_000 : 3_600_000,
   }, () => {
     let n = 0;
     fc.assert(

@@ -117,7 +117,7 @@ describe.each(["sc", "tso"] as const)(
       );
     });
 
-    test("random programs", { timeout: 600_000 }, () => {
+    test("random programs", { timeout: 3_600_000 }, () => {
       const runs = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 120);
       let compared = 0;
       fc.assert(
