@@ -54,6 +54,8 @@ export type WeakResult = ExploreResult<WeakModel>;
  * cycle.
  */
 const CHAIN = 2048;
+/** Limits are looked at every so many steps, of which each may take a millisecond in a large program. */
+const LOOK = 16;
 /** Words of a set of messages, at first and at most. */
 const FIRST_WORDS = 1;
 const MAX_WORDS = 16;
@@ -365,7 +367,7 @@ class Search {
     let onStack = new Uint8Array(1 << 16);
     let level = -1;
     let outcome = this.advance(-1, 0);
-    let checkAt = 1024;
+    let checkAt = LOOK;
     let lastProgress = this.started;
 
     for (;;) {
@@ -412,7 +414,7 @@ class Search {
         todo[level] |= all[level] & ~done[level];
 
       if (this.transitions >= checkAt) {
-        checkAt = this.transitions + 1024;
+        checkAt = this.transitions + LOOK;
         const now = performance.now();
         if (table.size > limits.states) return this.result("bounded", `more than ${limits.states} states`);
         if (table.bytes > limits.bytes)
