@@ -120,7 +120,7 @@ export function checkGupOptions(o: GupOptions): void {
   if (pages % 512 !== 0) throw new SizeError(`-m ${o.mib} MiB is not a multiple of 2 MiB`);
   if (pages > MAX_PAGES)
     throw new SizeError(
-      `-m ${o.mib} MiB: a machine has at most ${formatBytes(MAX_PAGES * 2 ** PAGE_SHIFT)}; its page-table entries have 22 bits for the frame`,
+      `-m ${o.mib} MiB: a machine has at most ${formatBytes(MAX_PAGES * 2 ** PAGE_SHIFT)}; its page-table entries have 21 bits for the frame`,
     );
   for (const { kind } of o.rows)
     if (pages % leafPages(kind) !== 0)

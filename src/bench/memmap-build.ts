@@ -1,7 +1,7 @@
 /**
  * Building what memmap.ts computes: a device of that size is bound by memremap_pages(), so that its vmemmap
  * is populated, shared and initialised by the kernel's own code, and the frames that came out of the
- * allocator are counted. Frame numbers have 22 bits, so a device of more than 16 GiB is built as several,
+ * allocator are counted. Frame numbers have 21 bits, so a device of more than 8 GiB is built as several,
  * each on a machine of its own; all of them are kept until the end, so that what is counted is there at one
  * time.
  *

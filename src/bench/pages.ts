@@ -31,8 +31,8 @@ export function leafPages(kind: Kind): number {
   return 1 << (9 * LEVEL[kind]);
 }
 
-/** Most pages that a machine can have: frame numbers of 22 bits (mm/pgtable.ts). */
-export const MAX_PAGES = 2 ** 22;
+/** Most pages that a machine can have: frame numbers of 21 bits (mm/pgtable.ts). */
+export const MAX_PAGES = 2 ** 21;
 
 export interface PagesSpec {
   readonly preset: PresetName;

@@ -46,7 +46,7 @@ describe("build", () => {
   });
   test("a device larger than a machine is built of several", () => {
     const built = buildMemmap(32 * GIB, GIB, true, GIB);
-    expect([built.devices, built.pageBytes]).toEqual([2, memmapCost(32 * GIB, GIB, true).pageBytes]);
+    expect([built.devices, built.pageBytes]).toEqual([4, memmapCost(32 * GIB, GIB, true).pageBytes]);
   });
   test("too little memory is said with what is needed and what would fit", () => {
     expect(() => buildMemmap(TIB, 2 * MIB, true, GIB)).toThrow(
