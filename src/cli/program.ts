@@ -114,6 +114,21 @@ function declareClaims(program: Command): void {
     });
 }
 
+function declareZoo(program: Command): void {
+  limitOptions(
+    program
+      .command("zoo")
+      .argument("[bugs...]", "J07, J46, ...; default: all")
+      .description("known bugs of the subsystem, explored before and after their fix")
+      .option("--arch <name>", "on this architecture; default: x86-64")
+      .option("-v, --verbose", "what each is about, and how it happens"),
+  )
+    .addOption(json())
+    .action(async (bugs: string[], options) => {
+      process.exitCode = await (await import("./zoo.ts")).zooCommand(bugs, options);
+    });
+}
+
 function declareCheck(program: Command): void {
   limitOptions(
     program
@@ -172,6 +187,7 @@ export function buildProgram(version: string): Command {
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {}, getOutHelpWidth: outputWidth, getErrHelpWidth: outputWidth });
   declareClaims(program);
+  declareZoo(program);
   declareCheck(program);
   declareRun(program);
   registerLitmus(program);

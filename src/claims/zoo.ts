@@ -1,0 +1,325 @@
+/**
+ * Bugs of this subsystem that people found the hard way, as pairs: a cell with the code as it was, one with
+ * the fix. What is here is the telling (title, commit, what could happen, why the fix works) and what the
+ * search must find: which kind of error, in which object, by which thread. The cells themselves are those of
+ * the claims (c1.ts, c8.ts), over the one code of mm/ with its knobs; none is told where to look. Titles and
+ * commits are those of Linux's history; the descriptions are ours.
+ */
+
+import type { ErrorKind } from "../check/errors.ts";
+import type { CellModel } from "./cells.ts";
+import { allCells } from "./claims.ts";
+
+/** What the search must find in the code as it was: the published reason, not just any error. */
+export interface ZooError {
+  readonly kind: ErrorKind;
+  /** Named location that the error concerns; "" where it concerns none (a deadlock, an assertion). */
+  readonly location: string;
+  /** Thread in whose step it is found; "" for a deadlock. */
+  readonly thread: string;
+}
+
+export interface ZooEntry {
+  /** `J07`; `N1` and on: found by this project. */
+  readonly id: string;
+  /** Twelve digits of the commit that mended it; null if none is known. */
+  readonly commit: string | null;
+  /** The fix's title; what is wrong, where there is no fix. */
+  readonly title: string;
+  readonly cve?: string;
+  /** Cells without architecture and model, `C8/QUESTION/VARIANT`; see zooCell(). */
+  readonly before: string;
+  readonly after: string;
+  readonly error: ZooError;
+  /** What the code looked like and what could happen; one paragraph. */
+  readonly what: string;
+  /** Why the fix works. */
+  readonly fix: string;
+}
+
+const found = (kind: ErrorKind, thread = "", location = ""): ZooError => ({ kind, thread, location });
+
+export const ZOO: readonly ZooEntry[] = [
+  {
+    id: "J03",
+    commit: "57efa1fe5957",
+    title: "mm/gup: prevent gup_fast from racing with COW during fork",
+    before: "C1/fork/ram-4k/uniform/1/without-write-protect-seq",
+    after: "C1/fork/ram-4k/uniform/1",
+    error: found("assertion", "check_coherent"),
+    what:
+      "fork() looks whether a page may be pinned, finds that it is not, and shares it with the child, read-only " +
+      "in both. A fast pin for writing that has read the entry while it was writable comes between the look " +
+      "and the write protection. The parent's next write then copies the page, and from there on the device " +
+      "has one page and the process another.",
+    fix:
+      "fork counts a sequence up before and after it copies entries; fast GUP reads it first, walks only if it " +
+      "is even, reads it again at the end, and gives everything back if it has moved.",
+  },
+  {
+    id: "J07",
+    commit: "319561669a59",
+    title: "mm/mmu_notifier.c: fix race in mmu_interval_notifier_remove()",
+    before: "C8/notifier-remove/v5.10",
+    after: "C8/notifier-remove/v6.1",
+    error: found("use-after-free", "invalidate", "notifier.deferred_next"),
+    what:
+      "While an invalidation runs, an interval notifier that is removed is put on a list, and its remover " +
+      "waits for the sequence to move on. It looked at the sequence without the lock: the last invalidation " +
+      "moves it and then goes through the list, still holding the lock, when the remover has returned and the " +
+      "driver has freed the notifier.",
+    fix: "The remover's condition takes the lock, and so waits until the list has been worked off.",
+  },
+  {
+    id: "J08",
+    commit: "c2655835fd8c",
+    title: "mm/mmu_notifiers: ensure range_end() is paired with range_start()",
+    before: "C8/notifier-nonblock/v5.10",
+    after: "C8/notifier-nonblock/v6.1",
+    error: found("deadlock"),
+    what:
+      "The OOM reaper starts an invalidation that may not sleep. One notifier has counted it, the next one " +
+      "refuses, and the caller, as documented, does not call the end. The first notifier counts an " +
+      "invalidation for ever: KVM's faults go round, a driver's wait never ends.",
+    fix: "Where a notifier refuses, those that have started are ended on the spot.",
+  },
+  {
+    id: "J09",
+    commit: "5ec8e8ea8b77",
+    title: "mm/sparsemem: fix race in accessing memory_section->usage",
+    before: "C8/ram-pfn-valid/v5.10",
+    after: "C8/ram-pfn-valid/v6.12",
+    error: found("use-after-free", "reader", "usage0.subsection_map"),
+    what:
+      "pfn_valid() finds that a section is there and then reads its map of subsections. Between the two the " +
+      "section is taken away and the map freed. The very test that tells whether a frame may be touched " +
+      "touches freed memory.",
+    fix:
+      "The section's mark is cleared first, the map is freed after a grace period, and pfn_valid() is an RCU " +
+      "reader.",
+  },
+  {
+    id: "J10",
+    commit: "1e57ffb6e3fd",
+    title: "mm/memremap: fix memunmap_pages() race with get_dev_pagemap()",
+    before: "C8/pagemap-get/v5.18",
+    after: "C8/pagemap-get/v6.1",
+    error: found("use-after-free", "getter", "percpu_ref_data.count"),
+    what:
+      "memunmap_pages() freed the counter of the pagemap's reference before it took the pagemap out of the " +
+      "array in which get_dev_pagemap() finds it. A reader that looks it up in between tries to take a " +
+      "reference on a counter that is gone. (A reference in per-CPU mode is protected by the grace period of " +
+      "its kill; the cell has one that is atomic.)",
+    fix: "The counter is freed after the entry has gone and its grace period is over.",
+  },
+  {
+    id: "J11",
+    commit: "50f44ee7248a",
+    title: "mm/devm_memremap_pages: fix final page put race",
+    before: "C8/pagemap-final-put/v5.1",
+    after: "C8/pagemap-final-put/v5.10",
+    error: found("use-after-free", "unpin", "page[1].compound_head"),
+    what:
+      "The device's struct pages were freed before anybody had waited for the last reference; the wait was an " +
+      "action of the driver's that came later. A page that is still pinned is then unpinned by writing to a " +
+      "struct page that is gone.",
+    fix: "memunmap_pages() itself kills the reference and waits for it before it frees anything.",
+  },
+  {
+    id: "J12",
+    commit: "16ce101db85d",
+    title: "mm/memory.c: fix race when faulting a device private page",
+    cve: "CVE-2022-3523",
+    before: "C8/private-fault/v5.18",
+    after: "C8/private-fault/v6.1",
+    error: found("use-after-free", "fault", "page[1].mapping"),
+    what:
+      "A fault on an entry of device-private memory looked at the page without holding it. The driver may " +
+      "move the data home, free the page, and unbind, so that page, pagemap and the callback that is about " +
+      "to be called are gone.",
+    fix:
+      "The fault takes a reference under the page-table lock, after it has seen that the entry is still the " +
+      "same; the migration is told to expect that reference.",
+  },
+  {
+    id: "J20",
+    commit: "d1e153fea2a8",
+    title: "mm/gup: migrate pinned pages out of movable zone",
+    before: "C8/offline-longterm-pin/v5.10",
+    after: "C8/offline-longterm-pin/v6.1",
+    error: found("livelock", "offline"),
+    what:
+      "A long-term pin of a page in movable memory keeps it where it is for as long as the pin lasts. " +
+      "Offlining tries to migrate it, fails, and tries again, until a signal comes.",
+    fix: "A long-term pin first moves the page out of movable memory and pins it there.",
+  },
+  {
+    id: "J21",
+    commit: "1f90a3477df3",
+    title: "mm: teach pfn_to_online_page() about ZONE_DEVICE section collisions",
+    before: "C8/mixed-pfn-walker/v5.10",
+    after: "C8/mixed-pfn-walker/v5.18-bound",
+    error: found("assertion", "walker"),
+    what:
+      "Half of a section is System RAM, the other half belongs to a device. Whether a frame is online was " +
+      "asked of the section as a whole, so that a frame walker took a device's page for RAM.",
+    fix:
+      "Such sections are marked, and in them a frame with a live pagemap is no RAM. (While the device is " +
+      "being unbound the pagemap is no longer live, and the answer is wrong again: mixed-pfn-walker/v5.18.)",
+  },
+  {
+    id: "J22",
+    commit: "3ce2c24cb68f",
+    title: "mm: hugetlb_vmemmap: fix a race between vmemmap pmd split",
+    before: "C8/vmemmap-split/v6.1",
+    after: "C8/vmemmap-split/v6.12",
+    error: found("assertion", "split2"),
+    what:
+      "Two huge pages whose struct pages lie behind one PMD are optimised at once. Each read the PMD before " +
+      "it took the lock; the second then took the first one's new page table for the frame of struct pages " +
+      "and mapped it as that.",
+    fix: "The PMD is read after it has been seen, under the lock, to be a leaf still.",
+  },
+  {
+    id: "J23",
+    commit: "bd225530a4c7",
+    title: "mm/hugetlb_vmemmap: fix race with speculative PFN walkers",
+    before: "C8/hvo-pfn-walker/v6.1",
+    after: "C8/hvo-pfn-walker/v6.12",
+    error: found("assertion", "walker"),
+    what:
+      "The struct pages of a huge page's tails are mapped read-only to one shared page. A walker that has " +
+      "seen a count that is not 0 goes on to add to it, at an address that has become read-only.",
+    fix: "Counts are frozen to 0 first and a grace period passes before the remapping; walkers are RCU readers.",
+  },
+  {
+    id: "J46",
+    commit: "1afaeb8293c9",
+    title: "mm/migrate: Trylock device page in do_swap_page",
+    before: "C8/two-faults/v6.1",
+    after: "C8/two-faults/v7.3",
+    error: found("livelock", "fault1"),
+    what:
+      "Two faults on one device-private page each take a reference, and each one's migration then refuses " +
+      "because of the other's. Both let go and fault again.",
+    fix: "Who does not get the page's lock does not keep a reference while the other migrates.",
+  },
+  {
+    id: "J47",
+    commit: "b570f37a2ce4",
+    title: "mm: Fix a hmm_range_fault() livelock / starvation problem",
+    before: "C8/walk-lock-holder/trylock",
+    after: "C8/walk-lock-holder/wait",
+    error: found("livelock", "mirror"),
+    what:
+      "With the fix of J46 a fault that does not get the page's lock returns at once. hmm_range_fault() then " +
+      "walks again without ever sleeping, and whoever holds the lock may need this very CPU to go on.",
+    fix: "The fault sleeps until the page's lock is let go, queued under the page-table lock.",
+  },
+  {
+    id: "J48",
+    commit: "3dd60fb9d95d",
+    title: "nvdimm/pmem: stop using q_usage_count as external pgmap refcount",
+    before: "C8/pagemap-queue/waits",
+    after: "C8/pagemap-queue/waits-own",
+    error: found("deadlock"),
+    what:
+      "The pagemap's reference was the request queue's. Taking the disk away waits until the queue is unused, " +
+      "but what uses it is given back by memunmap_pages(), an action that comes later.",
+    fix: "The pagemap has a reference of its own.",
+  },
+  {
+    id: "J49",
+    commit: null,
+    title: "mm/hmm: do not call hmm_vma_walk_hole() while holding a spinlock",
+    before: "C8/pud-fault/v5.6",
+    after: "C8/pud-fault/v5.7",
+    error: found("deadlock"),
+    what:
+      "The walk of a PUD called the fault handler with the PUD's lock held, which the handler wants, and " +
+      "under which it may not sleep. Mended in v5.7.",
+    fix: "The lock is let go before the fault.",
+  },
+  {
+    id: "J50",
+    commit: "ffa65753c431",
+    title: "mm/migrate.c: rework migration_entry_wait() to not take a pageref",
+    before: "C8/offline-fault/v5.10",
+    after: "C8/offline-fault/v7.3",
+    error: found("livelock", "unplug"),
+    what:
+      "Who faults on a page that is being migrated waited with a reference to it. That reference makes the " +
+      "migration fail; it begins again, and so does the wait.",
+    fix: "The waiter queues itself under the page-table lock and holds nothing.",
+  },
+  {
+    id: "N1",
+    commit: null,
+    title: "a nonblocking start that an old-style notifier refuses leaves the interval tree invalidating",
+    before: "C8/notifier-nonblock-reader/v7.3",
+    after: "C8/notifier-nonblock-reader/ended",
+    error: found("deadlock"),
+    what:
+      "The interval tree's invalidation begins before the old-style notifiers are asked. If one of these " +
+      "refuses, nobody ends what the tree has begun: readers of interval notifiers wait for ever. In every " +
+      "kernel from 5.10 to 7.3; unverified, see docs/reports/mmu-notifier-nonblock.md.",
+    fix: "Not in Linux. The refusal would end the tree's invalidation, too (knob notifierUndoTree).",
+  },
+  {
+    id: "N2",
+    commit: null,
+    title: "a driver maps pages between migrate_vma_pages() and finalize without looking at the sequence",
+    before: "C8/private-to-device/v7.3",
+    after: "C8/private-to-device/faulted",
+    error: found("assertion", "check"),
+    what:
+      "The kernel's HMM test driver (nouveau does so, too) enters pages that it has migrated into its device's " +
+      "table before the migration is finished. madvise(MADV_DONTNEED) may have told the notifier before and " +
+      "remove the CPU's entry after, so that the device keeps a page that goes back to the driver.",
+    fix: "The device faults the page in by the documented loop, which looks at the sequence.",
+  },
+];
+
+/** What is known of, but not shown yet, and what that would need. */
+export const ZOO_MISSING: readonly { readonly ids: string; readonly needs: string }[] = [
+  {
+    ids: "J01, J02, J04, J06",
+    needs:
+      "collapse, split and early copies in C1's cells by mm's own functions, and walkers that meet freed tables",
+  },
+  {
+    ids: "J13, J14",
+    needs: "a description: our collection names the numbers without commit or interleaving",
+  },
+  { ids: "J15, J16, J18, J19, J24, J39, J40", needs: "pairs of sequences, or knobs for the code before" },
+  {
+    ids: "J25, J35, J36, J37, J38, J41",
+    needs: "knobs for the code before (reclaim, COW, forced writes, dax layouts)",
+  },
+  {
+    ids: "J26 to J31, J33, J34",
+    needs: "TLB entries that outlive their page-table entry; retraction of tables",
+  },
+  { ids: "J42, J44, J45", needs: "weak memory on these cells; entries of two words" },
+  { ids: "J51 to J60", needs: "pairs of sequences; J60 has one in tests/mm/hmm-walk.test.ts" },
+];
+
+/** A zoo entry's cell on an architecture: under TSO where that is what the hardware does, else under SC. */
+export interface ZooCell {
+  readonly scenario: string;
+  readonly model: CellModel;
+}
+
+const WITHOUT = /\/without-[^/]+$/;
+
+/** @returns undefined if there is no such cell on that architecture. */
+export function zooCell(name: string, arch: string): ZooCell | undefined {
+  const without = WITHOUT.exec(name)?.[0] ?? "";
+  const [claim, ...rest] = name.replace(WITHOUT, "").split("/");
+  const prefix = [claim, arch, ...rest].join("/");
+  const cells = allCells().filter(
+    (c) => c.id === `${prefix}/${c.model}` && c.notApplicable === null && c.standard,
+  );
+  const cell = cells.find((c) => c.model === "tso") ?? cells[0];
+  return cell === undefined ? undefined : { scenario: `${cell.id}${without}`, model: cell.model };
+}

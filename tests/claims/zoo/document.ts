@@ -1,0 +1,43 @@
+/** docs/zoo.md, made from the entries of src/claims/zoo.ts. */
+
+import { ZOO, ZOO_MISSING } from "../../../src/claims/zoo.ts";
+import { wrapIndented } from "../../../src/text/wrap.ts";
+
+const WIDTH = 100;
+const paragraph = (text: string): string => wrapIndented(text, WIDTH, "", "").join("\n");
+
+export function documentOf(): string {
+  const entries = ZOO.flatMap((z) => [
+    `## ${z.id}: ${z.title}`,
+    "",
+    [
+      z.commit === null ? "No commit known." : `Mended by ${z.commit}.`,
+      z.cve === undefined ? "" : `${z.cve}.`,
+    ]
+      .filter((t) => t !== "")
+      .join(" "),
+    "",
+    paragraph(z.what),
+    "",
+    paragraph(`The fix: ${z.fix}`),
+    "",
+    `    holdfast zoo ${z.id} -v`,
+    "",
+  ]);
+  return [
+    "# The zoo: known bugs, before and after their fix",
+    "",
+    paragraph(
+      "`holdfast zoo` explores each of these twice, with the code as it was and with the fix, and says whether " +
+        "what it finds is what was published: the kind of error, the object, the thread. The cells run the one " +
+        "code of `src/mm`, with the knobs of the version; no scenario says where to look. This page is made " +
+        "from `src/claims/zoo.ts` (`npm run docs:zoo`); a test compares them.",
+    ),
+    "",
+    ...entries,
+    "## Not shown yet",
+    "",
+    ...ZOO_MISSING.map((m) => wrapIndented(`${m.ids}: ${m.needs}.`, WIDTH, "- ", "  ").join("\n")),
+    "",
+  ].join("\n");
+}
