@@ -33,6 +33,7 @@ export default defineConfig({
     setupFiles: ["tests/typescript.ts"],
     server: { deps: { external: [/\/dist\//, /\/tests\/.*\/fixtures\//] } },
     testTimeout: 120_000,
+    hookTimeout: 600_000,
     maxWorkers: 2,
   },
 });
