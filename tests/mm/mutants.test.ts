@@ -31,6 +31,8 @@ import { SURVIVORS } from "./mutants/survivors.ts";
 
 const CAMPAIGN = process.env["HOLDFAST_CAMPAIGN"] !== undefined;
 const MUTANTS: readonly Mutant[] = [...GUP, ...GUP_UNPIN, ...DEVICES, ...MIRRORS, ...MOVING];
+/** With titles of tests, which are not cut as `$name` would be. */
+const NAMED = MUTANTS.map((m): [string, Mutant] => [m.name, m]);
 
 /** States and seconds of one cell; a cell that needs more is not asked. */
 const MAX_STATES = 60_000;
@@ -65,7 +67,7 @@ describe("mutants of src/mm", () => {
     expect(new Set(MUTANTS.map((m) => m.name)).size).toBe(MUTANTS.length);
   });
 
-  test.each(MUTANTS)("$name", (m) => {
+  test.each(NAMED)("%s", (_, m) => {
     const text = original(m.file);
     expect(applied(text, m)).not.toBe(text);
     for (const name of m.functions) expect(text).toMatch(new RegExp(`^(export )?function ${name}\\(`, "m"));
@@ -184,15 +186,15 @@ describe.runIf(CAMPAIGN)("are caught", { timeout: 3_600_000 }, () => {
     process.stdout.write(`\n${text}\n`);
     const whole = all.length === MUTANTS.length && all.every((c) => c.by !== null || c.what !== "");
     if (whole) writeFileSync(join(ROOT, "docs", "mutants.md"), text);
-  });
+  }, 60_000);
 
-  test.each(MUTANTS)("by a cell, or are left to the tests: $name", async (m) => {
+  test.each(NAMED)("by a cell, or are left to the tests: %s", async (_, m) => {
     if (results.has(m.name)) return;
     results.set(m.name, await withMutant(m, () => byCell(m, cells)));
     save(results);
   });
 
-  test.each(MUTANTS)("by a test, where no cell does, or have a reason: $name", async (m) => {
+  test.each(NAMED)("by a test, where no cell does, or have a reason: %s", async (_, m) => {
     let known = results.get(m.name);
     if (known === undefined) throw new Error("the cells have not been asked");
     if (known.by === null && known.what === "") {

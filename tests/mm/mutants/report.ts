@@ -18,12 +18,16 @@ const escaped = (text: string): string => text.replaceAll("|", "\\|");
 
 function row({ mutant, by, what, error, cells }: Caught): string {
   const function_ = `\`${mutant.functions[0]}()\``;
+  const reason = SURVIVORS[mutant.name];
+  const survives = reason === undefined ? "" : `: ${reason}`;
   const caught =
     by === "cell"
       ? `\`${what}\`: ${error}`
       : by === "test"
         ? `test: ${what.replace(/^tests\//, "")}`
-        : `**survives**: ${SURVIVORS[mutant.name] ?? "no reason known"}`;
+        : what === "tests"
+          ? `**survives**${survives}`
+          : `by no cell${survives}; the tests have not been run`;
   return `| ${mutant.file} | ${function_} | ${escaped(mutant.bug)} | ${escaped(caught)} | ${cells} |`;
 }
 
