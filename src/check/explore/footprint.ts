@@ -449,13 +449,22 @@ export function regionMap(program: Program): Int32Array {
   return map;
 }
 
+/** The thread's CPU shows in what these do: as a number, or as where a handler will run. */
+const TELLS_CPU: ReadonlySet<string> = new Set<LocalInstr["op"] | VisibleInstr["op"]>([
+  "cpu",
+  "call_rcu",
+  "queue",
+  "smp_call_function",
+  "spawn",
+]);
+
 export function computeFootprints(program: Program, groups: readonly HandlerGroup[]): Footprints {
   const regionOf = regionMap(program);
   const analysis = new Analysis(program, regionOf);
-  // Threads with the same code touch the same: each code is analysed once.
+  // Threads with the same code touch the same, if nothing depends on their CPU: each code is analysed once.
   const unique = new Map<string, ThreadIr>();
   const codeOf = program.threads.map((t) => {
-    const tells = t.blocks.some((b) => b.instrs.some((i) => i.op === "cpu"));
+    const tells = t.blocks.some((b) => b.instrs.some((i) => TELLS_CPU.has(i.op)));
     const key = JSON.stringify([tells ? t.cpu : -1, t.params, t.arrays, t.blocks]);
     const known = unique.get(key) ?? t;
     unique.set(key, known);

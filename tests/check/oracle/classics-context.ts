@@ -288,6 +288,31 @@ export const CONTEXTS: readonly Classic[] = [
       holds("3"),
     ),
   ),
+  ...(["call_rcu", "queue"] as const).map((s) =>
+    numbered(
+      one(
+        `threads with the same code queue handlers on different CPUs (${s})`,
+        {
+          // A word per CPU, from x on: whoever writes which is known only if both CPUs are.
+          threads: times(2, [
+            s === "queue" ? queue("thread", -1) : { s, handler: "bump", v: 0 },
+            load(2, "z"),
+            { s: "if", fn: "eq", a: r(2), b: 0, yes: [rmw("add", 4, "z", 1)], no: [load(0, "l")] },
+          ]),
+          handlers: {
+            bump: [
+              { s: "cpu", dst: 1 },
+              { s: "set", dst: 1, fn: "add", a: r(1), b: { address: "x" } },
+              { s: "load", dst: 2, loc: { reg: 1 } },
+              { s: "store", loc: { reg: 1 }, v: r(2, 1) },
+            ],
+          },
+        },
+        holds("1,1"),
+        "x y",
+      ),
+    ),
+  ),
   one(
     "an IPI is over when the handler's stores are visible",
     {
