@@ -28,7 +28,7 @@ describe("bad input exits 2 with a hint and no stack trace", () => {
     [["memmap", "--size", "8000T", "--align", "2M", "--allocate"], "would fit"],
     [["bench", "gup", "-m", "abc"], "-m abc"],
     [["bench", "gup", "-m", "3"], "multiple of 2 MiB"],
-    [["bench", "gup", "-m", "1000000"], "at most 16 GiB"],
+    [["bench", "gup", "-m", "1000000"], "at most 8 GiB"],
     [["bench", "gup", "-m", "64", "--dax", "1g"], "1 GiB"],
     [["bench", "gup", "-m", "64", "--dax", "5m"], "4k, 2m or 1g"],
     [["bench", "gup", "-m", "64", "--form", "v4.0"], "v5.10"],
