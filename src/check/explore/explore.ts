@@ -26,10 +26,12 @@ import { clearMarks, coverageOf } from "./coverage.ts";
 import { runLast } from "./lastrun.ts";
 import { findLivelock } from "./livelock.ts";
 import type { Machine } from "./machine.ts";
-import { sortRows } from "./observations.ts";
+import { rowsOf } from "./observations.ts";
 import { FIRST_CAPACITY, moreCapacity, newMachine, type Prepared, prepare } from "./prepare.ts";
-import type { ExploreOptions, ExploreResult } from "./result.ts";
-import { type Capacity, CapacityError, type Model } from "./state.ts";
+import { type ExploreOptions, type ExploreResult, emptyResult } from "./result.ts";
+import { SearchLimits } from "./searchlimits.ts";
+import { SearchStack } from "./searchstack.ts";
+import { type Capacity, CapacityError } from "./state.ts";
 import { StateTable, type Step } from "./statetable.ts";
 import { Outcome, Stepper } from "./stepper.ts";
 import { VectorSet } from "./vectorset.ts";
@@ -64,24 +66,8 @@ export function explore(program: Program, options: ExploreOptions): ExploreResul
 export const hasStackObjects = (p: Program): boolean =>
   Object.values(p.handlers).some((h) => h.once === true);
 
-function emptyResult(model: Model, reason: string): ExploreResult {
-  return {
-    verdict: "bounded",
-    reason,
-    error: null,
-    trace: null,
-    model,
-    states: 0,
-    transitions: 0,
-    finalStates: 0,
-    depth: 0,
-    seconds: 0,
-    bytes: 0,
-    complete: false,
-    coverage: null,
-    observed: [],
-  };
-}
+/** Limits are looked at every so many states. */
+const LOOK = 4096;
 
 class Search {
   private readonly prepared: Prepared;
@@ -90,9 +76,9 @@ class Search {
   private readonly m: Machine;
   private readonly stepper: Stepper;
   private readonly table: StateTable;
+  private readonly stack: SearchStack;
   private readonly observer: VectorSet;
   private finalStates = 0;
-  private maxDepth = 0;
   private sawCycle = false;
   /** The first limit of the model that a run reached, and the decisions that lead there. */
   private limit: {
@@ -114,6 +100,7 @@ class Search {
       symmetry: false, // the table's business
     });
     this.table = new StateTable(this.m, prepared.footprints, prepared.groupOf, options.symmetry ?? true);
+    this.stack = new SearchStack(this.table, this.stepper);
     this.observer = new VectorSet(options.observe?.length ?? 0);
   }
 
@@ -132,24 +119,13 @@ class Search {
       states: this.table.size,
       transitions: this.stepper.transitions,
       finalStates: this.finalStates,
-      depth: this.maxDepth,
+      depth: this.stack.depth,
       seconds: (performance.now() - this.started) / 1000,
       bytes: this.table.bytes,
       complete: verdict === "holds",
       coverage: verdict === "violated" ? null : coverageOf(this.prepared, this.finalStates),
-      observed: this.observations(),
+      observed: rowsOf(this.observer),
     };
-  }
-
-  private observations(): number[][] {
-    const all: number[][] = [];
-    const width = this.observer.width;
-    const row = new Int32Array(width);
-    for (let i = 0; i < this.observer.size; i++) {
-      this.observer.read(i, row, 0);
-      all.push(Array.from(row));
-    }
-    return sortRows(all);
   }
 
   private observe(): void {
@@ -160,43 +136,21 @@ class Search {
   }
 
   run(): ExploreResult {
-    const { m, stepper, table } = this;
-    const limits = {
-      states: this.options.maxStates ?? 50_000_000,
-      bytes: this.options.maxBytes ?? 2 ** 32,
-      ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
-    };
+    const { m, stepper, table, stack } = this;
+    const limits = new SearchLimits(this.options, this.started);
     if (!stepper.boot()) {
       const error = stepper.failure as FoundError; // just set
       return this.result("violated", null, error, this.record([], error));
     }
-    // The stack, level by level: the state, what is still to do there, what was done, and the step in
-    // progress.
-    const width = table.tupleWidth;
-    let capacity = 1024;
-    let tuples = new Int32Array(capacity * width);
-    let ids = new Int32Array(capacity);
-    let todo = new Int32Array(capacity);
-    let done = new Int32Array(capacity);
-    let all = new Int32Array(capacity);
-    let process = new Int32Array(capacity);
-    let choice = new Int32Array(capacity);
-    let choices = new Int32Array(capacity);
-    let onStack = new Uint8Array(1 << 16);
-    let level = -1;
     let outcome = stepper.advance(-1, 0);
-    let checkAt = 4096;
-    let lastProgress = this.started;
-
+    let checkAt = LOOK;
     for (;;) {
-      // Whether the machine is in the state on top of the stack: true of one just put there.
-      let there = false;
-      if (outcome === Outcome.Error) return this.violated(process, choice, level);
+      if (outcome === Outcome.Error) return this.violated(stack.process, stack.choice, stack.level);
       if (outcome === Outcome.Pruned && this.limit === null && stepper.failure !== null)
         this.limit = {
           error: stepper.failure,
-          process: process.slice(0, level + 1),
-          choice: choice.slice(0, level + 1),
+          process: stack.process.slice(0, stack.level + 1),
+          choice: stack.choice.slice(0, stack.level + 1),
         };
       const id = outcome === Outcome.Pruned ? -1 : table.intern();
       if (id < 0) {
@@ -207,86 +161,21 @@ class Search {
           this.observe();
           if (!runLast(m)) {
             stepper.fail(m.error, m.names[m.last]);
-            return this.violated(process, choice, level);
+            return this.violated(stack.process, stack.choice, stack.level);
           }
-        } else {
-          level++;
-          if (level > this.maxDepth) this.maxDepth = level;
-          if (level === capacity) {
-            capacity *= 2;
-            tuples = grown(tuples, capacity * width);
-            ids = grown(ids, capacity);
-            todo = grown(todo, capacity);
-            done = grown(done, capacity);
-            all = grown(all, capacity);
-            process = grown(process, capacity);
-            choice = grown(choice, capacity);
-            choices = grown(choices, capacity);
-          }
-          while (id >= onStack.length) {
-            const next = new Uint8Array(onStack.length * 2);
-            next.set(onStack);
-            onStack = next;
-          }
-          table.copyTuple(tuples, level * width);
-          ids[level] = id;
-          todo[level] = stepper.chosen;
-          all[level] = stepper.enabled;
-          done[level] = 0;
-          process[level] = -1;
-          onStack[id] = 1;
-          there = true;
-        }
-      } else if (outcome !== Outcome.Final && onStack[id] === 1) {
+        } else stack.push(id, stepper.chosen, stepper.enabled);
+      } else if (outcome !== Outcome.Final && stack.has(id)) {
         this.sawCycle = true;
-        if (level >= 0) todo[level] |= all[level] & ~done[level];
+        stack.expandTop();
       }
 
       if (table.size >= checkAt) {
-        checkAt = table.size + 4096;
-        if (table.size > limits.states)
-          return this.result("bounded", `more than ${limits.states} states`, null, null);
-        if (table.bytes > limits.bytes)
-          return this.result("bounded", `more than ${limits.bytes} bytes of states`, null, null);
-        const now = performance.now();
-        if (now - this.started > limits.ms)
-          return this.result("bounded", `more than ${limits.ms / 1000} s`, null, null);
-        if (this.options.onProgress !== undefined && now - lastProgress > 100) {
-          lastProgress = now;
-          const go = this.options.onProgress({
-            states: table.size,
-            transitions: this.stepper.transitions,
-            depth: level,
-            bytes: table.bytes,
-            seconds: (now - this.started) / 1000,
-          });
-          if (!go) return this.result("bounded", "interrupted", null, null);
-        }
+        checkAt = table.size + LOOK;
+        const why = limits.reached(table.size, table.bytes, stepper.transitions, stack.level);
+        if (why !== null) return this.result("bounded", why, null, null);
       }
-
-      // The next step: another value of the choice in progress, or another process; else back.
-      for (;;) {
-        if (level < 0) return this.finish();
-        if (process[level] >= 0 && choice[level] + 1 < choices[level]) {
-          if (!there) table.restore(tuples, level * width);
-          choice[level]++;
-          break;
-        }
-        if (todo[level] !== 0) {
-          if (!there) table.restore(tuples, level * width);
-          const next = 31 - Math.clz32(todo[level] & -todo[level]);
-          todo[level] &= ~(1 << next);
-          done[level] |= 1 << next;
-          process[level] = next;
-          choice[level] = 0;
-          choices[level] = stepper.choices(next);
-          break;
-        }
-        onStack[ids[level]] = 0;
-        level--;
-        there = false;
-      }
-      outcome = stepper.advance(process[level], choice[level]);
+      if (!stack.next()) return this.finish();
+      outcome = stepper.advance(stack.process[stack.level], stack.choice[stack.level]);
     }
   }
 
@@ -334,10 +223,4 @@ class Search {
     const shown = counterexample(this.prepared, this.m, log, error, this.options);
     return this.result("violated", null, shown.error, shown.trace);
   }
-}
-
-function grown(a: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const next = new Int32Array(length);
-  next.set(a);
-  return next;
 }

@@ -89,7 +89,7 @@ const IDENTIFYING: ReadonlySet<string> = new Set([
 ]);
 
 /** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
-function symmetricGroups(threads: readonly ThreadIr[]): number[] {
+export function symmetricGroups(threads: readonly ThreadIr[]): number[] {
   const seen = new Map<string, number>();
   return threads.map((t, i) => {
     const ops = t.blocks.flatMap((b) => b.instrs.map((x) => x.op));

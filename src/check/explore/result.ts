@@ -121,3 +121,23 @@ export interface ExploreResult<M extends string = Model> {
   /** Distinct values of the observed words over all final states, sorted; [] if none were asked for. */
   readonly observed: readonly (readonly number[])[];
 }
+
+/** Of a search that could not begin. */
+export function emptyResult<M extends string>(model: M, reason: string): ExploreResult<M> {
+  return {
+    verdict: "bounded",
+    reason,
+    error: null,
+    trace: null,
+    model,
+    states: 0,
+    transitions: 0,
+    finalStates: 0,
+    depth: 0,
+    seconds: 0,
+    bytes: 0,
+    complete: false,
+    coverage: null,
+    observed: [],
+  };
+}

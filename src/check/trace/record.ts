@@ -9,13 +9,14 @@
  */
 
 import { compileThread, type ThreadCode } from "../../lang/emit.ts";
-import type { Position, VisibleInstr } from "../../lang/ir.ts";
+import type { VisibleInstr } from "../../lang/ir.ts";
 import { describeAddress, describeWord, formatAt, POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import { failingLastSteps } from "../explore/lastrun.ts";
 import type { Machine } from "../explore/machine.ts";
 import type { Step } from "../explore/statetable.ts";
 import { drainName, operationName, startName, TRACE_SCHEMA } from "./names.ts";
+import { PositionTable } from "./positions.ts";
 import type { Trace, TraceCpu, TraceError, TraceStep } from "./schema.ts";
 
 /**
@@ -38,8 +39,7 @@ export class Recorder {
   private readonly m: Machine;
   private readonly codes: readonly ThreadCode[];
   private readonly steps: TraceStep[] = [];
-  private readonly positions: Trace["positions"] = [];
-  private readonly known = new Map<readonly Position[], Map<number, number>>();
+  private readonly positions = new PositionTable();
   /** Memory, liveness and CPUs as they were shown last. */
   private readonly shown: Int32Array;
   private readonly live: boolean[];
@@ -114,7 +114,7 @@ export class Recorder {
     const { m } = this;
     const pos = m.error?.pos ?? -1;
     this.failedThread = t;
-    this.failedAt = t < 0 || pos < 0 ? -1 : this.position(this.codes[t].positions, pos);
+    this.failedAt = t < 0 || pos < 0 ? -1 : this.positions.indexOf(this.codes[t].positions, pos);
     this.stoppedAt = this.failedAt >= 0 ? this.failedAt : at;
     // Of local code behind the operation, and of a thread that ends wrongly, the operation has been done.
     return pos < 0 && (t < 0 || !m.finished(t));
@@ -167,7 +167,7 @@ export class Recorder {
     const instr = d.instrs[m.s[m.frame[t]]];
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
     const before = this.seen(t, addr);
-    const at = this.position(this.codes[t].positions, instr.pos);
+    const at = this.positions.indexOf(this.codes[t].positions, instr.pos);
     const ok = m.step(t, choice);
     const failed = !ok && this.fail(t, at);
     this.lockOperation(t, instr.op, addr, before, failed);
@@ -294,7 +294,7 @@ export class Recorder {
   }
 
   private placeOf(t: number, instr: VisibleInstr | null): number {
-    return instr === null ? -1 : this.position(this.codes[t].positions, instr.pos);
+    return instr === null ? -1 : this.positions.indexOf(this.codes[t].positions, instr.pos);
   }
 
   private status(t: number): Pick<TraceCpu, "state" | "why" | "by"> {
@@ -357,28 +357,6 @@ export class Recorder {
     return threads.map((t) => this.m.names[t]).join(", ");
   }
 
-  /** Index of a thread's position in the trace's table; callers come before. */
-  private position(table: readonly Position[], pos: number): number {
-    if (pos < 0 || pos >= table.length) return -1;
-    let known = this.known.get(table);
-    if (known === undefined) {
-      known = new Map();
-      this.known.set(table, known);
-    }
-    let index = known.get(pos);
-    if (index === undefined) {
-      const p = table[pos];
-      const parent = this.position(table, p.parent);
-      const same = this.positions.findIndex(
-        (q) =>
-          q.line === p.line && q.col === p.col && q.parent === parent && q.fn === p.fn && q.file === p.file,
-      );
-      index = same >= 0 ? same : this.positions.push({ ...p, parent }) - 1;
-      known.set(pos, index);
-    }
-    return index;
-  }
-
   trace(error: FoundError | null, cycle: number | null = null): Trace {
     const { m } = this;
     const { symbols, regions, view } = m.program.memory;
@@ -390,7 +368,7 @@ export class Recorder {
         name,
         kind: t === m.last ? "end" : t < m.ordinary ? "cpu" : "callback",
       })),
-      positions: this.positions,
+      positions: this.positions.positions,
       memory: {
         origin: m.origin,
         words: this.initialWords(),

@@ -22,6 +22,7 @@ import {
 } from "../explore/footprint.ts";
 import { handlerGroups, handlersThatTell, withCpuParameter } from "../explore/handlers.ts";
 import { type Decoded, decode, K } from "../explore/operations.ts";
+import { symmetricGroups } from "../explore/prepare.ts";
 import { bufferedReads } from "./buffering.ts";
 import type { Mapping, WeakModel } from "./ordering.ts";
 import {
@@ -475,27 +476,4 @@ function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number): 
     any ||= changed;
   }
   return any;
-}
-
-const IDENTIFYING: ReadonlySet<string> = new Set([
-  "cpu",
-  "spin_lock",
-  "spin_trylock",
-  "spin_unlock",
-  "synchronize_rcu",
-  "smp_call_function",
-  "call_rcu",
-]);
-
-/** Threads whose code is the same to the letter and cannot tell which CPU it is on. */
-function symmetricGroups(threads: readonly ThreadIr[]): number[] {
-  const seen = new Map<string, number>();
-  return threads.map((t, i) => {
-    if (t.blocks.some((b) => b.instrs.some((x) => IDENTIFYING.has(x.op)))) return i;
-    const key = JSON.stringify([t.nregs, t.arrays, t.params, t.blocks]);
-    const first = seen.get(key);
-    if (first !== undefined) return first;
-    seen.set(key, i);
-    return i;
-  });
 }

@@ -4,11 +4,11 @@
  * of each step: the earlier step whose write it read, or wrote, in front of.
  */
 
-import type { Position } from "../../lang/ir.ts";
 import { describeAddress, describeWord, POISON } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import type { Step } from "../explore/statetable.ts";
 import { operationName, TRACE_SCHEMA } from "../trace/names.ts";
+import { PositionTable } from "../trace/positions.ts";
 import type { Trace, TraceCpu, TraceError, TraceStep } from "../trace/schema.ts";
 import type { WeakMachine } from "./machine.ts";
 
@@ -23,8 +23,7 @@ type Changes = "writes" | "objects" | "cpus" | "holders";
 class Recorder {
   private readonly m: WeakMachine;
   private readonly steps: TraceStep[] = [];
-  private readonly positions: Trace["positions"] = [];
-  private readonly known = new Map<readonly Position[], Map<number, number>>();
+  private readonly positions = new PositionTable();
   /** Values by location as they were shown last. */
   private readonly shown: Int32Array;
   private cpus: { readonly state: TraceCpu; readonly key: string }[];
@@ -60,7 +59,7 @@ class Recorder {
     const { code } = m.bodies[t];
     const { instr } = code.ops[m.pc(t)];
     const addr = "addr" in instr ? m.nextAddr(t) : 0;
-    const at = this.position(code.positions, instr.pos);
+    const at = this.positions.indexOf(code.positions, instr.pos);
     const old = this.lastAt(addr);
     const ok = m.step(t, step.choice);
     const { read, wrote, overlooked, promised } = m.record;
@@ -147,7 +146,7 @@ class Recorder {
     const frame = m.frame[t] + 1;
     const state: TraceCpu = {
       ...this.status(t),
-      at: instr === null ? -1 : this.position(code.positions, instr.pos),
+      at: instr === null ? -1 : this.positions.indexOf(code.positions, instr.pos),
       op: instr === null ? "" : operationName(instr),
       addr: instr !== null && "addr" in instr ? m.nextAddr(t) : 0,
       irqsOff: m.irqsOff(t),
@@ -188,24 +187,6 @@ class Recorder {
     return { state: "blocked", why: `waits for the lock ${this.name(addr)}`, by: owner < 0 ? [] : [owner] };
   }
 
-  /** Index of a thread's position in the trace's table; callers come before. */
-  private position(table: readonly Position[], pos: number): number {
-    if (pos < 0 || pos >= table.length) return -1;
-    let known = this.known.get(table);
-    if (known === undefined) {
-      known = new Map();
-      this.known.set(table, known);
-    }
-    let index = known.get(pos);
-    if (index === undefined) {
-      const p = table[pos];
-      const parent = this.position(table, p.parent);
-      index = this.positions.push({ ...p, parent }) - 1;
-      known.set(pos, index);
-    }
-    return index;
-  }
-
   trace(error: FoundError): Trace {
     const { m } = this;
     const { program } = m.prepared;
@@ -215,7 +196,7 @@ class Recorder {
       program: program.name,
       model: m.mapping.model,
       threads: m.names.map((name, t) => ({ name, kind: t < m.ordinary ? "cpu" : "callback" })),
-      positions: this.positions,
+      positions: this.positions.positions,
       memory: {
         origin: Math.max(1, program.memory.origin ?? 0),
         words: this.initialWords(),

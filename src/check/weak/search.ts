@@ -11,8 +11,11 @@ import { isVisible, type Program, type VisibleInstr } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import { runLast } from "../explore/lastrun.ts";
 import { Machine } from "../explore/machine.ts";
+import { rowsOf } from "../explore/observations.ts";
 import { FIRST_CAPACITY } from "../explore/prepare.ts";
-import type { ExploreProgress, ExploreResult } from "../explore/result.ts";
+import { type ExploreProgress, type ExploreResult, emptyResult } from "../explore/result.ts";
+import { SearchLimits } from "../explore/searchlimits.ts";
+import { SearchStack } from "../explore/searchstack.ts";
 import type { Step } from "../explore/statetable.ts";
 import { VectorSet } from "../explore/vectorset.ts";
 import { operationName } from "../trace/names.ts";
@@ -121,25 +124,6 @@ const NOT_MODELLED: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "context",
 ]);
 
-function emptyResult(model: WeakModel, reason: string): WeakResult {
-  return {
-    verdict: "bounded",
-    reason,
-    error: null,
-    trace: null,
-    model,
-    states: 0,
-    transitions: 0,
-    finalStates: 0,
-    depth: 0,
-    seconds: 0,
-    bytes: 0,
-    complete: false,
-    coverage: null,
-    observed: [],
-  };
-}
-
 /** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */
 const Outcome = { Choice: 0, Final: 1, Error: 2, Impossible: 3 } as const;
 type Outcome = (typeof Outcome)[keyof typeof Outcome];
@@ -151,13 +135,13 @@ class Search {
   private readonly m: WeakMachine;
   private readonly por: Persistent;
   private readonly table: StateTable;
+  private readonly stack: SearchStack;
   private readonly observer: VectorSet;
   private readonly last: Machine | null;
   private readonly partialOrder: boolean;
   private readonly merge: boolean;
   private transitions = 0;
   private finalStates = 0;
-  private maxDepth = 0;
   private chosen = 0;
   private enabled = 0;
   private log: Step[] | null = null;
@@ -178,6 +162,7 @@ class Search {
     for (const [body, byPc] of promises) this.m.promises.set(body, byPc);
     this.por = new Persistent(this.m);
     this.table = new StateTable(this.m, options.symmetry ?? true);
+    this.stack = new SearchStack(this.table, this.m);
     this.observer = new VectorSet(options.observe?.length ?? 0);
     this.partialOrder = options.partialOrder ?? true;
     this.merge = options.merge ?? true;
@@ -209,12 +194,12 @@ class Search {
       states: this.table.size,
       transitions: this.transitions,
       finalStates: this.finalStates,
-      depth: this.maxDepth,
+      depth: this.stack.depth,
       seconds: (performance.now() - this.started) / 1000,
       bytes: this.table.bytes,
       complete: verdict === "holds",
       coverage: null,
-      observed: this.observations(),
+      observed: rowsOf(this.observer),
     };
   }
 
@@ -258,18 +243,6 @@ class Search {
           };
       }
     return result;
-  }
-
-  private observations(): number[][] {
-    const row = new Int32Array(this.observer.width);
-    const all = Array.from({ length: this.observer.size }, (_, i) => {
-      this.observer.read(i, row, 0);
-      return Array.from(row);
-    });
-    return all.sort((x, y) => {
-      const i = x.findIndex((v, k) => v !== y[k]);
-      return i < 0 ? 0 : x[i] - y[i];
-    });
   }
 
   /** Takes the step, if any, then every step that is the only one needed; stops where there is a choice. */
@@ -344,35 +317,16 @@ class Search {
   }
 
   run(): WeakResult {
-    const { m, table } = this;
-    const limits = {
-      states: this.options.maxStates ?? 50_000_000,
-      bytes: this.options.maxBytes ?? 2 ** 32,
-      ms: (this.options.maxSeconds ?? Number.POSITIVE_INFINITY) * 1000,
-    };
+    const { m, table, stack } = this;
+    const limits = new SearchLimits(this.options, this.started);
     if (!m.boot()) {
       this.fail(m.error);
-      return this.violated(new Int32Array(0), new Int32Array(0), -1);
+      return this.violated();
     }
-    const width = table.tupleWidth;
-    let capacity = 1024;
-    let tuples = new Int32Array(capacity * width);
-    let ids = new Int32Array(capacity);
-    let todo = new Int32Array(capacity);
-    let done = new Int32Array(capacity);
-    let all = new Int32Array(capacity);
-    let process = new Int32Array(capacity);
-    let choice = new Int32Array(capacity);
-    let choices = new Int32Array(capacity);
-    let onStack = new Uint8Array(1 << 16);
-    let level = -1;
     let outcome = this.advance(-1, 0);
     let checkAt = LOOK;
-    let lastProgress = this.started;
-
     for (;;) {
-      let there = false;
-      if (outcome === Outcome.Error) return this.violated(process, choice, level);
+      if (outcome === Outcome.Error) return this.violated();
       const id = outcome === Outcome.Impossible ? -1 : table.intern();
       if (id < 0) {
         // No execution goes this way.
@@ -380,85 +334,22 @@ class Search {
         if (outcome === Outcome.Final) {
           this.finalStates++;
           this.observe();
-          if (!this.runLast()) return this.violated(process, choice, level);
-        } else {
-          level++;
-          if (level > this.maxDepth) this.maxDepth = level;
-          if (level === capacity) {
-            capacity *= 2;
-            tuples = grown(tuples, capacity * width);
-            ids = grown(ids, capacity);
-            todo = grown(todo, capacity);
-            done = grown(done, capacity);
-            all = grown(all, capacity);
-            process = grown(process, capacity);
-            choice = grown(choice, capacity);
-            choices = grown(choices, capacity);
-          }
-          while (id >= onStack.length) {
-            const next = new Uint8Array(onStack.length * 2);
-            next.set(onStack);
-            onStack = next;
-          }
-          table.copyTuple(tuples, level * width);
-          ids[level] = id;
-          todo[level] = this.chosen;
-          all[level] = this.enabled;
-          done[level] = 0;
-          process[level] = -1;
-          choice[level] = choices[level] = 0;
-          onStack[id] = 1;
-          there = true;
-        }
-      } else if (outcome !== Outcome.Final && onStack[id] === 1 && level >= 0)
-        todo[level] |= all[level] & ~done[level];
+          if (!this.runLast()) return this.violated();
+        } else stack.push(id, this.chosen, this.enabled);
+      } else if (outcome !== Outcome.Final && stack.has(id)) stack.expandTop();
 
       if (this.transitions >= checkAt) {
         checkAt = this.transitions + LOOK;
-        const now = performance.now();
-        if (table.size > limits.states) return this.result("bounded", `more than ${limits.states} states`);
-        if (table.bytes > limits.bytes)
-          return this.result("bounded", `more than ${limits.bytes} bytes of states`);
-        if (now - this.started > limits.ms) return this.result("bounded", `more than ${limits.ms / 1000} s`);
-        if (this.options.onProgress !== undefined && now - lastProgress > 100) {
-          lastProgress = now;
-          const go = this.options.onProgress({
-            states: table.size,
-            transitions: this.transitions,
-            depth: level,
-            bytes: table.bytes,
-            seconds: (now - this.started) / 1000,
-          });
-          if (!go) return this.result("bounded", "interrupted");
-        }
+        const why = limits.reached(table.size, table.bytes, this.transitions, stack.level);
+        if (why !== null) return this.result("bounded", why);
       }
-
-      for (;;) {
-        if (level < 0) return this.result("holds", null);
-        if (choice[level] + 1 < choices[level]) {
-          if (!there) table.restore(tuples, level * width);
-          choice[level]++;
-          break;
-        }
-        if (todo[level] !== 0) {
-          if (!there) table.restore(tuples, level * width);
-          const next = 31 - Math.clz32(todo[level] & -todo[level]);
-          todo[level] &= ~(1 << next);
-          done[level] |= 1 << next;
-          process[level] = next;
-          choice[level] = 0;
-          choices[level] = m.choices(next);
-          break;
-        }
-        onStack[ids[level]] = 0;
-        level--;
-        there = false;
-      }
-      outcome = this.advance(process[level], choice[level]);
+      if (!stack.next()) return this.result("holds", null);
+      outcome = this.advance(stack.process[stack.level], stack.choice[stack.level]);
     }
   }
 
-  private violated(process: Int32Array, choice: Int32Array, level: number): WeakResult {
+  private violated(): WeakResult {
+    const { process, choice, level } = this.stack;
     const error = this.failure as FoundError; // set by whoever gave Outcome.Error
     const { transitions } = this;
     // Replay the decisions of the stack with the log on: the steps in between follow from them.
@@ -478,10 +369,4 @@ class Search {
       this.options.trace === false ? null : recordTrace(this.m, log, error),
     );
   }
-}
-
-function grown(a: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const next = new Int32Array(length);
-  next.set(a);
-  return next;
 }

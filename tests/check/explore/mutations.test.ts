@@ -20,6 +20,7 @@ const MACHINE = "check/explore/machine.ts";
 const STATE = "check/explore/state.ts";
 const PERSISTENT = "check/explore/persistent.ts";
 const EXPLORE = "check/explore/explore.ts";
+const STACK = "check/explore/searchstack.ts";
 const STEPPER = "check/explore/stepper.ts";
 const FOOTPRINT = "check/explore/footprint.ts";
 const TABLE = "check/explore/statetable.ts";
@@ -35,7 +36,7 @@ const one = (name: string, file: string, find: string | RegExp, replace: string,
 });
 
 const MUTATIONS: readonly Mutation[] = [
-  one("no cycle proviso", EXPLORE, "todo[level] |= all[level] & ~done[level];", ";"),
+  one("no cycle proviso", STACK, "todo[level] |= all[level] & ~done[level];", ";"),
   one("a grace period that does not wait", MACHINE, "s[o + WAIT_RCU] |= bit;", ";"),
   one(
     "irq-off sections are no RCU readers",
@@ -126,9 +127,9 @@ const MUTATIONS: readonly Mutation[] = [
   ),
   one(
     "a state that is taken for the one on top of the stack",
-    EXPLORE,
-    "let there = false;",
-    "let there = true;",
+    STACK,
+    /(tupleWidth\);\s+this\.there = )false;/,
+    "$1true;",
   ),
   one("persistent sets without enablers", PERSISTENT, "add |= this.enablers(p, set);", "add |= 0;"),
   one(
