@@ -23,6 +23,8 @@
 
 import {
   assemble,
+  type CompiledCode,
+  compiledOnce,
   Emitter,
   type LinkedOp,
   type Piece,
@@ -373,21 +375,11 @@ class DepEmitter extends Emitter {
   }
 }
 
-const compiled = new WeakMap<ThreadIr["blocks"], Map<number, DepCode>>();
+const compiled: CompiledCode<DepCode> = new WeakMap();
 
 /** Compiles a linked thread to step functions that track dependencies. */
 export function compileWithDeps(ir: ThreadIr, cpu: number = ir.cpu): DepCode {
-  let byCpu = compiled.get(ir.blocks);
-  if (byCpu === undefined) {
-    byCpu = new Map();
-    compiled.set(ir.blocks, byCpu);
-  }
-  let code = byCpu.get(cpu);
-  if (code === undefined) {
-    code = compile(ir, cpu);
-    byCpu.set(cpu, code);
-  }
-  return code.name === ir.name ? code : { ...code, name: ir.name };
+  return compiledOnce(compiled, ir, cpu, compile);
 }
 
 function compile(ir: ThreadIr, cpu: number): DepCode {

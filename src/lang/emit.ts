@@ -507,7 +507,7 @@ const FINISHED: LinkedOp = {
 };
 
 /** By the code of the thread; links share it between programs in which a thread is the same. */
-const compiled = new WeakMap<ThreadIr["blocks"], Map<number, ThreadCode>>();
+const compiled: CompiledCode<ThreadCode> = new WeakMap();
 
 let interpret = false;
 
@@ -527,10 +527,23 @@ export function stepsAreInterpreted(): boolean {
  * Compiles a linked thread to step functions. `cpu` says which CPU runs it, where the thread itself does not.
  */
 export function compileThread(ir: ThreadIr, cpu: number = ir.cpu): ThreadCode {
-  let byCpu = compiled.get(ir.blocks);
+  return compiledOnce(compiled, ir, cpu, compile);
+}
+
+/** Code by the blocks that it is compiled from, and by CPU. */
+export type CompiledCode<Code> = WeakMap<ThreadIr["blocks"], Map<number, Code>>;
+
+/** The code of a thread, compiled unless `known` has it; under the thread's own name. */
+export function compiledOnce<Code extends ThreadCode>(
+  known: CompiledCode<Code>,
+  ir: ThreadIr,
+  cpu: number,
+  compile: (ir: ThreadIr, cpu: number) => Code,
+): Code {
+  let byCpu = known.get(ir.blocks);
   if (byCpu === undefined) {
     byCpu = new Map();
-    compiled.set(ir.blocks, byCpu);
+    known.set(ir.blocks, byCpu);
   }
   let code = byCpu.get(cpu);
   if (code === undefined) {

@@ -5,6 +5,7 @@
  */
 
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
+import { ERRNO_NAMES } from "../text/errno.ts";
 import { MOST_PAGES, type Step, type StepResult } from "./schema.ts";
 import type { Mapping, Process, World } from "./world.ts";
 
@@ -110,27 +111,9 @@ export interface StepContext {
 
 // ---- Answers ----------------------------------------------------------------------------------------------
 
-const ERRNO: Readonly<Record<number, string>> = {
-  1: "EPERM",
-  2: "ENOENT",
-  3: "ESRCH",
-  5: "EIO",
-  6: "ENXIO",
-  11: "EAGAIN",
-  12: "ENOMEM",
-  13: "EACCES",
-  14: "EFAULT",
-  16: "EBUSY",
-  17: "EEXIST",
-  19: "ENODEV",
-  22: "EINVAL",
-  38: "ENOSYS",
-  95: "EOPNOTSUPP",
-  133: "EHWPOISON",
-};
 /** The name of a kernel error, given as a negative number. */
 export function errnoName(ret: number): string {
-  return ERRNO[-ret] ?? `E${-ret}`;
+  return ERRNO_NAMES[-ret] ?? `E${-ret}`;
 }
 /** What a system call wrapper returns: -1 and the name. */
 export function syscall(ret: number): StepResult {

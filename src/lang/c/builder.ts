@@ -9,6 +9,7 @@ import {
   type AssertKind,
   type BinOp,
   constant,
+  type ParamKind,
   type PosId,
   type Position,
   type Reg,
@@ -17,7 +18,7 @@ import {
   type Val,
   val,
 } from "../ir.ts";
-import type { LowArray, LowBlock, LowInstr, LowSlot } from "../lowered.ts";
+import type { LowArray, LowBlock, LowFn, LowInstr, LowSlot } from "../lowered.ts";
 import type { Place } from "./errors.ts";
 
 const NO_END: Terminator = { op: "return", a: constant(0), pos: 0 };
@@ -106,5 +107,27 @@ export class Builder {
     this.jump(after, b);
     no();
     this.jump(after, after);
+  }
+
+  /** The function that was built, with nameless parameters if none are given. */
+  finish(
+    id: string,
+    name: string,
+    params: readonly ParamKind[],
+    paramNames: readonly string[] = params.map(() => ""),
+  ): LowFn {
+    return {
+      id,
+      name,
+      file: null,
+      params,
+      paramNames,
+      nregs: this.regNames.length,
+      regNames: this.regNames,
+      arrays: this.arrays,
+      slots: this.slots,
+      blocks: this.blocks,
+      positions: this.positions,
+    };
   }
 }

@@ -161,7 +161,7 @@ export class CProgram {
     }
     b.assert(ZERO, "bound", `${fn.name}() calls itself more than ${this.recursion} deep`);
     b.end({ op: "return", a: ZERO, pos: 0 }, 0);
-    return finished(id, fn.name, b, kinds);
+    return b.finish(id, fn.name, kinds);
   }
 
   /** The functions whose address is taken and whose type fits a call. */
@@ -229,7 +229,7 @@ export class CProgram {
         b.reg("object");
         b.emit({ op: "free", addr: val(0) });
         b.end({ op: "return", a: ZERO, pos: 0 }, 0);
-        return finished(id, KFREE, b, ["value"]);
+        return b.finish(id, KFREE, ["value"]);
       });
     return id;
   }
@@ -271,7 +271,7 @@ export class CProgram {
     if (end !== undefined)
       call(end, end.params.length === 0 ? [] : [fn.type.ret.k === "void" ? ZERO : val(result)]);
     b.end({ op: "return", a: val(result), pos: b.pos }, 0);
-    return finished(id, fn.name, b, ["value"]);
+    return b.finish(id, fn.name, ["value"]);
   }
 
   /** Id of a body that calls `fn` with constants: main(), module_init() and its like, P0, P1. */
@@ -291,7 +291,7 @@ export class CProgram {
           pos: b.pos,
         });
         b.end({ op: "return", a: val(dst), pos: b.pos }, 0);
-        return finished(id, fn.name, b, []);
+        return b.finish(id, fn.name, []);
       });
     return id;
   }
@@ -335,22 +335,6 @@ export class CProgram {
       } else layout.write(at, word | 0);
     }
   }
-}
-
-function finished(id: string, name: string, b: Builder, params: readonly ParamKind[]): LowFn {
-  return {
-    id,
-    name,
-    file: null,
-    params,
-    paramNames: params.map(() => ""),
-    nregs: b.regNames.length,
-    regNames: b.regNames,
-    arrays: b.arrays,
-    slots: b.slots,
-    blocks: b.blocks,
-    positions: b.positions,
-  };
 }
 
 /**

@@ -5,36 +5,10 @@
  */
 
 import { POISON } from "../../machine/image.ts";
+import { ERRNO_NAMES } from "../../text/errno.ts";
 import type { CProgram } from "./compile.ts";
 import type { CObject } from "./layout.ts";
 import { type CType, isBool, leaves, sizeOf } from "./types.ts";
-
-const ERRNO: Readonly<Record<number, string>> = {
-  1: "EPERM",
-  2: "ENOENT",
-  4: "EINTR",
-  5: "EIO",
-  6: "ENXIO",
-  7: "E2BIG",
-  9: "EBADF",
-  11: "EAGAIN",
-  12: "ENOMEM",
-  13: "EACCES",
-  14: "EFAULT",
-  16: "EBUSY",
-  17: "EEXIST",
-  19: "ENODEV",
-  22: "EINVAL",
-  28: "ENOSPC",
-  34: "ERANGE",
-  61: "ENODATA",
-  75: "EOVERFLOW",
-  95: "EOPNOTSUPP",
-  104: "ECONNRESET",
-  110: "ETIMEDOUT",
-  116: "ESTALE",
-  512: "ERESTARTSYS",
-};
 
 export class Describer {
   private readonly c: CProgram;
@@ -99,7 +73,7 @@ export class Describer {
   pointer(word: number): string {
     if (word === 0) return "NULL";
     if (word < 0 && word >= -4095)
-      return `ERR_PTR(${ERRNO[-word] === undefined ? word : `-${ERRNO[-word]}`})`;
+      return `ERR_PTR(${ERRNO_NAMES[-word] === undefined ? word : `-${ERRNO_NAMES[-word]}`})`;
     const fn = this.c.layout.functionAt(word);
     if (fn !== undefined) return fn.name;
     if (word === 0x100) return "LIST_POISON1";

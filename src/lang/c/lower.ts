@@ -162,18 +162,6 @@ export class FnLowering {
     for (const d of this.early) this.declare(d);
     if (decl.body !== null) this.stmts.statement(decl.body);
     this.stmts.finish();
-    return {
-      id,
-      name: decl.name,
-      file: null,
-      params: kinds,
-      paramNames: names,
-      nregs: b.regNames.length,
-      regNames: b.regNames,
-      arrays: b.arrays,
-      slots: b.slots,
-      blocks: b.blocks,
-      positions: b.positions,
-    };
+    return b.finish(id, decl.name, kinds, names);
   }
 }
