@@ -3,14 +3,12 @@
  * and a cell's program with the run that breaks it.
  */
 
-import { type CheckResult, isWeak } from "../check/check.ts";
-import { recipeOf } from "../check/trace/session.ts";
 import { type AnyCell, CLAIM_SETS, setOf } from "../claims/claims.ts";
 import type { JobRef, Limits } from "../claims/explorer-worker.ts";
 import { runJobs } from "../claims/pool.ts";
 import type { CellResult, ClaimsOutput, KnockoutResult } from "../claims/schema.ts";
-import type { Program } from "../lang/ir.ts";
 import type { PageCell, PageIndex, PageKnockout, PageProgram, PageVerdict } from "./data.ts";
+import { pageProgram } from "./program.ts";
 
 const UNDECIDED: PageVerdict = { verdict: null, reason: null, error: null, states: 0 };
 
@@ -64,23 +62,6 @@ export function pageIndex(
       }),
     ),
     programs,
-  };
-}
-
-/**
- * A program and what its exploration came to, for the page.
- * @throws RangeError of a model that steps cannot be taken under one by one.
- */
-export function pageProgram(program: Program, result: CheckResult): PageProgram {
-  const { model } = result;
-  if (isWeak(model)) throw new RangeError(`the page steps under SC and TSO, not under ${model}`);
-  return {
-    program,
-    model,
-    verdict: result.verdict,
-    reason: result.reason,
-    states: result.states,
-    recipe: result.trace === null ? null : recipeOf(program, result.trace),
   };
 }
 

@@ -25,9 +25,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { deflateRawSync } from "node:zlib";
 import { allCells, setOf } from "../claims/claims.ts";
 import { runMatrix } from "../claims/matrix.ts";
-import { pageIndex, pageProgram } from "./cells.ts";
+import { pageIndex } from "./cells.ts";
 import { packColumns } from "./columns.ts";
 import type { PageIndex, PageProgram } from "./data.ts";
+import { pageProgram } from "./program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Programs in a file: enough that they share what they have in common, few enough to load quickly. */

@@ -3,12 +3,13 @@
  * happened in words, and its run on the stage, step by step.
  */
 
-import { createEffect, createResource, createSignal, For, type JSX, on, onCleanup, Show } from "solid-js";
-import { fileText, onFileChanged, provideSources, server } from "../data.ts";
-import { note, pack, route, unpack } from "../route.ts";
+import { createEffect, createSignal, For, type JSX, on, onCleanup, Show } from "solid-js";
+import { provideSources, server } from "../data.ts";
+import { note, pack, route } from "../route.ts";
 import { Client } from "../rpc.ts";
 import { highlightLine } from "../stage/highlight.ts";
 import { Stage } from "../stage/stage.tsx";
+import { ExamplesMenu, followFile, opened, WithText } from "../ui/bench.tsx";
 import { Editor, type EditorToken } from "../ui/editor.tsx";
 import type { Answer, CAnswer } from "./answer.ts";
 import { EXAMPLES } from "./examples.ts";
@@ -50,21 +51,13 @@ function offsetOf(text: string, line: number, col: number): number {
   return Math.min(text.length, at + Math.max(0, col - 1));
 }
 
-const opened = (): boolean => server?.file?.kind === "c";
-const NAME = opened() ? (server?.file?.name.split("/").pop() ?? "program.c") : "program.c";
-
-async function firstText(): Promise<string> {
-  const { t } = route().query;
-  const given = t === undefined ? null : await unpack(t);
-  return given ?? (opened() ? await fileText() : EXAMPLES[0].text);
-}
+const NAME = opened("c") ? (server?.file?.name.split("/").pop() ?? "program.c") : "program.c";
 
 export function CView(): JSX.Element {
-  const [text] = createResource(firstText);
   return (
-    <Show when={text() !== undefined && { text: text() ?? "" }} fallback={<p class="notice">Loading…</p>}>
-      {(t) => <Loaded text={t().text} />}
-    </Show>
+    <WithText kind="c" examples={EXAMPLES}>
+      {(text) => <Loaded text={text} />}
+    </WithText>
   );
 }
 
@@ -131,14 +124,7 @@ function Loaded(props: { readonly text: string }): JSX.Element {
     clearTimeout(timer);
     client?.close();
   });
-  let followed = props.text;
-  onCleanup(
-    onFileChanged(async () => {
-      const now = await fileText();
-      if (text() === followed) setText(now);
-      followed = now;
-    }),
-  );
+  followFile(text, (now) => void setText(now));
   createEffect(() => {
     document.title = `${NAME} - Holdfast`;
   });
@@ -156,19 +142,7 @@ function Loaded(props: { readonly text: string }): JSX.Element {
         <main class="litmus c">
           <div class="tools">
             <h1 class="visually-hidden">C program</h1>
-            <label>
-              <span class="dim">Example </span>
-              <select
-                onChange={(e) => {
-                  const chosen = EXAMPLES[e.currentTarget.selectedIndex - 1];
-                  if (chosen !== undefined) setText(chosen.text);
-                  e.currentTarget.selectedIndex = 0;
-                }}
-              >
-                <option>choose…</option>
-                <For each={EXAMPLES}>{(x) => <option>{x.title}</option>}</For>
-              </select>
-            </label>
+            <ExamplesMenu examples={EXAMPLES} choose={(text) => void setText(text)} />
             <div class="models" role="radiogroup" aria-label="Memory model">
               <For each={MODELS}>
                 {([m, title]) => (

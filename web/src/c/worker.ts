@@ -4,10 +4,10 @@
  */
 
 import { checkC } from "../../../src/check/c/check.ts";
-import { recipeOf } from "../../../src/check/trace/session.ts";
 import { CError } from "../../../src/lang/c/errors.ts";
 import { memoryFiles } from "../../../src/lang/c/files.ts";
 import { interpretSteps } from "../../../src/lang/emit.ts";
+import { pageProgram } from "../../../src/open/program.ts";
 import { serve } from "../rpc.ts";
 import type { Answer } from "./answer.ts";
 
@@ -41,14 +41,7 @@ serve({
           neverEvaluated: never
             .filter((a) => (a.kind === "assertion" || a.kind === "unreachable") && !a.file.startsWith("<"))
             .map((a) => `${a.message} (${a.fn}(), line ${a.line})`),
-          page: {
-            program,
-            model,
-            verdict: result.verdict,
-            reason: result.reason,
-            states: result.states,
-            recipe: result.trace === null ? null : recipeOf(program, result.trace),
-          },
+          page: pageProgram(program, result),
           headers: Object.fromEntries(files.filter((f) => f.builtin).map((f) => [f.name, f.text])),
         },
       };

@@ -5,12 +5,12 @@
  */
 
 import type { CompletionContext, CompletionResult } from "@codemirror/autocomplete";
-import { createEffect, createResource, For, type JSX, onCleanup, Show } from "solid-js";
+import { createEffect, For, type JSX, Show } from "solid-js";
 import { lineCol } from "../../../src/litmus/ast.ts";
 import { applyEdits } from "../../../src/litmus/edits.ts";
 import { completions, highlight } from "../../../src/litmus/highlight.ts";
-import { fileText, onFileChanged, server } from "../data.ts";
-import { route, unpack } from "../route.ts";
+import { route } from "../route.ts";
+import { ExamplesMenu, followFile, WithText } from "../ui/bench.tsx";
 import { Editor } from "../ui/editor.tsx";
 import { ExportMenu } from "../ui/export-menu.tsx";
 import { copy, download, pngOf } from "../ui/share.ts";
@@ -28,21 +28,11 @@ function complete(context: CompletionContext): CompletionResult | null {
   return { from: word.from, options: NAMES.map((label) => ({ label, type: "function" })), validFor: /^\w*$/ };
 }
 
-const opened = (): boolean => server?.file?.kind === "litmus";
-
-/** The text that the address has, else the file that the page was opened on, else an example. */
-async function firstText(): Promise<string> {
-  const { t } = route().query;
-  const given = t === undefined ? null : await unpack(t);
-  return given ?? (opened() ? await fileText() : EXAMPLES[0].text);
-}
-
 export function LitmusView(): JSX.Element {
-  const [text] = createResource(firstText);
   return (
-    <Show when={text() !== undefined && { text: text() ?? "" }} fallback={<p class="notice">Loading…</p>}>
-      {(t) => <Loaded text={t().text} />}
-    </Show>
+    <WithText kind="litmus" examples={EXAMPLES}>
+      {(text) => <Loaded text={text} />}
+    </WithText>
   );
 }
 
@@ -50,14 +40,9 @@ function Loaded(props: { readonly text: string }): JSX.Element {
   const named = MODEL_NAMES.some(([name]) => name === route().query["m"]);
   const bench = new Bench(props.text, named ? route().query["m"] : "lkmm");
   let goTo: (offset: number) => void = () => {};
-  // A file that is edited elsewhere is followed, unless it has been changed here.
-  let followed = props.text;
-  onCleanup(
-    onFileChanged(async () => {
-      const now = await fileText();
-      if (bench.text() === followed) bench.setText(now);
-      followed = now;
-    }),
+  followFile(
+    () => bench.text(),
+    (now) => bench.setText(now),
   );
   createEffect(() => {
     const title = /^\s*C\s+(\S+)/.exec(bench.text())?.[1] ?? "litmus test";
@@ -68,19 +53,7 @@ function Loaded(props: { readonly text: string }): JSX.Element {
     <main class="litmus">
       <div class="tools">
         <h1 class="visually-hidden">Litmus test</h1>
-        <label>
-          <span class="dim">Example </span>
-          <select
-            onChange={(e) => {
-              const chosen = EXAMPLES[e.currentTarget.selectedIndex - 1];
-              if (chosen !== undefined) bench.setText(chosen.text);
-              e.currentTarget.selectedIndex = 0;
-            }}
-          >
-            <option>choose…</option>
-            <For each={EXAMPLES}>{(x) => <option>{x.title}</option>}</For>
-          </select>
-        </label>
+        <ExamplesMenu examples={EXAMPLES} choose={(text) => bench.setText(text)} />
         <div class="models" role="radiogroup" aria-label="Memory model">
           <For each={MODEL_NAMES}>
             {([model, title]) => {
