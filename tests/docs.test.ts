@@ -54,6 +54,7 @@ const VIOLATED = "C5/arm64/fsdax/ref-not-taken/external/v5.10/no-pin/1x1/sc";
 /** What is run for a command of the table: itself, or as much of the same as a test has time for. */
 const SHORT: Readonly<Record<string, string>> = {
   "claims C5 --arch arm64 -v": `claims ${VIOLATED} --arch arm64 -v`,
+  zoo: "zoo J07", // the others are tests/claims/zoo's
   "claims CELL": `claims ${VIOLATED}`,
   "explain CELL": `explain ${VIOLATED}`,
   "open CELL": `open ${VIOLATED}`,

@@ -86,7 +86,7 @@ function pairTable(pairs: readonly Pair[]): string[] {
   );
 }
 
-function tell({ entry, before, after }: Pair, verbose: boolean): void {
+function tell({ entry, before, after }: Pair): void {
   const cve = entry.cve === undefined ? "" : `, ${entry.cve}`;
   print(
     "",
@@ -94,8 +94,7 @@ function tell({ entry, before, after }: Pair, verbose: boolean): void {
   );
   print("", ...prose(entry.what), "", ...prose(`The fix: ${entry.fix}`), "");
   for (const r of [before, after])
-    if (r !== undefined)
-      reportResult(r.job.ref.scenario, r, `holdfast explain ${r.job.ref.scenario}`, verbose);
+    if (r !== undefined) reportResult(r.job.ref.scenario, r, `holdfast explain ${r.job.ref.scenario}`, false);
 }
 
 function json(pairs: readonly Pair[], arch: string, complete: boolean): object {
@@ -161,7 +160,7 @@ export async function zooCommand(ids: readonly string[], options: ZooOptions): P
   if (options.json === true) printJson(json(pairs, arch, complete));
   else {
     print(...pairTable(pairs));
-    if (options.verbose === true) for (const p of pairs) tell(p, false);
+    if (options.verbose === true) for (const p of pairs) tell(p);
     const right = verdicts.filter((v) => v?.right === true).length;
     const rest =
       ids.length > 0
