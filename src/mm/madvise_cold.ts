@@ -27,7 +27,7 @@ import {
 } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
-  level_span,
+  entry_addr_end,
   PMD_LEVEL,
   PTE_LEVEL,
   pgtable_lookup,
@@ -139,9 +139,7 @@ export function madvise_cold_or_pageout(vma: Vma, start: number, end: number, pa
   lru_add_drain();
   for (let addr = start; addr < end; ) {
     const level = pgtable_lookup(mm, addr, out);
-    const span = level_span(level === PTE_LEVEL ? PMD_LEVEL : level);
-    const rest = span - (addr & (span - 1));
-    const next = end - addr < rest ? end : addr + rest;
+    const next = entry_addr_end(level, addr, end);
     let ptes = level === PTE_LEVEL;
     if (level === PMD_LEVEL && config.coldClearsDevmap && pte_devmap(READ_ONCE(out[0])))
       WRITE_ONCE(out[0], 0);

@@ -29,7 +29,7 @@ import {
 } from "./page.ts";
 import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
-  level_span,
+  entry_addr_end,
   PMD_LEVEL,
   PTE_LEVEL,
   pgtable_lookup,
@@ -121,9 +121,7 @@ export function madvise_free(vma: Vma, start: number, end: number): number {
   spin_lock(mm + MM.page_table_lock);
   for (let addr = start; addr < end; ) {
     const level = pgtable_lookup(mm, addr, out);
-    const span = level_span(level === PTE_LEVEL ? PMD_LEVEL : level);
-    const rest = span - (addr & (span - 1));
-    const next = end - addr < rest ? end : addr + rest;
+    const next = entry_addr_end(level, addr, end);
     let ptes = level === PTE_LEVEL;
     if (level === PMD_LEVEL && pte_present(READ_ONCE(out[0])))
       ptes = !madvise_free_huge_pmd(mm, out[0], addr, next);

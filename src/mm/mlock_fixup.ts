@@ -33,7 +33,15 @@ import {
   page_word,
   pfn_to_page,
 } from "./page.ts";
-import { level_span, PMD_LEVEL, PTE_LEVEL, pgtable_lookup, pte_pfn, pte_present } from "./pgtable.ts";
+import {
+  entry_addr_end,
+  level_span,
+  PMD_LEVEL,
+  PTE_LEVEL,
+  pgtable_lookup,
+  pte_pfn,
+  pte_present,
+} from "./pgtable.ts";
 import { folio_pte_batch, vm_normal_page } from "./zap.ts";
 
 /**
@@ -72,9 +80,7 @@ function mlock_vma_pages_range(mm: Mm, vma: Vma, start: number, end: number): vo
   lru_add_drain();
   for (let addr = start; addr < end; ) {
     const level = pgtable_lookup(mm, addr, out);
-    const span = level === PTE_LEVEL ? level_span(PMD_LEVEL) : level_span(level);
-    const rest = span - (addr & (span - 1));
-    const next = end - addr < rest ? end : addr + rest;
+    const next = entry_addr_end(level, addr, end);
     const e = READ_ONCE(out[0]);
     if (level === PTE_LEVEL) mlock_pte_range(vma, out[0], addr, next);
     else if (level === PMD_LEVEL && pte_present(e) && vm_normal_page(e) !== 0) {

@@ -219,11 +219,10 @@ export function vma_merge(mm: Mm, area: Vma): Vma {
 }
 
 /**
- * vma_modify_flags() (v6.7, 94d7d9233951; mprotect and madvise had it each before): other flags for start <=
- * address < end of the area, which is split where they begin and end. The area that now covers the range, or
- * an error.
+ * The area that is start <= address < end of the given one, which is split where these lie inside it, or an
+ * error. The beginning of vma_modify() (v6.7); before, mprotect, mlock, madvise and userfaultfd had it each.
  */
-export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, flags: number): Vma {
+export function split_vma_range(mm: Mm, area: Vma, start: number, end: number): Vma {
   let vma = area;
   if (start > READ_ONCE(vma + VMA.vm_start)) {
     const error = split_vma(mm, vma, start);
@@ -234,6 +233,17 @@ export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, 
     const error = split_vma(mm, vma, end);
     if (error !== 0) return error;
   }
+  return vma;
+}
+
+/**
+ * vma_modify_flags() (v6.7, 94d7d9233951; mprotect and madvise had it each before): other flags for start <=
+ * address < end of the area, which is split where they begin and end. The area that now covers the range, or
+ * an error.
+ */
+export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, flags: number): Vma {
+  const vma = split_vma_range(mm, area, start, end);
+  if (vma < 0) return vma;
   WRITE_ONCE(vma + VMA.vm_flags, flags);
   return vma_merge(mm, vma);
 }

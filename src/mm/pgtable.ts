@@ -494,6 +494,14 @@ export function level_span(level: number): number {
 }
 
 /**
+ * End of what pgtable_lookup() has found at addr, or `end` if that comes first: a leaf, or a hole, of that
+ * level; at the PTE level the whole table (pmd_addr_end()).
+ */
+export function entry_addr_end(level: number, addr: number, end: number): number {
+  return addr_end(addr, end, (level === PTE_LEVEL ? PMD_LEVEL : level) * geom.table_shift);
+}
+
+/**
  * Finds the lowest entry for addr that exists: its address in out[0]; its level. That is PTE_LEVEL if a PTE
  * table is there, else the level of the leaf or of the entry that is none.
  */

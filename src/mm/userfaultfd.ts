@@ -35,7 +35,7 @@ import {
   anon_vma_prepare,
   find_vma,
   is_vm_hugetlb_page,
-  split_vma,
+  split_vma_range,
   vma_flags,
   vma_is_anonymous,
   vma_kind,
@@ -77,16 +77,8 @@ function vma_can_userfault(vma: Vma, mode: number): boolean {
 }
 /** The part of an area gets these flags and that context; the area that covers it now, or an error. */
 function set_vma_userfault(mm: Mm, area: Vma, start: number, end: number, ctx: number, mode: number): Vma {
-  let vma = area;
-  if (start > READ_ONCE(vma + VMA.vm_start)) {
-    const error = split_vma(mm, vma, start);
-    if (error !== 0) return error;
-    vma = vma_lookup(mm, start);
-  }
-  if (end < READ_ONCE(vma + VMA.vm_end)) {
-    const error = split_vma(mm, vma, end);
-    if (error !== 0) return error;
-  }
+  const vma = split_vma_range(mm, area, start, end);
+  if (vma < 0) return vma;
   WRITE_ONCE(vma + VMA.vm_flags, (vma_flags(vma) & ~UFFD_FLAGS) | mode);
   WRITE_ONCE(vma + VMA.vm_userfaultfd_ctx, ctx);
   return vma_merge(mm, vma);
