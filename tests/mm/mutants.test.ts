@@ -35,7 +35,7 @@ const MUTANTS: readonly Mutant[] = [...GUP, ...GUP_UNPIN, ...DEVICES, ...MIRRORS
 const NAMED = MUTANTS.map((m): [string, Mutant] => [m.name, m]);
 
 /** States and seconds of one cell; a cell that needs more is not asked. */
-const MAX_STATES = 60_000;
+const MAX_STATES = 100_000;
 const MAX_SECONDS = 60;
 /** Cells that are asked for one mutant. */
 const MAX_CELLS = 32;
