@@ -50,6 +50,7 @@ export const USER_ERRORS = {
     "--checkpoint DIR begins one in an empty folder, --resume DIR goes on with it",
   ],
   HF030: ["not by several workers", "leave --jobs, --checkpoint and --resume out"],
+  HF031: ["unknown bug", "holdfast zoo lists them"],
   HF040: ["port that cannot be used", "leave --port out: any free one is taken"],
   HF041: ["the explorer's page is not built", "npm run build:web builds it into the package"],
 } as const satisfies Record<string, readonly [string, string]>;

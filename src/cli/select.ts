@@ -59,6 +59,12 @@ function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCel
   return all || standard.length === 0 ? below : standard;
 }
 
+/** @throws UserError if there is no architecture of that name. */
+export function checkArchitecture(name: string): void {
+  const names = ARCHITECTURES.map((a) => a.name);
+  if (!names.includes(name)) throw unknownName("HF004", name, names);
+}
+
 /** The cells of `words` (none: every claim), in the order of the list. Throws UserError. */
 export function selectCells(
   words: readonly string[],
@@ -66,8 +72,7 @@ export function selectCells(
   cells: readonly AnyCell[],
 ): AnyCell[] {
   const { arch, model = "all", all = false } = selection;
-  const names = ARCHITECTURES.map((a) => a.name);
-  if (arch !== undefined && !names.includes(arch)) throw unknownName("HF004", arch, names);
+  if (arch !== undefined) checkArchitecture(arch);
   const wanted = new Set(
     words.length === 0
       ? cells.filter((c) => all || c.standard)

@@ -7,7 +7,6 @@
 import type { Job, JobResult } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
 import { ZOO, ZOO_MISSING, type ZooEntry, zooCell } from "../claims/zoo.ts";
-import { ARCHITECTURES } from "../machine/arch.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { exploreAll, reportResult } from "./check.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -15,6 +14,7 @@ import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exi
 import { interruptSignal } from "./interrupt.ts";
 import { type LimitOptions, limitsOf } from "./limits.ts";
 import { paint, paintVerdict, print, printJson, prose, table } from "./output.ts";
+import { checkArchitecture } from "./select.ts";
 
 const ZOO_SCHEMA = "holdfast.zoo/1";
 
@@ -48,7 +48,7 @@ function selected(ids: readonly string[]): readonly ZooEntry[] {
     const entry = ZOO.find((z) => z.id === id.toUpperCase());
     if (entry === undefined)
       throw unknownName(
-        "HF003",
+        "HF031",
         id,
         ZOO.map((z) => z.id),
       );
@@ -126,8 +126,7 @@ function json(pairs: readonly Pair[], arch: string, complete: boolean): object {
  */
 export async function zooCommand(ids: readonly string[], options: ZooOptions): Promise<number> {
   const arch = options.arch ?? "x86-64";
-  const names = ARCHITECTURES.map((a) => a.name);
-  if (!names.includes(arch)) throw unknownName("HF003", arch, names);
+  checkArchitecture(arch);
   const entries = selected(ids);
   const jobs: Job[] = [];
   const idsOf = new Map<ZooEntry, { before: string; after: string }>();

@@ -64,6 +64,13 @@ describe("holdfast zoo", () => {
   test("a bug that is not there is named, with the nearest", async () => {
     const { exit, err } = await holdfast(["zoo", "J08x"]);
     expect(exit).toBe(2);
+    expect(err).toContain("HF031: unknown bug: J08x");
     expect(err).toContain("did you mean J08");
+  });
+
+  test("an architecture that is not there is called one", async () => {
+    const { exit, err } = await holdfast(["zoo", "--arch", "vax"]);
+    expect(exit).toBe(2);
+    expect(err).toContain("HF004: unknown architecture: vax");
   });
 });
