@@ -13,7 +13,15 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { assert, localArray, READ_ONCE, smp_mb, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import {
+  assert,
+  localArray,
+  READ_ONCE,
+  smp_mb,
+  smp_mb__after_atomic,
+  spin_lock,
+  spin_unlock,
+} from "../machine/primitives.ts";
 import { vma_wants_writenotify } from "./fault.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { is_device_private_page } from "./migrate_entry.ts";
@@ -92,12 +100,17 @@ import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 
 const MIGRATION_DIRTY = _PAGE_SAVED_DIRTY;
 
-/** page_try_share_anon_rmap(): false if the exclusive page may be pinned; else it is no longer exclusive. */
+/**
+ * page_try_share_anon_rmap(), __folio_try_share_anon_rmap() (v6.8): false if the exclusive page may be pinned;
+ * else it is no longer exclusive. Read: v6.1, v6.12, v7.3.
+ */
 export function page_try_share_anon_rmap(page: Page): boolean {
   // Pairs with the barrier after the grab in fast GUP: it sees the entry gone, or we see the pin.
   smp_mb();
   if (page_maybe_dma_pinned(page)) return false;
   ClearPageAnonExclusive(page);
+  // Pairs with the smp_rmb() in gup_must_unshare(): who sees the entry that we will set sees the flag gone.
+  smp_mb__after_atomic();
   return true;
 }
 

@@ -6,7 +6,7 @@
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
-import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
+import { localArray, READ_ONCE, smp_mb, smp_rmb, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
 import { page_try_share_anon_rmap } from "./migrate_entries.ts";
 import { mlock_drain_local, mlock_page, mlock_vma_page } from "./mlock.ts";
@@ -55,10 +55,19 @@ import { put_page } from "./swap.ts";
 import { page_swap_slot, swap_duplicate } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
 
-/** Of a lazily freed page: true if its entry may go; else it is backed by swap again if it was written. */
+/**
+ * Of a lazily freed page, whose entry is cleared (ttu_anon_lazyfree_folio() in v7.3; before, and for huge
+ * entries from v6.11 on, written out where it is called): true if the entry may go; else the page is backed by
+ * swap again if it was written. Read: v5.10, v6.1, v6.12, v7.3. Custom: the page is backed by swap before its
+ * entry is put back, as in v7.3; to v6.12 after, under the same lock.
+ */
 function may_discard(head: Page): boolean {
+  // "Synchronize with gup_pte_range(): clear PTE; barrier; read refcount", and it the other way round.
+  smp_mb();
   // "The only page refs must be one from isolation plus the rmap(s)."
   const extra = page_ref_count(head) !== 1 + total_mapcount(head);
+  // Who held the page marked it dirty before he let it go (6c8e2a256915).
+  smp_rmb();
   if (!PageDirty(head) && !extra) return true;
   if (PageDirty(head) || !config.lazyfreeStays) SetPageFlag(head, PG_swapbacked);
   return false;
