@@ -101,8 +101,8 @@ import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 const MIGRATION_DIRTY = _PAGE_SAVED_DIRTY;
 
 /**
- * page_try_share_anon_rmap(), __folio_try_share_anon_rmap() (v6.8): false if the exclusive page may be pinned;
- * else it is no longer exclusive. Read: v6.1, v6.12, v7.3.
+ * page_try_share_anon_rmap(), __folio_try_share_anon_rmap() (v6.8): false if the exclusive page may be
+ * pinned; else it is no longer exclusive. Read: v6.1, v6.12, v7.3.
  */
 export function page_try_share_anon_rmap(page: Page): boolean {
   // Pairs with the barrier after the grab in fast GUP: it sees the entry gone, or we see the pin.

@@ -57,9 +57,9 @@ import { flush_tlb_range } from "./tlb.ts";
 
 /**
  * Of a lazily freed page, whose entry is cleared (ttu_anon_lazyfree_folio() in v7.3; before, and for huge
- * entries from v6.11 on, written out where it is called): true if the entry may go; else the page is backed by
- * swap again if it was written. Read: v5.10, v6.1, v6.12, v7.3. Custom: the page is backed by swap before its
- * entry is put back, as in v7.3; to v6.12 after, under the same lock.
+ * entries from v6.11 on, written out where it is called): true if the entry may go; else the page is backed
+ * by swap again if it was written. Read: v5.10, v6.1, v6.12, v7.3. Custom: the page is backed by swap before
+ * its entry is put back, as in v7.3; to v6.12 after, under the same lock.
  */
 function may_discard(head: Page): boolean {
   // "Synchronize with gup_pte_range(): clear PTE; barrier; read refcount", and it the other way round.

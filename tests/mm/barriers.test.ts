@@ -1,6 +1,7 @@
 /**
  * Barriers that no recording and no cell under SC can miss: each stands where the kernel's source has it,
- * between the accesses that it orders. Looked for in what the compiler makes of the function, not in its text.
+ * between the accesses that it orders. Looked for in what the compiler makes of the function, not in its
+ * text.
  */
 
 import { join } from "node:path";

@@ -203,6 +203,8 @@ export class WeakMachine extends Sections {
         break;
       }
       case K.choose:
+        if (this.nextA(t) < 1 && !this.fail(t, "bad-choice", "choose() of fewer than one value"))
+          return false;
         result = choice;
         break;
     }

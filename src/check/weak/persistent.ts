@@ -8,7 +8,8 @@
  *  - A write is independent of everything: whoever reads later may still read what was there before, and a
  *    write that comes later may still go in front of it. So it can always be done first. The same goes for
  *    fences, the ends of sections, and for freeing an object (whoever touches it afterwards is in error, and
- *    was going to be).
+ *    was going to be). Not so of a write to a word that is also a lock: who takes or releases the lock sees
+ *    the last value only, so that the two are dependent.
  *  - A read is dependent with writes to its location that have yet to come, for only then can it read them.
  *  - The beginning of a section is dependent with the beginning of a grace period or IPI.
  *  - The allocator's operations are dependent with each other.
@@ -35,6 +36,8 @@ const RCU_ENTRY = 1 << FP_READER_RCU;
 const IPI = 1 << FP_IPI;
 const GP = 1 << FP_GP;
 
+const LOCKS: ReadonlySet<string> = new Set(["spin_lock", "spin_trylock", "spin_unlock"]);
+
 export class Persistent {
   /** Threads that can act in the state last looked at, as bits. */
   enabled = 0;
@@ -43,6 +46,8 @@ export class Persistent {
   private readonly words: number;
   private readonly reach: Reach;
   private readonly regionBits: readonly number[];
+  /** Words that are taken or released as locks. */
+  private readonly locks: Uint32Array;
   // The next step of each thread: what it reads (word, object; -1: none), and what else it is dependent with.
   private readonly loc: Int32Array;
   private readonly region: Int32Array;
@@ -55,6 +60,14 @@ export class Persistent {
     this.words = fp.setWords;
     this.reach = new Reach(m);
     this.regionBits = Array.from(fp.dynamicRegions, (r) => fp.locOfRegion[r]);
+    this.locks = new Uint32Array(this.words);
+    for (const { code, footprint } of m.bodies)
+      for (const { instr, block, index } of code.ops.slice(1)) {
+        if (!LOCKS.has(instr.op)) continue;
+        footprint[block]?.[index]?.writes.forEach((bits, i) => {
+          this.locks[i] |= bits;
+        });
+      }
     this.loc = new Int32Array(m.total);
     this.region = new Int32Array(m.total);
     this.special = new Int32Array(m.total);
@@ -100,6 +113,12 @@ export class Persistent {
         const op = m.bodies[p].code.ops[pc];
         if (r >= 0 && m.bodies[p].footprint[op.block]?.[op.index]?.covered !== true)
           this.region[p] = fp.locOfRegion[r];
+        return;
+      }
+      case K.store: {
+        const addr = m.nextAddr(p);
+        if (m.isMemory(addr) && fp.lockOnly[addr] !== 1 && this.has(this.locks, 0, fp.locOfAddr[addr]))
+          this.loc[p] = fp.locOfAddr[addr];
         return;
       }
       case K.unlock: {

@@ -1,0 +1,96 @@
+/**
+ * What may happen under sequential consistency may happen on weak memory, too: the classics
+ * (oracle/classics.ts), whose answers under SC are known, under every weak model, with reductions and
+ * without. Livelock is not looked for there, and what the machine has no step for is bounded.
+ */
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { explore } from "../../../src/check/explore/explore.ts";
+import type { ExploreResult } from "../../../src/check/explore/result.ts";
+import type { WeakModel } from "../../../src/check/weak/ordering.ts";
+import { exploreWeak, type WeakResult } from "../../../src/check/weak/search.ts";
+import type { Program } from "../../../src/lang/ir.ts";
+import { POISON } from "../../../src/machine/image.ts";
+import { CLASSICS } from "../oracle/classics.ts";
+import type { Expected } from "../oracle/classics-kit.ts";
+import { miniProgram } from "../oracle/generate.ts";
+import { allWords, layout, lower, type MiniProgram } from "../oracle/program.ts";
+import { UNREDUCED } from "./support.ts";
+
+/** Of random programs, per model; HOLDFAST_CAMPAIGN=2000 for more. */
+const RUNS = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 150);
+const MODELS = ["arm64", "riscv", "lkmm"] satisfies WeakModel[];
+
+const WITHIN = CLASSICS.filter((c) => c.gap === undefined && !("error" in c.sc && c.sc.error === "livelock"));
+
+/** States above which a program is not asked, with reductions and without. */
+const MOST = 5000;
+const MOST_UNREDUCED = 3000;
+
+function weak(program: Program, observe: readonly number[], model: WeakModel, reduced: boolean): WeakResult {
+  const maxStates = reduced ? MOST : MOST_UNREDUCED;
+  return exploreWeak(program, { model, observe, trace: false, maxStates, ...(reduced ? {} : UNREDUCED) });
+}
+
+/** What is compared between searches: where the error lies may differ, whether there is one may not. */
+const answer = ({ verdict, observed }: Pick<WeakResult, "verdict" | "observed">): object =>
+  verdict === "holds" ? { verdict, finals: observed.map((o) => o.join()) } : { verdict };
+
+/** The weak answer, held against what sequential consistency gives; null if the machine has none. */
+function within(
+  mini: MiniProgram,
+  words: readonly string[],
+  sc: Pick<ExploreResult, "verdict" | "observed">,
+  model: WeakModel,
+): WeakResult | null {
+  const { address } = layout(mini);
+  const observe = words.map((w) => address.get(w) ?? 0);
+  const program = lower(mini);
+  const reduced = weak(program, observe, model, true);
+  if (reduced.verdict === "bounded") return null;
+  if (sc.verdict === "violated") expect(reduced.verdict).toBe("violated");
+  else if (reduced.verdict === "holds") {
+    // What a freed object holds is nobody's business: words that end as poison are left out.
+    const kept = observe.map((_, i) => sc.observed.every((o) => o[i] !== POISON));
+    const finals = new Set(reduced.observed.map((o) => o.filter((_, i) => kept[i]).join()));
+    for (const o of sc.observed) expect(finals).toContain(o.filter((_, i) => kept[i]).join());
+  }
+  const whole = weak(program, observe, model, false);
+  if (whole.verdict !== "bounded") expect(answer(reduced)).toEqual(answer(whole));
+  return reduced;
+}
+
+const expected = (e: Expected): Pick<ExploreResult, "verdict" | "observed"> =>
+  "error" in e
+    ? { verdict: "violated", observed: [] }
+    : { verdict: "holds", observed: e.finals.map((f) => f.split(",").map(Number)) };
+
+describe.each(MODELS)("%s", (model) => {
+  let decided = 0;
+  test.each(WITHIN.map((c) => [c.name, c] as const))("%s", (_, c) => {
+    if (within(c.program, c.observe, expected(c.sc), model) !== null) decided++;
+  });
+  test("most of the classics are decided", () => {
+    expect(decided / WITHIN.length).toBeGreaterThan(0.5);
+  });
+
+  test(`${RUNS} random programs`, () => {
+    fc.assert(
+      fc.property(miniProgram, (mini) => {
+        const words = allWords(mini);
+        const { address } = layout(mini);
+        const observe = words.map((w) => address.get(w) ?? 0);
+        const sc = explore(lower(mini), {
+          model: "sc",
+          observe,
+          livelock: false,
+          trace: false,
+          maxStates: MOST,
+        });
+        if (sc.verdict !== "bounded") within(mini, words, sc, model);
+      }),
+      { numRuns: RUNS, seed: Number(process.env["HOLDFAST_SEED"] ?? 28_112_026) },
+    );
+  });
+});
