@@ -228,6 +228,20 @@ export class Choices extends Threads {
     }
   }
 
+  /**
+   * Whether `t` awaits a value that its word does not have, once every write has reached it: it can go on by
+   * reading an older write only, and need not.
+   */
+  awaitsInVain(t: number): boolean {
+    const pc = this.pc(t);
+    const kind = pc === 0 ? -1 : this.decoded[t].kind[pc];
+    if (kind !== K.awaitEq && kind !== K.awaitNe) return false;
+    const addr = this.nextAddr(t);
+    const l = this.locationOf(addr);
+    if (l < 0 || !this.live(t, addr)) return false;
+    return (this.v.last(l) === this.nextA(t)) !== (kind === K.awaitEq);
+  }
+
   protected readChoices(t: number, kind: number): number {
     const addr = this.nextAddr(t);
     const l = this.locationOf(addr);

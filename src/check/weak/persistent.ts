@@ -17,6 +17,10 @@
  * The proof that a set of these steps is enough needs one thing more: that a step of the set is possible
  * after anything that the others do. It is: the last write to a location can always be read, and a write can
  * always go last.
+ *
+ * A thread that awaits a word may wait for ever if the last value is not the one, even if it could read an
+ * older write today. So that the others get to where nobody can help it, the set has, if there is one, a
+ * thread that does not wait so.
  */
 
 import { FP_GP, FP_IPI, FP_READER_IRQ, FP_READER_RCU } from "../explore/footprint.ts";
@@ -41,6 +45,8 @@ const LOCKS: ReadonlySet<string> = new Set(["spin_lock", "spin_trylock", "spin_u
 export class Persistent {
   /** Threads that can act in the state last looked at, as bits. */
   enabled = 0;
+  /** Those of them that can go on only by reading what will not last. */
+  inVain = 0;
   private active = 0;
   private readonly m: WeakMachine;
   private readonly words: number;
@@ -78,11 +84,14 @@ export class Persistent {
   look(): void {
     const m = this.m;
     this.enabled = 0;
+    this.inVain = 0;
     this.active = 0;
     for (let t = 0; t < m.total; t++) {
       if (m.finished(t) && !m.queued(t)) continue;
       this.active |= 1 << t;
-      if (m.enabled(t)) this.enabled |= 1 << t;
+      if (!m.enabled(t)) continue;
+      this.enabled |= 1 << t;
+      if (m.awaitsInVain(t)) this.inVain |= 1 << t;
     }
   }
 
@@ -240,7 +249,7 @@ export class Persistent {
     for (let seed = 0; seed < this.m.total && bestSize > 1; seed++) {
       if ((enabled & (1 << seed)) === 0) continue;
       const set = this.close(1 << seed, bestSize);
-      if (set === 0) continue;
+      if (set === 0 || (set & enabled & ~this.inVain) === 0) continue;
       best = set & enabled;
       bestSize = bitCount(best);
     }

@@ -260,7 +260,8 @@ class Search {
       }
       this.por.look();
       this.enabled = this.por.enabled;
-      if (this.enabled === 0) return this.final();
+      // Who could go on only by reading what will not last may as well wait for ever.
+      if (this.enabled === (m.v.anyPromised ? 0 : this.por.inVain)) return this.final();
       this.chosen = this.partialOrder ? this.por.choose() : this.enabled;
       if (!this.merge || chain >= CHAIN || (this.chosen & (this.chosen - 1)) !== 0) return Outcome.Choice;
       p = 31 - Math.clz32(this.chosen);

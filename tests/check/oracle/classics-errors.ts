@@ -305,4 +305,26 @@ export const ORDERING: readonly Classic[] = [
     observe: ["y", "a"],
     ...both(holds("0,0", "1,0", "1,1")),
   },
+  {
+    name: "who awaits a value that is taken back may wait for ever",
+    program: {
+      words: ["x", "y"],
+      threads: [[{ s: "await", loc: "x", cmp: "eq", v: 1 }], [store("x", 1), store("y", 1), store("x", 0)]],
+    },
+    observe: ["x"],
+    ...both(error("deadlock")),
+  },
+  {
+    name: "and so may others that need what it would have done",
+    program: {
+      words: ["x", "y"],
+      threads: [
+        [{ s: "await", loc: "x", cmp: "eq", v: 0 }, store("y", 1)],
+        [store("x", 1)],
+        [{ s: "await", loc: "y", cmp: "eq", v: 1 }],
+      ],
+    },
+    observe: ["x"],
+    ...both(error("deadlock")),
+  },
 ];
