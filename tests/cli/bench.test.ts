@@ -51,7 +51,7 @@ describe("bad input exits 2 with a hint and no stack trace", () => {
 
 test("bench all writes a report that stands alone", async () => {
   const html = join(mkdtempSync(join(tmpdir(), "holdfast-bench-")), "report.html");
-  const r = await holdfast(["bench", "all", "-m", "64", "-r", "2", "--seconds", "0.1", "--html", html]);
+  const r = await holdfast(["bench", "all", "-m", "32", "-r", "1", "--seconds", "0.05", "--html", html]);
   expect(r.err).toBe("");
   expect(r.exit).toBe(0);
   expect(r.out).toContain("75k us");
