@@ -25,7 +25,7 @@ const MODELS = ["arm64", "riscv", "lkmm"] satisfies WeakModel[];
 const WITHIN = CLASSICS.filter((c) => c.gap === undefined && !("error" in c.sc && c.sc.error === "livelock"));
 
 /** States above which a program is not asked, with reductions and without. */
-const MOST = 5000;
+const MOST = 2000;
 const MOST_UNREDUCED = 3000;
 
 function weak(program: Program, observe: readonly number[], model: WeakModel, reduced: boolean): WeakResult {
