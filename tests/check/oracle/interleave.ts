@@ -292,21 +292,23 @@ class Oracle {
    */
   #successors(key: string): { process: number; to: string }[] {
     const out: { process: number; to: string }[] = [];
-    const n = (JSON.parse(key) as State).threads.length;
+    let s = JSON.parse(key) as State;
+    const n = s.threads.length;
+    // A step that is not possible leaves the state as it is; one that was taken is followed by a new reading.
+    const took = (process: number): void => {
+      out.push({ process, to: JSON.stringify(s) });
+      s = JSON.parse(key) as State;
+    };
     for (let i = 0; i < n; i++) {
       for (let choice = 0, choices = 1; choice < choices; choice++) {
-        const s = JSON.parse(key) as State;
-        const r = this.#execute(s, i, choice);
-        if (r > 0) out.push({ process: 3 * i, to: JSON.stringify(s) });
-        choices = r;
+        choices = this.#execute(s, i, choice);
+        if (choices > 0) took(3 * i);
       }
-      const d = JSON.parse(key) as State;
-      if (d.threads[i].buffer.length > 0) {
-        this.#drain(d, d.threads[i], i);
-        out.push({ process: 3 * i + 1, to: JSON.stringify(d) });
+      if (s.threads[i].buffer.length > 0) {
+        this.#drain(s, s.threads[i], i);
+        took(3 * i + 1);
       }
-      const p = JSON.parse(key) as State;
-      if (this.#takeInterrupt(p, i)) out.push({ process: 3 * i + 2, to: JSON.stringify(p) });
+      if (this.#takeInterrupt(s, i)) took(3 * i + 2);
     }
     return out;
   }
