@@ -1,9 +1,9 @@
 /**
  * Mutants of the checker: a copy of the built files in the git-ignored tmp/ of the project, in which those
- * stand anew whose sources had pieces of text replaced, imported beside the original. So a test can show that it would have caught a mistake without
- * the checker having a hook for it. The text to be replaced must be found, exactly once unless said
- * otherwise: a mutant that no longer applies is a failure, not a mutant that was caught. (DeMillo, Lipton,
- * Sayward, "Hints on Test Data Selection", 1978.)
+ * stand anew whose sources had pieces of text replaced, imported beside the original. So a test can show that
+ * it would have caught a mistake without the checker having a hook for it. The text to be replaced must be
+ * found, exactly once unless said otherwise: a mutant that no longer applies is a failure, not a mutant that
+ * was caught. (DeMillo, Lipton, Sayward, "Hints on Test Data Selection", 1978.)
  */
 
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -23,6 +23,7 @@ import {
   finishWait,
   local,
   newThread,
+  type ReplayStep,
   type State,
   type Thread,
   value,
@@ -76,16 +77,6 @@ class TooBig extends Error {}
 /** Explores every interleaving of `program`. Never throws on a well-formed program. */
 export function interleave(program: Program, options: OracleOptions): OracleResult {
   return new Oracle(program, options).run();
-}
-
-/** One step of a counterexample, as far as the oracle needs it. */
-export interface ReplayStep {
-  readonly thread: number;
-  readonly action: "op" | "drain" | "start";
-  /** In words; of a start, what it is that starts. */
-  readonly op: string;
-  /** What the step gave: the value of a choice. */
-  readonly result: number | null;
 }
 
 /**

@@ -125,3 +125,13 @@ export function local(i: LocalInstr, f: Frame, cpu: number): string | null {
     }
   }
 }
+
+/** One step of a counterexample, as far as the oracle needs it. */
+export interface ReplayStep {
+  readonly thread: number;
+  readonly action: "op" | "drain" | "start";
+  /** In words; of a start, what it is that starts. */
+  readonly op: string;
+  /** What the step gave: the value of a choice. */
+  readonly result: number | null;
+}
