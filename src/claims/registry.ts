@@ -7,6 +7,7 @@ import type { Scenario } from "../machine/scenario.ts";
 import { cellById, setOf } from "./claims.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
 import { HMM_TEARDOWN } from "./stress-hmm.ts";
+import { zooNamed, zooScenario } from "./zoo/zoo.ts";
 
 /** URL of this module, for workers. */
 export const REGISTRY_URL: string = import.meta.url;
@@ -32,10 +33,12 @@ export function scenarioEntries(): ScenarioEntry[] {
 const WITHOUT = "/without-";
 
 /**
- * A stress scenario, a cell, or a cell with a mechanism removed (`ID/without-NAME`); undefined if there is
- * none.
+ * A stress scenario, a cell, a cell with a mechanism removed (`ID/without-NAME`), or a known bug
+ * (`zoo/J07/before`); undefined if there is none.
  */
 export function scenarioNamed(name: string): Scenario | undefined {
+  const bug = zooNamed(name);
+  if (bug !== undefined) return zooScenario(bug) ?? scenarioNamed(bug.scenario);
   if (name === HMM_TEARDOWN.name) return HMM_TEARDOWN;
   const stress = stressNamed(name);
   if (stress !== undefined) return stress;

@@ -24,7 +24,7 @@ export function registerOpen(program: Command): void {
   program
     .command("open")
     .description("the explorer: see why, in the browser")
-    .argument("[what]", "a cell, FILE.litmus, FILE.c, FILE.ts or FILE.ts#NAME; default: the matrix")
+    .argument("[what]", "a cell, zoo, FILE.litmus, FILE.c, FILE.ts or FILE.ts#NAME; default: the matrix")
     .option("--port <n>", "listen on this port; default: any that is free", integer("--port", 1, 65535))
     .option("--no-browser", "only print the address")
     .option("--json", "the address as one JSON object on stdout")
@@ -52,6 +52,9 @@ async function subject(
     const file = { name: what, path, kind: "scenario" as const, module: definedIn, scenario: scenario.name };
     return { hash: "#/stage/file:sc", file };
   }
+  if (/^zoo$/i.test(what)) return { hash: "#/zoo", file: null };
+  const { zooNamed } = await import("../claims/zoo/zoo.ts");
+  if (zooNamed(what) !== undefined) return { hash: `#/stage/${what}`, file: null };
   const { allCells, cellById } = await import("../claims/claims.ts");
   const { selectCells } = await import("./select.ts");
   const id = what.replace(/\/without-[^/]+$/, "");

@@ -7,6 +7,7 @@ import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { REGISTRY_URL, scenarioEntries, scenarioNamed } from "../claims/registry.ts";
+import { zooNamed } from "../claims/zoo/zoo.ts";
 import type { Scenario } from "../machine/scenario.ts";
 import { exportedScenarios, findScenario } from "../smp/find.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -16,7 +17,7 @@ const FILE = /^(.*\.(?:ts|mts|js|mjs))(?:#(.+))?$/;
 
 /** Whether the word is a file, or a built-in scenario that is no cell of a claim. */
 export function isScenarioWord(word: string): boolean {
-  return FILE.test(word) || scenarioEntries().some((e) => e.name === word);
+  return FILE.test(word) || zooNamed(word) !== undefined || scenarioEntries().some((e) => e.name === word);
 }
 
 export interface Found {

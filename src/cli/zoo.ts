@@ -6,7 +6,8 @@
 
 import type { Job, JobResult } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
-import { ZOO, ZOO_MISSING, type ZooEntry, zooCell } from "../claims/zoo.ts";
+import type { ZooEntry } from "../claims/zoo/entry.ts";
+import { ZOO, ZOO_MISSING, zooCell } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { exploreAll, reportResult } from "./check.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -131,8 +132,8 @@ export async function zooCommand(ids: readonly string[], options: ZooOptions): P
   const jobs: Job[] = [];
   const idsOf = new Map<ZooEntry, { before: string; after: string }>();
   for (const entry of entries) {
-    const before = zooCell(entry.before, arch);
-    const after = zooCell(entry.after, arch);
+    const before = zooCell(entry, "before", arch);
+    const after = zooCell(entry, "after", arch);
     if (before === undefined || after === undefined) {
       if (ids.length > 0)
         throw new UserError(

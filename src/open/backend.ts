@@ -12,6 +12,7 @@ import { runMatrix } from "../claims/matrix.ts";
 import { JobFailed } from "../claims/pool.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
 import type { CellResult, KnockoutResult } from "../claims/schema.ts";
+import { zooNamed } from "../claims/zoo/zoo.ts";
 import { exploreForPage, pageIndex } from "./cells.ts";
 import type { PageProgram, ServerInfo } from "./data.ts";
 import type { Backend } from "./server.ts";
@@ -94,6 +95,9 @@ export class EngineBackend implements Backend {
   }
 
   private cell(id: string): Promise<PageProgram> {
+    const bug = zooNamed(id);
+    if (bug !== undefined)
+      return exploreForPage({ module: REGISTRY_URL, scenario: bug.scenario }, bug.model, LIMITS);
     const cell = cellById(id.replace(WITHOUT, ""));
     if (cell === undefined) throw new RangeError(`there is no cell ${id}`);
     if (cell.notApplicable !== null) throw new RangeError(`${id} is not applicable: ${cell.notApplicable}`);

@@ -7,7 +7,8 @@ import { type AnyCell, CLAIM_SETS, setOf } from "../claims/claims.ts";
 import type { JobRef, Limits } from "../claims/explorer-worker.ts";
 import { runJobs } from "../claims/pool.ts";
 import type { CellResult, ClaimsOutput, KnockoutResult } from "../claims/schema.ts";
-import type { PageCell, PageIndex, PageKnockout, PageProgram, PageVerdict } from "./data.ts";
+import { ZOO, zooCell } from "../claims/zoo/zoo.ts";
+import type { PageBug, PageCell, PageIndex, PageKnockout, PageProgram, PageVerdict } from "./data.ts";
 import { pageProgram } from "./program.ts";
 
 const UNDECIDED: PageVerdict = { verdict: null, reason: null, error: null, states: 0 };
@@ -26,6 +27,21 @@ function verdictOf(r: CellResult | KnockoutResult | undefined, notApplicable: st
   };
 }
 
+/** Where the page shows a bug of the zoo. */
+export const ZOO_ARCH = "x86-64";
+
+function pageBugs(): PageBug[] {
+  return ZOO.flatMap((z) => {
+    const { id, title, commit, cve = null, what, fix, error } = z;
+    const before = zooCell(z, "before", ZOO_ARCH)?.scenario;
+    const after = zooCell(z, "after", ZOO_ARCH)?.scenario;
+    if (before === undefined || after === undefined) return [];
+    const where = error.location === "" ? "" : ` at ${error.location}`;
+    const found = `${error.kind}${where}${error.thread === "" ? "" : `, by ${error.thread}`}`;
+    return [{ id, title, commit, cve, what, fix, found, before, after }];
+  });
+}
+
 /** The list of these cells, with what a matrix has said of them; those that it has not are undecided. */
 export function pageIndex(
   cells: readonly AnyCell[],
@@ -37,6 +53,7 @@ export function pageIndex(
   const without = new Map(matrix.knockouts.map((k) => [`${k.cell}/${k.removed}`, k]));
   return {
     version,
+    bugs: pageBugs(),
     sets: CLAIM_SETS.map(({ claims, title, rows, marks }) => ({ claims, title, rows, marks })),
     cells: cells.map(
       (c): PageCell => ({

@@ -43,8 +43,23 @@ export interface PageCell extends PageVerdict {
   readonly knockouts: readonly PageKnockout[];
 }
 
+/** A known bug, and the scenarios that show it and its fix; ids for `programs`, as those of cells. */
+export interface PageBug {
+  readonly id: string;
+  readonly title: string;
+  readonly commit: string | null;
+  readonly cve: string | null;
+  readonly what: string;
+  readonly fix: string;
+  /** What the search finds in the code as it was: `use-after-free at page[1].mapping, by fault`. */
+  readonly found: string;
+  readonly before: string;
+  readonly after: string;
+}
+
 export interface PageIndex {
   readonly version: string;
+  readonly bugs: readonly PageBug[];
   readonly sets: readonly PageSet[];
   /** Cells in the order of the matrix. */
   readonly cells: readonly PageCell[];

@@ -3,7 +3,10 @@
  * and every knock-out with its verdict, its program and the run that breaks it, and the sources that they
  * name. `npm run build:web` runs it after the page itself is built; a pattern narrows it to some cells.
  *
- *   node dist/open/export.js [--kept] [PATTERN]
+ *   node dist/open/export.js [--kept] [--to DIR] [PATTERN]
+ *
+ * --to puts page and data into another directory than dist/web. The whole may have 8 MiB; if it has more, the
+ * command fails and says so.
  *
  * Exploring takes minutes, so what was made is kept in node_modules/.cache and used again until a file
  * changes that it follows from; --kept takes it from there or does nothing.
@@ -18,14 +21,21 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 import { deflateRawSync } from "node:zlib";
+import type { CheckResult } from "../check/check.ts";
 import { allCells, setOf } from "../claims/claims.ts";
 import { runMatrix } from "../claims/matrix.ts";
-import { pageIndex } from "./cells.ts";
+import { type Job, runJobs } from "../claims/pool.ts";
+import { REGISTRY_URL } from "../claims/registry.ts";
+import { ZOO, zooCell } from "../claims/zoo/zoo.ts";
+import type { Program } from "../lang/ir.ts";
+import { pageIndex, ZOO_ARCH } from "./cells.ts";
 import { packColumns } from "./columns.ts";
 import type { PageIndex, PageProgram } from "./data.ts";
 import { pageProgram } from "./program.ts";
@@ -63,18 +73,30 @@ async function exportData(
   const cells = allCells().filter((c) => c.standard && wanted.test(c.id));
   const entries = new Map<string, Buffer>();
   const files = new Set<string>();
+  const keep = (job: Job, program: Program, result: CheckResult): void => {
+    // Kept packed: hundreds of programs are gigabytes otherwise.
+    entries.set(job.id, Buffer.from(JSON.stringify(pageProgram(program, result))));
+    for (const t of [...program.threads, ...Object.values(program.handlers)])
+      for (const p of t.positions) files.add(p.file);
+    for (const p of program.finally?.positions ?? []) files.add(p.file);
+  };
   const { output } = await runMatrix(cells, {
     workers: 2,
     limits: LIMITS,
     knockouts: (cell) => setOf(cell).knockoutsUnasked.includes(cell.claim),
-    onProgram: (job, program, result) => {
-      // Kept packed: hundreds of programs are gigabytes otherwise.
-      entries.set(job.id, Buffer.from(JSON.stringify(pageProgram(program, result))));
-      for (const t of [...program.threads, ...Object.values(program.handlers)])
-        for (const p of t.positions) files.add(p.file);
-      for (const p of program.finally?.positions ?? []) files.add(p.file);
-    },
+    onProgram: keep,
     onProgress: (done, total, states) => say(`${done}/${total} cells and knock-outs, ${states} states`),
+  });
+  // The zoo's bugs, where they are not cells that were just explored.
+  const zoo = ZOO.flatMap((z) => (["before", "after"] as const).map((side) => zooCell(z, side, ZOO_ARCH)))
+    .filter((c) => c !== undefined)
+    .filter((c) => !entries.has(c.scenario) && wanted.test(c.scenario))
+    .map(({ scenario, model }) => ({ id: scenario, ref: { module: REGISTRY_URL, scenario }, model }));
+  const bugs = await runJobs(zoo, {
+    workers: 2,
+    limits: { ...LIMITS, program: true },
+    onProgram: keep,
+    onProgress: (done, total, states) => say(`${done}/${total} known bugs and fixes, ${states} states`),
   });
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, "data"), { recursive: true });
@@ -99,6 +121,7 @@ async function exportData(
   };
   for (const c of output.cells) note(c.id, c.sameAs);
   for (const k of output.knockouts) note(`${k.cell}/without-${k.removed}`, k.sameAs);
+  for (const b of bugs) note(b.job.id, b.sameAs);
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
   const index: PageIndex = pageIndex(cells, output, programs, version);
   write("data/index.bin", compressed(index));
@@ -109,12 +132,23 @@ async function exportData(
   return bytes;
 }
 
+/** Bytes that the static page may have, all told. */
+const MAX_PAGE = 8 * 2 ** 20;
+
+function bytesBelow(dir: string): number {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((e) => e.isFile())
+    .reduce((n, e) => n + statSync(join(e.parentPath, e.name)).size, 0);
+}
+
 /** `kept`: only what was made before is used, if it is still what the sources say. */
-async function main(pattern: string, kept: boolean): Promise<void> {
+async function main(pattern: string, kept: boolean, to: string | undefined): Promise<void> {
+  const page = join(ROOT, "dist", "web");
+  const target = to === undefined ? page : resolve(to);
   // Paths in the programs are as seen from here.
   process.chdir(ROOT);
-  const target = join(ROOT, "dist", "web");
-  if (!existsSync(join(target, "index.html"))) throw new Error("build the page first: npm run build:web");
+  if (!existsSync(join(page, "index.html"))) throw new Error("build the page first: npm run build:web");
+  if (target !== page) cpSync(page, target, { recursive: true });
   const cache = join(ROOT, "node_modules", ".cache", "holdfast");
   const made = join(cache, `page-${fingerprint(pattern)}`);
   if (!existsSync(made)) {
@@ -126,7 +160,8 @@ async function main(pattern: string, kept: boolean): Promise<void> {
       process.stderr.write(`${line}\n`);
     });
     for (const old of readdirSync(cache))
-      if (old.startsWith("page-") && !old.endsWith(".part")) rmSync(join(cache, old), { recursive: true });
+      if (pattern === "" && old.startsWith("page-") && !old.endsWith(".part"))
+        rmSync(join(cache, old), { recursive: true });
     renameSync(`${made}.part`, made);
     process.stderr.write(`${bytes} bytes of data\n`);
   }
@@ -134,9 +169,16 @@ async function main(pattern: string, kept: boolean): Promise<void> {
     rmSync(join(target, name), { recursive: true, force: true });
     if (existsSync(join(made, name))) cpSync(join(made, name), join(target, name), { recursive: true });
   }
+  const whole = bytesBelow(target);
+  process.stderr.write(`${whole} bytes in ${target}\n`);
+  if (whole > MAX_PAGE)
+    throw new Error(`the page has ${whole} bytes, more than ${MAX_PAGE}: see docs/explorer.md`);
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const args = process.argv.slice(2);
-  await main(args.find((a) => !a.startsWith("-")) ?? "", args.includes("--kept"));
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { kept: { type: "boolean", default: false }, to: { type: "string" } },
+  });
+  await main(positionals[0] ?? "", values.kept, values.to);
 }

@@ -15,7 +15,7 @@ import { unpackColumns } from "../../src/open/columns.ts";
 import type { PageIndex, PageProgram } from "../../src/open/data.ts";
 import { type Backend, type PageServer, startServer } from "../../src/open/server.ts";
 
-const INDEX: PageIndex = { version: "0", sets: [], cells: [], programs: {} };
+const INDEX: PageIndex = { version: "0", bugs: [], sets: [], cells: [], programs: {} };
 
 function pageDir(): string {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-page-"));

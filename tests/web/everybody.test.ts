@@ -31,7 +31,9 @@ async function audit(page: Page, scheme: "light" | "dark"): Promise<string[]> {
 const VIEWS: readonly (readonly [name: string, hash: string, ready: string])[] = [
   ["the matrix", `#/matrix/${CELL}`, ".matrix a.mark"],
   ["the stage", `#/stage/${CELL}`, ".transport output"],
-  ["the bench", "#/litmus", ".verdict strong"],
+  ["the zoo", "#/zoo/J07", ".bugs a"],
+  ["the bench of litmus tests", "#/litmus", ".verdict strong"],
+  ["the bench of C programs", "#/c", ".verdict strong"],
 ];
 
 describeInBrowser("the page", () => {

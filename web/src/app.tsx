@@ -4,6 +4,7 @@ import { createSignal, For, type JSX, lazy, Match, Show, Suspense, Switch } from
 import { MatrixView } from "./matrix/matrix.tsx";
 import { hrefOf, route } from "./route.ts";
 import { Stage } from "./stage/stage.tsx";
+import { ZooView } from "./zoo/zoo.tsx";
 
 // With its editor, which the other views do without.
 const CView = lazy(() => import("./c/c.tsx").then((m) => ({ default: m.CView })));
@@ -11,6 +12,7 @@ const LitmusView = lazy(() => import("./litmus/litmus.tsx").then((m) => ({ defau
 
 const VIEWS: readonly { readonly view: string; readonly title: string }[] = [
   { view: "matrix", title: "Matrix" },
+  { view: "zoo", title: "Zoo" },
   { view: "litmus", title: "Litmus" },
   { view: "c", title: "C" },
 ];
@@ -67,6 +69,9 @@ export function App(): JSX.Element {
       <Switch fallback={<p class="notice">There is no view named {view()}.</p>}>
         <Match when={view() === "matrix"}>
           <MatrixView />
+        </Match>
+        <Match when={view() === "zoo"}>
+          <ZooView />
         </Match>
         <Match when={view() === "litmus"}>
           <Suspense fallback={<p class="notice">Loading…</p>}>

@@ -1,6 +1,6 @@
-/** docs/zoo.md, made from the entries of src/claims/zoo.ts. */
+/** docs/zoo.md, made from the entries of src/claims/zoo/zoo.ts. */
 
-import { ZOO, ZOO_MISSING } from "../../../src/claims/zoo.ts";
+import { ZOO, ZOO_MISSING } from "../../../src/claims/zoo/zoo.ts";
 import { wrapIndented } from "../../../src/text/wrap.ts";
 
 const WIDTH = 100;
@@ -31,7 +31,7 @@ export function documentOf(): string {
       "`holdfast zoo` explores each of these twice, with the code as it was and with the fix, and says whether " +
         "what it finds is what was published: the kind of error, the object, the thread. The cells run the one " +
         "code of `src/mm`, with the knobs of the version; no scenario says where to look. This page is made " +
-        "from `src/claims/zoo.ts` (`npm run docs:zoo`); a test compares them.",
+        "from `src/claims/zoo` (`npm run docs:zoo`); a test compares them.",
     ),
     "",
     ...entries,

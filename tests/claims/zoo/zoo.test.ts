@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { scenarioNamed } from "../../../src/claims/registry.ts";
-import { ZOO, ZOO_MISSING, zooCell } from "../../../src/claims/zoo.ts";
+import { ZOO, ZOO_MISSING, zooCell } from "../../../src/claims/zoo/zoo.ts";
 import { holdfast, ROOT } from "../../cli/helpers.ts";
 import { documentOf } from "./document.ts";
 
@@ -12,7 +12,7 @@ describe("the zoo", () => {
   test("every entry has a cell before and another after, on x86-64 and arm64", () => {
     for (const z of ZOO)
       for (const arch of ["x86-64", "arm64"]) {
-        const [before, after] = [zooCell(z.before, arch), zooCell(z.after, arch)];
+        const [before, after] = [zooCell(z, "before", arch), zooCell(z, "after", arch)];
         expect(before, `${z.id} ${arch}`).toBeDefined();
         expect(after, `${z.id} ${arch}`).toBeDefined();
         expect(scenarioNamed(before?.scenario ?? ""), z.id).toBeDefined();

@@ -29,6 +29,12 @@ const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ["?", "this help"],
 ];
 
+/** Where the list is that has what is on the stage. */
+const whence = (id: string): string =>
+  id.startsWith("zoo/")
+    ? hrefOf({ view: "zoo", subject: id.split("/")[1] })
+    : hrefOf({ view: "matrix", subject: id.split("/without-")[0] });
+
 export function Stage(props: {
   readonly id: string;
   /** Where the program comes from; default: it is that of a cell. */
@@ -113,7 +119,7 @@ function Loaded(props: { readonly state: StageState }): JSX.Element {
     return (
       <header class="headline">
         <h1>
-          <a href={hrefOf({ view: "matrix", subject: state.id.split("/without-")[0] })} title="To the matrix">
+          <a href={whence(state.id)} title={state.id.startsWith("zoo/") ? "To the zoo" : "To the matrix"}>
             {state.id}
           </a>
         </h1>

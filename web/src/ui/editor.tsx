@@ -122,7 +122,7 @@ export function Editor(props: {
           bracketMatching(),
           lintGutter(),
           EditorState.tabSize.of(8),
-          EditorView.contentAttributes.of({ "aria-label": props.label, spellcheck: "false" }),
+          EditorView.contentAttributes.of({ "aria-label": props.label, spellcheck: "false", tabindex: "0" }),
           ...(props.complete === undefined ? [] : [autocompletion({ override: [props.complete] })]),
           colours(props.tokenise),
           // Tab moves on to the next control, as everywhere on the page.

@@ -1,45 +1,11 @@
 /**
- * Bugs of this subsystem that people found the hard way, as pairs: a cell with the code as it was, one with
- * the fix. What is here is the telling (title, commit, what could happen, why the fix works) and what the
- * search must find: which kind of error, in which object, by which thread. The cells themselves are those of
- * the claims (c1.ts, c8.ts), over the one code of mm/ with its knobs; none is told where to look. Titles and
- * commits are those of Linux's history; the descriptions are ours.
+ * Bugs whose cells are those of the claims (c1.ts, c8.ts): what is here is the telling. Titles and commits
+ * are those of Linux's history; the descriptions are ours.
  */
 
-import type { ErrorKind } from "../check/errors.ts";
-import type { CellModel } from "./cells.ts";
-import { allCells } from "./claims.ts";
+import { found, type ZooEntry } from "./entry.ts";
 
-/** What the search must find in the code as it was: the published reason, not just any error. */
-export interface ZooError {
-  readonly kind: ErrorKind;
-  /** Named location that the error concerns; "" where it concerns none (a deadlock, an assertion). */
-  readonly location: string;
-  /** Thread in whose step it is found; "" for a deadlock. */
-  readonly thread: string;
-}
-
-export interface ZooEntry {
-  /** `J07`; `N1` and on: found by this project. */
-  readonly id: string;
-  /** Twelve digits of the commit that mended it; null if none is known. */
-  readonly commit: string | null;
-  /** The fix's title; what is wrong, where there is no fix. */
-  readonly title: string;
-  readonly cve?: string;
-  /** Cells without architecture and model, `C8/QUESTION/VARIANT`; see zooCell(). */
-  readonly before: string;
-  readonly after: string;
-  readonly error: ZooError;
-  /** What the code looked like and what could happen; one paragraph. */
-  readonly what: string;
-  /** Why the fix works. */
-  readonly fix: string;
-}
-
-const found = (kind: ErrorKind, thread = "", location = ""): ZooError => ({ kind, thread, location });
-
-export const ZOO: readonly ZooEntry[] = [
+export const CLAIMED: readonly ZooEntry[] = [
   {
     id: "J03",
     commit: "57efa1fe5957",
@@ -279,47 +245,3 @@ export const ZOO: readonly ZooEntry[] = [
     fix: "The device faults the page in by the documented loop, which looks at the sequence.",
   },
 ];
-
-/** What is known of, but not shown yet, and what that would need. */
-export const ZOO_MISSING: readonly { readonly ids: string; readonly needs: string }[] = [
-  {
-    ids: "J01, J02, J04, J06",
-    needs:
-      "collapse, split and early copies in C1's cells by mm's own functions, and walkers that meet freed tables",
-  },
-  {
-    ids: "J13, J14",
-    needs: "a description: our collection names the numbers without commit or interleaving",
-  },
-  { ids: "J15, J16, J18, J19, J24, J39, J40", needs: "pairs of sequences, or knobs for the code before" },
-  {
-    ids: "J25, J35, J36, J37, J38, J41",
-    needs: "knobs for the code before (reclaim, COW, forced writes, dax layouts)",
-  },
-  {
-    ids: "J26 to J31, J33, J34",
-    needs: "TLB entries that outlive their page-table entry; retraction of tables",
-  },
-  { ids: "J42, J44, J45", needs: "weak memory on these cells; entries of two words" },
-  { ids: "J51 to J60", needs: "pairs of sequences; J60 has one in tests/mm/hmm-walk.test.ts" },
-];
-
-/** A zoo entry's cell on an architecture: under TSO where that is what the hardware does, else under SC. */
-export interface ZooCell {
-  readonly scenario: string;
-  readonly model: CellModel;
-}
-
-const WITHOUT = /\/without-[^/]+$/;
-
-/** @returns undefined if there is no such cell on that architecture. */
-export function zooCell(name: string, arch: string): ZooCell | undefined {
-  const without = WITHOUT.exec(name)?.[0] ?? "";
-  const [claim, ...rest] = name.replace(WITHOUT, "").split("/");
-  const prefix = [claim, arch, ...rest].join("/");
-  const cells = allCells().filter(
-    (c) => c.id === `${prefix}/${c.model}` && c.notApplicable === null && c.standard,
-  );
-  const cell = cells.find((c) => c.model === "tso") ?? cells[0];
-  return cell === undefined ? undefined : { scenario: `${cell.id}${without}`, model: cell.model };
-}
