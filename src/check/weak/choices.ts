@@ -70,14 +70,23 @@ export class Choices extends Threads {
     if (target < 0) return n;
     const none = v.temporary(3);
     v.empty(none);
-    for (const at of body.overtakers[pc])
+    for (const at of body.overtakers[pc]) {
+      const kind = this.decoded[t].kind[at];
+      const locks = kind === K.lock || kind === K.trylock;
       for (const [l, values] of all.get(at) ?? []) {
         if (!this.isAwaitedAt(t, l) || !this.influence.reachesFrom(t, target, l, this.rows)) continue;
         const first = v.first(l);
         const end = v.end(l, first);
+        // Whoever let go of the lock before did so before it was read that this thread has it.
+        if (locks) {
+          if (v.last(l) === 0 && values.has(1 + this.cpuOf(t)))
+            this.option(n++, end - 1, PROMISES, l, 1 + this.cpuOf(t));
+          continue;
+        }
         for (let m = end - 1, oldest = v.oldest(t, first, end, none); m >= oldest; m--)
           if (v.roomBehind(m, end)) for (const value of values) this.option(n++, m, PROMISES, l, value);
       }
+    }
     return n;
   }
 
@@ -307,8 +316,18 @@ export class Choices extends Threads {
     const first = v.first(l);
     const end = v.end(l, first);
     if (kind === K.lock) {
-      if (v.last(l) !== 0) return 0;
-      this.option(0, end - 1);
+      if (v.last(l) === 0) {
+        this.option(0, end - 1);
+        return 1;
+      }
+      // Unless it is this thread's own taking of it that others have seen.
+      if (!this.isOwnPromise(t, end - 1, first) || v.valueAt(l, first, end - 2) !== 0) return 0;
+      const o = this.orderingOf(t);
+      this.readView(t, o);
+      const view = this.updateView(t, o, l, first, end - 2);
+      this.passesOn(o, end - 2);
+      if (!v.canFulfil(t, l, first, end, end - 1, view, v.temporary(2))) return 0;
+      this.option(0, end - 2, FULFILS);
       return 1;
     }
     const failing = v.oldest(t, first, end, this.readView(t, null));

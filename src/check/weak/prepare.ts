@@ -157,11 +157,24 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
       body.code.ops.forEach((later, at) => {
         const x = ir.blocks[later.block]?.instrs[later.index] as VisibleInstr | undefined;
         if (x === undefined || !overtaking.has(x)) return;
-        if (x.op === "free") freedBy(shape, key, later, freedEarly);
-        else if (x.op === "store" || x.op === "rmw") {
-          overtakers[pc].push(at);
-          body.overtakes[at] = 1;
-        } else if (x.op === "rcu_read_lock" || x.op === "local_irq_save") body.overtakes[at] = 1;
+        switch (x.op) {
+          case "free":
+            freedBy(shape, key, later, freedEarly);
+            break;
+          case "store":
+          case "rmw":
+          case "spin_lock":
+          case "spin_trylock":
+            overtakers[pc].push(at);
+            body.overtakes[at] = 1;
+            break;
+          case "rcu_read_lock":
+          case "local_irq_save":
+            body.overtakes[at] = 1;
+            break;
+          default:
+            throw new Error(`${x.op} may overtake a read, and is not promised`);
+        }
       });
     });
     return { ...body, overtakers };

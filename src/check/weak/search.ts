@@ -88,7 +88,7 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
       const result = search.run();
       if (result.verdict !== "holds") return result;
       const more = search.more(promises);
-      if (more === "none") return search.covered(result);
+      if (more === "none") return result;
       if (more !== "some")
         return search.result("bounded", `${more}: load buffering is not covered: too many values`);
     } catch (e) {
@@ -226,23 +226,6 @@ class Search {
       }
     }
     return answer;
-  }
-
-  /** A "holds", unless some read was not tried with writes that are yet to come. */
-  covered(result: WeakResult): WeakResult {
-    for (const i of this.m.uncovered)
-      for (const body of this.m.bodies) {
-        const at = body.code.ops.find((_, pc) => pc > 0 && body.decoded.instrs[pc] === i);
-        const p = at === undefined ? undefined : body.code.positions[at.pos];
-        if (p !== undefined)
-          return {
-            ...result,
-            verdict: "bounded",
-            complete: false,
-            reason: `load buffering is not covered at ${p.file}:${p.line}`,
-          };
-      }
-    return result;
   }
 
   /** Takes the step, if any, then every step that is the only one needed; stops where there is a choice. */

@@ -4,7 +4,6 @@
  * are views.ts; what an operation is on the machine at hand is ordering.ts.
  */
 
-import type { VisibleInstr } from "../../lang/ir.ts";
 import type { ErrorKind } from "../errors.ts";
 import { type Decoded, K } from "../explore/operations.ts";
 import { CapacityError } from "./capacity.ts";
@@ -92,9 +91,6 @@ export class Threads {
   readonly promises = new Map<P.Body, Map<number, Map<number, Set<number>>>>();
 
   readonly written = new Map<P.Body, Map<number, Map<number, Set<number>>>>();
-
-  /** Operations that could be overtaken by what is not promised. */
-  readonly uncovered = new Set<VisibleInstr>();
 
   failed = 0;
 

@@ -15,6 +15,7 @@ const KINDS = (["arm64", "riscv", "lkmm"] as const).flatMap((model) => {
   const fences = model === "lkmm" ? { fences: LKMM_FENCES } : {};
   return [
     { model, name: "accesses, locks, RCU", what: fences as What },
+    { model, name: "a lock", what: { ...fences, locks: true } },
     { model, name: "callbacks", what: { ...fences, callbacks: true } },
     { model, name: "sections with interrupts off, IPIs", what: { ...fences, irqOff: true } },
   ];

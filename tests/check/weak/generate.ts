@@ -107,6 +107,24 @@ class Writer {
     else this.read((dst) => ({ op: "load", dst, addr, order: "once" }));
     this.current = arm + 1;
   }
+  /** The lock is tried: an access with it, and one if somebody else has it. */
+  trying(lock: Val, locations: number): void {
+    this.read((dst) => ({ op: "spin_trylock", dst, addr: lock }));
+    const [taken] = this.reads.slice(-1);
+    const arm = this.blocks.length;
+    const end = this.blocks[this.current].end;
+    const jump: Terminator = { op: "jump", to: arm + 2, pos: 0 };
+    // biome-ignore lint/suspicious/noThenProperty: as above
+    this.blocks[this.current].end = { op: "branch", cond: val(taken), then: arm, else: arm + 1, pos: 0 };
+    this.blocks.push({ instrs: [], end: jump }, { instrs: [], end: jump }, { instrs: [], end });
+    for (const n of [arm, arm + 1]) {
+      this.current = n;
+      const addr = constant(BASE + this.r.below(locations));
+      if (this.r.below(2) === 0) this.emit({ op: "store", addr, a: this.fresh(), order: "once" });
+      if (n === arm) this.emit({ op: "spin_unlock", addr: lock });
+    }
+    this.current = arm + 2;
+  }
 }
 
 export interface What {
@@ -121,6 +139,8 @@ export interface What {
    * RCU.
    */
   readonly irqOff?: boolean;
+  /** A lock in every program, not in every fifth. */
+  readonly locks?: boolean;
 }
 
 const FENCES = ["mb", "rmb", "wmb", "rmb", "wmb"] as const;
@@ -161,7 +181,7 @@ export function generate(seed: number, what: What = {}): Generated {
   const locations = 2 + r.below(2);
   const lock = constant(BASE + locations);
   const useRcu = r.below(4) === 0;
-  const useLock = r.below(5) === 0;
+  const useLock = r.below(5) === 0 || what.locks === true;
   let accesses = threads === 2 ? 7 : 6;
   let next = 1;
   const drafts: Draft[] = [];
@@ -212,7 +232,14 @@ export function generate(seed: number, what: What = {}): Generated {
       } else if (useLock && held && r.below(3) === 0) {
         w.emit({ op: "spin_unlock", addr: lock });
         held = false;
-      } else if (useLock && r.below(2) === 0) w.read((dst) => ({ op: "spin_is_locked", dst, addr: lock }));
+      } else if (useLock && !held && !inside && r.below(3) === 0) {
+        w.emit({ op: "spin_lock", addr: lock });
+        held = true;
+      } else if (useLock && !held && r.below(3) === 0) w.trying(lock, locations);
+      else if (useLock && r.below(2) === 0) {
+        w.read((dst) => ({ op: "spin_is_locked", dst, addr: lock }));
+        if (r.below(2) === 0) w.arm(locations);
+      }
     }
     if (inside) w.emit({ op: "rcu_read_unlock" });
     if (held) w.emit({ op: "spin_unlock", addr: lock });

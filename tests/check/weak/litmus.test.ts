@@ -108,6 +108,27 @@ const ROWS: readonly Row[] = [
     [`${R("r0", "x")}if (r0) { r1 = 1; }${W("y")}`, `${R("r0", "y")}smp_mb();${W("x")}`],
     "0:r0=1 /\\ 1:r0=1",
   ],
+  [
+    "a lock is seen to be held before an earlier read took place",
+    ...both(true),
+    [`${R("r0", "x")}spin_lock(l);spin_unlock(l);`, `r1 = spin_is_locked(l);if (r1) { ${W("x")} }`],
+    "0:r0=1",
+  ],
+  [
+    "not if the read is an acquire",
+    ...both(false),
+    ["r0 = smp_load_acquire(x);spin_lock(l);spin_unlock(l);", `r1 = spin_is_locked(l);if (r1) { ${W("x")} }`],
+    "0:r0=1",
+  ],
+  [
+    "a lock that is tried in vain is held before an earlier read took place",
+    ...both(true),
+    [
+      `${R("r0", "x")}r1 = spin_trylock(l);if (r1) { spin_unlock(l); }`,
+      `r1 = spin_trylock(l);if (r1) { spin_unlock(l); } else { ${W("x")} }`,
+    ],
+    "0:r0=1",
+  ],
   ["S", ...both(true), [W("x", 2) + W("y"), `${R("r0", "y")}if (r0) { ${W("x")} }`], "1:r0=1 /\\ x=2"],
   [
     "S+wmb+ctrl",
