@@ -5,7 +5,7 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { type CheckModel, type CheckResult, checkProgram } from "../check/check.ts";
+import { type CheckModel, type CheckResult, checkProgram, isWeak } from "../check/check.ts";
 import { hashProgram } from "../lang/hash.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
@@ -33,7 +33,7 @@ export interface JobRef {
 }
 
 export type ToWorker =
-  | { readonly type: "link"; readonly ref: JobRef }
+  | { readonly type: "link"; readonly ref: JobRef; readonly model: CheckModel }
   | { readonly type: "explore"; readonly model: CheckModel; readonly limits: Limits };
 
 export type FromWorker =
@@ -68,7 +68,7 @@ function send(message: FromWorker): void {
 
 const isOwn = (module: string): boolean => module.endsWith(import.meta.url.slice(-3));
 
-async function link(ref: JobRef): Promise<void> {
+async function link(ref: JobRef, model: CheckModel): Promise<void> {
   const namespace = (isOwn(ref.module) ? await import(ref.module) : await importModule(ref.module)) as Record<
     string,
     unknown
@@ -83,7 +83,11 @@ async function link(ref: JobRef): Promise<void> {
     send({ type: "failed", why: "no-threads", message: ref.scenario, stack: "" });
     return;
   }
-  send({ type: "linked", hash: hashProgram(program), threads: program.threads.map((t) => t.name) });
+  send({
+    type: "linked",
+    hash: hashProgram(program, isWeak(model)),
+    threads: program.threads.map((t) => t.name),
+  });
 }
 
 function run(p: Program, model: CheckModel, limits: Limits): void {
@@ -108,7 +112,7 @@ function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {
 
 parentPort?.on("message", async (m: ToWorker) => {
   try {
-    if (m.type === "link") await link(m.ref);
+    if (m.type === "link") await link(m.ref, m.model);
     else if (program !== null) run(program, m.model, m.limits);
   } catch (e) {
     send({

@@ -168,7 +168,7 @@ class Pool {
     slot.states = 0;
     const go = Atomics.load(this.stop, 0) === 0 && this.next < this.jobs.length;
     slot.job = go ? this.jobs[this.next++] : null;
-    if (slot.job !== null) this.send(slot, { type: "link", ref: slot.job.ref });
+    if (slot.job !== null) this.send(slot, { type: "link", ref: slot.job.ref, model: slot.job.model });
     else if (this.slots.every((s) => s.job === null)) this.succeed();
   }
 

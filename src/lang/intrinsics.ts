@@ -162,6 +162,12 @@ function asserts(kind: AssertKind): Intrinsic {
     },
   };
 }
+function testAndSetBit(order: Order): Intrinsic {
+  return pure(2, (b, [nr, p]) => {
+    const mask = bit(b, nr);
+    return bin(b, "ne", bin(b, "and", rmw(b, "or", order, p, mask), mask), ZERO);
+  });
+}
 /** 1 << nr. */
 const bit = (b: Emit, nr: Val): Val => bin(b, "shl", ONE, nr);
 const notBit = (b: Emit, nr: Val): Val => un(b, "not", bit(b, nr));
@@ -218,6 +224,7 @@ const TABLE = {
   atomic_xchg: xchg("mb"),
   atomic_cmpxchg: cmpxchg("mb"),
   atomic_fetch_and: fetch("and", "mb"),
+  atomic_fetch_and_release: fetch("and", "release"),
   atomic_fetch_or: fetch("or", "mb"),
   atomic_fetch_xor: fetch("xor", "mb"),
   atomic_and: noreturn("and"),
@@ -231,10 +238,8 @@ const TABLE = {
   }),
   set_bit: action(2, (b, [nr, p]) => rmw(b, "or", "noreturn", p, bit(b, nr))),
   clear_bit: action(2, (b, [nr, p]) => rmw(b, "and", "noreturn", p, notBit(b, nr))),
-  test_and_set_bit: pure(2, (b, [nr, p]) => {
-    const mask = bit(b, nr);
-    return bin(b, "ne", bin(b, "and", rmw(b, "or", "mb", p, mask), mask), ZERO);
-  }),
+  test_and_set_bit: testAndSetBit("mb"),
+  test_and_set_bit_lock: testAndSetBit("acquire"),
   test_and_clear_bit: pure(2, (b, [nr, p]) => {
     const mask = bit(b, nr);
     return bin(b, "ne", bin(b, "and", rmw(b, "and", "mb", p, un(b, "not", mask)), mask), ZERO);

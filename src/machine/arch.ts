@@ -37,6 +37,8 @@ export interface Arch {
   /** An irq-off section is an RCU read-side section (consolidated RCU, since v4.20). */
   readonly irqOffIsRcuReader: number;
   readonly vmemmapFree: number;
+  /** ptep_get_and_clear() is an exchange that orders nothing. */
+  readonly pteExchangeRelaxed: number;
   /** Page-table levels of the usual configuration. */
   readonly levels: number;
 }
@@ -52,6 +54,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 0,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
+    pteExchangeRelaxed: 0,
     levels: 4,
   },
   {
@@ -64,6 +67,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
+    pteExchangeRelaxed: 0,
     levels: 5,
   },
   {
@@ -76,6 +80,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
+    pteExchangeRelaxed: 0,
     levels: 4,
   },
   {
@@ -88,6 +93,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_CLEAR_FLUSH_FREE,
+    pteExchangeRelaxed: 1,
     levels: 4,
   },
   {
@@ -100,6 +106,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
+    pteExchangeRelaxed: 1,
     levels: 4,
   },
   {
@@ -112,6 +119,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_FREE_CLEAR_FLUSH,
+    pteExchangeRelaxed: 0,
     levels: 4,
   },
   {
@@ -124,6 +132,7 @@ export const ARCHITECTURES: readonly Arch[] = [
     syncOne: 1,
     irqOffIsRcuReader: 1,
     vmemmapFree: VMEMMAP_CLEAR_FREE_FLUSH,
+    pteExchangeRelaxed: 0,
     levels: 4,
   },
 ];

@@ -96,7 +96,14 @@ export function setConfig(preset: PresetName, settings: KnobSettings = {}): void
 // ---- Architecture -----------------------------------------------------------------------------------------
 
 /** The numbers of the architecture in force; see arch.ts. Change them only through `setArch`. */
-export const arch = { tlbFlush: 0, tableFree: 0, syncOne: 0, irqOffIsRcuReader: 1, vmemmapFree: 0 };
+export const arch = {
+  tlbFlush: 0,
+  tableFree: 0,
+  syncOne: 0,
+  irqOffIsRcuReader: 1,
+  vmemmapFree: 0,
+  pteExchangeRelaxed: 0,
+};
 
 /** The descriptor of that name. Throws RangeError, naming the nearest. */
 export function findArch(name: string): Arch {
@@ -111,8 +118,8 @@ export function findArch(name: string): Arch {
 }
 
 export function setArch(name: string): void {
-  const { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree } = findArch(name);
-  Object.assign(arch, { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree });
+  const { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree, pteExchangeRelaxed } = findArch(name);
+  Object.assign(arch, { tlbFlush, tableFree, syncOne, irqOffIsRcuReader, vmemmapFree, pteExchangeRelaxed });
 }
 
 // ---- Geometry ---------------------------------------------------------------------------------------------

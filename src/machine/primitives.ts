@@ -193,6 +193,7 @@ export function atomic_fetch_and(i: number, v: number): number {
   if (old === POISON) touchedPoison(v);
   return old;
 }
+export const atomic_fetch_and_release: typeof atomic_fetch_and = atomic_fetch_and;
 export function atomic_fetch_or(i: number, v: number): number {
   visit(v);
   const old = Atomics.or(mem, v, i);
@@ -229,6 +230,7 @@ export function clear_bit(nr: number, p: number): void {
 export function test_and_set_bit(nr: number, p: number): boolean {
   return (atomic_fetch_or(1 << nr, p) & (1 << nr)) !== 0;
 }
+export const test_and_set_bit_lock: typeof test_and_set_bit = test_and_set_bit;
 export function test_and_clear_bit(nr: number, p: number): boolean {
   return (atomic_fetch_and(~(1 << nr), p) & (1 << nr)) !== 0;
 }

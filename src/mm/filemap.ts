@@ -39,6 +39,7 @@ import {
   page_ref_add,
   page_word,
   SetPageFlag,
+  SetPageUptodate,
 } from "./page.ts";
 import { alloc_pages, GFP_USER } from "./page_alloc.ts";
 import { put_page, put_page_refs } from "./swap.ts";
@@ -74,7 +75,7 @@ export function find_page(mapping: AddressSpace, index: number): Page {
 function __add_to_page_cache(mapping: AddressSpace, index: number, page: Page): void {
   WRITE_ONCE(page_word(page, PAGE.mapping), mapping);
   WRITE_ONCE(page_word(page, PAGE.index), index);
-  SetPageFlag(page, PG_uptodate);
+  SetPageUptodate(page);
   let refs = 1;
   const kind = READ_ONCE(mapping + ADDRESS_SPACE.kind);
   if (kind === AS_SHMEM) SetPageFlag(page, PG_swapbacked);

@@ -21,6 +21,7 @@ import {
   local_irq_save,
   localArray,
   READ_ONCE,
+  smp_load_acquire,
   smp_mb__after_atomic,
   smp_processor_id,
   smp_rmb,
@@ -179,7 +180,7 @@ function try_get_compound_head(page: Page, refs: number): Page {
  * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure.
  * try_grab_compound_head() of v5.10, with the order of c24d37322548 if config.headRecheck;
  * try_grab_folio_fast() in the uniform form. Custom: v6.1 asks whether it may be pinned for long before it
- * has a reference; no smp_mb__after_atomic() for v6.1 and v6.12.
+ * has a reference.
  */
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
   if (p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0)) return 0;
@@ -204,8 +205,8 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
     }
     if (hpage_pincount_available(head)) hpage_pincount_add(head, refs);
     else page_ref_add(head, refs * (GUP_PIN_COUNTING_BIAS - 1));
-    // Pairs with folio_try_share_anon_rmap_*() (v6.1, 088b8aa537c2).
-    if (config.gup === GUP_UNIFORM) smp_mb__after_atomic();
+    // Pairs with folio_try_share_anon_rmap_*().
+    if (config.gupPinBarrier) smp_mb__after_atomic();
   }
   mod_node_page_state(NR_FOLL_PIN_ACQUIRED, refs);
   return head;
@@ -423,7 +424,7 @@ function gup_must_unshare(page: Page, flags: number): boolean {
   if (!anon)
     return (flags & FOLL_LONGTERM) !== 0 && (config.unshareLongterm !== 0 || config.gup === GUP_UNIFORM);
   // Pairs with the barrier in folio_try_share_anon_rmap_*().
-  smp_rmb();
+  if (config.gupPinBarrier) smp_rmb();
   const of = PageFlag(head, PG_hugetlb) ? head : page;
   return (READ_ONCE(page_word(of, PAGE.flags)) & (1 << PG_anon_exclusive)) === 0;
 }
@@ -676,8 +677,12 @@ export function lockless_pages_from_mm(
   if (start === end && (!config.gupZeroPages || end === geom.task_size)) return 0;
   let seq = 0;
   if (config.writeProtectSeq && (flags & FOLL_PIN) !== 0) {
-    seq = READ_ONCE(mm + MM.write_protect_seq);
-    smp_rmb();
+    // raw_read_seqcount()
+    if (config.seqcountAcquire) seq = smp_load_acquire(mm + MM.write_protect_seq);
+    else {
+      seq = READ_ONCE(mm + MM.write_protect_seq);
+      smp_rmb();
+    }
     if ((seq & 1) !== 0) return 0;
   }
   // "Disable interrupts ... so that the page tables cannot be freed from under us", and that nobody is split

@@ -27,6 +27,7 @@ import { ADDRESS_SPACE, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   get_page,
   PAGE,
   type Page,
@@ -76,6 +77,8 @@ function do_anonymous_page(vma: Vma, addr: number, write: boolean): number {
   const zero = !write && kernel.zero_pfn !== 0;
   const page = zero ? pfn_to_page(kernel.zero_pfn) : alloc_ram_page();
   if (page === 0) return VM_FAULT_OOM;
+  // "preceding stores to the page contents become visible before the set_pte_at() write"
+  if (!zero) __SetPageUptodate(page);
   spin_lock(mm + MM.page_table_lock);
   const ptep = pgtable_alloc(mm, addr, 0);
   if (ptep === 0 || !pte_none(ptep_get(ptep))) {
@@ -101,6 +104,7 @@ function wp_page_copy(vma: Vma, addr: number, old: number): number {
   const page = alloc_ram_page();
   if (page === 0) return VM_FAULT_OOM;
   if (!pte_special(old)) copy_contents(page_address(page), page_address(from));
+  __SetPageUptodate(page);
   mmu_notifier_invalidate_range_start(mm, addr, addr + 1, MMU_NOTIFY_CLEAR, 0);
   spin_lock(mm + MM.page_table_lock);
   const ptep = mm_find_pte(mm, addr);

@@ -10,7 +10,7 @@
 "use kernel";
 
 import { config, geom } from "../machine/config.ts";
-import { assert, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { assert, READ_ONCE, smp_wmb, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { ENOMEM } from "./errno.ts";
 import {
   type EntryPtr,
@@ -38,8 +38,9 @@ function vmemmap_pmd_pfn(pmdp: EntryPtr, ptl: number): number {
 }
 
 /**
- * split_vmemmap_huge_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first` is the frame that the
- * leaf maps.
+ * split_vmemmap_huge_pmd(), vmemmap_split_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first` is
+ * the frame that the leaf maps. Read: v6.1, v6.12, v7.3. Stub: the huge frame is not split into small ones
+ * (split_page()).
  */
 export function split_vmemmap_huge_pmd(pmdp: EntryPtr, ptl: number, first: number): number {
   // vmemmap_pmd_range()
@@ -55,10 +56,12 @@ export function split_vmemmap_huge_pmd(pmdp: EntryPtr, ptl: number, first: numbe
   }
   spin_lock(ptl);
   const mine = pmd_leaf(READ_ONCE(pmdp));
-  // "Make pte visible before pmd."
-  if (mine) WRITE_ONCE(pmdp, mk_table_entry(pgtable));
-  else pte_free(pgtable);
+  if (mine) {
+    // "Make pte visible before pmd."
+    smp_wmb();
+    WRITE_ONCE(pmdp, mk_table_entry(pgtable));
+    flush_tlb_kernel_range();
+  } else pte_free(pgtable);
   spin_unlock(ptl);
-  if (mine) flush_tlb_kernel_range();
   return 0;
 }

@@ -37,8 +37,9 @@ import {
 } from "./migrate_entry.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
-import { MMU_NOTIFY_MIGRATE } from "./mmu_notifier_types.ts";
+import { MMU_NOTIFY_CLEAR, MMU_NOTIFY_MIGRATE } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   get_page,
   is_zone_device_page,
   PAGE,
@@ -50,6 +51,7 @@ import {
   page_to_pfn,
   page_word,
   pfn_to_page,
+  SetPageUptodate,
 } from "./page.ts";
 import { trylock_page, unlock_page } from "./pagemap.ts";
 import { DEV_PAGEMAP } from "./pgmap.ts";
@@ -59,6 +61,7 @@ import {
   pte_present,
   pte_special,
   ptep_get,
+  ptep_get_and_clear,
   set_pte_at,
 } from "./pgtable.ts";
 import {
@@ -69,6 +72,7 @@ import {
   page_set_anon_place,
 } from "./ram_page.ts";
 import { put_page } from "./swap.ts";
+import { flush_tlb_range } from "./tlb.ts";
 
 // Flags of src[] and dst[] (include/linux/migrate.h); the page's frame lies above them.
 export const MIGRATE_PFN_VALID = 1;
@@ -209,10 +213,18 @@ export function migrate_vma_setup(
   migrate_unmap_check(src, end - start, fault_page);
 }
 
-/** migrate_vma_insert_page(): a new page where nothing was mapped; false if something is now. */
+/**
+ * migrate_vma_insert_page(): a new page where nothing was mapped; false if something is now. Read: v5.10
+ * mm/migrate.c; v6.1. Custom: notifiers are told of one address, in the kernel once of all from the first one
+ * on; a table is made under the page-table lock. Stub: an entry is not made dirty; the LRU.
+ */
 function migrate_vma_insert_page(vma: Vma, addr: number, page: Page, owner: number): boolean {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
-  mmu_notifier_invalidate_range_start(mm, addr, addr + 1, MMU_NOTIFY_MIGRATE, owner);
+  if (config.migrateInsertOwner)
+    mmu_notifier_invalidate_range_start(mm, addr, addr + 1, MMU_NOTIFY_MIGRATE, owner);
+  else mmu_notifier_invalidate_range_start(mm, addr, addr + 1, MMU_NOTIFY_CLEAR, 0);
+  // "preceding stores to the page contents become visible before the set_pte_at() write"
+  __SetPageUptodate(page);
   spin_lock(mm + MM.page_table_lock);
   const ptep = pgtable_alloc(mm, addr, 0);
   const e = ptep === 0 ? 1 : ptep_get(ptep);
@@ -221,6 +233,11 @@ function migrate_vma_insert_page(vma: Vma, addr: number, page: Page, owner: numb
     page_set_anon_place(page, vma, addr);
     get_page(page);
     atomic_inc(page_word(page, PAGE._mapcount));
+    if (e !== 0) {
+      // The zero page: ptep_clear_flush_notify().
+      ptep_get_and_clear(ptep);
+      flush_tlb_range();
+    }
     set_pte_at(ptep, mk_page_entry(page, (READ_ONCE(vma + VMA.vm_flags) & VM_WRITE) !== 0));
   }
   spin_unlock(mm + MM.page_table_lock);
@@ -261,6 +278,8 @@ export function migrate_vma_pages(
     if (moved) {
       if (from === 0) moved = migrate_vma_insert_page(vma, start + i, to, owner);
       else moved = migrate_page_move_mapping(from, to, fault_page);
+      // folio_migrate_flags(): anonymous pages are up to date always.
+      if (moved && from !== 0) SetPageUptodate(to);
     }
     if (!moved) src[i] &= ~MIGRATE_PFN_MIGRATE;
   }
@@ -325,6 +344,7 @@ export function migrate_system_page(page: Page): number {
     ret = to === 0 ? -ENOMEM : -EAGAIN;
     if (to !== 0 && migrate_page_move_mapping(page, to, 0)) {
       copy_contents(page_address(to), page_address(page));
+      SetPageUptodate(to);
       ret = 0;
     }
     remove_migration_ptes(page, ret === 0 ? to : page, vma, addr);

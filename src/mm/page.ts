@@ -18,15 +18,19 @@ import {
   atomic_add,
   atomic_add_unless,
   atomic_cmpxchg,
-  atomic_fetch_add,
+  atomic_fetch_add_relaxed,
   atomic_fetch_sub,
   atomic_inc,
   atomic_set,
   atomic_set_release,
   atomic_sub,
   clear_bit,
+  load,
   READ_ONCE,
   set_bit,
+  smp_rmb,
+  smp_wmb,
+  store,
   test_and_clear_bit,
   test_and_set_bit,
   test_bit,
@@ -176,6 +180,33 @@ export function PageDirty(page: Page): boolean {
 }
 export function SetPageDirty(page: Page): void {
   set_bit(PG_dirty, page_word(page, PAGE.flags));
+}
+/**
+ * PageUptodate(), folio_test_uptodate(): what is read of the page after it is what was there when it was
+ * marked. Read: v5.10, v6.1, v6.12, v7.3.
+ */
+export function PageUptodate(page: Page): boolean {
+  const uptodate = test_bit(PG_uptodate, page_word(compound_head(page), PAGE.flags));
+  if (uptodate) smp_rmb();
+  return uptodate;
+}
+/**
+ * SetPageUptodate(), folio_mark_uptodate(): "Memory barrier must be issued before setting the PG_uptodate
+ * bit, so that all previous stores issued in order to bring the page uptodate are actually visible before
+ * PageUptodate becomes true." Of a head. Read: v5.10, v6.1, v6.12, v7.3.
+ */
+export function SetPageUptodate(head: Page): void {
+  smp_wmb();
+  set_bit(PG_uptodate, page_word(head, PAGE.flags));
+}
+/**
+ * __SetPageUptodate(), __folio_mark_uptodate(): of a page that nobody else has. Its barrier is also the one
+ * that puts the page's contents before the entry that will map it. Read: v5.10, v6.1, v6.12, v7.3.
+ */
+export function __SetPageUptodate(head: Page): void {
+  smp_wmb();
+  const flags = page_word(head, PAGE.flags);
+  store(flags, load(flags) | (1 << PG_uptodate));
 }
 export function PageFlag(page: Page, nr: number): boolean {
   return test_bit(nr, page_word(page, PAGE.flags));
@@ -384,9 +415,9 @@ export function hpage_pincount_add(head: Page, refs: number): void {
 }
 /**
  * Read: v5.10. Later kernels subtract where this is called. Custom: a count that drops below zero is an
- * error.
+ * error, which takes the old value; nothing is ordered by it, as by the kernel's atomic_sub().
  */
 export function hpage_pincount_sub(head: Page, refs: number): void {
-  const old = atomic_fetch_add(-refs, compound_pincount_ptr(head));
+  const old = atomic_fetch_add_relaxed(-refs, compound_pincount_ptr(head));
   assert_no_underflow(old >= refs, "pin count of a compound page dropped below zero");
 }

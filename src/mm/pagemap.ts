@@ -13,13 +13,15 @@
 
 import { kernel } from "../machine/config.ts";
 import {
-  atomic_fetch_and,
+  atomic_fetch_and_release,
   READ_ONCE,
   smp_cond_load_acquire_ne,
   smp_load_acquire,
   smp_processor_id,
+  smp_store_release,
   spin_lock,
   spin_unlock,
+  test_and_set_bit_lock,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
 import {
@@ -32,7 +34,6 @@ import {
   page_to_pfn,
   page_word,
   SetPageFlag,
-  TestSetPageFlag,
 } from "./page.ts";
 import { put_page } from "./swap.ts";
 
@@ -69,17 +70,20 @@ function wait_woken(q: number): void {
 /** folio_wake_bit(): everybody who waits for the page. */
 function wake_page(page: Page): void {
   spin_lock(waitqueue_lock());
-  WRITE_ONCE(page_waitqueue(page), 0);
+  smp_store_release(page_waitqueue(page), 0);
   ClearPageFlag(page, PG_waiters);
   spin_unlock(waitqueue_lock());
 }
 
 export function trylock_page(page: Page): boolean {
-  return !TestSetPageFlag(page, PG_locked);
+  return !test_and_set_bit_lock(PG_locked, page_word(page, PAGE.flags));
 }
-/** folio_unlock(): clear_bit_unlock_is_negative_byte() and, if somebody waits, folio_wake_bit(). */
+/**
+ * folio_unlock(): clear_bit_unlock_is_negative_byte(), xor_unlock_is_negative_byte() (v6.7) and, if somebody
+ * waits, folio_wake_bit().
+ */
 export function unlock_page(page: Page): void {
-  const old = atomic_fetch_and(~(1 << PG_locked), page_word(page, PAGE.flags));
+  const old = atomic_fetch_and_release(~(1 << PG_locked), page_word(page, PAGE.flags));
   if ((old & (1 << PG_waiters)) !== 0) wake_page(page);
 }
 /** folio_wait_locked(): returns when the page has been unlocked since. The caller holds a reference. */

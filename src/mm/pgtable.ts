@@ -28,7 +28,7 @@
  */
 "use kernel";
 
-import { config, geom, kernel } from "../machine/config.ts";
+import { arch, config, geom, kernel } from "../machine/config.ts";
 import {
   atomic_and,
   cmpxchg,
@@ -36,9 +36,11 @@ import {
   kzalloc,
   type LocalArray,
   READ_ONCE,
+  smp_wmb,
   ult,
   WRITE_ONCE,
   xchg,
+  xchg_relaxed,
 } from "../machine/primitives.ts";
 import type { Ptr } from "../machine/struct.ts";
 import { MM, type Mm, VM_SHADOW_STACK, VMA, type Vma } from "./mm_types.ts";
@@ -430,10 +432,13 @@ export function pte_clear(ptep: EntryPtr): void {
   WRITE_ONCE(ptep, 0);
 }
 /**
- * ptep_get_and_clear(), also of upper levels: one locked exchange (x86), which also catches the hardware's
- * dirty bit.
+ * ptep_get_and_clear(), also of upper levels: one exchange, which also catches the hardware's dirty bit. It
+ * orders nothing on arm64 (xchg_relaxed()) and powerpc (ldarx and stdcx. of __radix_pte_update()). Read:
+ * v5.10, v6.1, v6.12, v7.3, in arch/ of each of x86, arm64, powerpc, s390, riscv. Custom: s390's also flushes
+ * (ptep_xchg_lazy()), which is the caller's flush here.
  */
 export function ptep_get_and_clear(ptep: EntryPtr): number {
+  if (arch.pteExchangeRelaxed) return xchg_relaxed(ptep, 0);
   return xchg(ptep, 0);
 }
 export function ptep_set_wrprotect(ptep: EntryPtr): void {
@@ -468,8 +473,9 @@ export function pte_free(table: TablePtr): void {
 
 /**
  * The address of the entry of `level` for `addr`, with the tables above it made as needed; 0 if no table is
- * left or a leaf lies above. Caller holds page_table_lock. Custom: one loop for p4d_alloc(), pud_alloc(),
- * pmd_alloc(), pte_alloc().
+ * left or a leaf lies above. Caller holds page_table_lock. Read: v5.10, v6.1, v6.12, v7.3. Custom: one loop
+ * for p4d_alloc(), pud_alloc(), pmd_alloc(), pte_alloc(); the table is made under the lock, in the kernel
+ * before, and given back if another one is there by then; pte_alloc_one() with the level above.
  */
 export function pgtable_alloc(mm: Mm, addr: number, level: number): EntryPtr {
   let table = pgd_table(mm);
@@ -480,6 +486,9 @@ export function pgtable_alloc(mm: Mm, addr: number, level: number): EntryPtr {
     if (e === 0) {
       const fresh = pte_alloc_one();
       if (fresh === 0) return 0;
+      // pmd_install(): "Ensure all pte setup ... are visible before the pte is made visible to other CPUs by
+      // being put into page tables." Walkers without the lock follow the pointer.
+      smp_wmb();
       WRITE_ONCE(entryp, mk_table_entry(fresh));
       table = fresh;
     } else table = entry_table(e);

@@ -31,13 +31,13 @@ import {
   PG_readahead,
   PG_swapbacked,
   PG_swapcache,
-  PG_uptodate,
   page_address,
   page_ref_add,
   page_to_pfn,
   page_word,
   SetPageDirty,
   SetPageFlag,
+  SetPageUptodate,
   TestClearPageFlag,
 } from "./page.ts";
 import { alloc_pages } from "./page_alloc.ts";
@@ -284,7 +284,7 @@ export function read_swap_cache(slot: number, gfp: number, ahead: boolean): Page
   WRITE_ONCE(slot_at(slot) + SWAP_SLOT.page, page);
   lru_cache_add(page);
   swap_readpage(page, slot);
-  SetPageFlag(page, PG_uptodate);
+  SetPageUptodate(page);
   if (ahead) SetPageFlag(page, PG_readahead);
   return page;
 }

@@ -66,8 +66,18 @@ describe("the hash", () => {
       { ...p, threads: [...p.threads].reverse() },
       { ...p, finally: null },
     ];
-    const hashes = new Set([p, ...changed].map(hashProgram));
+    const hashes = new Set([p, ...changed].map((q) => hashProgram(q)));
     expect(hashes.size).toBe(changed.length + 1);
+  });
+
+  test("sees the orders of accesses, if it is asked for", () => {
+    const p = program();
+    const relaxed = JSON.parse(
+      JSON.stringify(p).replaceAll('"order":"mb"', '"order":"once"').replaceAll('"noreturn"', '"once"'),
+    ) as Program;
+    expect(relaxed.threads).not.toEqual(p.threads);
+    expect(hashProgram(relaxed)).not.toBe(hashProgram(p));
+    expect(hashProgram(relaxed, false)).toBe(hashProgram(p, false));
   });
 });
 

@@ -9,15 +9,31 @@ import { describe, expect, test } from "vitest";
 import type { LowInstr } from "../../src/lang/lowered.ts";
 import { compileModule, loadModules } from "../../src/lang/modules.ts";
 import { PACKAGE_ROOT } from "../../src/lang/sources.ts";
+import { ARCHITECTURES } from "../../src/machine/arch.ts";
 
 /** Fences by kind, calls by name, in the order of the code. */
 async function orderOf(file: string, name: string): Promise<string[]> {
+  const told = (i: LowInstr): string[] =>
+    i.op === "fence" ? [i.kind] : i.op === "call" ? [i.callee.replace(/^.*#/, "")] : [];
+  return (await instrsOf(file, name)).flatMap(told);
+}
+
+async function instrsOf(file: string, name: string): Promise<LowInstr[]> {
   const path = join(PACKAGE_ROOT, "src", "mm", file);
   await loadModules([path]);
   const fn = compileModule(path).find((f) => f.name === name);
+  return (fn?.blocks ?? []).flatMap((b) => b.instrs);
+}
+
+/** Fences by kind, and accesses with their order, in the order of the code. */
+async function accessesOf(file: string, name: string): Promise<string[]> {
   const told = (i: LowInstr): string[] =>
-    i.op === "fence" ? [i.kind] : i.op === "call" ? [i.callee.replace(/^.*#/, "")] : [];
-  return (fn?.blocks ?? []).flatMap((b) => b.instrs.flatMap(told));
+    i.op === "fence"
+      ? [i.kind]
+      : i.op === "rmw" || i.op === "load" || i.op === "store"
+        ? [`${i.op} ${i.order}`]
+        : [];
+  return (await instrsOf(file, name)).flatMap(told);
 }
 
 describe("barriers of reclaim against fast GUP", () => {
@@ -29,5 +45,72 @@ describe("barriers of reclaim against fast GUP", () => {
   test("pins are looked for after the entry is cleared, and the flag is gone before another is set", async () => {
     const order = await orderOf("migrate_entries.ts", "page_try_share_anon_rmap");
     expect(order).toEqual(["mb", "page_maybe_dma_pinned", "ClearPageAnonExclusive", "after-atomic"]);
+  });
+});
+
+describe("barriers between what is made and what makes it reachable", () => {
+  test.each([
+    // A table is none throughout before an entry leads to it.
+    ["pgtable.ts", "pgtable_alloc", ["pte_alloc_one", "wmb", "mk_table_entry"]],
+    ["hugetlb_vmemmap.ts", "split_vmemmap_huge_pmd", ["set_pte_at", "pmd_leaf", "wmb", "mk_table_entry"]],
+    // The flush is over when the lock is dropped.
+    [
+      "hugetlb_vmemmap.ts",
+      "split_vmemmap_huge_pmd",
+      ["mk_table_entry", "flush_tlb_kernel_range", "pte_free"],
+    ],
+    // A page has its contents before it is mapped.
+    ["hmm_fault.ts", "do_anonymous_page", ["alloc_ram_page", "__SetPageUptodate", "set_pte_at"]],
+    ["hmm_fault.ts", "wp_page_copy", ["copy_contents", "__SetPageUptodate", "set_pte_at"]],
+    ["migrate_device.ts", "migrate_vma_insert_page", ["__SetPageUptodate", "set_pte_at"]],
+    [
+      "migrate_device.ts",
+      "migrate_system_page",
+      ["copy_contents", "SetPageUptodate", "remove_migration_ptes"],
+    ],
+    ["migrate_device.ts", "migrate_vma_pages", ["migrate_page_move_mapping", "SetPageUptodate"]],
+    ["filemap.ts", "__add_to_page_cache", ["SetPageUptodate", "page_ref_add", "i_pages_slot"]],
+    ["swap_state.ts", "read_swap_cache", ["swap_readpage", "SetPageUptodate"]],
+  ])("%s: %s() has %j in this order", async (file, name, wanted) => {
+    const order = await orderOf(file, name);
+    let from = 0;
+    for (const w of wanted) {
+      const at = order.indexOf(w, from);
+      expect(at, `${w} after ${order.slice(0, from).join(", ")}`).toBeGreaterThanOrEqual(0);
+      from = at + 1;
+    }
+  });
+
+  test("PG_uptodate is set after a barrier, by a plain store where nobody else has the page, and is read before one", async () => {
+    expect(await accessesOf("page.ts", "SetPageUptodate")).toEqual(["wmb", "rmw noreturn"]);
+    expect(await accessesOf("page.ts", "__SetPageUptodate")).toEqual(["wmb", "load plain", "store plain"]);
+    expect(await accessesOf("page.ts", "PageUptodate")).toEqual(["load once", "rmb"]);
+  });
+});
+
+describe("orders of atomic operations", () => {
+  test("a page's lock is taken with acquire and given back with release, and orders no more", async () => {
+    expect(await accessesOf("pagemap.ts", "trylock_page")).toEqual(["rmw acquire"]);
+    expect(await accessesOf("pagemap.ts", "unlock_page")).toEqual(["rmw release"]);
+    expect(await accessesOf("pagemap.ts", "wake_page")).toContain("store release");
+  });
+
+  test("counting pins apart from references orders nothing", async () => {
+    expect(await accessesOf("page.ts", "hpage_pincount_add")).toEqual(["rmw noreturn"]);
+    expect(await accessesOf("page.ts", "hpage_pincount_sub")).toEqual(["rmw once"]);
+  });
+
+  test("a count given back after a freeze is a release; references taken unless zero are fully ordered", async () => {
+    expect(await accessesOf("page.ts", "page_ref_unfreeze")).toEqual(["store release"]);
+    expect(await accessesOf("page.ts", "page_ref_add_unless")).toEqual(["rmw mb"]);
+    expect(await accessesOf("page.ts", "page_ref_freeze")).toEqual(["rmw mb"]);
+  });
+
+  test("an entry is cleared by a full exchange on x86, s390 and riscv, by a relaxed one on arm64 and powerpc", async () => {
+    expect(await accessesOf("pgtable.ts", "ptep_get_and_clear")).toEqual(["rmw once", "rmw mb"]);
+    expect(ARCHITECTURES.filter((a) => a.pteExchangeRelaxed !== 0).map((a) => a.name)).toEqual([
+      "arm64",
+      "powerpc-radix",
+    ]);
   });
 });

@@ -176,6 +176,18 @@ export const GUP_KNOBS = [
     onOff("v5.11, 57efa1fe5957 (backported to v5.10.y)", "to v5.10"),
   ),
   knob(
+    "gupPinBarrier",
+    { "v5.10": 0, "v6.1": 1 },
+    "fast GUP orders the pin before its second look at the entry, and the exclusive flag after its first",
+    onOff("smp_mb__after_atomic() and smp_rmb() (v6.1, 088b8aa537c2)", "no barriers (to v6.0)"),
+  ),
+  knob(
+    "seqcountAcquire",
+    { "v5.10": 0, "v6.12": 1 },
+    "how a sequence count is read at the start of a section",
+    onOff("smp_load_acquire() (observed in v6.12's source)", "READ_ONCE() and smp_rmb() (v6.1's source)"),
+  ),
+  knob(
     "unpinBatch",
     { "v5.10": 0, "v5.13": 1 },
     "unpin_user_pages() drops one reference count per run of equal heads",

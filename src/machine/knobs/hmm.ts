@@ -171,6 +171,15 @@ export const HMM_KNOBS = [
     ],
   ),
   knob(
+    "migrateInsertOwner",
+    { "v5.10": 0, "v5.11": 1 },
+    "what notifiers are told when a driver's page is put where nothing was mapped",
+    onOff(
+      "MMU_NOTIFY_MIGRATE with the driver's owner (observed in v6.1's source)",
+      "MMU_NOTIFY_CLEAR, which the driver itself hears too (v5.10)",
+    ),
+  ),
+  knob(
     "migrateFaultPage",
     1,
     "migration expects the faulting CPU's reference",
