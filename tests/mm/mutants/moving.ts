@@ -92,7 +92,7 @@ const DEVICE = mutants("migrate_device", [
   [
     "migrate_system_page",
     "the new page is mapped before the contents are copied",
-    ["      copy_contents(page_address(to), page_address(page));\n      ret = 0;", "      ret = 0;"],
+    ["      copy_contents(page_address(to), page_address(page));\n      SetPageUptodate(to);", ""],
     [
       "    remove_migration_ptes(page, ret === 0 ? to : page, vma, addr);\n",
       "    remove_migration_ptes(page, ret === 0 ? to : page, vma, addr);\n    if (ret === 0) copy_contents(page_address(to), page_address(page));\n",
