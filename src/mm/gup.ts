@@ -145,11 +145,11 @@ export function is_migrate_cma_page(page: Page): boolean {
   return pfn >= kernel.cma_start && pfn < kernel.cma_start + kernel.cma_nr;
 }
 /**
- * folio_is_longterm_pinnable(): neither in a movable zone nor in CMA, nor a driver's or a file's on a DAX
- * device. Isolated blocks do not exist here. Stub: without zones (claims C1 to C5) everything is pinnable.
+ * folio_is_longterm_pinnable(), is_longterm_pinnable_page() (to v6.6): neither in a movable zone nor in CMA,
+ * nor a driver's or a file's on a DAX device. Stub: isolated blocks do not exist here. Custom: a page of a
+ * file on a DAX device is refused in all versions, in the kernel only in v7.3; to v6.12 its entry is.
  */
 export function is_longterm_pinnable(head: Page): boolean {
-  if (kernel.zones === 0) return true;
   if (is_migrate_cma_page(head)) return false;
   if (is_zone_device_page(head)) {
     const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
@@ -159,10 +159,7 @@ export function is_longterm_pinnable(head: Page): boolean {
   return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
 }
 
-/**
- * The page's head with `refs` references added, or 0 if its count is zero or has overflowed. Custom: v6.1
- * and v6.12 begin again when the head has changed; here they give up.
- */
+/** The page's head with `refs` references added, or 0 if its count is zero or has overflowed. */
 function try_get_compound_head(page: Page, refs: number): Page {
   for (;;) {
     const head = compound_head(page);
@@ -172,15 +169,14 @@ function try_get_compound_head(page: Page, refs: number): Page {
     if (!config.headRecheck || compound_head(page) === head) return head;
     // The compound page was split or freed between the two reads: the reference is on somebody else's page.
     put_page_refs(head, refs);
-    if (config.gup !== GUP_UNIFORM) return 0;
+    if (!config.headRetries) return 0;
   }
 }
 
 /**
  * `refs` references or pins on the page's head, for `refs` subpages; 0 on failure.
  * try_grab_compound_head() of v5.10, with the order of c24d37322548 if config.headRecheck;
- * try_grab_folio_fast() in the uniform form. Custom: v6.1 asks whether it may be pinned for long before it
- * has a reference.
+ * try_grab_folio() (v5.18 to v6.9), try_grab_folio_fast().
  */
 export function try_grab_compound_head(page: Page, refs: number, flags: number): Page {
   if (p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0)) return 0;
@@ -189,6 +185,8 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   if (pin_is_free(page, flags)) return page;
   const longterm = (flags & FOLL_LONGTERM) !== 0;
   if (!config.longtermMigrates && longterm && is_migrate_cma_page(page)) return 0;
+  const early = config.longtermMigrates && !config.longtermCheckLate;
+  if (early && longterm && !is_longterm_pinnable(page)) return 0;
   let head: Page = 0;
   if (!config.headRecheck) {
     // v5.10 looks at the page and its head before it has a reference.
@@ -199,7 +197,7 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   } else {
     head = try_get_compound_head(page, refs);
     if (head === 0) return 0;
-    if (config.longtermMigrates && longterm && !is_longterm_pinnable(head)) {
+    if (config.longtermMigrates && config.longtermCheckLate && longterm && !is_longterm_pinnable(head)) {
       put_page_refs(head, refs);
       return 0;
     }
@@ -213,19 +211,23 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
 }
 
 /**
- * try_grab_page() of v5.10: one reference or pin where the page cannot go away; false if the count is zero
- * or negative. Read: v5.10. Stub: v6.12 takes pages of a device leaf unless their count is zero; here it
- * is added to.
+ * try_grab_page() (to v6.10): one reference or pin where the page cannot go away; false if the count is zero
+ * or negative. Read: v5.10, v6.1.
  */
 export function try_grab_page(page: Page, flags: number): boolean {
   if ((flags & FOLL_GET) !== 0) return try_get_page(page);
   if ((flags & FOLL_PIN) === 0 || pin_is_free(page, flags)) return true;
   const head = compound_head(page);
   if (page_ref_count(head) <= 0) return false;
-  if (hpage_pincount_available(head)) {
+  if (!hpage_pincount_available(head)) page_ref_add(head, GUP_PIN_COUNTING_BIAS);
+  else if (config.headRetries) {
+    // Folios count the reference first.
+    page_ref_add(head, 1);
+    hpage_pincount_add(head, 1);
+  } else {
     hpage_pincount_add(head, 1);
     page_ref_add(head, 1);
-  } else page_ref_add(head, GUP_PIN_COUNTING_BIAS);
+  }
   mod_node_page_state(NR_FOLL_PIN_ACQUIRED, 1);
   return true;
 }
@@ -337,8 +339,8 @@ function __gup_device_compound_huge(
 
 /**
  * A device leaf of 2^shift pages, from frame `first` on, which is addr's: v5.10's loop, a grab per page;
- * or the RFC's, one grab for the subpages of a compound pagemap. Read: v5.10, v6.1, v6.12. Custom: v6.12
- * marks a page referenced after it was grabbed.
+ * or the RFC's, one grab for the subpages of a compound pagemap; gup_fast_devmap_leaf(). Read: v5.10, v6.1,
+ * v6.12.
  */
 function __gup_device_huge(
   first: number,
@@ -366,13 +368,21 @@ function __gup_device_huge(
       pgmap !== 0 &&
       (READ_ONCE(pgmap + DEV_PAGEMAP.flags) & PGMAP_COMPOUND) !== 0
     ) {
-      const taken = __gup_device_compound_huge(pfn, shift, a, end, flags, pages, nr);
+      const whole = __gup_device_compound_huge(pfn, shift, a, end, flags, pages, nr);
       put_dev_pagemap(pgmap);
-      return taken;
+      return whole;
     }
-    SetPageReferenced(page);
     pages[nr[0]] = page;
-    if (!try_grab_page(page, flags)) {
+    let taken = true;
+    if (config.deviceLeafGrab) {
+      const head = try_grab_compound_head(page, 1, flags);
+      if (head === 0) taken = false;
+      else folio_set_referenced(head);
+    } else {
+      SetPageReferenced(page);
+      taken = try_grab_page(page, flags);
+    }
+    if (!taken) {
       undo_dev_pagemap(nr, nr_start, flags, pages);
       if (config.gupHugeUndoFix) put_dev_pagemap(pgmap);
       return false;
@@ -462,7 +472,8 @@ function gup_fast_folio_allowed(head: Page, flags: number): boolean {
 
 /**
  * A table of PTEs, reached through *pmdp === pmd (pmdp 0: the only level). Stub: from v6.5 on
- * pte_offset_map() begins an RCU section (irq-off is one).
+ * pte_offset_map() begins an RCU section (irq-off is one). Custom: v6.1 asks for secret memory before it
+ * looks at the entries again; these are plain loads to v6.12, here once.
  */
 function gup_pte_range(
   pmd: number,
@@ -541,14 +552,16 @@ function gup_huge_leaf(
   nr: LocalArray,
 ): boolean {
   if (!pmd_access_permitted(e, (flags & FOLL_WRITE) !== 0)) return false;
+  if (config.pmdSpecial && pmd_special(e)) return false;
   const offset = addr & ((1 << shift) - 1);
   if (config.gup !== GUP_UNIFORM && pmd_devmap(e)) {
     if ((flags & FOLL_LONGTERM) !== 0) return false;
     return gup_device_leaf(e, entryp, shift, addr, end, flags, pages, nr);
   }
-  if (config.gup === GUP_UNIFORM && pmd_special(e)) return false;
-  const page = pfn_to_page(pmd_pfn(e));
-  const refs = record_subpages(nth_page(page, offset), addr, end, pages, nr[0]);
+  const first = pfn_to_page(pmd_pfn(e));
+  const subpage = nth_page(first, offset);
+  const refs = record_subpages(subpage, addr, end, pages, nr[0]);
+  const page = config.gupGrabsSubpage ? subpage : first;
   const head = try_grab_compound_head(page, refs, flags);
   if (head === 0) return false;
   if (config.pteRecheck && READ_ONCE(entryp) !== e) {
@@ -711,7 +724,10 @@ export function get_user_pages_fast_only(
   return lockless_pages_from_mm(mm, start, start + nr_pages, flags | FOLL_GET | FOLL_FAST_ONLY, pages);
 }
 
-/** pin_user_pages_fast_only() (v5.8 to v6.4). Read: v5.10, v6.1. */
+/**
+ * pin_user_pages_fast_only() (v5.8 to v6.4). Read: v5.10, v6.1. Custom: has_pinned is a word of its own, in the
+ * kernel a bit of mm->flags from v5.15 on; v5.10 stores always.
+ */
 export function pin_user_pages_fast_only(
   mm: Mm,
   start: number,
@@ -719,7 +735,7 @@ export function pin_user_pages_fast_only(
   flags: number,
   pages: LocalArray,
 ): number {
-  // Before looking at any page: consumed by fork. Tested first as from v5.15; v5.10 stores always.
+  // Before looking at any page: consumed by fork.
   if (READ_ONCE(mm + MM.has_pinned) === 0) WRITE_ONCE(mm + MM.has_pinned, 1);
   return lockless_pages_from_mm(mm, start, start + nr_pages, flags | FOLL_PIN | FOLL_FAST_ONLY, pages);
 }

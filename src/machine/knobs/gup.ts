@@ -176,6 +176,48 @@ export const GUP_KNOBS = [
     onOff("v5.11, 57efa1fe5957 (backported to v5.10.y)", "to v5.10"),
   ),
   knob(
+    "headRetries",
+    { "v5.10": 0, "v5.18": 1 },
+    "a grab whose page has left its head meanwhile",
+    onOff(
+      "begins again with the page's new head (try_get_folio(), observed in v6.1's source)",
+      "fails (to v5.17)",
+    ),
+  ),
+  knob(
+    "gupGrabsSubpage",
+    { "v5.10": 0, "v5.18": 1, "v6.12": 0, "v7.3": 1 },
+    "which page of a huge leaf fast GUP grabs, and so whose head it reads",
+    onOff(
+      "the first that is asked for (observed in v6.1's and v7.3's sources)",
+      "the leaf's first (observed in v5.10's and v6.12's sources)",
+    ),
+  ),
+  knob(
+    "longtermCheckLate",
+    { "v5.10": 0, "v6.12": 1 },
+    "fast GUP asks whether a page may be pinned for long",
+    onOff(
+      "when it has a reference (observed in v6.12's source)",
+      "before it has one (observed in v6.1's source)",
+    ),
+  ),
+  knob(
+    "deviceLeafGrab",
+    { "v5.10": 0, "v6.12": 1 },
+    "how fast GUP takes a page of a device's huge leaf",
+    onOff(
+      "unless its count is zero, and marks it referenced afterwards (observed in v6.12's source)",
+      "by adding to a count that it has looked at, marked before (try_grab_page(), observed in v6.1's source)",
+    ),
+  ),
+  knob(
+    "pmdSpecial",
+    { "v5.10": 0, "v6.12": 1 },
+    "huge entries can be special, and fast GUP leaves these",
+    onOff("observed in v6.12's source", "they cannot (observed in v6.1's source)"),
+  ),
+  knob(
     "gupPinBarrier",
     { "v5.10": 0, "v6.1": 1 },
     "fast GUP orders the pin before its second look at the entry, and the exclusive flag after its first",

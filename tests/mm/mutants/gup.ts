@@ -49,8 +49,8 @@ export const GUP: readonly Mutant[] = mutants("gup", [
     "__gup_device_huge",
     "the pagemap is put before the pages are grabbed",
     [
-      "    SetPageReferenced(page);\n    pages[nr[0]] = page;",
-      "    put_dev_pagemap(pgmap);\n    pgmap = 0;\n    pages[nr[0]] = page;",
+      "    pages[nr[0]] = page;\n    let taken = true;",
+      "    put_dev_pagemap(pgmap);\n    pgmap = 0;\n    pages[nr[0]] = page;\n    let taken = true;",
     ],
   ],
   [
@@ -62,8 +62,8 @@ export const GUP: readonly Mutant[] = mutants("gup", [
     "try_get_compound_head",
     "the reference on a head that is no head any more is kept",
     [
-      "    put_page_refs(head, refs);\n    if (config.gup !== GUP_UNIFORM) return 0;",
-      "    if (config.gup !== GUP_UNIFORM) return 0;",
+      "    put_page_refs(head, refs);\n    if (!config.headRetries) return 0;",
+      "    if (!config.headRetries) return 0;",
     ],
   ],
   [
@@ -78,8 +78,8 @@ export const GUP: readonly Mutant[] = mutants("gup", [
     "try_grab_page",
     "a pin of a tail page is counted on the tail",
     [
-      "  } else page_ref_add(head, GUP_PIN_COUNTING_BIAS);\n  mod_node_page_state(NR_FOLL_PIN_ACQUIRED, 1);",
-      "  } else page_ref_add(page, GUP_PIN_COUNTING_BIAS);\n  mod_node_page_state(NR_FOLL_PIN_ACQUIRED, 1);",
+      "  if (!hpage_pincount_available(head)) page_ref_add(head, GUP_PIN_COUNTING_BIAS);",
+      "  if (!hpage_pincount_available(head)) page_ref_add(page, GUP_PIN_COUNTING_BIAS);",
     ],
   ],
   [
@@ -115,8 +115,8 @@ export const GUP: readonly Mutant[] = mutants("gup", [
     "gup_huge_leaf",
     "the offset within a leaf is lost: subpages are recorded from the head on",
     [
-      "record_subpages(nth_page(page, offset), addr, end, pages, nr[0])",
-      "record_subpages(page, addr, end, pages, nr[0])",
+      "record_subpages(subpage, addr, end, pages, nr[0])",
+      "record_subpages(first, addr, end, pages, nr[0])",
     ],
   ],
   [
