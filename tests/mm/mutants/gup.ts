@@ -114,10 +114,7 @@ export const GUP: readonly Mutant[] = mutants("gup", [
   [
     "gup_huge_leaf",
     "the offset within a leaf is lost: subpages are recorded from the head on",
-    [
-      "record_subpages(subpage, addr, end, pages, nr[0])",
-      "record_subpages(first, addr, end, pages, nr[0])",
-    ],
+    ["record_subpages(subpage, addr, end, pages, nr[0])", "record_subpages(first, addr, end, pages, nr[0])"],
   ],
   [
     "undo_dev_pagemap",
