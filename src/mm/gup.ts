@@ -13,7 +13,6 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { GUP_RFC, GUP_UNIFORM } from "../machine/knobs/gup.ts";
-import { SECRETMEM_LRU } from "../machine/knobs/mm.ts";
 import {
   atomic_add,
   type LocalArray,
@@ -27,6 +26,7 @@ import {
   smp_rmb,
   WRITE_ONCE,
 } from "../machine/primitives.ts";
+import { gup_fast_folio_allowed, is_longterm_pinnable, is_migrate_cma_page } from "./gup_allowed.ts";
 import {
   FOLL_FAST_ONLY,
   FOLL_GET,
@@ -35,8 +35,8 @@ import {
   FOLL_PIN,
   FOLL_WRITE,
 } from "./gup_flags.ts";
-import { ADDRESS_SPACE, AS_SECRETMEM, AS_SHMEM, MM, type Mm } from "./mm_types.ts";
-import { is_pci_p2pdma_page, p2pdma_refused } from "./p2pdma_page.ts";
+import { MM, type Mm } from "./mm_types.ts";
+import { p2pdma_refused } from "./p2pdma_page.ts";
 import {
   ClearPageReferenced,
   compound_head,
@@ -45,18 +45,12 @@ import {
   hpage_pincount_add,
   hpage_pincount_available,
   hpage_pincount_sub,
-  is_zone_device_page,
   nth_page,
   PAGE,
   type Page,
   PageFlag,
-  PageHead,
   PG_anon_exclusive,
   PG_hugetlb,
-  PG_lru,
-  PG_ZONE_MASK,
-  PG_ZONE_SHIFT,
-  page_pgmap,
   page_ref_add,
   page_ref_add_unless,
   page_ref_count,
@@ -66,15 +60,7 @@ import {
   SetPageReferenced,
   try_get_page,
 } from "./page.ts";
-import {
-  DEV_PAGEMAP,
-  get_dev_pagemap,
-  MEMORY_DEVICE_COHERENT,
-  MEMORY_DEVICE_FS_DAX,
-  PGMAP_COMPOUND,
-  type Pgmap,
-  put_dev_pagemap,
-} from "./pgmap.ts";
+import { DEV_PAGEMAP, get_dev_pagemap, PGMAP_COMPOUND, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
 import {
   type EntryPtr,
   p4d_addr_end,
@@ -116,9 +102,6 @@ import {
 import { put_page, put_page_refs } from "./swap.ts";
 import { arch_make_page_accessible } from "./uv.ts";
 
-/** ZONE_MOVABLE of page_alloc.ts, which imports this file's users. */
-const ZONE_NR_MOVABLE = 3;
-
 /** Words per CPU of kernel.vmstat. */
 export const VMSTAT_ITEMS = 2;
 const NR_FOLL_PIN_ACQUIRED = 0;
@@ -134,29 +117,6 @@ function mod_node_page_state(item: number, n: number): void {
 function pin_is_free(head: Page, flags: number): boolean {
   if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
   return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
-}
-/**
- * is_migrate_cma_page(): its block is kept for contiguous allocations, for which what is in it must go.
- * Read: none.
- */
-export function is_migrate_cma_page(page: Page): boolean {
-  if (kernel.cma_nr === 0) return false;
-  const pfn = page_to_pfn(page);
-  return pfn >= kernel.cma_start && pfn < kernel.cma_start + kernel.cma_nr;
-}
-/**
- * folio_is_longterm_pinnable(), is_longterm_pinnable_page() (to v6.6): neither in a movable zone nor in CMA,
- * nor a driver's or a file's on a DAX device. Stub: isolated blocks do not exist here. Custom: a page of a
- * file on a DAX device is refused in all versions, in the kernel only in v7.3; to v6.12 its entry is.
- */
-export function is_longterm_pinnable(head: Page): boolean {
-  if (is_migrate_cma_page(head)) return false;
-  if (is_zone_device_page(head)) {
-    const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
-    // "Coherent device memory must always allow eviction." (v6.0)
-    return type !== MEMORY_DEVICE_FS_DAX && type !== MEMORY_DEVICE_COHERENT;
-  }
-  return ((READ_ONCE(page_word(head, PAGE.flags)) >>> PG_ZONE_SHIFT) & PG_ZONE_MASK) !== ZONE_NR_MOVABLE;
 }
 
 /** The page's head with `refs` references added, or 0 if its count is zero or has overflowed. */
@@ -440,37 +400,6 @@ function gup_must_unshare(page: Page, flags: number): boolean {
 }
 
 /**
- * page_is_secretmem(), folio_is_secretmem(); secretmem_mapping() of the page's mapping from v6.10 on.
- * Read: none.
- */
-function page_is_secretmem(head: Page): boolean {
-  if (kernel.secretmem === 0 || PageHead(head)) return false;
-  if (config.secretmem === SECRETMEM_LRU && !PageFlag(head, PG_lru)) return false;
-  const mapping = READ_ONCE(page_word(head, PAGE.mapping));
-  return mapping !== 0 && (mapping & 1) === 0 && READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SECRETMEM;
-}
-
-/**
- * gup_fast_folio_allowed(): no secret memory (v5.14, 1507f51255c9), and long-term writes to file pages but
- * shmem's are the slow path's (v6.5, a6e79df92e4a). Read: v6.12, v7.3. Custom: the mapping is read only in
- * machines with secret memory, or for a long-term write.
- */
-function gup_fast_folio_allowed(head: Page, flags: number): boolean {
-  if (page_is_secretmem(head)) return false;
-  // "The mapping may have been truncated, in any case we cannot determine if this mapping is safe." Of what
-  // is mapped where no file is truncated only a driver's pages have none.
-  if (kernel.p2pdma !== 0 && config.fastNeedsMapping && is_pci_p2pdma_page(head)) return false;
-  const pages_of_none = kernel.driver_pages !== 0 && config.fastNeedsMapping && !PageHead(head);
-  if (pages_of_none && READ_ONCE(page_word(head, PAGE.mapping)) === 0) return false;
-  const suspicious = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
-  if (!config.longtermFileCheck || (flags & suspicious) !== suspicious) return true;
-  if (PageFlag(head, PG_hugetlb)) return true;
-  const mapping = READ_ONCE(page_word(head, PAGE.mapping));
-  if (mapping === 0) return false;
-  return (mapping & 1) !== 0 || READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SHMEM;
-}
-
-/**
  * A table of PTEs, reached through *pmdp === pmd (pmdp 0: the only level). Stub: from v6.5 on
  * pte_offset_map() begins an RCU section (irq-off is one). Custom: v6.1 asks for secret memory before it
  * looks at the entries again; these are plain loads to v6.12, here once.
@@ -725,8 +654,8 @@ export function get_user_pages_fast_only(
 }
 
 /**
- * pin_user_pages_fast_only() (v5.8 to v6.4). Read: v5.10, v6.1. Custom: has_pinned is a word of its own, in the
- * kernel a bit of mm->flags from v5.15 on; v5.10 stores always.
+ * pin_user_pages_fast_only() (v5.8 to v6.4). Read: v5.10, v6.1. Custom: has_pinned is a word of its own, in
+ * the kernel a bit of mm->flags from v5.15 on; v5.10 stores always.
  */
 export function pin_user_pages_fast_only(
   mm: Mm,

@@ -38,9 +38,9 @@ function vmemmap_pmd_pfn(pmdp: EntryPtr, ptl: number): number {
 }
 
 /**
- * split_vmemmap_huge_pmd(), vmemmap_split_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first` is
- * the frame that the leaf maps. Read: v6.1, v6.12, v7.3. Stub: the huge frame is not split into small ones
- * (split_page()).
+ * split_vmemmap_huge_pmd(), vmemmap_split_pmd(): 0, also if somebody else has split it, or -ENOMEM. `first`
+ * is the frame that the leaf maps. Read: v6.1, v6.12, v7.3. Stub: the huge frame is not split into small
+ * ones (split_page()).
  */
 export function split_vmemmap_huge_pmd(pmdp: EntryPtr, ptl: number, first: number): number {
   // vmemmap_pmd_range()

@@ -12,12 +12,12 @@ import { mem } from "../../src/machine/memory.ts";
 import { find_page, secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
 import {
-  is_migrate_cma_page,
   try_grab_compound_head,
   try_grab_page,
   unpin_user_page,
   unpin_user_pages,
 } from "../../src/mm/gup.ts";
+import { is_migrate_cma_page } from "../../src/mm/gup_allowed.ts";
 import { gup_fast, gup_fast_only, gup_locked, gup_unlocked } from "../../src/mm/gup_entry.ts";
 import {
   FOLL_FORCE,

@@ -8,7 +8,7 @@
 import { expect } from "vitest";
 import { mem } from "../../src/machine/memory.ts";
 import { bindDaxDevice } from "../../src/mm/boot.ts";
-import { is_longterm_pinnable } from "../../src/mm/gup.ts";
+import { is_longterm_pinnable } from "../../src/mm/gup_allowed.ts";
 import { ADDRESS_SPACE } from "../../src/mm/mm_types.ts";
 import { do_mremap, MREMAP_FIXED, MREMAP_MAYMOVE } from "../../src/mm/mremap.ts";
 import { compound_head, is_zone_device_page, page_pgmap, page_to_pfn } from "../../src/mm/page.ts";
