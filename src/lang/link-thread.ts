@@ -9,7 +9,7 @@ import { constant, type LocalInstr, type ThreadIr, type Val, type VisibleInstr }
 import type { LowFn, LowSlot } from "./lowered.ts";
 import { type FlatInstr, mapTargets } from "./operands.ts";
 import { compact, type FlatFn, optimise } from "./optimise.ts";
-import { type LowSource, type Specialised, Specialiser, VARIANTS, writePositions } from "./specialise.ts";
+import { type LowSource, type Specialised, Specialiser, writePositions } from "./specialise.ts";
 
 /** CPU number of handlers: which one runs them is decided when they are started. */
 const ANY_CPU = -1;
@@ -98,7 +98,7 @@ export class ThreadLinker {
         threads = new Map();
         threadCache.set(s, threads);
       }
-      if (threads.size >= VARIANTS) threads.clear();
+      if (threads.size >= MOST_THREADS) threads.clear();
       threads.set(key, thread);
     }
     return this.noteHandlers(thread);
@@ -145,6 +145,8 @@ export class ThreadLinker {
  * only.
  */
 const threadCache = new WeakMap<Specialised, Map<string, ThreadIr>>();
+/** Threads kept per entry function. */
+const MOST_THREADS = 48;
 
 /** Plain data, calls gone. */
 function toThread(fn: FlatFn, name: string, cpu: number, from: Specialised): ThreadIr {

@@ -92,9 +92,15 @@ export class Specialiser {
       cache.set(low, variants);
     }
     const constants = variants.refs.map((r) => this.source.constant(low, r));
-    const folded = variants.list.find((v) => v.constants.every((c, i) => c === constants[i]));
-    // With equal constants the same calls are left, so it is enough to look at these.
-    if (folded?.callees.every((c) => this.isCurrent(c)) === true) return folded.fn;
+    // With equal constants the same calls are left: of two such, one has callees of another configuration.
+    const known = variants.list.find(
+      (v) => v.constants.every((c, i) => c === constants[i]) && v.callees.every((c) => this.isCurrent(c)),
+    );
+    if (known !== undefined) {
+      recent.delete(known);
+      recent.add(known);
+      return known.fn;
+    }
     const fn = fold(low, constants);
     const callees = new Set<Specialised>();
     this.inline(fn, callees);
@@ -102,16 +108,14 @@ export class Specialiser {
     // what is already optimised: chains of those (a page-table walk has one function per level) would cost
     // most of a link.
     const size = fn.blocks.reduce((n, b) => n + b.instrs.length, 0);
-    let known = 0;
-    for (const i of fn.inlined) known += i.callee.optimised;
-    if (size - known > 0.3 * size) {
+    let optimised = 0;
+    for (const i of fn.inlined) optimised += i.callee.optimised;
+    if (size - optimised > 0.3 * size) {
       optimise(fn, 1);
       compact(fn);
       fn.optimised = fn.blocks.reduce((n, b) => n + b.instrs.length, 0);
-    } else fn.optimised = known;
-    if (folded !== undefined) variants.list.splice(variants.list.indexOf(folded), 1);
-    variants.list.push({ constants, callees: [...callees], fn });
-    if (variants.list.length > VARIANTS) variants.list.shift();
+    } else fn.optimised = optimised;
+    remember({ constants, callees: [...callees], fn, among: variants.list, instrs: size });
     return fn;
   }
 
@@ -155,18 +159,38 @@ export class Specialiser {
   }
 }
 
-/** Functions of links before, by the constants that they were folded with. */
+/** A function of a link before. */
+interface Variant {
+  readonly constants: readonly number[];
+  readonly callees: readonly Specialised[];
+  readonly fn: Specialised;
+  /** Where it is kept. */
+  readonly among: Variant[];
+  readonly instrs: number;
+}
+
 interface Variants {
   readonly refs: readonly ConstRef[];
-  readonly list: {
-    readonly constants: readonly number[];
-    readonly callees: readonly Specialised[];
-    readonly fn: Specialised;
-  }[];
+  readonly list: Variant[];
 }
 const cache = new WeakMap<LowFn, Variants>();
-/** Variants kept per function; the oldest goes first. */
-export const VARIANTS = 48;
+/** All that is kept: what was not needed for longest goes first. */
+const recent = new Set<Variant>();
+/** Instructions that are kept, of some 200 bytes each. */
+const MOST_KEPT = 1_000_000;
+let kept = 0;
+
+function remember(v: Variant): void {
+  v.among.push(v);
+  recent.add(v);
+  kept += v.instrs;
+  for (const oldest of recent) {
+    if (kept <= MOST_KEPT || oldest === v) return;
+    recent.delete(oldest);
+    oldest.among.splice(oldest.among.indexOf(oldest), 1);
+    kept -= oldest.instrs;
+  }
+}
 
 /** Every constant that the function reads, in the order in which `fold` takes their values. */
 function constRefs(low: LowFn): ConstRef[] {
