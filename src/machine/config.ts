@@ -257,6 +257,8 @@ export const kernel = {
   p2pdma: 0,
   /** Some area is registered with userfaultfd(2) (mm/userfaultfd.ts). */
   userfaultfd: 0,
+  /** What ksmd keeps (mm/ksm.ts); 0: nobody asks it to merge pages. */
+  ksm: 0,
   /** Some driver maps pages by itself, or faults them in (mm/insert_page.ts, mm/udmabuf.ts). */
   driver_pages: 0,
   /** Frames of the CMA area: the first, and how many; 0: there is none. */

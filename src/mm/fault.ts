@@ -6,7 +6,7 @@
  * A fault that may (FAULT_FLAG_ALLOW_RETRY) drops mmap_lock where the kernel waits for I/O: reading a file's
  * page, and dirtying a shared one. Custom: it is dropped when the fault is over, since one lock covers all of
  * it; page locks are not taken (nobody sleeps between a lookup and its use); accounting, userfaultfd, NUMA
- * hinting, KSM and memory cgroups are left out.
+ * hinting and memory cgroups are left out.
  */
 "use kernel";
 
@@ -60,6 +60,7 @@ import {
   PageDirty,
   PageFlag,
   PageHead,
+  PageKsm,
   PG_hwpoison,
   PG_lru,
   PG_mlocked,
@@ -393,6 +394,8 @@ function wp_can_reuse_anon(page: Page): boolean {
 
 /** A private mapping's anonymous page; true if it was reused, and its entry may stay or become writable. */
 function wp_anon_reusable(page: Page): boolean {
+  // "PageKsm() doesn't necessarily raise the page refcount"
+  if (kernel.ksm !== 0 && PageKsm(page)) return false;
   if (!config.anonExclusive) return page_count(page) === 1 && page_mapcount(page) === 1;
   if (PageAnonExclusive(page)) return true;
   if (!wp_can_reuse_anon(page)) return false;

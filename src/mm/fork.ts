@@ -13,6 +13,7 @@ import { copy_highpage, file_put } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child, make_huge_pte } from "./hugetlb.ts";
 import { track_pfn_copy } from "./insert_page.ts";
+import { ksm_exit, ksm_fork } from "./ksm.ts";
 import { unlock_range } from "./madvise.ts";
 import { lru_cache_add_vma } from "./mlock.ts";
 import {
@@ -276,6 +277,7 @@ export function copy_area(src: Vma, dst: Vma): boolean {
  * writing.
  */
 function dup_mmap(mm: Mm, child: Mm): boolean {
+  if (kernel.ksm !== 0) ksm_fork(child, mm);
   for (let src: Vma = READ_ONCE(mm + MM.mmap); src !== 0; src = READ_ONCE(src + VMA.vm_next)) {
     if ((vma_flags(src) & VM_DONTCOPY) !== 0) continue;
     const dst = vm_area_dup(src);
@@ -311,6 +313,7 @@ export function mm_create(): Mm {
 
 /** exit_mmap(): areas, entries, tables and the address space itself go. */
 export function exit_mmap(mm: Mm): void {
+  if (kernel.ksm !== 0) ksm_exit(mm);
   if (config.follMlock) unlock_range(mm, 0, geom.task_size);
   unmap_vmas(mm, READ_ONCE(mm + MM.mmap), 0, geom.task_size);
   for (let vma: Vma = READ_ONCE(mm + MM.mmap); vma !== 0; vma = READ_ONCE(mm + MM.mmap)) {

@@ -12,6 +12,7 @@ import { vfs_punch_hole } from "./fallocate.ts";
 import { file_put } from "./filemap.ts";
 import { madvise_populate } from "./gup_populate.ts";
 import { madvise_collapse } from "./khugepaged.ts";
+import { ksm_madvise_mergeable, ksm_madvise_unmergeable } from "./ksm.ts";
 import { madvise_cold_or_pageout } from "./madvise_cold.ts";
 import { madvise_free } from "./madvise_free.ts";
 import { madvise_willneed } from "./madvise_willneed.ts";
@@ -24,6 +25,7 @@ import {
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
+  VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_SHARED,
@@ -177,6 +179,14 @@ function madvise_vma(mm: Mm, vma: Vma, start: number, end: number, behavior: num
       return madvise_update_vma(mm, vma, start, end, flags | VM_WIPEONFORK);
     case MADV_KEEPONFORK:
       return madvise_update_vma(mm, vma, start, end, flags & ~VM_WIPEONFORK);
+    case MADV_MERGEABLE: {
+      const merge = ksm_madvise_mergeable(vma);
+      return merge > 0 ? madvise_update_vma(mm, vma, start, end, flags | VM_MERGEABLE) : merge;
+    }
+    case MADV_UNMERGEABLE: {
+      const error = ksm_madvise_unmergeable(vma, start, end);
+      return error === 0 ? madvise_update_vma(mm, vma, start, end, flags & ~VM_MERGEABLE) : error;
+    }
     case MADV_HUGEPAGE:
       if ((flags & VM_HUGETLB) !== 0 || vma_is_dax(vma)) return -EINVAL;
       return madvise_update_vma(mm, vma, start, end, (flags | VM_HUGEPAGE) & ~VM_NOHUGEPAGE);

@@ -14,6 +14,7 @@ import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { copy_highpage, i_pages_slot } from "./filemap.ts";
 import { alloc_hugepage } from "./huge_memory.ts";
 import { hugetlb_alloc_fresh, hugetlb_alloc_pooled, hugetlb_make_temporary } from "./hugetlb.ts";
+import { ksm_migrate_page } from "./ksm_types.ts";
 import { lru_add_drain, lru_cache_add } from "./lru.ts";
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import { ADDRESS_SPACE, type AddressSpace, AS_SECRETMEM } from "./mm_types.ts";
@@ -85,6 +86,7 @@ export function move_to_new_page(fresh: Page, page: Page): void {
   copy_flag(fresh, page, PG_uptodate);
   copy_flag(fresh, page, PG_dirty);
   copy_flag(fresh, page, PG_swapbacked);
+  if (kernel.ksm !== 0) ksm_migrate_page(fresh);
   if (PageAnon(page) || mapping === 0) return;
   const index = READ_ONCE(page_word(page, PAGE.index));
   WRITE_ONCE(i_pages_slot(mapping, PageHuge(page) ? index >> geom.pmd_shift : index), fresh);

@@ -43,8 +43,8 @@ import { down_read, down_read_killable, down_write, up_read, up_write } from "./
 export const POOL_VMA = 32;
 export const POOL_MM = 33;
 
-/** Not 0, and not odd: PAGE_MAPPING_ANON is added to it. */
-const THE_ANON_VMA = 2;
+/** Not 0, and a multiple of 4: page->mapping has flags in its lowest bits (PAGE_MAPPING_KSM). */
+const THE_ANON_VMA = 4;
 
 // ---- Lock -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ import {
 import { EFAULT, EINVAL, ENOMEM } from "./errno.ts";
 import { mm_populate } from "./gup_populate.ts";
 import { split_huge_pmd_entry } from "./huge_split.ts";
+import { ksm_madvise_unmergeable } from "./ksm.ts";
 import { do_munmap } from "./madvise.ts";
 import {
   AS_DEVDAX,
@@ -286,6 +287,10 @@ function move_vma(
     if (READ_ONCE(vma + VMA.vm_start) !== old_addr && !vma_may_split(vma, old_addr)) return -EINVAL;
     if (READ_ONCE(vma + VMA.vm_end) !== old_end && !vma_may_split(vma, old_end)) return -EINVAL;
   }
+  // "Advise KSM to break any KSM pages in the area to be moved: it would be confusing if they were to turn up
+  // at the new location"
+  const unmerged = ksm_madvise_unmergeable(vma, old_addr, old_end);
+  if (unmerged !== 0) return unmerged;
   if (config.dontunmapSplits && dontunmap && (vma_flags(vma) & VM_LOCKED) !== 0) {
     const error = split_ahead(mm, old_addr, old_len);
     if (error !== 0) return error;

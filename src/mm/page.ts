@@ -124,6 +124,8 @@ export const PG_ZONE_MASK = 0xf;
 
 /** page->mapping of an anonymous page: its anon_vma, plus this (PAGE_MAPPING_ANON). */
 export const PAGE_MAPPING_ANON = 1;
+/** Of a KSM page: the address of its stable node (mm/ksm_types.ts), which may be 0, plus this. */
+export const PAGE_MAPPING_KSM = 3;
 /** Added to _nr_pages_mapped while a huge entry maps the folio. */
 export const ENTIRELY_MAPPED = 0x800000;
 
@@ -227,6 +229,11 @@ export function TestClearPageFlag(page: Page, nr: number): boolean {
 /** Of any page of a compound page, as PageAnon() is. */
 export function PageAnon(page: Page): boolean {
   return (READ_ONCE(page_word(compound_head(page), PAGE.mapping)) & PAGE_MAPPING_ANON) !== 0;
+}
+/** Read: v5.10, v6.1, v6.12, v7.3. */
+export function PageKsm(page: Page): boolean {
+  const mapping = READ_ONCE(page_word(compound_head(page), PAGE.mapping));
+  return (mapping & PAGE_MAPPING_KSM) === PAGE_MAPPING_KSM;
 }
 export function PageHuge(page: Page): boolean {
   return PageFlag(compound_head(page), PG_hugetlb);

@@ -11,7 +11,7 @@
  *             (config.largeMmIds)
  *
  * and when a partly unmapped huge page is queued for splitting. Also page_vma_mapped: see rmap_walk.ts. Not
- * covered: memory cgroups, NR_ANON_MAPPED and its kin, KSM.
+ * covered: memory cgroups, NR_ANON_MAPPED and its kin.
  */
 "use kernel";
 

@@ -8,10 +8,20 @@
 
 import { config, geom, kernel } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
+import { KSM_RMAP_ITEM, KSM_STABLE_NODE, type KsmRmapItem, page_stable_node } from "./ksm_types.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
-import { compound_head, compound_nr, PAGE, type Page, PageAnon, page_to_pfn, page_word } from "./page.ts";
+import {
+  compound_head,
+  compound_nr,
+  PAGE,
+  type Page,
+  PageAnon,
+  PageKsm,
+  page_to_pfn,
+  page_word,
+} from "./page.ts";
 import {
   is_device_private_entry,
   is_migration_entry,
@@ -68,8 +78,44 @@ function entry_maps(walk: LocalArray, mm: Mm, addr: number, pfn: number): boolea
   return pte_present(e) && pte_pfn(e) === pfn;
 }
 
+/**
+ * rmap_walk_ksm(): a KSM page is mapped at the addresses of its stable node's items, in their address spaces
+ * and in forks of them. The page's next entry, or false at the end.
+ */
+function rmap_walk_ksm_next(walk: LocalArray, page: Page): boolean {
+  const node = page_stable_node(page);
+  if (node === 0) return false;
+  const pfn = page_to_pfn(page);
+  while (walk[RW_MM] !== 0) {
+    const mm: Mm = walk[RW_MM];
+    while (walk[RW_VMA] !== 0) {
+      const vma: Vma = walk[RW_VMA];
+      // No item comes or goes during a walk: how many were seen says where it is.
+      let i = 0;
+      let item: KsmRmapItem = READ_ONCE(node + KSM_STABLE_NODE.hlist);
+      while (item !== 0) {
+        const addr = READ_ONCE(item + KSM_RMAP_ITEM.address);
+        const next: KsmRmapItem = READ_ONCE(item + KSM_RMAP_ITEM.hlist);
+        i++;
+        item = next;
+        if (i <= walk[RW_SUBPAGE]) continue;
+        walk[RW_SUBPAGE] = i;
+        if (addr < READ_ONCE(vma + VMA.vm_start) || addr >= READ_ONCE(vma + VMA.vm_end)) continue;
+        if (entry_maps(walk, mm, addr, pfn) && walk[RW_LEVEL] === PTE_LEVEL) return true;
+      }
+      walk[RW_VMA] = READ_ONCE(vma + VMA.vm_next);
+      walk[RW_SUBPAGE] = 0;
+    }
+    walk[RW_MM] = READ_ONCE(mm + MM.mm_list);
+    walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
+    walk[RW_SUBPAGE] = 0;
+  }
+  return false;
+}
+
 /** Next entry that maps any part of `page` (of a compound page: of the whole); false at the end. */
 export function rmap_walk_next(walk: LocalArray, page: Page): boolean {
+  if (kernel.ksm !== 0 && PageKsm(page)) return rmap_walk_ksm_next(walk, page);
   const head = compound_head(page);
   const nr = compound_nr(head);
   const index = READ_ONCE(page_word(head, PAGE.index));

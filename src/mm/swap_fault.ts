@@ -28,6 +28,7 @@ import {
   get_page,
   type Page,
   PageFlag,
+  PageKsm,
   PG_hwpoison,
   PG_lru,
   PG_mlocked,
@@ -95,6 +96,7 @@ function should_try_to_free_swap(page: Page, vma: Vma, exclusive: boolean, flags
  * reuse_swap_page() (to v5.18): nobody else maps the page or has its slot. The entry still names the slot.
  */
 function reuse_swap_page(page: Page): boolean {
+  if (kernel.ksm !== 0 && PageKsm(page)) return false;
   const cached = PageFlag(compound_head(page), PG_swapcache);
   const count = page_mapcount(page) + (cached ? swap_count(page_swap_slot(page)) : 0);
   return count <= 1;
@@ -117,10 +119,12 @@ export function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: numbe
   if (config.anonExclusive) {
     // "If we want to map a page that's in the swapcache writable, we have to detect via the refcount".
     if (write && cached && !PageFlag(head, PG_lru)) lru_add_drain();
-    exclusive = (orig & _PAGE_SWP_EXCLUSIVE) !== 0 || !cached;
+    // "KSM pages can neither be pinned nor written" as they are.
+    const ksm = kernel.ksm !== 0 && PageKsm(page);
+    exclusive = !ksm && ((orig & _PAGE_SWP_EXCLUSIVE) !== 0 || !cached);
     swap_free(slot);
     if (!config.swapinCached && should_try_to_free_swap(page, vma, exclusive, flags)) try_to_free_swap(page);
-    if (!config.swapinCached && page_count(head) === 1) exclusive = true;
+    if (!config.swapinCached && !ksm && page_count(head) === 1) exclusive = true;
     if (exclusive) {
       if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte, vma);
       if (write) pte = maybe_mkwrite(pte_mkdirty(pte), vma);

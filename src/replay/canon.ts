@@ -64,6 +64,22 @@ class Renaming {
     this.bucket(from).push({ from, n, to });
   }
 
+  /** Forgets `n` identities from `id`. */
+  drop(id: PageId, n: number): void {
+    const list = this.bucket(id);
+    for (const iv of list.splice(0)) {
+      const before = Math.min(id.index, iv.from.index + iv.n) - iv.from.index;
+      const behind = Math.max(id.index + n, iv.from.index) - iv.from.index;
+      if (before >= iv.n || behind <= 0) {
+        list.push(iv);
+        continue;
+      }
+      if (before > 0) list.push({ ...iv, n: before });
+      if (behind < iv.n)
+        list.push({ from: shiftId(iv.from, behind), n: iv.n - behind, to: shiftId(iv.to, behind) });
+    }
+  }
+
   /** The part of the renaming whose results are among the live identities. */
   restrictedTo(live: ReadonlyMap<string, readonly { id: PageId; n: number }[]>): Renaming {
     const out = new Renaming();
@@ -152,8 +168,10 @@ export class Canonicaliser {
     return out;
   }
 
-  canonicalise(o: Observation): CanonicalObservation {
+  /** `copies`: pages were copied and frames reused in this step (ksmd). */
+  canonicalise(o: Observation, copies = false): CanonicalObservation {
     const ordinary = ordinaryPrefixes(o.pages);
+    this.forgetReused(o, copies);
     const maps = o.maps.map((pm) => `${pm.p}/${pm.m}: ${this.mapRuns(pm.m, pm.runs, ordinary)}`).sort();
     const handles = Object.entries(o.handles)
       .map(([name, h]) => `${name} ${h.kind}: ${this.handleRuns(name, h.runs, ordinary)}`)
@@ -254,6 +272,35 @@ export class Canonicaliser {
     if (p.large !== undefined) text += ` large=${p.large}`;
     if (p.nrmapped !== undefined) text += ` nrmapped=${p.nrmapped}`;
     return `${text} ${p.zone}/${p.node} [${flags}]`;
+  }
+
+  /**
+   * Drops the names of frames that hold another page now. A KSM page remains one as long as it lives; and
+   * what ksmd tried in vain to merge it has copied, perhaps to a frame that it had freed just before. A page
+   * that is held stays where it is.
+   */
+  private forgetReused(o: Observation, copies: boolean): void {
+    const held = new Set<string>();
+    if (copies)
+      for (const h of Object.values(o.handles))
+        for (const r of h.runs)
+          for (let i = 0; i < (r.same === true ? 1 : r.n); i++) held.add(formatId(shiftId(parseId(r.pg), i)));
+    for (const p of o.pages) {
+      const flags = p.fl.split(" ");
+      if (flags.includes("ksm") || !flags.includes("anon")) continue;
+      const id = parseId(p.id);
+      for (const piece of this.names.pieces(id, p.n ?? 1))
+        for (let i = 0; piece.to !== null && i < piece.n; i++) {
+          const raw = shiftId(id, piece.at + i);
+          const reused = copies ? !held.has(formatId(raw)) : this.wasKsm(shiftId(piece.to, i));
+          if (reused) this.names.drop(raw, 1);
+        }
+    }
+  }
+  private wasKsm(id: PageId): boolean {
+    return (this.live.get(`${id.prefix}~${id.gen}`) ?? []).some(
+      (run) => id.index >= run.id.index && id.index < run.id.index + run.n && /\bksm\b/.test(run.state),
+    );
   }
 
   /** Drops the names of pages that are no longer seen. */

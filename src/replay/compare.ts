@@ -14,6 +14,8 @@
  *   - pgmigrate_success and pgmigrate_fail while a child takes a memory block offline, step by step: other
  *     pages of the block move too, and failures are counted as often as the child got the CPU. When it ends,
  *     they must be no fewer than ours;
+ *   - which frames pages get that ksmd has tried in vain to merge (it copies them), and how often it failed
+ *     to split a huge page that is held: as often as it scanned while the recorder waited;
  *   - equal surpluses of 3 in both pin counters: the recording program's own direct I/O, which pins from
  *     v6.3.
  */
@@ -58,9 +60,10 @@ export class Comparison {
     seen: Observation,
     moments: readonly (readonly PageState[])[] = [],
   ): Difference | null {
-    const a = this.theirs.canonicalise(step);
+    const copies = step.op === "ksm";
+    const a = this.theirs.canonicalise(step, copies);
     const during = moments.map((pages) => this.ours.pagesAt(pages));
-    const b = this.ours.canonicalise(seen);
+    const b = this.ours.canonicalise(seen, copies);
     const racing = isBackground(step.op);
     const before = this.before;
     this.before = b;
@@ -130,6 +133,12 @@ class OfflineCounters {
       const { thp_collapse_alloc: _, ...rest } = theirs;
       const { thp_collapse_alloc: __, ...own } = ours;
       return this.compared(step, result, rest, own);
+    }
+    // A page that is held is tried in every scan, of which ksmd makes at least as many as the recorder asked.
+    if (step.op === "ksm" && (theirs.thp_split_page_failed ?? 0) > (ours.thp_split_page_failed ?? 0)) {
+      const { thp_split_page_failed: _, ...rest } = theirs;
+      const { thp_split_page_failed: tried = 0, ...own } = ours;
+      return tried > 0 ? [rest, own] : [theirs, ours];
     }
     // Of a process that is moved to another node, the pages of its program move too.
     if (step.op === "migrate" && (theirs.pgmigrate_success ?? 0) > (ours.pgmigrate_success ?? 0)) {

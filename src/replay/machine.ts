@@ -12,6 +12,15 @@ import { structFields } from "../machine/struct.ts";
 import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
 import { I_PAGES_MAX, POOL_ADDRESS_SPACE, POOL_I_PAGES } from "../mm/filemap.ts";
 import { HSTATE, hugetlb_add_page } from "../mm/hugetlb.ts";
+import {
+  KSM,
+  KSM_MM_SLOT,
+  KSM_RMAP_ITEM,
+  KSM_STABLE_NODE,
+  POOL_KSM_MM_SLOT,
+  POOL_KSM_RMAP_ITEM,
+  POOL_KSM_STABLE_NODE,
+} from "../mm/ksm_types.ts";
 import { LRU_BATCH, NR_LRU_BATCHES } from "../mm/lru.ts";
 import { ADDRESS_SPACE, AS_DEVDAX, AS_DRIVER, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
 import { POOL_MM, POOL_VMA } from "../mm/mmap.ts";
@@ -99,6 +108,8 @@ export interface MachineNeeds {
   readonly driver?: boolean;
   /** userfaultfd(2) is used; absent: it is not. */
   readonly userfaultfd?: boolean;
+  /** ksmd is asked to merge pages; absent: it is not. */
+  readonly ksm?: boolean;
   /** udmabuf is used; absent: it is not. */
   readonly udmabuf?: boolean;
   /** The huge zero page existed before the recording began. */
@@ -134,7 +145,8 @@ function recordedMaxPfn(needs: MachineNeeds): number {
 }
 
 function objectPool(name: string, id: number, count: number, words: number): void {
-  const base = memblock_alloc(name, count * words, { count, align: 2 });
+  // page->mapping, which points to some of them, has flags in its lowest two bits.
+  const base = memblock_alloc(name, count * words, { count, align: 4 });
   for (let i = 0; i < count; i++) declareRegion(`${name}[${i}]`, base + i * words, words, id, false);
 }
 
@@ -183,6 +195,7 @@ export function bootReplayMachine(
   kernel.shadow_stack = needs.shadowStacks === true && config.shadowStack ? 1 : 0;
   kernel.secretmem = needs.secretmem === true ? 1 : 0;
   kernel.userfaultfd = needs.userfaultfd === true ? 1 : 0;
+  if (needs.ksm === true) addKsm();
   kernel.driver_pages = needs.driver === true || needs.udmabuf === true ? 1 : 0;
   kernel.fatal_signal = needs.signals === true ? memblock_alloc("fatal_signal", 1) : 0;
   kernel.cma_nr = needs.cma ?? 0;
@@ -251,6 +264,17 @@ export function bootReplayMachine(
   addDevices(machine, needs);
   addFiles(machine, needs);
   return machine;
+}
+
+/** Pages that ksmd can know of, and pages that it can share. */
+const KSM_ITEMS = 16384;
+const KSM_NODES = 4096;
+
+function addKsm(): void {
+  kernel.ksm = memblock_alloc("ksm", KSM.SIZE, { fields: structFields(KSM) });
+  objectPool("ksm_mm_slot", POOL_KSM_MM_SLOT, 64, KSM_MM_SLOT.SIZE);
+  objectPool("ksm_rmap_item", POOL_KSM_RMAP_ITEM, KSM_ITEMS, KSM_RMAP_ITEM.SIZE);
+  objectPool("ksm_stable_node", POOL_KSM_STABLE_NODE, KSM_NODES, KSM_STABLE_NODE.SIZE);
 }
 
 /** Pages of each kind that the driver of /dev/gt has allocated. */

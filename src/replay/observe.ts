@@ -12,6 +12,7 @@ import {
   hpage_pincount_available,
   nth_page,
   PAGE,
+  PAGE_MAPPING_KSM,
   PageHead,
   PageTail,
   PG_anon_exclusive,
@@ -299,6 +300,7 @@ export class Observer {
     if (has(PG_swapbacked)) fl.push("swapbacked");
     if (has(PG_unevictable)) fl.push("unevictable");
     if (mapping !== 0 && !device) fl.push("mapping");
+    if ((mapping & PAGE_MAPPING_KSM) === PAGE_MAPPING_KSM) fl.push("ksm");
     if (has(PG_locked)) fl.push("locked");
     if (has(PG_buddy, own)) fl.push("buddy");
     if (has(PG_writeback)) fl.push("writeback");

@@ -68,6 +68,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
   let driver = false;
   let userfaultfd = false;
   let udmabuf = false;
+  let ksm = false;
   for await (const seq of readTrace(path, (m) => {
     meta = m;
   }))
@@ -76,6 +77,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       if (step.op === "map" && step.args[1] === "drv") driver = true;
       if (step.op === "uffd") userfaultfd = true;
       if (step.op === "udmabuf") udmabuf = true;
+      if (step.op === "ksm") ksm = true;
       for (const arg of step.args) {
         const text = arg.replace(/^dev=/, "");
         for (const d of ["dax0", "dax1", "dax2"] as const) if (text.includes(d)) devices.add(d);
@@ -96,6 +98,7 @@ async function surveyNeeds(path: string): Promise<{ meta: Meta; needs: MachineNe
       driver,
       userfaultfd,
       udmabuf,
+      ksm,
     },
   };
 }

@@ -1,7 +1,10 @@
 /** madvise(2), advice by advice. */
 
-import { config } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
+import { READ_ONCE } from "../machine/primitives.ts";
 import { EINVAL } from "../mm/errno.ts";
+import { ksm_do_scan, unmerge_and_remove_all_rmap_items } from "../mm/ksm.ts";
+import { KSM } from "../mm/ksm_types.ts";
 import {
   do_madvise,
   MADV_COLD,
@@ -13,11 +16,13 @@ import {
   MADV_FREE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
+  MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MADV_UNMERGEABLE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from "../mm/madvise.ts";
@@ -51,6 +56,8 @@ const ADVICE: Readonly<Record<string, number>> = {
   keeponfork: MADV_KEEPONFORK,
   dofork: MADV_DOFORK,
   dontneed_locked: MADV_DONTNEED_LOCKED,
+  mergeable: MADV_MERGEABLE,
+  unmergeable: MADV_UNMERGEABLE,
 };
 
 function madvStep(ctx: StepContext): StepResult {
@@ -92,7 +99,21 @@ function pmadvStep(ctx: StepContext): StepResult {
 }
 const PROCESS_ADVICE = ["cold", "pageout", "willneed", "collapse"];
 
+/** How often ksmd scans everything in one step. */
+const KSM_SCANS = 3;
+
+function ksmStep(_: StepContext): StepResult {
+  if (kernel.ksm === 0) return { ret: 0, sharing: 0 };
+  for (let i = 0; i < KSM_SCANS; i++) ksm_do_scan();
+  return { ret: 0, sharing: READ_ONCE(kernel.ksm + KSM.pages_sharing) };
+}
+function ksmUnmergeStep(_: StepContext): StepResult {
+  return syscall(kernel.ksm === 0 ? 0 : unmerge_and_remove_all_rmap_items());
+}
+
 export const ADVISE_OPERATIONS: Operations = {
+  ksm: { args: [0, 0], run: ksmStep },
+  ksmunmerge: { args: [0, 0], run: ksmUnmergeStep },
   madv: { args: [4, 4], run: madvStep },
   pmadv: { args: [5, 5], run: pmadvStep },
 };

@@ -8,9 +8,35 @@ import { knob, onOff } from "./knob.ts";
 export const SECRETMEM_LRU = 1;
 export const HUGETLB_DONTNEED_UP = 1;
 export const P2PDMA_V6_2 = 1;
+export const KSM_SKIPS_UNSTABLE = 2;
 export const GUP_ARGS_COMMON = 2;
 
 export const MM_KNOBS = [
+  knob(
+    "ksmUnshares",
+    { "v5.10": 0, "v6.2": 1 },
+    "how a KSM page is replaced by a copy where it is to be unmerged",
+    onOff("by an unsharing fault: the copy is read-only (v6.2, 6cce3314b928)", "by a write fault (to v6.1)"),
+  ),
+  knob(
+    "ksmChecksumFirst",
+    { "v5.10": 0, "v6.11": 1 },
+    "ksmd asks first whether a page has changed since its last scan",
+    onOff(
+      "before it looks for a KSM page of the same contents (v6.11, ac90c56bbd01)",
+      "afterwards (to v6.10)",
+    ),
+  ),
+  knob(
+    "ksmSmartScan",
+    { "v5.10": 0, "v6.7": 1, "v7.3": KSM_SKIPS_UNSTABLE },
+    "ksmd looks less often at pages that have found no partner",
+    [
+      { value: 0, name: "off", title: "it looks at all of them in every scan (to v6.6)" },
+      { value: 1, name: "all", title: "also at those that were KSM pages before (v6.7, 5e924ff54d08)" },
+      { value: KSM_SKIPS_UNSTABLE, name: "unstable", title: "but not at those (in the source of v7.3)" },
+    ],
+  ),
   knob(
     "gupOverflow",
     { "v5.10": 0, "v6.5": 1 },
