@@ -8,12 +8,12 @@ import type { KnobSettings } from "../machine/config.ts";
 
 export type CellModel = "sc" | "tso";
 
-export interface Cell<Config = Readonly<Record<string, string | number>>> {
+export interface Cell<Config = Readonly<Record<string, string | number>>, Model = CellModel> {
   /** `C5/arm64/device-dax/ref-not-taken/percpu/v5.18/no-pin/1x1/sc`; unique. */
   readonly id: string;
   readonly claim: string;
   readonly arch: string;
-  readonly model: CellModel;
+  readonly model: Model;
   /** The architecture's hardware is weaker than the models it is explored under. */
   readonly weakerHardware: boolean;
   readonly config: Config;
@@ -21,6 +21,8 @@ export interface Cell<Config = Readonly<Record<string, string | number>>> {
   readonly notApplicable: string | null;
   /** Run by default; the others on request. */
   readonly standard: boolean;
+  /** Id of the listed cell whose program this is, asked of another memory model (weak.ts). */
+  readonly of?: string;
 }
 
 /** A mechanism that is taken out of a cell to see whether anything depends on it. */

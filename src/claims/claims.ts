@@ -4,6 +4,7 @@
  * docs/claims.md.
  */
 
+import type { CheckModel } from "../check/check.ts";
 import type { Scenario } from "../machine/scenario.ts";
 import * as c1 from "./c1.ts";
 import { c2, c3 } from "./c2c3.ts";
@@ -14,6 +15,8 @@ import type { Cell, Knockout } from "./cells.ts";
 
 /** A cell of any claim; its configuration is names and numbers. */
 export type AnyCell = Cell<object>;
+/** What can be asked: a listed cell, or one of them on weak memory (weak.ts). */
+export type AskedCell = Cell<object, CheckModel>;
 
 export interface ClaimSet {
   /** Names of the claims whose cells these are. */
@@ -27,8 +30,8 @@ export interface ClaimSet {
   readonly knockoutsUnasked: readonly string[];
   cells(): readonly AnyCell[];
   /** @throws RangeError for a cell of another set, or one that is not applicable. */
-  scenario(cell: AnyCell, knockout?: Knockout): Scenario;
-  knockouts(cell: AnyCell): readonly Knockout[];
+  scenario(cell: AskedCell, knockout?: Knockout): Scenario;
+  knockouts(cell: AskedCell): readonly Knockout[];
 }
 
 interface CellModule<C extends AnyCell> {
@@ -41,9 +44,9 @@ type View = Pick<ClaimSet, "claims" | "title" | "rows" | "marks" | "knockoutsUna
 
 function claimSet<C extends AnyCell>(module: CellModule<C>, view: View): ClaimSet {
   let byId: ReadonlyMap<string, C> | undefined;
-  const own = (cell: AnyCell): C => {
+  const own = (cell: AskedCell): C => {
     byId ??= new Map(module.cells().map((c) => [c.id, c]));
-    const found = byId.get(cell.id);
+    const found = byId.get(cell.of ?? cell.id);
     if (found === undefined) throw new RangeError(`${cell.id} is no cell of ${view.claims.join(", ")}`);
     return found;
   };

@@ -5,7 +5,7 @@
  */
 
 import type { Knockout } from "./cells.ts";
-import { type AnyCell, setOf } from "./claims.ts";
+import { type AskedCell, setOf } from "./claims.ts";
 import { costOf, Estimate } from "./estimate.ts";
 import type { Limits } from "./explorer-worker.ts";
 import { type Job, type JobResult, type PoolOptions, runJobs } from "./pool.ts";
@@ -16,7 +16,7 @@ export interface MatrixOptions {
   readonly workers: number;
   readonly limits: Limits;
   /** Which cells, if they hold, are tried without each mechanism. */
-  readonly knockouts: (cell: AnyCell) => boolean;
+  readonly knockouts: (cell: AskedCell) => boolean;
   readonly signal?: AbortSignal;
   /** Called with each distinct program and what its exploration came to, with its counterexample. */
   readonly onProgram?: PoolOptions["onProgram"];
@@ -63,11 +63,11 @@ const notApplicable = (reason: string): Decided => ({
   sameAs: null,
 });
 
-const knockoutId = (cell: AnyCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
+const knockoutId = (cell: AskedCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
 
-export async function runMatrix(cells: readonly AnyCell[], options: MatrixOptions): Promise<MatrixResult> {
+export async function runMatrix(cells: readonly AskedCell[], options: MatrixOptions): Promise<MatrixResult> {
   const byId = new Map(cells.map((c) => [c.id, c]));
-  const job = (name: string, cell: AnyCell): Job => ({
+  const job = (name: string, cell: AskedCell): Job => ({
     id: name,
     ref: { module: REGISTRY_URL, scenario: name },
     model: cell.model,

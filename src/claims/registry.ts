@@ -4,9 +4,10 @@
  */
 
 import type { Scenario } from "../machine/scenario.ts";
-import { cellById, setOf } from "./claims.ts";
+import { setOf } from "./claims.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
 import { HMM_TEARDOWN } from "./stress-hmm.ts";
+import { askedCell } from "./weak.ts";
 import { zooNamed, zooScenario } from "./zoo/zoo.ts";
 
 /** URL of this module, for workers. */
@@ -44,13 +45,14 @@ export function scenarioNamed(name: string): Scenario | undefined {
   if (stress !== undefined) return stress;
   const at = name.lastIndexOf(WITHOUT);
   const id = at < 0 ? name : name.slice(0, at);
-  const cell = cellById(id);
+  const cell = askedCell(id);
   if (cell === undefined || cell.notApplicable !== null) return undefined;
   const set = setOf(cell);
-  if (at < 0) return set.scenario(cell);
+  // Of a cell on weak memory it is the listed cell's, which has another name.
+  if (at < 0) return { ...set.scenario(cell), name };
   const removed = name.slice(at + WITHOUT.length);
   const knockout = set.knockouts(cell).find((k) => k.removed === removed && k.notApplicable === null);
-  return knockout === undefined ? undefined : set.scenario(cell, knockout);
+  return knockout === undefined ? undefined : { ...set.scenario(cell, knockout), name };
 }
 
 const DEFAULT_STRESS = "gup-unbind";

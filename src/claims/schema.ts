@@ -27,7 +27,7 @@ export const CellResultSchema = z
     id: z.string().min(1),
     claim: z.string().regex(/^C[1-9]$/),
     arch: z.string().min(1),
-    model: z.enum(["sc", "tso"]),
+    model: z.enum(["sc", "tso", "arm64", "riscv", "lkmm"]),
     /** The architecture's hardware is weaker than the model: the verdict is for the model only. */
     weakerHardware: z.boolean(),
     config: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),

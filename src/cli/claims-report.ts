@@ -4,7 +4,8 @@
  * being decided is shown as such, never as a verdict.
  */
 
-import { type AnyCell, CLAIM_SETS, type ClaimSet, FIGURE_CLAIMS } from "../claims/claims.ts";
+import { MODEL_NAMES } from "../check/check.ts";
+import { type AskedCell, CLAIM_SETS, type ClaimSet, FIGURE_CLAIMS } from "../claims/claims.ts";
 import type { MatrixResult } from "../claims/matrix.ts";
 import type { CellResult, Figure, KnockoutResult, Verdict } from "../claims/schema.ts";
 import { count, seconds } from "../text/numbers.ts";
@@ -14,7 +15,7 @@ import { paint, paintVerdict, prose, table } from "./output.ts";
 /** How the result came about, as far as the words depend on it. */
 export interface ClaimsView {
   /** The cells that were asked for. */
-  readonly chosen: readonly AnyCell[];
+  readonly chosen: readonly AskedCell[];
   /** Whether cells that hold were tried without each mechanism. */
   readonly tried: boolean;
   readonly verbose: boolean;
@@ -27,7 +28,7 @@ export interface ClaimsView {
 /** A verdict, or that an interrupt came first. */
 type Shown = Verdict | "undecided";
 /** What the matrix looks at. */
-type ShownCell = Pick<CellResult, "id" | "claim" | "arch" | "config" | "weakerHardware"> & {
+type ShownCell = Pick<CellResult, "id" | "claim" | "arch" | "model" | "config" | "weakerHardware"> & {
   readonly verdict: Shown;
 };
 
@@ -84,7 +85,10 @@ function matrixLines(set: ClaimSet, cells: readonly ShownCell[], interrupted: bo
     { keys: rows.length },
   );
   lines.push("", ...legend(set, values, interrupted));
-  if (cells.some((c) => c.weakerHardware))
+  const models = [...new Set(cells.map((c) => c.model))];
+  if (models.some((m) => m !== "sc" && m !== "tso"))
+    lines.push(...prose(`Models explored: ${models.map((m) => MODEL_NAMES[m]).join(", ")}.`));
+  else if (cells.some((c) => c.weakerHardware))
     lines.push(
       ...prose("Models explored: SC and TSO only; arm64, powerpc and riscv hardware is weaker than both."),
     );
@@ -230,6 +234,25 @@ function summary(m: MatrixResult, view: ClaimsView): string {
   );
 }
 
+/** What kept cells from being decided, each reason once. */
+function stopped(cells: readonly CellResult[]): string[] {
+  const reasons = new Map<string, number>();
+  for (const { verdict, reason } of cells)
+    if (verdict === "bounded" && reason !== null) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  if (reasons.size === 0) return [];
+  const rows = [...reasons].sort((a, b) => b[1] - a[1]).map(([reason, n]) => [count(n), reason]);
+  return [
+    ...table(
+      [
+        { title: "not decided", align: "right" },
+        { title: "why", wrap: true },
+      ],
+      rows,
+    ),
+    "",
+  ];
+}
+
 /** The cells that were asked for, each with its verdict or as undecided. */
 function shownCells(m: MatrixResult, view: ClaimsView): ShownCell[] {
   const results = new Map(m.output.cells.map((c) => [c.id, c]));
@@ -288,6 +311,6 @@ export function claimsReport(m: MatrixResult, view: ClaimsView): string[] {
     const of = figures.filter((f) => f.claim === claim);
     if (of.length > 0) out.push(...prose(`${claim}: ${title}`).map(paint.bold), ...figureLines(of), "");
   }
-  out.push(...prose(summary(m, view)));
+  out.push(...stopped(cells), ...prose(summary(m, view)));
   return out;
 }

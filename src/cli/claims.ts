@@ -5,8 +5,10 @@
  */
 
 import { availableParallelism } from "node:os";
-import { type AnyCell, allCells, figureClaimOf, setOf } from "../claims/claims.ts";
+import type { CheckModel } from "../check/check.ts";
+import { type AskedCell, figureClaimOf, setOf } from "../claims/claims.ts";
 import { type MatrixResult, runMatrix } from "../claims/matrix.ts";
+import { isWeakCell } from "../claims/weak.ts";
 import { count, seconds, timeLeft } from "../text/numbers.ts";
 import { claimsReport } from "./claims-report.ts";
 import { UserError } from "./errors.ts";
@@ -16,8 +18,11 @@ import { interruptSignal } from "./interrupt.ts";
 import { asUserError } from "./job-errors.ts";
 import { type LimitOptions, limitsOf } from "./limits.ts";
 import { print, printJson } from "./output.ts";
-import { type Selection, selectCells, selectFigures } from "./select.ts";
+import { cellsToChooseFrom, type Selection, selectCells, selectFigures } from "./select.ts";
 import { Status } from "./status.ts";
+
+/** On weak memory, seconds after which a cell is given up unless the user says: some would take days. */
+const WEAK_SECONDS = 60;
 
 export interface ClaimsOptions extends Selection, LimitOptions {
   readonly list?: boolean;
@@ -34,17 +39,21 @@ export interface ClaimsOptions extends Selection, LimitOptions {
 async function choose(
   words: readonly string[],
   options: ClaimsOptions,
-): Promise<{ cells: AnyCell[]; figures: string[] }> {
+): Promise<{ cells: AskedCell[]; figures: string[] }> {
   const asked = words.filter((w) => figureClaimOf(w) !== undefined);
   const others = words.filter((w) => figureClaimOf(w) === undefined);
-  const narrowed = options.arch !== undefined || (options.model ?? "all") !== "all";
+  const listed = ["sc", "tso"].every((m) => options.model?.includes(m as CheckModel) ?? true);
+  const narrowed = options.arch !== undefined || !listed;
   if (narrowed && asked.length > 0)
     throw new UserError(
       "HF003",
       `${asked[0]} with an architecture or a model: a figure has neither`,
       `holdfast claims ${asked[0]}`,
     );
-  const cells = words.length > 0 && others.length === 0 ? [] : selectCells(others, options, allCells());
+  const cells =
+    words.length > 0 && others.length === 0
+      ? []
+      : selectCells(others, options, cellsToChooseFrom(others, options));
   const wanted = words.length > 0 ? asked.length > 0 : !narrowed;
   if (!wanted) return { cells, figures: [] };
   const ids = (await import("../bench/figures.ts")).figureIds();
@@ -73,7 +82,7 @@ export async function claimsCommand(words: readonly string[], options: ClaimsOpt
   try {
     m = await runMatrix(chosen, {
       workers,
-      limits: limitsOf(options),
+      limits: limitsOf(chosen.some(isWeakCell) ? { maxSeconds: WEAK_SECONDS, ...options } : options),
       knockouts: (cell) =>
         options.knockouts && (words.length > 0 || setOf(cell).knockoutsUnasked.includes(cell.claim)),
       signal,

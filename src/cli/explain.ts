@@ -3,7 +3,6 @@
  * that is not violated, says so and where its reasons are to be had.
  */
 
-import { allCells } from "../claims/claims.ts";
 import { REGISTRY_URL, scenarioNamed } from "../claims/registry.ts";
 import { checkCommand, checkJson, exploreAll, reportResult, verdictLines } from "./check.ts";
 import { UserError } from "./errors.ts";
@@ -12,7 +11,7 @@ import { interruptSignal } from "./interrupt.ts";
 import { exitOf, type LimitOptions, limitsOf } from "./limits.ts";
 import { print, printJson } from "./output.ts";
 import { isScenarioWord } from "./scenarios.ts";
-import { selectCells } from "./select.ts";
+import { cellsToChooseFrom, selectCells } from "./select.ts";
 
 export interface ExplainOptions extends LimitOptions {
   readonly verbose?: boolean;
@@ -25,7 +24,7 @@ export async function explainCommand(word: string, options: ExplainOptions): Pro
   const id = word.replace(WITHOUT, "");
   // A scenario that is no cell has no model of its own: it is explored, and shown, as check does.
   if (isScenarioWord(word)) return checkCommand(word, options);
-  const [cell, ...rest] = selectCells([id], { all: true }, allCells());
+  const [cell, ...rest] = selectCells([id], { all: true }, cellsToChooseFrom([id], {}));
   if (rest.length > 0)
     throw new UserError("HF003", `${word} names ${rest.length + 1} cells`, `name one, such as ${cell.id}`);
   const scenario = scenarioNamed(word);

@@ -26,9 +26,9 @@ export function decimal(option: string, min: number, max: number): (text: string
   };
 }
 
-export function model(text: string): "sc" | "tso" | "all" {
-  if (text === "sc" || text === "tso" || text === "all") return text;
-  throw new UserError("HF017", text, "models are sc, tso and all (both)");
+/** Models of cells: a list of names; all, which cells are listed under, is both of the strong ones. */
+export function cellModels(text: string): CheckModel[] {
+  return text === "all" ? ["sc", "tso"] : models(text);
 }
 
 /** A value of an option that may be given several times. */

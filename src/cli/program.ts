@@ -13,7 +13,7 @@ import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { registerNew } from "./new.ts";
 import { registerOpen } from "./open.ts";
-import { decimal, delay, integer, model, models, repeated } from "./options.ts";
+import { cellModels, decimal, delay, integer, models, repeated } from "./options.ts";
 import { outputWidth, printError, printJson, prose, setOutputWidth } from "./output.ts";
 import { registerReplay } from "./replay.ts";
 
@@ -85,7 +85,11 @@ function declareClaims(program: Command): void {
       .argument("[cells...]", "C4, C5, C5/arm64, or a whole id; default: every claim")
       .description("decide the claims, by configuration and architecture")
       .option("--arch <name>", "only this architecture")
-      .option("--model <model>", "sc, tso or all; default: all", model)
+      .option(
+        "--model <models>",
+        "sc, tso, arm64, riscv, lkmm, or several with commas; default: sc and tso, as cells are listed",
+        cellModels,
+      )
       .option("--all", "also the large and the rare cells that are left out by default")
       .option("--list", "only name the cells")
       .option("-v, --verbose", "every cell and knock-out with its counts")

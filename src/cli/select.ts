@@ -3,20 +3,39 @@
  * nothing is an error that names the nearest.
  */
 
-import { type AnyCell, figureClaimOf } from "../claims/claims.ts";
+import type { CheckModel } from "../check/check.ts";
+import { type AskedCell, allCells, figureClaimOf } from "../claims/claims.ts";
+import { weakCells, weakModelOf } from "../claims/weak.ts";
 import { ARCHITECTURES } from "../machine/arch.ts";
 import { nearestName } from "../machine/nearest.ts";
 import { UserError, unknownName } from "./errors.ts";
 
 export interface Selection {
   readonly arch?: string;
-  readonly model?: "sc" | "tso" | "all";
+  /** Default: those that cells are listed under. */
+  readonly model?: CheckModel | readonly CheckModel[];
   /** Also the cells that are not run by default. */
   readonly all?: boolean;
 }
 
+/** Models that are asked for, by option or by the words' ends; none: those that cells are listed under. */
+function modelsOf(words: readonly string[], { model = [] }: Selection): ReadonlySet<CheckModel> {
+  const asked = new Set<CheckModel>(typeof model === "string" ? [model] : model);
+  for (const w of words) {
+    const named = weakModelOf(w);
+    if (named !== undefined) asked.add(named);
+  }
+  return asked;
+}
+
+/** The cells that words and options are about: the listed ones, and those under the weak models asked for. */
+export function cellsToChooseFrom(words: readonly string[], selection: Selection): readonly AskedCell[] {
+  const weak = [...modelsOf(words, selection)].filter((m) => m !== "sc" && m !== "tso");
+  return weak.length === 0 ? allCells() : [...allCells(), ...weak.flatMap((m) => weakCells(m))];
+}
+
 /** The nearest existing id, segment by segment: `C5/arm/fsdx` is told `C5/arm64/fsdax`. */
-function nearestPath(word: string, cells: readonly AnyCell[]): string | undefined {
+function nearestPath(word: string, cells: readonly AskedCell[]): string | undefined {
   let candidates = cells.map((c) => c.id.split("/"));
   const path: string[] = [];
   for (const [i, segment] of word.split("/").entries()) {
@@ -37,7 +56,7 @@ export function selectFigures(words: readonly string[], ids: readonly string[]):
   return ids.filter((id) => wanted.some((w) => id === w || id.startsWith(`${w}/`)));
 }
 
-function matching(word: string, cells: readonly AnyCell[], all: boolean): AnyCell[] {
+function matching<C extends AskedCell>(word: string, cells: readonly C[], all: boolean): C[] {
   const exact = cells.filter((c) => c.id === word);
   if (exact.length > 0) return exact;
   const below = cells.filter((c) => c.id.startsWith(`${word}/`));
@@ -66,12 +85,13 @@ export function checkArchitecture(name: string): void {
 }
 
 /** The cells of `words` (none: every claim), in the order of the list. Throws UserError. */
-export function selectCells(
+export function selectCells<C extends AskedCell>(
   words: readonly string[],
   selection: Selection,
-  cells: readonly AnyCell[],
-): AnyCell[] {
-  const { arch, model = "all", all = false } = selection;
+  cells: readonly C[],
+): C[] {
+  const { arch, all = false } = selection;
+  const models = modelsOf(words, selection);
   if (arch !== undefined) checkArchitecture(arch);
   const wanted = new Set(
     words.length === 0
@@ -79,12 +99,13 @@ export function selectCells(
       : words.flatMap((w) => matching(w.replace(/\/+$/, ""), cells, all)),
   );
   const chosen = cells.filter(
-    (c) => wanted.has(c) && (arch === undefined || c.arch === arch) && (model === "all" || c.model === model),
+    (c) =>
+      wanted.has(c) && (arch === undefined || c.arch === arch) && (models.size === 0 || models.has(c.model)),
   );
   if (chosen.length === 0)
     throw new UserError(
       "HF003",
-      `${[...words, arch ?? "", model === "all" ? "" : model].filter((s) => s !== "").join(" with ")}: no cell matches all of it`,
+      `${[...words, arch ?? "", [...models].join()].filter((s) => s !== "").join(" with ")}: no cell matches all of it`,
     );
   return chosen;
 }

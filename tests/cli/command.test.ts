@@ -282,6 +282,31 @@ describe("claims", () => {
     expect(e.out).toContain("Freed by remover");
     expect(e.out).toMatch(/kfree page\[1\].*?<- frees it/s);
   });
+  test("a cell is asked of weak memory by a model, or by an id that ends with one", async () => {
+    const id = CELL.replace(/sc$/, "arm64");
+    const o = await holdfast(["claims", id]);
+    expect(o.exit).toBe(0);
+    expect(o.out).toContain("Needs each of: irq-off, ref-grace-period");
+    const of = CELL.slice(0, CELL.lastIndexOf("/"));
+    const json = await holdfast(["claims", of, "--model", "arm64,lkmm", "--no-knockouts", "--json"]);
+    const { cells } = ClaimsSchema.parse(JSON.parse(json.out));
+    expect(cells.map((c) => [c.id, c.model, c.verdict, c.weakerHardware])).toEqual([
+      [id, "arm64", "holds", false],
+      [`${of}/lkmm`, "lkmm", "holds", false],
+    ]);
+  });
+  test("what weak memory breaks is explained; what a limit stops there is undecided, and said why", async () => {
+    const fork = "C1/arm64/fork/ram-4k/uniform/1";
+    const e = await holdfast(["explain", `${fork}/lkmm`]);
+    expect(e.exit).toBe(1);
+    expect(e.out).toMatch(/under LKMM: violated/);
+    const o = await holdfast(["claims", fork, "--model", "riscv,lkmm", "--max-states", "5"]);
+    expect(o.exit).toBe(3);
+    expect(o.out).toMatch(/lkmm\n.*not decided +why\n[- ]+\n +1 +more than 5 states/s);
+    const none = await holdfast(["claims", "C4", "--model", "arm64"]);
+    expect(none.exit).toBe(2);
+    expect(none.err).toContain("no cell matches");
+  });
   test("explain --json has the counterexample as a trace in the published form", async () => {
     const { schema, results } = JSON.parse((await holdfast(["explain", VIOLATED, "--json"])).out);
     expect(schema).toBe("holdfast.check/2");
