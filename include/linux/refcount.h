@@ -18,6 +18,10 @@ static inline void refcount_set(refcount_t *r, int n)
 {
 	atomic_set(&r->refs, n);
 }
+static inline void refcount_set_release(refcount_t *r, int n)
+{
+	atomic_set_release(&r->refs, n);
+}
 static inline unsigned int refcount_read(const refcount_t *r)
 {
 	return atomic_read(&r->refs);
@@ -46,7 +50,22 @@ static inline bool refcount_inc_not_zero(refcount_t *r)
 {
 	return refcount_add_not_zero(1, r);
 }
-#define refcount_inc_not_zero_acquire(r) refcount_inc_not_zero(r)
+/*
+ * Where the memory may be another object's by now (SLAB_TYPESAFE_BY_RCU): what is read behind it is of the
+ * object that the reference is to, if that was published by refcount_set_release().
+ */
+static inline bool refcount_add_not_zero_acquire(int i, refcount_t *r)
+{
+	int old = __hf_add_unless_acquire(&r->refs.counter, i, 0);
+
+	if (old != 0)
+		__refcount_warn(old > 0 && old + i > 0, "refcount-overflow", "saturated; leaking memory");
+	return old != 0;
+}
+static inline bool refcount_inc_not_zero_acquire(refcount_t *r)
+{
+	return refcount_add_not_zero_acquire(1, r);
+}
 /* Drops references; true for who drops the last, behind whose call everybody's use of the object lies. */
 static inline bool refcount_sub_and_test(int i, refcount_t *r)
 {

@@ -12,7 +12,7 @@ import { nodeFiles } from "../lang/c/node-files.ts";
 export interface CWorkerData {
   readonly path: string;
   readonly build: { readonly include: readonly string[]; readonly define: readonly string[] };
-  readonly models: readonly CheckModel[];
+  readonly models: readonly { readonly model: CheckModel; readonly maxSeconds: number }[];
   readonly limits: Limits;
   /** Word 0 is 1 when it is to stop. */
   readonly stop: Int32Array;
@@ -32,13 +32,14 @@ send({
   type: "done",
   results: checkC(path, nodeFiles(), {
     ...build,
-    models,
-    limits: {
+    models: models.map((m) => m.model),
+    limits: (model) => ({
       ...limits,
+      maxSeconds: models.find((m) => m.model === model)?.maxSeconds ?? limits.maxSeconds,
       onProgress: ({ states, seconds }) => {
         send({ type: "progress", states, seconds });
         return Atomics.load(stop, 0) === 0;
       },
-    },
+    }),
   }).map(({ result, trail }) => ({ result, trail })),
 });

@@ -5,8 +5,8 @@
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { type CResult, checkC } from "../check/c/check.ts";
-import { type CheckModel, type CheckResult, MODEL_NAMES } from "../check/check.ts";
+import { type CResult, checkC, modelsOf } from "../check/c/check.ts";
+import { type CheckModel, type CheckResult, isWeak, MODEL_NAMES } from "../check/check.ts";
 import { ERROR_KINDS } from "../check/errors.ts";
 import { nodeFiles } from "../lang/c/node-files.ts";
 import { count, seconds } from "../text/numbers.ts";
@@ -26,30 +26,32 @@ export interface CheckCOptions extends CheckOptions {
 
 /** Seconds that this process tries by itself. */
 const PATIENCE = 0.25;
-
-function modelsOf(o: CheckCOptions): readonly CheckModel[] {
-  return o.model ?? ["sc", "tso"];
-}
+/** Seconds for each weak model that nobody has asked for by name. */
+const UNASKED = 10;
 
 /** Explores the file; in a worker if it takes long. @throws CError, UserError */
 async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]> {
   if (!existsSync(path) || !statSync(path).isFile()) throw new UserError("HF008", path);
-  const limits = limitsOf(options);
+  const given = limitsOf(options);
+  const unasked = options.model === undefined && options.maxSeconds === undefined;
+  const seconds = (m: CheckModel): number => (unasked && isWeak(m) ? UNASKED : given.maxSeconds);
   const build = { include: options.include ?? [], define: options.define ?? [] };
-  const models = modelsOf(options);
+  const models = options.model ?? modelsOf;
   const quick = checkC(path, nodeFiles(), {
     ...build,
     models,
-    limits: { ...limits, maxSeconds: Math.min(PATIENCE, limits.maxSeconds) },
+    limits: (m) => ({ ...given, maxSeconds: Math.min(PATIENCE, seconds(m)) }),
   });
   const slow = (r: CheckResult): boolean =>
-    r.verdict === "bounded" && / s$/.test(r.reason ?? "") && limits.maxSeconds > PATIENCE;
+    r.verdict === "bounded" && / s$/.test(r.reason ?? "") && seconds(r.model) > PATIENCE;
   if (!quick.some((r) => slow(r.result))) return quick;
   const rest = await inWorker({
     path,
     build,
-    models: models.filter((_, i) => slow(quick[i].result)),
-    limits,
+    models: quick
+      .filter((r) => slow(r.result))
+      .map(({ result: { model } }) => ({ model, maxSeconds: seconds(model) })),
+    limits: given,
   });
   return quick.map((r) => (slow(r.result) ? (rest.shift() ?? r) : r));
 }
@@ -80,9 +82,31 @@ function inWorker(data: Omit<CWorkerData, "stop">): Promise<CResult[]> {
   });
 }
 
-function verdictLine(file: string, r: CheckResult): string {
+function verdictLine(file: string, r: CheckResult, models: string): string {
   const why = r.verdict === "bounded" ? ` (${r.reason ?? "stopped"})` : "";
-  return `${file} under ${MODEL_NAMES[r.model]}: ${paintVerdict(r.verdict, r.verdict)}${why}; ${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
+  return `${file} under ${models}: ${paintVerdict(r.verdict, r.verdict)}${why}; ${count(r.states)} states, ${count(r.transitions)} steps, ${seconds(r.seconds)} s`;
+}
+
+/** Exploring it says the same of both: nothing, for a reason that has to do with neither. */
+function alike(a: CheckResult, b: CheckResult): boolean {
+  return (
+    a.verdict === "bounded" && b.verdict === "bounded" && a.states + b.states === 0 && a.reason === b.reason
+  );
+}
+
+/** What these verdicts say nothing about; null if nothing is to be added. */
+function aside(results: readonly CResult[], options: CheckCOptions): string | null {
+  if (options.model !== undefined || results.some((r) => r.result.verdict === "violated")) return null;
+  const [{ result: first }] = results;
+  if (results.length === 1)
+    return (
+      "A program of SV-COMP: its rules are those of interleaving, so it is looked at under SC. " +
+      "--model all asks about weaker memory."
+    );
+  const short = results.some(({ result: r }) => isWeak(r.model) && / s$/.test(r.reason ?? ""));
+  if (short && first.verdict === "holds")
+    return `Each weak model has ${UNASKED} s here: --model or --max-seconds give it more.`;
+  return "Explored: every execution of words. Not looked for: races of plain accesses.";
 }
 
 /** The lines of a user's functions that nothing reached, and assertions that were never evaluated. */
@@ -105,9 +129,12 @@ function report(path: string, results: readonly CResult[], options: CheckCOption
     for (const line of wrap(text, width - indent.length)) print(indent + line);
   };
   let shown: string | null = null;
-  for (const { result, trail } of results) {
-    if (options.mail === true) out(verdictLine(file, result));
-    else print(verdictLine(file, result));
+  for (const [i, { result, trail }] of results.entries()) {
+    if (i > 0 && alike(results[i - 1].result, result)) continue;
+    const same = results.slice(i).filter((r) => r === results[i] || alike(result, r.result));
+    const line = verdictLine(file, result, same.map((r) => MODEL_NAMES[r.result.model]).join(", "));
+    if (options.mail === true) out(line);
+    else print(line);
     for (const l of coverageLines(result)) out(paint.yellow(l), "  ");
     const e = result.error;
     if (e === null || trail === null) continue;
@@ -123,6 +150,8 @@ function report(path: string, results: readonly CResult[], options: CheckCOption
     print("");
     out(`reproduce: ${again}`);
   }
+  const more = aside(results, options);
+  if (more !== null) out(more);
 }
 
 /** Exit code as of any check. @throws CError, UserError */

@@ -149,7 +149,7 @@ function declareCheck(program: Command): void {
       .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
       .option(
         "--model <models>",
-        "sc, tso, arm64, riscv, lkmm, joined by commas, or all; default: sc,tso, or that of the cell",
+        "sc, tso, arm64, riscv, lkmm, joined by commas, or all; default: all for C, else sc,tso, or the cell's",
         models,
       )
       .option("--jobs <n>", "workers on one exploration, under sc and tso", integer("--jobs", 1, 64))

@@ -9,6 +9,7 @@ import { constant, type LocalInstr, type ThreadIr, type Val, type VisibleInstr }
 import type { LowFn, LowSlot } from "./lowered.ts";
 import { type FlatInstr, mapTargets } from "./operands.ts";
 import { compact, type FlatFn, optimise } from "./optimise.ts";
+import { promoteSlots } from "./promote.ts";
 import { type LowSource, type Specialised, Specialiser, writePositions } from "./specialise.ts";
 
 /** CPU number of handlers: which one runs them is decided when they are started. */
@@ -34,20 +35,26 @@ export class ThreadLinker {
   private readonly source: LowSource;
   private readonly specialiser: Specialiser;
   private readonly place: (slot: LowSlot, thread: string) => number;
+  private readonly bytes: ((slot: LowSlot) => number) | null;
   private readonly handlerIds = new Set<string>();
   /** How many places that start a handler have got one of their own. */
   clones = 0;
 
-  /** `place` gives a stack object its address; asked once for each place that its function is inlined at. */
+  /**
+   * `place` gives a stack object its address; asked once for each place that its function is inlined at.
+   * `bytes` is its size: objects whose address goes nowhere are registers then and get no address.
+   */
   constructor(
     source: LowSource,
     place: (slot: LowSlot, thread: string) => number = (slot) => {
       throw new Error(`no place for ${slot.name}`);
     },
+    bytes: ((slot: LowSlot) => number) | null = null,
   ) {
     this.source = source;
     this.specialiser = new Specialiser(source);
     this.place = place;
+    this.bytes = bytes;
   }
 
   /**
@@ -61,12 +68,12 @@ export class ThreadLinker {
     const key = `${args === null ? "handler" : args.map((a) => a.imm).join()} ${keepCpu ? "any" : cpu}`;
     const known = cacheable ? threadCache.get(s)?.get(key) : undefined;
     if (known !== undefined) return this.noteHandlers({ ...known, name, cpu });
-    const slots = new Map<number, number>();
+    const addresses = new Map<number, number>();
     const local = (i: FlatInstr): FlatInstr => {
       if (i.op === "cpu" && !keepCpu) return { op: "mov", dst: i.dst, a: constant(cpu), pos: i.pos };
       if (i.op !== "slot") return i;
-      const address = slots.get(i.slot) ?? this.place(s.slots[i.slot], name);
-      slots.set(i.slot, address);
+      const address = addresses.get(i.slot) ?? this.place(s.slots[i.slot], name);
+      addresses.set(i.slot, address);
       return { op: "mov", dst: i.dst, a: constant(address), pos: i.pos };
     };
     const fn: FlatFn = {
@@ -76,11 +83,11 @@ export class ThreadLinker {
       arrays: [...s.arrays],
       // A thread's arrays are its own; array parameters of a function stay the caller's.
       fixedArrays: args === null ? s.arrayParams : 0,
-      blocks: s.blocks.map((b) => ({
-        instrs: keepCpu && s.slots.length === 0 ? b.instrs : b.instrs.map(local),
-        end: b.end,
-      })),
+      blocks: s.blocks.map((b) => ({ instrs: b.instrs, end: b.end })),
     };
+    const { bytes } = this;
+    if (bytes !== null) promoteSlots(fn, s.slots.map(bytes), (n) => s.slots[n].name);
+    if (!keepCpu || s.slots.length > 0) for (const b of fn.blocks) b.instrs = b.instrs.map(local);
     if (args !== null) {
       const movs: FlatInstr[] = args.map((a, p) => ({ op: "mov", dst: s.params[p], a, pos: 0 }));
       // A block of its own: block 0 may be the head of a loop.

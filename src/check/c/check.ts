@@ -7,12 +7,23 @@
 import type { CFiles } from "../../lang/c/files.ts";
 import { NO_ROOM } from "../../lang/c/lower-builtin.ts";
 import { type BuiltC, buildC, type CBuildOptions } from "../../lang/c/program.ts";
-import { type CheckModel, type CheckOptions, type CheckResult, checkProgram } from "../check.ts";
+import {
+  CHECK_MODELS,
+  type CheckModel,
+  type CheckOptions,
+  type CheckResult,
+  checkProgram,
+} from "../check.ts";
 import { type CTrail, describeC } from "./trail.ts";
 
+/** All that an exploration takes but its model. */
+export type CLimits = Omit<CheckOptions, "model">;
+
 export interface CCheckOptions extends CBuildOptions {
-  readonly models: readonly CheckModel[];
-  readonly limits?: Omit<CheckOptions, "model">;
+  /** In order, or what is to be looked at of this program. */
+  readonly models: readonly CheckModel[] | ((built: BuiltC) => readonly CheckModel[]);
+  /** The same for each model, or what that of each is. */
+  readonly limits?: CLimits | ((model: CheckModel) => CLimits);
 }
 
 /** What one model says of a program. */
@@ -27,6 +38,23 @@ export interface CExplored extends CResult {
   readonly built: BuiltC;
 }
 
+/** Headers of programs that say themselves how their accesses are ordered. */
+const MARKED = /^\s*#\s*include\s*<(?:linux\/.*|stdatomic\.h|lkmm\.h|genmc\.h|dat3m\.h)>/m;
+
+/** A program of SV-COMP, whose rules are that of interleaving: what its plain accesses race for is no error. */
+export function isInterleaved({ c, files }: BuiltC): boolean {
+  const { functions } = c.unit;
+  return (
+    [...functions.keys()].some((f) => f === "reach_error" || f.startsWith("__VERIFIER_")) &&
+    !files.some((f) => !f.name.startsWith("<") && MARKED.test(f.text))
+  );
+}
+
+/** Models that a program is explored under where nobody names any. */
+export function modelsOf(built: BuiltC): readonly CheckModel[] {
+  return isInterleaved(built) ? ["sc"] : CHECK_MODELS;
+}
+
 /** Rooms that are tried: objects that each allocation may have alive at once. */
 const ROOMS = [1, 2, 4, 8, 16];
 
@@ -36,11 +64,13 @@ const ROOMS = [1, 2, 4, 8, 16];
  */
 export function checkC(path: string, files: CFiles, options: CCheckOptions): CExplored[] {
   let built = buildC(path, files, { ...options, room: ROOMS[0] });
-  return options.models.map((model) => {
+  const models = typeof options.models === "function" ? options.models(built) : options.models;
+  return models.map((model) => {
+    const limits = typeof options.limits === "function" ? options.limits(model) : options.limits;
     for (let room = 0; ; room++) {
       const last = room + 1 >= ROOMS.length;
       const stopAtBound = (message: string): boolean => message === NO_ROOM && !last;
-      const result = checkProgram(built.program, { ...options.limits, model, stopAtBound });
+      const result = checkProgram(built.program, { ...limits, model, stopAtBound });
       const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;
       if (!full || last) return finished(built, result);
       built = buildC(path, files, { ...options, room: ROOMS[room + 1] });

@@ -97,7 +97,7 @@ function isEndOfWait(a: TraceStep, b: TraceStep): boolean {
 }
 
 function stepText(s: TraceStep, call: string, d: Describer, before: TraceStep | undefined): string {
-  if (s.action === "start") return "callback runs";
+  if (s.action === "start") return s.op === "starts" ? s.op : "callback runs";
   if (s.action === "drain") {
     if (s.addr === 0) return s.op;
     return `${d.location(s.addr)} = ${d.value(s.after, d.typeAt(s.addr))} becomes visible`;

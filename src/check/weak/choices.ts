@@ -216,7 +216,7 @@ export class Choices extends Threads {
    * outside of others.
    */
   protected waitsFor(u: number, kind: number, rcu: boolean): boolean {
-    if (this.finished(u)) return rcu && this.queued(u) && !this.gracePeriodAhead(u);
+    if (this.finished(u)) return rcu && this.queued(u) && !this.gracePeriodAhead(u) && !this.spawned(u);
     if (!this.syncBegun(u)) return false;
     return this.kind(u) === K.gp ? rcu : kind === K.irqSave;
   }

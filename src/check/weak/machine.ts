@@ -34,7 +34,7 @@ import * as O from "./ordering.ts";
 import * as R from "./rest.ts";
 import { Sections } from "./sections.ts";
 import * as V from "./sets.ts";
-import { ARG, CPU, HELD, IRQ, PHASE, RAN, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
+import { ARG, CPU, HELD, IRQ, PHASE, RAN, RCU, SPAWNED, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class WeakMachine extends Sections {
   /**
@@ -75,7 +75,8 @@ export class WeakMachine extends Sections {
         m[own + PHASE] = 2;
         return true;
       }
-      this.endWait(t, V.GP_BEFORE);
+      if (m[own + PHASE] === SPAWNED) m[own + PHASE] = 0;
+      else this.endWait(t, V.GP_BEFORE);
       const { params } = body.code;
       if (params.length > 0) m[f + 1 + params[0]] = m[own + ARG];
       if (params.length > 1) m[f + 1 + params[1]] = this.cpuOf(t);
@@ -183,9 +184,11 @@ export class WeakMachine extends Sections {
         }
         this.endWait(t, kind === K.gp ? V.GP_BEFORE : V.IPI_BEFORE);
         break;
-      case K.callRcu: {
+      case K.callRcu:
+      case K.spawn: {
         const i = d.instrs[pc];
-        this.callRcu(t, i.op === "call_rcu" ? i.handler : "", this.nextA(t));
+        if (i.op === "call_rcu") this.callRcu(t, i.handler, this.nextA(t));
+        else if (i.op === "spawn") this.spawn(t, i.handler, this.nextA(t));
         break;
       }
       case K.alloc:
@@ -296,7 +299,7 @@ export class WeakMachine extends Sections {
       v.tidyForwards(t, body, rows[t]);
     }
     v.tidyCommon(all);
-    if (v.propagates) v.settle(futures, rows, (all & R.STARTS_GP) !== 0);
+    if (v.propagates) v.settle(futures, rows, (all & (R.STARTS_GP | R.SPAWNS)) !== 0);
     v.collect(futures, rows);
     v.tidyMessages(this.unionReads, this.unionWrites);
   }

@@ -157,9 +157,11 @@ export class Persistent {
       case K.ipi:
         if (!m.syncBegun(p)) this.special[p] = IPI;
         return;
-      case K.callRcu: {
+      case K.callRcu:
+      case K.spawn: {
         const i = m.bodies[p].code.ops[pc].instr;
-        this.queue[p] = i.op === "call_rcu" ? (fp.locOfHandler.get(groupOf(i)) ?? -1) : -1;
+        const queues = i.op === "call_rcu" || i.op === "spawn";
+        this.queue[p] = queues ? (fp.locOfHandler.get(groupOf(i)) ?? -1) : -1;
         return;
       }
       default:

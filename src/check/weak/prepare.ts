@@ -32,6 +32,7 @@ import {
   LOOKS_AT_RELEASES,
   LOOKS_BACK,
   READS,
+  SPAWNS,
   STARTS_GP,
   STARTS_IPI,
   WRITES,
@@ -440,6 +441,10 @@ function own(shape: Shape, body: Body, pc: number): void {
       break;
     case K.choose:
       break;
+    case K.spawn:
+      flags |= SPAWNS | LOOKS_BACK | READS | WRITES;
+      set(body.reads, shape.sectionEnds);
+      break;
     default:
       flags |= READS | WRITES;
   }
@@ -482,7 +487,7 @@ function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number): 
       for (const s of pc === 0 ? code.entrySucc : code.ops[pc].succ)
         if (s !== 0) changed = join(pc, body, s) || changed;
       const i = code.ops[pc].instr;
-      if (pc === 0 || i.op !== "call_rcu") continue;
+      if (pc === 0 || (i.op !== "call_rcu" && i.op !== "spawn")) continue;
       const h = handlers.get(i.handler);
       if (h !== undefined) changed = join(pc, h, 0) || changed;
     }

@@ -22,6 +22,8 @@ export class Reach {
   private readonly words: number;
   private readonly segments: readonly Segments[];
   private readonly queueLoc: Int32Array;
+  /** Handlers that somebody starts as a thread, which waits for no grace period. */
+  private readonly started: readonly boolean[];
   private readonly all: Uint32Array;
   private readonly pending: readonly Int32Array[];
   private readonly pendingCount: Int32Array;
@@ -38,6 +40,10 @@ export class Reach {
       return t < 0 ? [] : [{ loc, t }];
     });
     this.queueLoc = Int32Array.from(handlers, ({ loc }) => loc);
+    const spawned = new Set(
+      m.bodies.flatMap((b) => b.code.ops.flatMap(({ instr: i }) => (i?.op === "spawn" ? [i.handler] : []))),
+    );
+    this.started = handlers.map(({ t }) => spawned.has(m.handlerOf[t]));
     const rows = [...Array.from({ length: m.total }, (_, t) => t), ...handlers.map(({ t }) => t)];
     const cut = new Map<object, Segments>();
     this.segments = rows.map((t) => {
@@ -178,7 +184,7 @@ export class Reach {
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
     const m = this.m;
     if (gate === -1) return m.gracePeriodAhead(q) ? !insideAny : (m.holders(q) & frozen) === 0;
-    if (gate === -2) return !insideAny && this.written(this.queueOf(q));
+    if (gate === -2) return (!insideAny || this.started[q - m.total]) && this.written(this.queueOf(q));
     const current = q < m.total && m.pc(q) === gate;
     const kind = this.segments[q].kinds[gate];
     if (kind === K.gp || kind === K.ipi) {

@@ -51,7 +51,11 @@ class Recorder {
     m.choices(t);
     const base = { thread: t, choice: step.choice, waits: false, failed: false, result: null };
     if (m.finished(t)) {
-      const op = m.gracePeriodAhead(t) ? "grace period of call_rcu() begins" : "callback starts";
+      const op = m.gracePeriodAhead(t)
+        ? "grace period of call_rcu() begins"
+        : m.spawned(t)
+          ? "starts"
+          : "callback starts";
       const ok = m.step(t, step.choice);
       this.add(ok, { ...base, action: "start", op, addr: 0, location: "", before: 0, after: 0, at: -1 });
       return;

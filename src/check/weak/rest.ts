@@ -15,3 +15,5 @@ export const STARTS_GP = 64;
 export const STARTS_IPI = 128;
 /** Atomics that may succeed. */
 export const ATOMICS = 256;
+/** The start of a thread. */
+export const SPAWNS = 512;

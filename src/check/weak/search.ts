@@ -119,7 +119,6 @@ function notModelled({ threads, handlers, finally: last, memory }: Program): str
 const NOT_MODELLED: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "acquire",
   "queue",
-  "spawn",
   "preempt_count_add",
   "context",
 ]);

@@ -7,8 +7,9 @@ import { POISON } from "../../machine/image.ts";
 import { K } from "../explore/operations.ts";
 import { Accesses } from "./accesses.ts";
 import { CapacityError } from "./capacity.ts";
+import * as O from "./ordering.ts";
 import * as V from "./sets.ts";
-import { ARG, CPU, IRQ, PHASE, RAN, RCU, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
+import { ARG, CPU, IRQ, PHASE, RAN, RCU, SPAWNED, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class Sections extends Accesses {
   /**
@@ -74,19 +75,36 @@ export class Sections extends Accesses {
   }
 
   protected callRcu(t: number, handler: string, arg: number): void {
+    const u = this.instance(t, handler, arg);
+    this.m[this.own[u] + PHASE] = 1;
+    this.m[this.own[u] + CPU] = this.prepared.tellsCpu.has(handler) ? this.cpuOf(t) : 0;
+  }
+
+  /**
+   * A thread begins, on a CPU of its own: all that `t` has done comes before it, and no grace period does. Where
+   * a write reaches other threads one by one, it is a full barrier, as wake_up_process() and clone() are.
+   */
+  protected spawn(t: number, handler: string, arg: number): void {
+    if (this.v.propagates) this.fence(t, O.FULL);
+    const u = this.instance(t, handler, arg);
+    for (const k of [V.R_NEW, V.W_NEW]) this.v.isComing(this.v.thread(u, k), u);
+    this.m[this.own[u] + PHASE] = SPAWNED;
+    this.m[this.own[u] + CPU] = this.prepared.tellsCpu.has(handler) ? u : 0;
+  }
+
+  /** An idle instance of the handler, behind all that `t` has done. @throws CapacityError if there is none. */
+  private instance(t: number, handler: string, arg: number): number {
     const { v, m } = this;
     for (let u = this.ordinary; u < this.total; u++) {
       if (this.handlerOf[u] !== handler || m[this.frame[u]] !== 0 || m[this.own[u] + PHASE] !== 0) continue;
       // What an open promise will put before what the last callback here did must not get before this one.
       if (m[this.own[u] + RAN] !== 0) continue;
-      m[this.own[u] + PHASE] = 1;
       m[this.own[u] + ARG] = arg;
-      m[this.own[u] + CPU] = this.prepared.tellsCpu.has(handler) ? this.cpuOf(t) : 0;
       v.enters(u);
       this.addAll(v.thread(u, V.R_NEW), t);
       this.addAll(v.thread(u, V.W_NEW), t);
       v.add(v.thread(u, V.KNOWS), v.thread(t, V.KNOWS));
-      return;
+      return u;
     }
     throw new CapacityError("handlers", `more instances of ${handler} are pending than there is room for`);
   }

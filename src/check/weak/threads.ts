@@ -19,8 +19,10 @@ export const IRQ = 0; // 1: interrupts off
 export const RCU = 1; // rcu_read_lock nesting
 export const WAIT_IRQ = 2; // bits of those who wait until this thread has interrupts on
 export const WAIT_RCU = 3; // bits of those who wait until it is outside every read-side section
-// of a grace period or IPI: 1 begun. Of a callback: 1 queued, 2 its grace period has begun
+// of a grace period or IPI: 1 begun. Of a callback: 1 queued, 2 its grace period has begun. 3: a thread that
+// somebody has started
 export const PHASE = 4;
+export const SPAWNED = 3;
 export const HELD = 5; // spinlocks taken and not released
 export const ARG = 6; // argument of a queued callback
 export const CPU = 7; // of a callback: the CPU that queued it, if anything depends on it
@@ -184,7 +186,7 @@ export class Threads {
     return this.m[this.frame[t]];
   }
 
-  /** Whether thread `t` is a callback that has been queued and does not run yet. */
+  /** Whether thread `t` is a callback that has been queued, or a thread that was started, and runs not yet. */
   queued(t: number): boolean {
     return t >= this.ordinary && this.pc(t) === 0 && this.m[this.own[t] + PHASE] !== 0;
   }
@@ -192,6 +194,11 @@ export class Threads {
   /** Whether the grace period of the queued callback `t` has yet to begin. */
   gracePeriodAhead(t: number): boolean {
     return this.m[this.own[t] + PHASE] === 1 && this.pc(t) === 0;
+  }
+
+  /** Whether thread `t` is one that was started, and that has done nothing yet. */
+  spawned(t: number): boolean {
+    return this.m[this.own[t] + PHASE] === SPAWNED && this.pc(t) === 0;
   }
 
   finished(t: number): boolean {

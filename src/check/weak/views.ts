@@ -326,14 +326,20 @@ export class Views extends S.MessageSets {
     if (coming < 0) return;
     this.copyColumn(t, coming);
     const range = (from: number, to: number): void => {
-      for (let at = from; at < to; at += words)
-        for (let m = 0; m < this.count; m++)
-          if (this.has(at, this.node(m, coming))) this.addOne(at, this.node(m, t));
+      for (let at = from; at < to; at += words) this.isComing(at, t);
     };
     range(this.common(0), this.base(0, 0));
     for (let l = 0; l < this.locations; l++)
       if (this.baseUsed[l] !== 0) range(this.base(l, 0), this.base(l + 1, 0));
     range(this.message(0, 0), this.message(this.count, 0));
+  }
+
+  /** Into the set at `at`: what it says of callbacks to come is said of thread `t`. */
+  isComing(at: number, t: number): void {
+    const { coming } = this;
+    if (coming < 0) return;
+    for (let m = 0; m < this.count; m++)
+      if (this.has(at, this.node(m, coming))) this.addOne(at, this.node(m, t));
   }
 
   private copyColumn(to: number, from: number): void {

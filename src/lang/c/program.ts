@@ -18,6 +18,7 @@ import { type CFile, T, type Token } from "./lex.ts";
 import type { StackSlot } from "./lower.ts";
 import { parseC } from "./parser.ts";
 import { preprocess } from "./preprocess.ts";
+import { sizeOf } from "./types.ts";
 import { everyExpr } from "./walk.ts";
 
 export interface CBuildOptions {
@@ -150,7 +151,8 @@ function assemble(
   const start = findStart(unit);
   const place = (slot: LowSlot): number =>
     c.layout.stackObject(slot.name, (slot.what as StackSlot).type).base;
-  const linkerOfStart = new ThreadLinker(c.source, place);
+  const bytes = (slot: LowSlot): number => sizeOf((slot.what as StackSlot).type);
+  const linkerOfStart = new ThreadLinker(c.source, place, bytes);
   let booted: Booted = { spawned: [], rest: null };
   if (start.entry !== null) {
     const low = c.source.function(
@@ -179,7 +181,7 @@ function assemble(
     booted = boot ? runStart(ir, { layout: c.layout, ownGlobal: ownByAddress }) : { spawned: [], rest: ir };
   }
 
-  const linker = new ThreadLinker(c.source, place);
+  const linker = new ThreadLinker(c.source, place, bytes);
   linker.clones = linkerOfStart.clones;
   const threads: ThreadIr[] = [];
   const names = new Map<string, number>();

@@ -239,6 +239,8 @@ export function dereference(from: Expr, at: Place): Expr {
   const e = rvalue(from);
   if (!isPointer(e.type)) return refuse("HF214", at, `${typeName(e.type)} is no pointer`);
   if (e.type.to.k === "func") return e;
+  // `*&x` is x: macros take addresses of what they only write to, which makes nobody know them.
+  if (e.k === "addr" && e.e.k !== "fn") return { ...e.e, at };
   return { k: "deref", e, type: e.type.to, at };
 }
 

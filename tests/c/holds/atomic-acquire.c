@@ -1,3 +1,10 @@
+/*
+ * SV-COMP: a function whose name begins so is one step. The lock is released by a plain store, which orders
+ * nothing on hardware weaker than TSO.
+ * arm64: violated assertion
+ * riscv: violated assertion
+ * lkmm: violated assertion
+ */
 #include <pthread.h>
 int lock, n;
 void __VERIFIER_atomic_acquire(void) { __VERIFIER_assume(lock == 0); lock = 1; }

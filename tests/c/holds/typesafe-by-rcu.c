@@ -27,7 +27,7 @@ static struct conn *lookup(int key)
 
 	rcu_read_lock();
 	c = rcu_dereference(slot[key]);
-	if (c && !refcount_inc_not_zero(&c->ref))
+	if (c && !refcount_inc_not_zero_acquire(&c->ref))
 		c = NULL;
 	rcu_read_unlock();
 	if (c && READ_ONCE(c->key) != key) {
@@ -56,7 +56,7 @@ static int mover(void *unused)
 	put(c);
 	c = kmem_cache_alloc(cache, GFP_KERNEL);
 	WRITE_ONCE(c->key, 1);
-	refcount_set(&c->ref, 1);
+	refcount_set_release(&c->ref, 1);
 	rcu_assign_pointer(slot[1], c);
 	return 0;
 }

@@ -2,6 +2,8 @@
  * Dekker with release and acquire: both threads may see 0, on x86 too.
  * error: assertion
  * sc: holds
+ * arm64: holds
+ * riscv: holds
  */
 #include <pthread.h>
 #include <stdatomic.h>

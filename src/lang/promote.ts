@@ -1,0 +1,186 @@
+/**
+ * Variables whose address is taken but goes nowhere: once calls are inlined, all that is done with the address
+ * is loads and stores by the function itself, so the variable is registers and no memory. It costs no step,
+ * no state, and no engine has to know what an object on a stack is. (Scalar replacement; Muchnick, Advanced
+ * Compiler Design, 12.2.)
+ *
+ * A variable stays in memory where the address is anything else than that of an access (it is stored, passed
+ * on, compared, added to), where an access orders others or waits, where it may lie outside of the variable,
+ * or where the variable may have ended: then the access is an error, which an engine must see.
+ */
+
+import { predecessors } from "./cfg.ts";
+import { constant, type RmwFn, val } from "./ir.ts";
+import { defOf, type FlatInstr, forEachVal, terminatorVal } from "./operands.ts";
+import type { FlatFn } from "./optimise.ts";
+
+/** Functions of a read-modify-write that are one instruction. */
+const DIRECT: ReadonlySet<RmwFn> = new Set<RmwFn>(["add", "and", "or", "xor", "xchg"]);
+
+/** Registers that hold the address of a slot, and of which slot; -1 for others. */
+function slotRegisters(fn: FlatFn): Int32Array {
+  const of = new Int32Array(fn.nregs).fill(-1);
+  const defs = new Int32Array(fn.nregs);
+  for (const p of fn.params) defs[p]++;
+  for (const b of fn.blocks)
+    for (const i of b.instrs) {
+      const d = defOf(i);
+      if (d < 0) continue;
+      defs[d]++;
+      if (i.op === "slot") of[d] = i.slot;
+    }
+  for (let r = 0; r < fn.nregs; r++) if (defs[r] !== 1) of[r] = -1;
+  return of;
+}
+
+/** Slot of the address of an access that could be one of a register; -1 if it is none. */
+function accessed(i: FlatInstr, of: Int32Array): number {
+  switch (i.op) {
+    case "free":
+    case "revive":
+      return i.addr.reg >= 0 ? of[i.addr.reg] : -1;
+    case "load":
+    case "store":
+      return i.addr.reg >= 0 && (i.order === "plain" || i.order === "once") ? of[i.addr.reg] : -1;
+    case "rmw":
+      return i.addr.reg >= 0 && DIRECT.has(i.fn) && (i.order === "once" || i.order === "noreturn")
+        ? of[i.addr.reg]
+        : -1;
+    default:
+      return -1;
+  }
+}
+
+/** The slots, of those that `size` gives the bytes of, that need no memory. */
+function promotable(fn: FlatFn, of: Int32Array, size: readonly number[]): Set<number> {
+  const good = new Set(size.keys());
+  const leak = (reg: number): void => {
+    if (reg >= 0 && of[reg] >= 0) good.delete(of[reg]);
+  };
+  for (const b of fn.blocks) {
+    for (const i of b.instrs) {
+      if (i.op === "slot") {
+        // Defined more than once: which variable a use means is not known.
+        if (of[i.dst] < 0) good.delete(i.slot);
+        continue;
+      }
+      const slot = accessed(i, of);
+      if (slot < 0) {
+        forEachVal(i, (v) => leak(v.reg));
+        continue;
+      }
+      const { addr } = i as { addr: { imm: number } };
+      const inside = addr.imm >= 0 && addr.imm < size[slot];
+      const whole = (i.op !== "free" && i.op !== "revive") || addr.imm === 0;
+      if (!inside || !whole) good.delete(slot);
+      if (i.op === "store") leak(i.a.reg);
+      if (i.op === "rmw") {
+        leak(i.a.reg);
+        leak(i.b.reg);
+      }
+    }
+    const t = terminatorVal(b.end);
+    if (t !== undefined) leak(t.reg);
+  }
+  return good;
+}
+
+/** Takes out the slots of which some access may come before the variable begins or behind its end. */
+function keepLive(fn: FlatFn, of: Int32Array, good: Set<number>): void {
+  const preds = predecessors(fn.blocks);
+  const all = new Set(good);
+  const out: Set<number>[] = fn.blocks.map(() => new Set(all));
+  const entry = (n: number): Set<number> => {
+    if (n === 0) return new Set();
+    const live = new Set(all);
+    for (const p of preds[n]) for (const s of live) if (!out[p].has(s)) live.delete(s);
+    return live;
+  };
+  const through = (n: number, live: Set<number>, bad: ((slot: number) => void) | null): void => {
+    for (const i of fn.blocks[n].instrs) {
+      const slot = accessed(i, of);
+      if (slot < 0) continue;
+      if (i.op === "revive") live.add(slot);
+      else {
+        if (!live.has(slot)) bad?.(slot);
+        if (i.op === "free") live.delete(slot);
+      }
+    }
+  };
+  for (let changed = true; changed; ) {
+    changed = false;
+    fn.blocks.forEach((_, n) => {
+      const live = entry(n);
+      through(n, live, null);
+      if (live.size === out[n].size && [...live].every((s) => out[n].has(s))) return;
+      out[n] = live;
+      changed = true;
+    });
+  }
+  fn.blocks.forEach((_, n) => {
+    through(n, entry(n), (slot) => good.delete(slot));
+  });
+}
+
+/**
+ * Puts variables into registers. `size` has the bytes of each slot of `fn`, by its number; `name` what a
+ * variable is called in counterexamples. Blocks are in reverse post order. Gives how many were put there.
+ */
+export function promoteSlots(fn: FlatFn, size: readonly number[], name: (slot: number) => string): number {
+  if (size.length === 0) return 0;
+  const of = slotRegisters(fn);
+  const good = promotable(fn, of, size);
+  if (good.size > 0) keepLive(fn, of, good);
+  if (good.size === 0) return 0;
+  const registers = new Map<string, number>();
+  const words = new Map<number, number[]>();
+  const register = (slot: number, offset: number): number => {
+    const key = `${slot} ${offset}`;
+    let r = registers.get(key);
+    if (r === undefined) {
+      r = fn.nregs++;
+      fn.regNames.push(name(slot));
+      registers.set(key, r);
+      words.set(slot, [...(words.get(slot) ?? []), r]);
+    }
+    return r;
+  };
+  // Every word must be known before the first beginning of its variable makes it 0.
+  const each = (f: (i: FlatInstr, slot: number) => FlatInstr[]): void => {
+    for (const b of fn.blocks)
+      b.instrs = b.instrs.flatMap((i) => {
+        const slot = i.op === "slot" ? i.slot : accessed(i, of);
+        return slot >= 0 && good.has(slot) ? f(i, slot) : [i];
+      });
+  };
+  each((i, slot) => {
+    if (i.op === "load" || i.op === "store" || i.op === "rmw") register(slot, i.addr.imm);
+    return [i];
+  });
+  each((i, slot): FlatInstr[] => {
+    const { pos } = i;
+    switch (i.op) {
+      case "revive":
+        return (words.get(slot) ?? []).map((dst) => ({ op: "mov", dst, a: constant(0), pos }));
+      case "load":
+        return [{ op: "mov", dst: i.dst, a: val(register(slot, i.addr.imm)), pos }];
+      case "store":
+        return [{ op: "mov", dst: register(slot, i.addr.imm), a: i.a, pos }];
+      case "rmw": {
+        const dst = register(slot, i.addr.imm);
+        const next = fn.nregs++;
+        fn.regNames.push("");
+        return [
+          i.fn === "xchg"
+            ? { op: "mov", dst: next, a: i.a, pos }
+            : { op: "bin", fn: i.fn as "add" | "and" | "or" | "xor", dst: next, a: val(dst), b: i.a, pos },
+          { op: "mov", dst: i.dst, a: val(dst), pos },
+          { op: "mov", dst, a: val(next), pos },
+        ];
+      }
+      default:
+        return [];
+    }
+  });
+  return good.size;
+}
