@@ -1,8 +1,8 @@
 /**
- * Variables whose address is taken but goes nowhere: once calls are inlined, all that is done with the address
- * is loads and stores by the function itself, so the variable is registers and no memory. It costs no step,
- * no state, and no engine has to know what an object on a stack is. (Scalar replacement; Muchnick, Advanced
- * Compiler Design, 12.2.)
+ * Variables whose address is taken but goes nowhere: once calls are inlined, all that is done with the
+ * address is loads and stores by the function itself, so the variable is registers and no memory. It costs no
+ * step, no state, and no engine has to know what an object on a stack is. (Scalar replacement of aggregates;
+ * Muchnick, Advanced Compiler Design and Implementation, 12.2.)
  *
  * A variable stays in memory where the address is anything else than that of an access (it is stored, passed
  * on, compared, added to), where an access orders others or waits, where it may lie outside of the variable,

@@ -41,8 +41,8 @@ export interface CExplored extends CResult {
 /** Headers of programs that say themselves how their accesses are ordered. */
 const MARKED = /^\s*#\s*include\s*<(?:linux\/.*|stdatomic\.h|lkmm\.h|genmc\.h|dat3m\.h)>/m;
 
-/** A program of SV-COMP, whose rules are that of interleaving: what its plain accesses race for is no error. */
-export function isInterleaved({ c, files }: BuiltC): boolean {
+/** A program of SV-COMP, whose rules are those of interleaving: that plain accesses race is no error there. */
+function isInterleaved({ c, files }: BuiltC): boolean {
   const { functions } = c.unit;
   return (
     [...functions.keys()].some((f) => f === "reach_error" || f.startsWith("__VERIFIER_")) &&

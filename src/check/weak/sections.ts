@@ -81,8 +81,9 @@ export class Sections extends Accesses {
   }
 
   /**
-   * A thread begins, on a CPU of its own: all that `t` has done comes before it, and no grace period does. Where
-   * a write reaches other threads one by one, it is a full barrier, as wake_up_process() and clone() are.
+   * A thread begins, on a CPU of its own: all that `t` has done comes before it, and no grace period does.
+   * Where a write reaches other threads one by one, it is a full barrier, as wake_up_process() and clone()
+   * are.
    */
   protected spawn(t: number, handler: string, arg: number): void {
     if (this.v.propagates) this.fence(t, O.FULL);
@@ -92,7 +93,7 @@ export class Sections extends Accesses {
     this.m[this.own[u] + CPU] = this.prepared.tellsCpu.has(handler) ? u : 0;
   }
 
-  /** An idle instance of the handler, behind all that `t` has done. @throws CapacityError if there is none. */
+  /** An idle instance of the handler, behind all that `t` has done. @throws CapacityError: there is none. */
   private instance(t: number, handler: string, arg: number): number {
     const { v, m } = this;
     for (let u = this.ordinary; u < this.total; u++) {

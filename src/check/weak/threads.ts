@@ -186,7 +186,7 @@ export class Threads {
     return this.m[this.frame[t]];
   }
 
-  /** Whether thread `t` is a callback that has been queued, or a thread that was started, and runs not yet. */
+  /** Whether thread `t` is a callback that was queued, or a thread that was started, and does not run yet. */
   queued(t: number): boolean {
     return t >= this.ordinary && this.pc(t) === 0 && this.m[this.own[t] + PHASE] !== 0;
   }
