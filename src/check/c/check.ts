@@ -41,7 +41,7 @@ export interface CExplored extends CResult {
 /** Headers of programs that say themselves how their accesses are ordered. */
 const MARKED = /^\s*#\s*include\s*<(?:linux\/.*|stdatomic\.h|lkmm\.h|genmc\.h|dat3m\.h)>/m;
 
-/** A program of SV-COMP, whose rules are those of interleaving: that plain accesses race is no error there. */
+/** A program of SV-COMP, whose rules are those of interleaving: plain accesses may race there. */
 function isInterleaved({ c, files }: BuiltC): boolean {
   const { functions } = c.unit;
   return (
