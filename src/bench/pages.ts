@@ -48,6 +48,7 @@ export interface PagesSpec {
 
 export interface Pages {
   readonly mm: number;
+  readonly vma: number;
   /** First page number of the mapped range. */
   readonly start: number;
   readonly nr: number;
@@ -77,18 +78,19 @@ export function bootPages(spec: PagesSpec): Pages {
   // No frame of the range is the zero page.
   kernel.zero_pfn = -1;
   const mm = newMm();
-  if (kind === "4k" || kind === "thp") mapSystemRam(mm, START, nr, LEVEL[kind]);
+  let vma = 0;
+  if (kind === "4k" || kind === "thp") vma = mapSystemRam(mm, START, nr, LEVEL[kind]);
   else {
     const order = spec.compound ? TABLE_SHIFT * LEVEL[kind] : 0;
     const device = newDaxDevice("dax", { start: 0, nr, order });
     bindDaxDevice(device);
-    mapDaxDevice(mm, device, { addr: START, nr, level: LEVEL[kind] });
+    vma = mapDaxDevice(mm, device, { addr: START, nr, level: LEVEL[kind] });
   }
-  return { mm, start: START, nr };
+  return { mm, vma, start: START, nr };
 }
 
 /** Pages as page faults leave them: one reference each, that of their entry. */
-function mapSystemRam(mm: number, start: number, nr: number, level: number): void {
+function mapSystemRam(mm: number, start: number, nr: number, level: number): number {
   const span = 1 << (level * geom.table_shift);
   for (let pfn = 0; pfn < nr; pfn++) {
     const page = kernel.vmemmap + pfn * PAGE.SIZE;
@@ -110,6 +112,7 @@ function mapSystemRam(mm: number, start: number, nr: number, level: number): voi
   mem[vma + VMA.vm_flags] = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
   mem[vma + VMA.vm_pgoff] = start;
   mem[mm + MM.mmap] = vma;
+  return vma;
 }
 
 /**

@@ -8,7 +8,6 @@
 import { availableParallelism } from "node:os";
 import { defineScenario, type Scenario, type ScenarioThread, siblingModule } from "../machine/scenario.ts";
 import { FOLL_WRITE } from "../mm/gup_flags.ts";
-import { PAGE_SHARED } from "../mm/pgtable.ts";
 import { runScenario } from "../smp/run.ts";
 import { FORMS, type Form } from "./gup.ts";
 import { bootPages } from "./pages.ts";
@@ -60,14 +59,13 @@ function makeScenario(name: SmpCase, form: Form): Scenario {
     boot: () => {
       const { preset, compound } = FORMS[form];
       const cpus = c.pinners + (c.unmap ? 1 : 0);
-      const { mm, start } = bootPages({ preset, kind: "dax2m", nr: 2 * RANGE, compound, cpus });
+      const { mm, vma, start } = bootPages({ preset, kind: "dax2m", nr: 2 * RANGE, compound, cpus });
       const threads: ScenarioThread[] = Array.from({ length: c.pinners }, (_, i) => ({
         name: `pinner${i}`,
         run: pinner,
         args: [mm, start + (c.same ? 0 : i * RANGE), RANGE, ROUNDS, FOLL_WRITE],
       }));
-      if (c.unmap)
-        threads.push({ name: "unmapper", run: unmapper, args: [mm, start, 0, PAGE_SHARED, 1, UNMAPS] });
+      if (c.unmap) threads.push({ name: "unmapper", run: unmapper, args: [mm, vma, start, UNMAPS] });
       return { threads, finally: { name: "check_unpinned", run: check_unpinned, args: [2 * RANGE] } };
     },
   });

@@ -9,10 +9,10 @@
  * them); teardown of the pagemap, which is C4's.
  */
 
-import { ARCHITECTURES } from "../machine/arch.ts";
+import { ARCHITECTURES, TABLE_FREE_RCU, TLB_FLUSH_IPI } from "../machine/arch.ts";
 import { findArch, geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { GUP_RFC, GUP_UNIFORM, GUP_V510 } from "../machine/knobs/gup.ts";
-import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
+import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
   type BootedScenario,
   defineScenario,
@@ -20,11 +20,13 @@ import {
   type ScenarioThread,
   siblingModule,
 } from "../machine/scenario.ts";
-import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
+import { bindDaxDevice, mapDaxDevice, newDaxDevice } from "../mm/boot.ts";
 import { FOLL_WRITE } from "../mm/gup_flags.ts";
-import { PAGE, PG_anon_exclusive, prep_compound_page } from "../mm/page.ts";
-import { _PAGE_PSE, PAGE_SHARED, pfn_pte, pgtable_alloc, pte_alloc_one, set_pte_at } from "../mm/pgtable.ts";
+import { split_huge_pmd_address } from "../mm/huge_split.ts";
+import { PAGE, pfn_to_page } from "../mm/page.ts";
+import { pgtable_lookup, pte_pfn } from "../mm/pgtable.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
+import { bootMmMachine, createMm, mmapAnon, touch } from "./mm-machine.ts";
 import {
   check_coherent,
   check_unpinned,
@@ -34,6 +36,7 @@ import {
   protector,
   revoker,
   splitter,
+  unmapper,
   walker,
   zapper,
 } from "./scenarios/uniform-race.ts";
@@ -61,7 +64,10 @@ export const EVENTS = {
   split: "the compound page is split, and then unmapped",
   collapse: "the pages are collapsed into a compound page",
   fork: "fork write-protects or copies, and then the parent writes",
-  mprotect: "write permission is taken away",
+  "fork-read": "the same, and the page is pinned for reading",
+  munmap: "the range is unmapped for good, and its page table freed",
+  "munmap-no-batch": "the same, without memory to gather tables in",
+  mprotect: "write permission is taken away, and the page looked at: does anybody have it pinned?",
 } as const;
 export type C1Event = keyof typeof EVENTS;
 
@@ -79,7 +85,10 @@ const SUITS: Readonly<Record<C1Event, readonly C1Mapping[]>> = {
   revoke: ["dax-4k", "dax-pmd"],
   split: ["thp-pmd", "thp-pte"],
   collapse: ["ram-4k"],
-  fork: ["ram-4k"],
+  fork: ["ram-4k", "thp-pmd"],
+  "fork-read": ["ram-4k", "thp-pmd"],
+  munmap: ["ram-4k"],
+  "munmap-no-batch": ["ram-4k"],
   mprotect: ["ram-4k", "thp-pmd", "dax-4k", "dax-pmd"],
 };
 
@@ -101,11 +110,13 @@ export function cells(): readonly C1Cell[] {
                 weakerHardware: hardware === "lkmm",
                 config,
                 notApplicable:
-                  gup === "special-cased" && mapping !== "dax-pmd"
-                    ? "the RFC's path differs from the per-page one on compound device leaves only"
-                    : event === "fork" && walkers > 1
-                      ? "one pin is enough to ask whether it stays coherent"
-                      : null,
+                  event === "munmap-no-batch" && findArch(arch).tableFree !== TABLE_FREE_RCU
+                    ? "page tables go at once, after the flush: they are not gathered"
+                    : gup === "special-cased" && mapping !== "dax-pmd"
+                      ? "the RFC's path differs from the per-page one on compound device leaves only"
+                      : walkers > 1 && (event === "fork" || event === "fork-read" || event === "collapse")
+                        ? "one pin is enough to ask whether it stays coherent"
+                        : null,
                 // One walker under the hardware's own model, as far as that is explored; the rest with --all.
                 standard: walkers === 1 && model === (hardware === "tso" ? "tso" : "sc"),
               };
@@ -118,106 +129,99 @@ export function cells(): readonly C1Cell[] {
   return listed;
 }
 
-/** Frames: two that are mapped, two for copies or the collapsed page. */
-const MAX_PFN = 4;
+/** Frames of System RAM: two that are mapped, and, where pages are copied or collapsed, two more. */
+function ramFrames(event: C1Event, dax: boolean): number {
+  if (dax) return 2;
+  return event === "fork" || event === "fork-read" || event === "collapse" ? 4 : 2;
+}
 
-function initRamPage(pfn: number, refs: number, anon: number): void {
-  const page = kernel.vmemmap + pfn * PAGE.SIZE;
-  mem[page + PAGE.flags] = 1 << PG_anon_exclusive;
-  mem[page + PAGE._refcount] = refs;
-  mem[page + PAGE._mapcount] = refs > 0 ? 0 : -1;
-  mem[page + PAGE.mapping] = anon;
+/** Where the pages are and who may do what with them. */
+interface Places {
+  readonly mm: number;
+  readonly mapping: C1Mapping;
+  /** struct page of the first page, and the address_space of a device. */
+  readonly first: number;
+  readonly file: number;
+  readonly revoked: number;
+  readonly reused: number;
+}
+
+/** The area's two pages, mapped as asked. */
+function mapPages(mapping: C1Mapping): { mm: number; first: number; file: number } {
+  const mm = createMm();
+  if (mapping === "dax-4k" || mapping === "dax-pmd") {
+    const order = mapping === "dax-pmd" ? 1 : 0;
+    const d = newDaxDevice("dax0.0", { start: 2, nr: 2, order });
+    bindDaxDevice(d);
+    mapDaxDevice(mm, d, { addr: 0, nr: 2, level: order });
+    return { mm, first: kernel.vmemmap + 2 * PAGE.SIZE, file: d.mapping };
+  }
+  const vma = mmapAnon(mm, 0, 2, mapping !== "ram-4k");
+  touch(mm, 0, 2);
+  if (mapping === "thp-pte") split_huge_pmd_address(vma, 0);
+  const out = new Int32Array(1);
+  pgtable_lookup(mm, 0, out);
+  return { mm, first: pfn_to_page(pte_pfn(mem[out[0] as number] as number)), file: 0 };
 }
 
 function boot(cell: C1Cell, extra: KnobSettings): BootedScenario {
   const { gup, mapping, event, walkers } = cell.config;
   const form = FORMS[gup];
   const dax = mapping === "dax-4k" || mapping === "dax-pmd";
-  bootMachine({
+  const ram = ramFrames(event, dax);
+  bootMmMachine({
     preset: form.preset,
-    // Pin counts of compound pages of two pages lie in page[1]; freed frames are poison.
-    knobs: { ...form.knobs, pageRegions: dax ? 0 : 1, mmuNotifier: 0, vmstat: 0, ...extra },
+    knobs: { ...form.knobs, tableBatchFails: event === "munmap-no-batch" ? 1 : 0, ...extra },
     arch: cell.arch,
-    geometry: { levels: 2, table_shift: 1, max_pfn: MAX_PFN, vmemmap_shift: 1, pgmap_shift: 1 },
+    levels: 2,
+    ram,
+    device: dax ? 2 : 0,
+    // Pin counts of compound pages of two pages lie in page[1].
+    vmemmap_shift: 1,
     cpus: walkers + 1,
-    tables: 3,
+    tables: 5,
+    areas: 2,
+    mms: 2,
   });
-  const mm = newMm();
+  kernel.only_devices = dax ? 1 : 0;
   const revoked = memblock_alloc("revoked", 1);
-  const reused = memblock_alloc("reused", MAX_PFN, { count: MAX_PFN });
-  const slot = memblock_alloc("pinned", 1);
-  const child = memblock_alloc("child_pte", 1);
-  const first = kernel.vmemmap;
-  const page2 = first + 2 * PAGE.SIZE;
-  let device = 0;
-  if (dax) {
-    const order = mapping === "dax-pmd" ? 1 : 0;
-    const d = newDaxDevice("dax0.0", { start: 2, nr: 2, order });
-    bindDaxDevice(d);
-    mapDaxDevice(mm, d, { addr: 0, nr: 2, level: order });
-    device = page2;
-  } else {
-    const anon = (memblock_alloc("anon_vma", 1, { align: 4 }) | 1) as number;
-    for (let pfn = 0; pfn < MAX_PFN; pfn++) {
-      declareRegion(`data[${pfn}]`, kernel.direct_map + pfn * geom.page_words, geom.page_words);
-      initRamPage(pfn, 1, anon);
-    }
-    const compound = mapping !== "ram-4k";
-    if (compound) prep_compound_page(first, 1);
-    if (event === "collapse") prep_compound_page(page2, 1);
-    mem[first + PAGE._refcount] = mapping === "thp-pte" ? 2 : 1;
-    const level = mapping === "thp-pmd" ? 1 : 0;
-    for (let i = 0; i < 2; i += 1 << level)
-      set_pte_at(pgtable_alloc(mm, i, level), pfn_pte(i, PAGE_SHARED | (level > 0 ? _PAGE_PSE : 0)));
+  const reused = memblock_alloc("reused", geom.max_pfn, { count: geom.max_pfn });
+  const places: Places = { ...mapPages(mapping), mapping, revoked, reused };
+  const { mm, first } = places;
+  // What is pinned in the end must be what is mapped, if the pin is kept.
+  if (event === "fork" || event === "fork-read" || event === "collapse") {
+    const slot = memblock_alloc("pinned", 1);
+    const flags = event === "fork-read" ? 0 : FOLL_WRITE;
+    return {
+      threads: [{ name: "pinner", run: holder, args: [mm, 0, flags, slot] }, opponent(event, places)],
+      finally: { name: "check_coherent", run: check_coherent, args: [mm, 0, slot] },
+    };
   }
-  const level = mapping === "thp-pmd" || mapping === "dax-pmd" ? 1 : 0;
   const threads: ScenarioThread[] = [];
-  if (event === "fork") threads.push({ name: "pinner", run: holder, args: [mm, 0, FOLL_WRITE, slot] });
-  else
-    for (let i = 0; i < walkers; i++)
-      threads.push({ name: `walker${i}`, run: walker, args: [mm, 0, 2, FOLL_WRITE, revoked, reused] });
-  threads.push(event1(event, { mm, level, mapping, first, page2, device, revoked, reused, child }));
-  const check: ScenarioThread =
-    event === "fork"
-      ? { name: "check_coherent", run: check_coherent, args: [mm, 0, slot] }
-      : { name: "check_unpinned", run: check_unpinned, args: [dax ? device : first, dax ? 2 : MAX_PFN] };
-  return { threads, finally: check };
+  for (let i = 0; i < walkers; i++)
+    threads.push({ name: `walker${i}`, run: walker, args: [mm, 0, 2, FOLL_WRITE, revoked, reused] });
+  threads.push(opponent(event, places));
+  return { threads, finally: { name: "check_unpinned", run: check_unpinned, args: [first, 2] } };
 }
 
-interface Places {
-  readonly mm: number;
-  readonly level: number;
-  readonly mapping: C1Mapping;
-  readonly first: number;
-  readonly page2: number;
-  readonly device: number;
-  readonly revoked: number;
-  readonly reused: number;
-  readonly child: number;
-}
-
-function event1(event: C1Event, p: Places): ScenarioThread {
+function opponent(event: C1Event, { mm, mapping, first, file, revoked, reused }: Places): ScenarioThread {
   switch (event) {
     case "zap":
-      return {
-        name: "zapper",
-        run: zapper,
-        args: [p.mm, 0, 2, p.first, p.mapping === "ram-4k" ? 1 : 2, p.reused],
-      };
+      return { name: "zapper", run: zapper, args: [mm, 0, 2, mapping === "ram-4k" ? 0 : 1, reused] };
     case "revoke":
-      return { name: "revoker", run: revoker, args: [p.mm, 0, 2, p.device, 1, p.reused] };
+      return { name: "revoker", run: revoker, args: [file, 2, first, 1, reused] };
     case "split":
-      return {
-        name: "splitter",
-        run: splitter,
-        args: [p.mm, 0, p.first, p.mapping === "thp-pmd" ? pte_alloc_one() : 0],
-      };
+      return { name: "splitter", run: splitter, args: [mm, 0, first, reused] };
     case "collapse":
-      return { name: "khugepaged", run: collapser, args: [p.mm, 0, p.page2] };
+      return { name: "khugepaged", run: collapser, args: [mm, 0] };
     case "fork":
-      return { name: "forker", run: forker, args: [p.mm, 0, p.child, p.page2, p.page2 + PAGE.SIZE] };
+    case "fork-read":
+      return { name: "forker", run: forker, args: [mm, 0] };
+    case "munmap":
+    case "munmap-no-batch":
+      return { name: "unmapper", run: unmapper, args: [mm, 0, 2, reused] };
     case "mprotect":
-      return { name: "protector", run: protector, args: [p.mm, 0, p.level, 2 >> p.level, p.revoked] };
+      return { name: "protector", run: protector, args: [mm, 0, 2, first, revoked] };
   }
 }
 
@@ -237,6 +241,7 @@ export function scenario(cell: C1Cell, knockout?: Knockout): Scenario {
 export function knockouts(cell: C1Cell): readonly Knockout[] {
   const { event, gup, mapping } = cell.config;
   const pte = mapping !== "thp-pmd" && mapping !== "dax-pmd";
+  const { tlbFlush, tableFree } = findArch(cell.arch);
   return [
     {
       removed: "recheck",
@@ -264,6 +269,12 @@ export function knockouts(cell: C1Cell): readonly Knockout[] {
       notApplicable: null,
     },
     {
+      removed: "ipi",
+      title: "the flush waits for nobody",
+      knobs: { ipi: 0 },
+      notApplicable: tlbFlush === TLB_FLUSH_IPI ? null : "this architecture's flush interrupts nobody",
+    },
+    {
       removed: "flush",
       title: "changing an entry neither flushes nor orders",
       knobs: { tlbFlush: 0 },
@@ -271,15 +282,26 @@ export function knockouts(cell: C1Cell): readonly Knockout[] {
     },
     {
       removed: "sync-one",
-      title: "collapsing does not wait for walkers",
+      title: "collapsing, or freeing a table that is not gathered, does not wait for walkers",
       knobs: { syncOne: 0 },
-      notApplicable: event === "collapse" ? null : "only a collapse does",
+      notApplicable: event === "collapse" || event === "munmap-no-batch" ? null : "nothing waits so",
+    },
+    {
+      removed: "table-rcu",
+      title: "page tables are freed at once, not after a grace period",
+      knobs: { tableRcu: 0 },
+      notApplicable:
+        event !== "munmap"
+          ? "no table is gathered"
+          : tableFree === TABLE_FREE_RCU
+            ? null
+            : "the flush is what this architecture waits for",
     },
     {
       removed: "write-protect-seq",
       title: "a walk does not retry if fork write-protects meanwhile",
       knobs: { writeProtectSeq: 0 },
-      notApplicable: event === "fork" ? null : "only fork does",
+      notApplicable: event === "fork" || event === "fork-read" ? null : "only fork does",
     },
   ];
 }

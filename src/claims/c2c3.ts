@@ -194,7 +194,7 @@ function bootC3({ config: c }: C3Cell): BootedScenario {
   bindDaxDevice(base);
   bindDaxDevice(compound);
   mapDaxDevice(mm, base, { addr: 0, nr, level: c.leaves === "pmd-both" ? 1 : 0 });
-  mapDaxDevice(mm, compound, { addr: nr, nr, level: c.leaves === "pte-both" ? 0 : 1 });
+  const vma = mapDaxDevice(mm, compound, { addr: nr, nr, level: c.leaves === "pte-both" ? 0 : 1 });
   const first = kernel.vmemmap + nr * PAGE.SIZE;
   const other = first + nr * PAGE.SIZE;
   const driver = (name: string, at: number, page: number): ScenarioThread =>
@@ -209,7 +209,7 @@ function bootC3({ config: c }: C3Cell): BootedScenario {
   const threads =
     c.against === "nothing"
       ? [driver("base", 0, first), driver("compound", nr, other)]
-      : [driver("compound", nr, other), { name: "zapper", run: zapper, args: [mm, nr, nr] }];
+      : [driver("compound", nr, other), { name: "zapper", run: zapper, args: [vma, nr, nr] }];
   return {
     threads,
     finally: {

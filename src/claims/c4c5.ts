@@ -10,7 +10,7 @@
  */
 
 import { ARCHITECTURES, TLB_FLUSH_IPI } from "../machine/arch.ts";
-import { findArch, type KnobSettings, type PresetName } from "../machine/config.ts";
+import { findArch, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { REF_ATOMIC, REF_EXTERNAL, REF_PERCPU } from "../machine/knobs/gup.ts";
 import {
   type BootedScenario,
@@ -155,6 +155,7 @@ function boot(cell: TeardownCell, extra: KnobSettings): BootedScenario {
     cpus: threads,
     tables: 2,
   });
+  kernel.only_devices = 1;
   const mm = newMm();
   // From v5.17 a device that is mapped by huge leaves is made of compound pages.
   const order = huge && c.counting !== "v5.10" ? 1 : 0;

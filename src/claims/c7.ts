@@ -10,7 +10,7 @@
  */
 
 import { ARCHITECTURES } from "../machine/arch.ts";
-import { findArch, type KnobSettings, kernel } from "../machine/config.ts";
+import { findArch, type KnobSettings } from "../machine/config.ts";
 import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { mem, memblock_alloc } from "../machine/memory.ts";
 import {
@@ -22,7 +22,6 @@ import {
 } from "../machine/scenario.ts";
 import { bindDaxDevice, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
 import { MM, VMA } from "../mm/mm_types.ts";
-import { PAGE, prep_compound_page } from "../mm/page.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
 import {
   addAnonVma,
@@ -32,6 +31,7 @@ import {
   mapAnonPage,
   newDmirror,
 } from "./hmm-machine.ts";
+import { bootMmMachine, createMm, mmapAnon, touch } from "./mm-machine.ts";
 import {
   check_mirror,
   check_unwritten,
@@ -199,19 +199,26 @@ function bootRam(cell: HmmCell, knobs: KnobSettings): BootedScenario {
   };
 }
 
-/** Frames 0 and 1 are mapped, 2 and 3 are the compound page that they are collapsed into. */
+/** Two pages are mapped, and two frames are free for the compound page that they are collapsed into. */
 function bootCollapse(cell: HmmCell, knobs: KnobSettings): BootedScenario {
-  const { mm } = bootFor(cell, knobs, { levels: 2, max_pfn: 4, vmemmap_shift: 1, tables: 3 });
-  addSystemRam(0, 4, 4);
-  const vma = addAnonVma(mm, ADDR, 2);
-  for (let i = 0; i < 2; i++) mapAnonPage(vma, ADDR + i, i);
-  const huge = kernel.vmemmap + 2 * PAGE.SIZE;
-  prep_compound_page(huge, 1);
+  bootMmMachine({
+    preset: cell.config.version,
+    knobs: { mmuNotifier: 1, ...knobs },
+    arch: cell.arch,
+    cpus: 2,
+    levels: 2,
+    ram: 4,
+    vmemmap_shift: 1,
+    tables: 3,
+  });
+  const mm = createMm();
+  mmapAnon(mm, ADDR, 2);
+  touch(mm, ADDR, 2);
   const dmirror = newDmirror(mm, ADDR, 2);
   return {
     threads: [
       { name: "driver", run: driver, args: [dmirror, ADDR, ACCESSES] },
-      { name: "khugepaged", run: collapse, args: [mm, ADDR, huge] },
+      { name: "khugepaged", run: collapse, args: [mm, ADDR] },
     ],
     finally: { name: "check", run: check_mirror, args: [dmirror, ADDR, 2] },
   };

@@ -101,7 +101,7 @@ export const bootLongtermPin: Boot = (arch, preset, knobs) => {
 
 /** J22: two hugetlb pages whose struct pages lie behind one PMD of the vmemmap are optimised at once. */
 export const bootSplitVmemmap: Boot = (arch, preset, knobs) => {
-  machine(arch, preset, { ...knobs, mmuNotifier: 0 }, { max_pfn: 8, tables: 3 });
+  machine(arch, preset, { ...knobs, mmuNotifier: 0 }, { max_pfn: 8, tables: 3, huge: true });
   const FRAME = 4;
   const pmdp = memblock_alloc("vmemmap_pmd", 1);
   const ptl = memblock_alloc("init_mm.page_table_lock", 1);
@@ -116,7 +116,7 @@ export const bootSplitVmemmap: Boot = (arch, preset, knobs) => {
 
 /** J49: a device wants to write through a read-only leaf of PUD level, which is unmapped. */
 export const bootPudFault: Boot = (arch, preset, knobs) => {
-  const { mm } = machine(arch, preset, knobs, { levels: 3, max_pfn: 8, dax: true });
+  const { mm } = machine(arch, preset, knobs, { levels: 3, max_pfn: 8, dax: true, huge: true });
   const device = newDaxDevice("dax0.0", { start: 4, nr: 4, order: preset === "v5.10" ? 0 : 2 });
   bindDaxDevice(device);
   const vma = mapDaxDevice(mm, device, { addr: ADDR, nr: 4, level: 2, prot: PAGE_READONLY });

@@ -7,9 +7,11 @@
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
 import { SRCU_STRUCT } from "../machine/srcu.ts";
-import { allocStruct, bootMachine, newMm } from "../mm/boot.ts";
+import { addMmPools, allocStruct, bootMachine } from "../mm/boot.ts";
 import { DMIRROR, DMIRROR_DEVICE } from "../mm/dmirror.ts";
-import { MM, VM_READ, VM_WRITE, VMA } from "../mm/mm_types.ts";
+import { mm_create } from "../mm/fork.ts";
+import { MM, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE, VMA } from "../mm/mm_types.ts";
+import { do_mmap, vma_lookup } from "../mm/mmap.ts";
 import { mmu_interval_notifier_insert } from "../mm/mmu_notifier.ts";
 import { INTERVAL_NOTIFIER, INTERVAL_OPS_DMIRROR, SUBSCRIPTIONS } from "../mm/mmu_notifier_types.ts";
 import { PAGE, PG_buddy } from "../mm/page.ts";
@@ -26,39 +28,25 @@ export interface HmmMachineSpec {
   readonly vmemmap_shift?: number;
   readonly tables: number;
   readonly pgmaps?: number;
+  /** Huge entries may be made. */
+  readonly huge?: boolean;
   /** DAX devices can be faulted on. */
   readonly dax?: boolean;
 }
 
 /** An address space with room for notifiers. */
 export function newMirroredMm(): number {
-  const mm = newMm();
+  const mm = mm_create();
+  if (mm === 0) throw new RangeError("no address space or table left; boot with more");
   const subs = allocStruct("notifier_subscriptions", SUBSCRIPTIONS);
   mem[subs + SUBSCRIPTIONS.invalidate_seq] = 2;
   mem[mm + MM.mmu_notifiers] = subs;
-  mem[mm + MM.mm_users] = 1;
   return mm;
-}
-
-/** Global objects of these subjects that a machine booted before may have left: none. */
-export function resetHmmGlobals(): void {
-  kernel.device_private = 0;
-  kernel.dax_srcu = 0;
-  kernel.zero_pfn = 0;
-  kernel.huge_zero = 0;
-  kernel.mem_section = 0;
-  kernel.mem_hotplug_lock = 0;
-  kernel.section_shift = 0;
-  kernel.lru_batch = 0;
-  kernel.signal_pending = 0;
-  kernel.cpu_sleeps = 0;
-  kernel.dmirror_tries = 0;
 }
 
 /** Boots the machine with one address space; notifiers are on and a freed frame is poison. */
 export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
   const { preset, arch, cpus, levels, max_pfn, vmemmap_shift = 0, tables, pgmaps = 1 } = spec;
-  resetHmmGlobals();
   bootMachine({
     preset,
     knobs: { mmuNotifier: 1, pageRegions: 1, ...spec.knobs },
@@ -68,6 +56,8 @@ export function bootHmmMachine(spec: HmmMachineSpec): { mm: number } {
     tables,
     pgmaps,
   });
+  kernel.no_huge = spec.huge ? 0 : 1;
+  addMmPools(2, 2);
   if (spec.dax) kernel.dax_srcu = allocStruct("dax_srcu", SRCU_STRUCT);
   return { mm: newMirroredMm() };
 }
@@ -86,15 +76,9 @@ export function addSystemRam(first: number, nr: number, used: number, pool = POO
 
 /** An area of anonymous memory. */
 export function addAnonVma(mm: number, start: number, nr: number): number {
-  const vma = allocStruct(`vma@${start}`, VMA);
-  mem[vma + VMA.vm_start] = start;
-  mem[vma + VMA.vm_end] = start + nr;
-  mem[vma + VMA.vm_mm] = mm;
-  mem[vma + VMA.vm_flags] = VM_READ | VM_WRITE;
-  mem[vma + VMA.vm_pgoff] = start;
-  mem[vma + VMA.vm_next] = mem[mm + MM.mmap];
-  mem[mm + MM.mmap] = vma;
-  return vma;
+  const flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE;
+  if (do_mmap(mm, start, nr, flags, 0, 0) !== 0) throw new RangeError("no area left");
+  return vma_lookup(mm, start);
 }
 
 /** Maps a taken frame of System RAM at addr, writable. */

@@ -8,20 +8,13 @@
 import { geom, kernel } from "../machine/config.ts";
 import { declareRegion, mem } from "../machine/memory.ts";
 import { type BootedScenario, defineScenario, type Scenario, siblingModule } from "../machine/scenario.ts";
-import { allocStruct, bootMachine } from "../mm/boot.ts";
+import { addMmPools, allocStruct, bootMachine } from "../mm/boot.ts";
 import { DMIRROR_DEVICE } from "../mm/dmirror.ts";
 import { DEV_PAGEMAP_OPS_DMIRROR } from "../mm/dmirror_devmem.ts";
 import { memremap_pages } from "../mm/memremap.ts";
 import { PAGE } from "../mm/page.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_PRIVATE } from "../mm/pgmap.ts";
-import {
-  addAnonVma,
-  addSystemRam,
-  newDmirror,
-  newMdevice,
-  newMirroredMm,
-  resetHmmGlobals,
-} from "./hmm-machine.ts";
+import { addAnonVma, addSystemRam, newDmirror, newMdevice, newMirroredMm } from "./hmm-machine.ts";
 import { check_stress, device_loop, move_loop, unmap_loop, user_loop } from "./scenarios/stress-hmm.ts";
 
 const ADDR = 8;
@@ -32,7 +25,6 @@ const DEVICE = 8;
 const ROUNDS = 200;
 
 function boot(): BootedScenario {
-  resetHmmGlobals();
   bootMachine({
     preset: "v7.3",
     knobs: { mmuNotifier: 1, pageRegions: 1, dmirrorOwnSeq: 1, dmirrorMapMigrated: 0 },
@@ -41,6 +33,7 @@ function boot(): BootedScenario {
     cpus: 4,
     tables: 8,
   });
+  addMmPools(2, 1);
   const mm = newMirroredMm();
   addSystemRam(0, RAM, 0);
   addAnonVma(mm, ADDR, PAGES);

@@ -107,7 +107,7 @@ function make(kind: string, cpus: number): Scenario {
       const mm = newMm();
       const device = newDaxDevice("dax0.0", { start: PFN, nr: PAGES, order: k.order });
       bindDaxDevice(device);
-      mapDaxDevice(mm, device, { addr: ADDR, nr: PAGES, level: k.level });
+      const vma = mapDaxDevice(mm, device, { addr: ADDR, nr: PAGES, level: k.level });
       const walkers = Array.from({ length: cpus - 1 }, (_, i) => ({
         name: cpus === 2 ? "walker" : `walker${i}`,
         run: pin_loop,
@@ -121,7 +121,7 @@ function make(kind: string, cpus: number): Scenario {
             : {
                 name: "remover",
                 run: rebind_loop,
-                args: [device.dev, mm, ADDR, PFN, PAGES, k.level, REBINDS],
+                args: [device.dev, mm, vma, ADDR, PAGES, REBINDS],
               },
         ],
         finally:

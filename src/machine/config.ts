@@ -136,6 +136,9 @@ export const geom = {
   pud_shift: 2,
   p4d_shift: 3,
   pgdir_shift: 4,
+  /** Of a huge page, which a PMD leaf maps: log2 of its pages, and their number. */
+  hpage_pmd_order: 1,
+  hpage_pmd_nr: 2,
   /** First page number that is not a user address. */
   task_size: 4,
   /** Words of contents per page; 1024 is 4 KiB. */
@@ -187,6 +190,8 @@ export function setGeometry(g: Geometry): void {
     pud_shift: 2 * table_shift,
     p4d_shift: 3 * table_shift,
     pgdir_shift: 4 * table_shift,
+    hpage_pmd_order: table_shift,
+    hpage_pmd_nr: 1 << table_shift,
     task_size: 2 ** Math.min(levels * table_shift, MAX_TASK_SHIFT),
     page_words,
     max_pfn,
@@ -243,8 +248,14 @@ export const kernel = {
    * Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does.
    */
   dmirror_tries: 0,
+  /** 1: nothing but device memory is mapped, so that linking drops what only System RAM needs. */
+  only_devices: 0,
+  /** 1: every page is mapped by a PTE, and no page of System RAM is compound. */
+  no_huge: 0,
   /** Zones of the page allocator (mm/page_alloc.ts). */
   zones: 0,
+  /** Orders of blocks that the page allocator has, 11 in the kernel; fewer on machines that are explored. */
+  max_order: 11,
   /** Word: SIGKILL is pending for who looks pages up; 0: none can come. */
   fatal_signal: 0,
   /** Word: the ultravisor does not give pages of a protected guest (mm/uv.ts); 0: there is none. */

@@ -24,9 +24,23 @@ import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { declareRegion, mem, memblock_alloc, resetMemory, setMemoryView } from "../machine/memory.ts";
 import { structFields, structSymbol } from "../machine/struct.ts";
 import { DEV_DAX, dev_dax_probe } from "./dax.ts";
+import { insert_dax } from "./dax_fault.ts";
 import { VMSTAT_ITEMS } from "./gup.ts";
-import { insert_pfn } from "./memory.ts";
-import { ADDRESS_SPACE, MM, VM_MIXEDMAP, VM_READ, VM_SHARED, VM_WRITE, VMA } from "./mm_types.ts";
+import {
+  ADDRESS_SPACE,
+  AS_DEVDAX,
+  AS_FSDAX,
+  MM,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_MIXEDMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+} from "./mm_types.ts";
+import { POOL_VMA } from "./mmap.ts";
 import { PAGE, VMEMMAP_START } from "./page.ts";
 import {
   PERCPU_REF,
@@ -37,7 +51,8 @@ import {
   percpu_ref_init,
 } from "./percpu-refcount.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_FS_DAX, MEMORY_DEVICE_GENERIC, PGMAP_COMPOUND } from "./pgmap.ts";
-import { PAGE_SHARED, POOL_PGTABLE, pte_alloc_one } from "./pgtable.ts";
+import { _PAGE_RW, PAGE_SHARED, POOL_PGTABLE, pgtable_alloc, pte_alloc_one } from "./pgtable.ts";
+import { POOL_MM } from "./sched_mm.ts";
 import { POOL_VMEMMAP } from "./sparse-vmemmap.ts";
 import { memoryView } from "./view.ts";
 
@@ -173,6 +188,30 @@ export function bootMachine(spec: BootSpec): void {
   setMemoryView(memoryView(tables));
 }
 
+/**
+ * `count` objects of a pool of kzalloc(), free: structs, or arrays of `words`. page->mapping, which points to
+ * some of them, has flags in its lowest two bits.
+ */
+export function objectPool(
+  name: string,
+  id: number,
+  count: number,
+  words: number,
+  layout: object | null = null,
+): void {
+  const size = (words + 3) & ~3;
+  const symbol = layout === null ? {} : structSymbol(layout);
+  const base = memblock_alloc(name, count * size, { count, align: 4, ...symbol });
+  for (let i = 0; i < count; i++) declareRegion(`${name}[${i}]`, base + i * size, words, id, false);
+}
+
+/** Room for areas and address spaces that the kernel makes itself (mmap(), fork()). */
+export function addMmPools(areas: number, mms: number): void {
+  objectPool("vm_area_struct", POOL_VMA, areas, VMA.SIZE, VMA);
+  objectPool("mm_struct", POOL_MM, mms, MM.SIZE, MM);
+  kernel.mm_list = memblock_alloc("mm_list", 1);
+}
+
 /** An address space with an empty top table. */
 export function newMm(name = "mm"): number {
   const mm = allocStruct(name, MM);
@@ -216,6 +255,10 @@ export function newDaxDevice(name: string, spec: DaxDeviceSpec): DaxDevice {
   const dev = allocStruct(name, DEV_DAX);
   mem[dev + DEV_DAX.pgmap] = pgmap;
   mem[dev + DEV_DAX.mapping] = mapping;
+  mem[mapping + ADDRESS_SPACE.kind] = fsdax ? AS_FSDAX : AS_DEVDAX;
+  mem[mapping + ADDRESS_SPACE.i_size] = nr;
+  mem[mapping + ADDRESS_SPACE.first_pfn] = start;
+  mem[mapping + ADDRESS_SPACE.align] = order;
   mem[pgmap + DEV_PAGEMAP.type] = fsdax ? MEMORY_DEVICE_FS_DAX : MEMORY_DEVICE_GENERIC;
   mem[pgmap + DEV_PAGEMAP.flags] = order > 0 ? PGMAP_COMPOUND : 0;
   mem[pgmap + DEV_PAGEMAP.vmemmap_shift] = order;
@@ -289,15 +332,20 @@ export function mapDaxDevice(mm: number, device: DaxDevice, spec: MappingSpec): 
   mem[vma + VMA.vm_start] = addr;
   mem[vma + VMA.vm_end] = addr + nr;
   mem[vma + VMA.vm_mm] = mm;
-  mem[vma + VMA.vm_flags] = VM_READ | VM_WRITE | VM_SHARED | VM_MIXEDMAP;
+  mem[vma + VMA.vm_flags] =
+    VM_READ | VM_WRITE | VM_SHARED | VM_MIXEDMAP | VM_MAYREAD | VM_MAYWRITE | VM_MAYSHARE;
   mem[vma + VMA.vm_pgoff] = pgoff;
   mem[vma + VMA.vm_file] = device.mapping;
   mem[vma + VMA.shared_next] = mem[device.mapping + ADDRESS_SPACE.i_mmap] as number;
   mem[device.mapping + ADDRESS_SPACE.i_mmap] = vma;
   linkVma(mm, vma);
-  for (let i = 0; i < nr; i += span)
-    if (!insert_pfn(mm, addr + i, pfn + i, prot, level))
+  for (let i = 0; i < nr; i += span) {
+    const entryp = pgtable_alloc(mm, addr + i, level);
+    if (entryp === 0 || mem[entryp] !== 0)
       throw new RangeError(`page ${addr + i} is mapped already, or no page table is left`);
+    insert_dax(vma, entryp, pfn + i, level, true);
+    if ((prot & _PAGE_RW) === 0) mem[entryp] &= ~_PAGE_RW;
+  }
   return vma;
 }
 

@@ -14,22 +14,27 @@ import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, smp_cond_load_acquire_eq, WRITE_ONCE } from "../machine/primitives.ts";
 import { synchronize_srcu } from "../machine/srcu.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
-import { unmap_mapping_range } from "./memory.ts";
 import { initial_page_count, memremap_pages, memunmap_pages } from "./memremap.ts";
+import { ADDRESS_SPACE } from "./mm_types.ts";
 import { pfn_to_page } from "./page.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
 import { page_idle_word } from "./swap.ts";
+import { unmap_mapping_pages } from "./zap.ts";
 
 export type DevDax = Ptr<"dev_dax">;
 
-/** pgmap, the address_space that maps its pages, and DAXDEV_ALIVE. */
-export const DEV_DAX = struct("dev_dax", ["pgmap", "mapping", "alive"]);
+/** pgmap, and the address_space of the device's inode, which also has DAXDEV_ALIVE. */
+export const DEV_DAX = struct("dev_dax", ["pgmap", "mapping"]);
+
+function dax_alive_word(dev_dax: DevDax): number {
+  return READ_ONCE(dev_dax + DEV_DAX.mapping) + ADDRESS_SPACE.alive;
+}
 
 /** Gives the device's memory struct pages; false if that failed. */
 export function dev_dax_probe(dev_dax: DevDax): boolean {
   if (!memremap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap))) return false;
   // run_dax()
-  WRITE_ONCE(dev_dax + DEV_DAX.alive, 1);
+  WRITE_ONCE(dax_alive_word(dev_dax), 1);
   return true;
 }
 
@@ -44,12 +49,12 @@ function wait_pages_idle(pgmap: Pgmap): void {
 
 /** kill_dev_dax(): no new mappings, and the ones that exist are removed. */
 export function kill_dev_dax(dev_dax: DevDax): void {
-  WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);
+  WRITE_ONCE(dax_alive_word(dev_dax), 0);
   // dax_synchronize: a fault that saw the device alive has mapped its page by now, and the page goes with the
   // others.
   if (kernel.dax_srcu && config.daxSrcu) synchronize_srcu(kernel.dax_srcu);
   if (!config.unbindUnmaps) return;
-  unmap_mapping_range(READ_ONCE(dev_dax + DEV_DAX.mapping), 0, 0);
+  unmap_mapping_pages(READ_ONCE(dev_dax + DEV_DAX.mapping), 0, 0, true);
   if (config.unbindWaitsIdle) wait_pages_idle(READ_ONCE(dev_dax + DEV_DAX.pgmap));
 }
 

@@ -7,8 +7,8 @@
  */
 "use kernel";
 
-import { config, geom } from "../machine/config.ts";
-import { READ_ONCE } from "../machine/primitives.ts";
+import { config, geom, kernel } from "../machine/config.ts";
+import { assert, READ_ONCE } from "../machine/primitives.ts";
 import { FAULT_FLAG_WRITE, VM_FAULT_FALLBACK, VM_FAULT_SIGBUS } from "./fault.ts";
 import { maybe_mkwrite } from "./huge_split.ts";
 import { ADDRESS_SPACE, type AddressSpace, AS_FSDAX, VM_SHARED, VMA, type Vma } from "./mm_types.ts";
@@ -36,7 +36,8 @@ function dax_align(file: AddressSpace): number {
 }
 
 /** vmf_insert_mixed(), vmf_insert_pfn_pmd(), vmf_insert_pfn_pud(); vmf_insert_folio_*() from v6.15. */
-function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, write: boolean): void {
+export function insert_dax(vma: Vma, entryp: EntryPtr, pfn: number, level: number, write: boolean): void {
+  assert(kernel.no_huge === 0 || level === PTE_LEVEL, "a huge entry on a machine without them");
   // A file system wants to see the first write to a page (vma_wants_writenotify()); a device does not.
   const fsdax = vma_is_fsdax(vma);
   const shared_write = write && (vma_flags(vma) & VM_SHARED) !== 0;

@@ -27,6 +27,7 @@ import {
   AS_DRIVER,
   AS_REGULAR,
   AS_SECRETMEM,
+  AS_SYSFS,
   AS_UDMABUF,
   MM,
   type Mm,
@@ -285,6 +286,8 @@ function fault_error(page: Page): number {
 function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number {
   const mapping: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   const write = (flags & FAULT_FLAG_WRITE) !== 0;
+  // kernfs_vma_fault(): p2pmem_alloc_mmap() has mapped all that there is.
+  if (READ_ONCE(mapping + ADDRESS_SPACE.kind) === AS_SYSFS) return VM_FAULT_SIGBUS;
   if (kernel.userfaultfd !== 0) {
     const ret = do_fault_uffd(vma, addr, ptep, flags);
     if (ret !== VM_FAULT_FALLBACK) return ret;
@@ -506,7 +509,7 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
 export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
   // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops
   // the rest.
-  if (kernel.zones === 0) return VM_FAULT_SIGBUS;
+  if (kernel.zones === 0 && !vma_is_dax(vma)) return VM_FAULT_SIGBUS;
   if (is_vm_hugetlb_page(vma)) return hugetlb_fault(mm, vma, addr, flags);
   spin_lock(mm + MM.page_table_lock);
   const ret = handle_mm_fault_locked(mm, vma, addr, flags);

@@ -8,13 +8,24 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
-import { copy_highpage, file_put } from "./filemap.ts";
+import {
+  atomic_dec_and_test,
+  load,
+  localArray,
+  READ_ONCE,
+  smp_wmb,
+  spin_lock,
+  spin_unlock,
+  store,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
+import { copy_highpage } from "./filemap.ts";
 import { maybe_mkwrite, split_huge_pmd_entry } from "./huge_split.ts";
 import { hugetlb_copy_for_child, make_huge_pte } from "./hugetlb.ts";
 import { track_pfn_copy } from "./insert_page.ts";
 import { ksm_exit, ksm_fork } from "./ksm.ts";
-import { unlock_range } from "./madvise.ts";
+import { lru_add_drain } from "./lru.ts";
+import { remove_vma_list, unlock_range } from "./madvise.ts";
 import { lru_cache_add_vma } from "./mlock.ts";
 import {
   MM,
@@ -30,15 +41,21 @@ import {
 import {
   is_cow_mapping,
   is_vm_hugetlb_page,
-  mm_alloc,
-  mm_free,
-  remove_vma,
+  mmap_read_lock,
+  mmap_read_unlock,
+  mmap_write_lock,
+  mmap_write_unlock,
   vm_area_dup,
   vm_page_prot,
   vma_flags,
   vma_link,
 } from "./mmap.ts";
-import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
+import { MMU_GATHER_SIZE, tlb_finish_mmu, tlb_gather_mmu } from "./mmu_gather.ts";
+import {
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_release,
+} from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR, MMU_NOTIFY_PROTECTION_PAGE } from "./mmu_notifier_types.ts";
 import {
   ClearPageAnonExclusive,
@@ -53,7 +70,7 @@ import {
   pfn_to_page,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_HIGHUSER_MOVABLE, HPAGE_PMD_NR } from "./page_alloc.ts";
+import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
 import {
   _PAGE_SWP_EXCLUSIVE,
   type EntryPtr,
@@ -82,9 +99,11 @@ import {
   swp_type,
 } from "./pgtable.ts";
 import { page_add_new_anon_rmap, page_add_rmap_pmd, page_add_rmap_pte } from "./rmap.ts";
+import { mm_alloc, mm_free, mmdrop } from "./sched_mm.ts";
 import { swap_duplicate } from "./swap_state.ts";
+import { flush_tlb_range } from "./tlb.ts";
 import { dup_userfaultfd } from "./userfaultfd.ts";
-import { free_all_tables, is_huge_zero_pfn, unmap_vmas, vm_normal_page } from "./zap.ts";
+import { free_pgtables, is_huge_zero_pfn, unmap_vmas, vm_normal_page } from "./zap.ts";
 
 /** page_needs_cow_for_dma(): the page may be pinned by this address space (has_pinned is sticky). */
 function needs_cow_for_dma(mm: Mm, page: Page): boolean {
@@ -212,7 +231,11 @@ function copy_hugetlb_page_range(src: Vma, dst: Vma): boolean {
   const mm: Mm = READ_ONCE(src + VMA.vm_mm);
   const child: Mm = READ_ONCE(dst + VMA.vm_mm);
   const out = localArray(1);
-  for (let addr = READ_ONCE(src + VMA.vm_start); addr < READ_ONCE(src + VMA.vm_end); addr += HPAGE_PMD_NR) {
+  for (
+    let addr = READ_ONCE(src + VMA.vm_start);
+    addr < READ_ONCE(src + VMA.vm_end);
+    addr += geom.hpage_pmd_nr
+  ) {
     if (pgtable_lookup(mm, addr, out) !== PMD_LEVEL || READ_ONCE(out[0]) === 0) continue;
     const dst_entryp = pgtable_alloc(child, addr, PMD_LEVEL);
     if (dst_entryp === 0) return false;
@@ -249,25 +272,39 @@ function vma_needs_copy(src: Vma): boolean {
   return READ_ONCE(src + VMA.anon_vma) !== 0 || (is_vm_hugetlb_page(src) && !config.hugetlbForkLazy);
 }
 
+/** raw_write_seqcount_begin() and _end(): mmap_lock is held for writing, so that there is one writer. */
+function write_protect_begin(mm: Mm): void {
+  const seq = mm + MM.write_protect_seq;
+  store(seq, load(seq) + 1);
+  smp_wmb();
+}
+function write_protect_end(mm: Mm): void {
+  const seq = mm + MM.write_protect_seq;
+  smp_wmb();
+  store(seq, load(seq) + 1);
+}
+
 /**
  * copy_page_range(), copy_hugetlb_page_range(): the entries of an area, with notifiers told and
- * write_protect_seq odd while those of a copy-on-write one become read-only; false if memory is out.
+ * write_protect_seq odd while those of a copy-on-write one become read-only (a hugetlb area's from v5.18 on,
+ * 623a1ddfeb23); false if memory is out. The sequence count is raised before any page-table lock is taken.
+ * Read: v5.10, v6.1, v6.12, v7.3.
  */
 export function copy_area(src: Vma, dst: Vma): boolean {
   const mm: Mm = READ_ONCE(src + VMA.vm_mm);
-  const seq = mm + MM.write_protect_seq;
   const cow = is_cow_mapping(src);
   const hugetlb = is_vm_hugetlb_page(src);
+  const counts = cow && (!hugetlb || config.hugetlbForkCopy !== 0);
   if (cow) {
     const event = hugetlb ? MMU_NOTIFY_CLEAR : MMU_NOTIFY_PROTECTION_PAGE;
     const start = READ_ONCE(src + VMA.vm_start);
     mmu_notifier_invalidate_range_start(mm, start, READ_ONCE(src + VMA.vm_end), event, 0);
   }
+  if (counts) write_protect_begin(mm);
   spin_lock(mm + MM.page_table_lock);
-  if (cow) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
   const ok = hugetlb ? copy_hugetlb_page_range(src, dst) : copy_page_range(src, dst);
-  if (cow) WRITE_ONCE(seq, READ_ONCE(seq) + 1);
   spin_unlock(mm + MM.page_table_lock);
+  if (counts) write_protect_end(mm);
   if (cow) mmu_notifier_invalidate_range_end(mm);
   return ok;
 }
@@ -308,28 +345,54 @@ export function mm_create(): Mm {
     return 0;
   }
   WRITE_ONCE(mm + MM.pgd, pgd);
+  WRITE_ONCE(mm + MM.mm_users, 1);
+  WRITE_ONCE(mm + MM.mm_count, 1);
   return mm;
 }
 
-/** exit_mmap(): areas, entries, tables and the address space itself go. */
-export function exit_mmap(mm: Mm): void {
-  if (kernel.ksm !== 0) ksm_exit(mm);
+/**
+ * exit_mmap(): areas, entries and tables go. From v5.19 (bf3980c85212) under mmap_lock: for reading while
+ * entries go, so that the OOM reaper can help, then for writing. Read: v5.10, v6.1, v6.12, v7.3.
+ */
+function exit_mmap(mm: Mm): void {
   if (config.follMlock) unlock_range(mm, 0, geom.task_size);
-  unmap_vmas(mm, READ_ONCE(mm + MM.mmap), 0, geom.task_size);
-  for (let vma: Vma = READ_ONCE(mm + MM.mmap); vma !== 0; vma = READ_ONCE(mm + MM.mmap)) {
-    const file = READ_ONCE(vma + VMA.vm_file);
-    remove_vma(mm, vma);
-    if (file !== 0) file_put(file);
-  }
-  free_all_tables(mm);
-  mm_free(mm);
+  mmu_notifier_release(mm);
+  if (config.exitMmapLock) mmap_read_lock(mm);
+  const first: Vma = READ_ONCE(mm + MM.mmap);
+  if (first !== 0) {
+    const tlb = localArray(MMU_GATHER_SIZE);
+    if (config.zapDrainsLru) lru_add_drain();
+    tlb_gather_mmu(tlb);
+    unmap_vmas(tlb, mm, first, 0, geom.task_size);
+    if (config.exitMmapLock) {
+      mmap_read_unlock(mm);
+      mmap_write_lock(mm);
+    }
+    free_pgtables(tlb, mm, first, 0, 0);
+    tlb_finish_mmu(tlb);
+    WRITE_ONCE(mm + MM.mmap, 0);
+    remove_vma_list(first);
+    if (config.exitMmapLock) mmap_write_unlock(mm);
+  } else if (config.exitMmapLock) mmap_read_unlock(mm);
+}
+
+/** mmput(): the last user's removes every mapping. */
+export function mmput(mm: Mm): void {
+  if (!atomic_dec_and_test(mm + MM.mm_users)) return;
+  // __mmput()
+  if (kernel.ksm !== 0) ksm_exit(mm);
+  exit_mmap(mm);
+  mmdrop(mm);
 }
 
 /** dup_mm(): the child's address space, or 0 if memory is out. */
 export function dup_mm(mm: Mm): Mm {
   const child = mm_create();
   if (child === 0) return 0;
-  if (dup_mmap(mm, child)) return child;
-  exit_mmap(child);
+  const ok = dup_mmap(mm, child);
+  // flush_tlb_mm(oldmm): what was writable is not written through an old translation any more.
+  flush_tlb_range();
+  if (ok) return child;
+  mmput(child);
   return 0;
 }

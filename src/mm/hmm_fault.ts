@@ -20,8 +20,8 @@ import {
 } from "../machine/primitives.ts";
 import { srcu_read_lock, srcu_read_unlock } from "../machine/srcu.ts";
 import { DEV_DAX } from "./dax.ts";
+import { insert_dax } from "./dax_fault.ts";
 import { pgmap_migrate_to_ram } from "./dmirror_devmem.ts";
-import { insert_pfn } from "./memory.ts";
 import { migration_entry_wait, mm_find_pte } from "./migrate_entry.ts";
 import { ADDRESS_SPACE, MM, type Mm, VM_SHARED, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
@@ -208,6 +208,17 @@ function dax_leaf_mkwrite(mm: Mm, addr: number): void {
   spin_unlock(mm + MM.page_table_lock);
 }
 
+/** insert_pfn(), insert_pfn_pmd(): false if no table is left or something is mapped there. */
+function insert_pfn(vma: Vma, addr: number, pfn: number, level: number): boolean {
+  const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
+  spin_lock(mm + MM.page_table_lock);
+  const entryp = pgtable_alloc(mm, addr, level);
+  const free = entryp !== 0 && pte_none(READ_ONCE(entryp));
+  if (free) insert_dax(vma, entryp, pfn, level, true);
+  spin_unlock(mm + MM.page_table_lock);
+  return free;
+}
+
 /**
  * dev_dax_huge_fault(): the device's frames in a leaf of its granularity, or SIGBUS if the device is going
  * away.
@@ -219,12 +230,12 @@ function dev_dax_fault(vma: Vma, address: number, write: boolean): number {
   const addr = address - (address & ((1 << shift) - 1));
   const id = srcu_read_lock(kernel.dax_srcu);
   let ret = VM_FAULT_SIGBUS;
-  if (READ_ONCE(dev + DEV_DAX.alive) !== 0) {
+  if (READ_ONCE(READ_ONCE(dev + DEV_DAX.mapping) + ADDRESS_SPACE.alive) !== 0) {
     const pgmap: Pgmap = READ_ONCE(dev + DEV_DAX.pgmap);
     const pgoff = addr - READ_ONCE(vma + VMA.vm_start) + READ_ONCE(vma + VMA.vm_pgoff);
     const pfn = READ_ONCE(pgmap + DEV_PAGEMAP.start) + pgoff;
     // vmf_insert_mixed() of something that is mapped by now is VM_FAULT_NOPAGE.
-    const inserted = insert_pfn(mm, addr, pfn, PAGE_SHARED, (shift / geom.table_shift) | 0);
+    const inserted = insert_pfn(vma, addr, pfn, (shift / geom.table_shift) | 0);
     if (shift !== 0 && write && !inserted) dax_leaf_mkwrite(mm, addr);
     ret = 0;
   }

@@ -58,7 +58,7 @@ import {
   SetPageDirty,
   SetPageFlag,
 } from "./page.ts";
-import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from "./page_alloc.ts";
+import { alloc_pages, GFP_USER } from "./page_alloc.ts";
 import {
   _PAGE_SPECIAL,
   type EntryPtr,
@@ -69,13 +69,7 @@ import {
   pte_pfn,
   set_pmd_at,
 } from "./pgtable.ts";
-import {
-  page_add_new_anon_rmap,
-  page_mapcount,
-  page_move_anon_rmap,
-  prep_compound_mapcounts,
-  total_mapcount,
-} from "./rmap.ts";
+import { page_add_new_anon_rmap, page_mapcount, page_move_anon_rmap, total_mapcount } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { page_swap_slot, split_swap_cache } from "./swap_state.ts";
 import { flush_tlb_range } from "./tlb.ts";
@@ -94,9 +88,8 @@ export function transhuge_vma_suitable(vma: Vma, addr: number): boolean {
 
 /** A huge page that nothing maps yet, or 0. */
 export function alloc_hugepage(gfp: number, nid: number): Page {
-  const page = alloc_pages(gfp, HPAGE_PMD_ORDER, nid);
+  const page = alloc_pages(gfp, geom.hpage_pmd_order, nid);
   if (page === 0) return 0;
-  prep_compound_mapcounts(page);
   SetPageFlag(page, PG_uptodate);
   return page;
 }
@@ -158,7 +151,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
     if (config.hugeZeroWrite) {
       // do_huge_zero_wp_pmd()
       const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
-      mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
+      mmu_notifier_start_relock(mm, haddr, haddr + geom.hpage_pmd_nr, MMU_NOTIFY_CLEAR);
       if (READ_ONCE(pmdp) !== pmd) {
         mmu_notifier_end_relock(mm);
         return 0;
@@ -184,7 +177,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
 
 /** can_split_folio(): every reference is an entry, the swap cache or the caller's. */
 export function can_split_huge_page(head: Page): boolean {
-  const extra = PageFlag(head, PG_swapcache) ? HPAGE_PMD_NR : 0;
+  const extra = PageFlag(head, PG_swapcache) ? geom.hpage_pmd_nr : 0;
   return total_mapcount(head) === page_ref_count(head) - extra - 1;
 }
 
@@ -206,7 +199,7 @@ function split_tail(head: Page, tail: Page): void {
  */
 function __split_huge_page(head: Page): void {
   const index = READ_ONCE(page_word(head, PAGE.index));
-  for (let i = HPAGE_PMD_NR - 1; i >= 1; i--) {
+  for (let i = geom.hpage_pmd_nr - 1; i >= 1; i--) {
     const tail = nth_page(head, i);
     split_tail(head, tail);
     WRITE_ONCE(page_word(tail, PAGE.index), index + i);
@@ -218,7 +211,7 @@ function __split_huge_page(head: Page): void {
   ClearPageFlag(head, PG_deferred_split);
   page_ref_unfreeze(head, 1);
   if (slot === 0) return;
-  for (let i = 0; i < HPAGE_PMD_NR; i++) split_swap_cache(nth_page(head, i), slot + i);
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) split_swap_cache(nth_page(head, i), slot + i);
 }
 
 /**
@@ -234,18 +227,18 @@ export function split_huge_page(page: Page): number {
     return error;
   }
   const whole = try_to_migrate(head, true);
-  if (!whole || !page_ref_freeze(head, 1 + (PageFlag(head, PG_swapcache) ? HPAGE_PMD_NR : 0))) {
+  if (!whole || !page_ref_freeze(head, 1 + (PageFlag(head, PG_swapcache) ? geom.hpage_pmd_nr : 0))) {
     remove_migration_ptes(head, head, false);
     count_vm_event(VM_EVENT.thp_split_page_failed);
     return error;
   }
   __split_huge_page(head);
-  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) {
     const small = nth_page(head, i);
     remove_migration_ptes(small, small, config.splitUsesZeroPage !== 0);
   }
   // A subpage that is mapped nowhere any more goes here.
-  for (let i = 0; i < HPAGE_PMD_NR; i++) if (nth_page(head, i) !== page) put_page(nth_page(head, i));
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) if (nth_page(head, i) !== page) put_page(nth_page(head, i));
   count_vm_event(VM_EVENT.thp_split_page);
   return 0;
 }

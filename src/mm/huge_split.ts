@@ -14,7 +14,6 @@ import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import { type Page, PageAnonExclusive, page_ref_add, page_to_pfn } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SPECIAL,
@@ -55,7 +54,7 @@ export function maybe_mkwrite(pte: number, vma: Vma): number {
 function fill_split_table(table: number, page: Page, old: number, vma: Vma): void {
   const prot = vm_page_prot(vma, false);
   const pfn = page_to_pfn(page);
-  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) {
     let pte = maybe_mkwrite(pfn_pte(pfn + i, prot), vma);
     if (!pte_write(old)) pte = pte_wrprotect(pte);
     if (!pte_young(old)) pte = pte_mkold(pte);
@@ -72,7 +71,7 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   assert(addr >= READ_ONCE(vma + VMA.vm_start), "split of a huge entry outside the area");
   count_vm_event(VM_EVENT.thp_split_pmd);
   const old = READ_ONCE(pmdp);
-  if (!vma_is_anonymous(vma)) {
+  if (kernel.only_devices !== 0 || !vma_is_anonymous(vma)) {
     set_pmd_at(pmdp, 0);
     flush_tlb_range();
     const file_page = vm_normal_page(old);
@@ -86,7 +85,7 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   assert(table !== 0, "no page table left to split a huge entry");
   if (is_huge_zero_pfn(pte_pfn(old))) {
     const zero = pfn_pte(kernel.zero_pfn, vm_page_prot(vma, false)) | _PAGE_SPECIAL;
-    for (let i = 0; i < HPAGE_PMD_NR; i++) set_pte_at(table + i, zero);
+    for (let i = 0; i < geom.hpage_pmd_nr; i++) set_pte_at(table + i, zero);
   } else {
     // Not present for the hardware, but for the kernel: walkers wait or fail, nobody faults anything in.
     set_pmd_at(pmdp, pmd_mkinvalid(old));
@@ -94,7 +93,7 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
     const page = vm_normal_page(old);
     if (pte_dirty(old)) set_page_dirty(page);
     const exclusive = PageAnonExclusive(page);
-    page_ref_add(page, HPAGE_PMD_NR - 1);
+    page_ref_add(page, geom.hpage_pmd_nr - 1);
     fill_split_table(table, page, old, vma);
     split_pmd_rmap(page, vma, exclusive);
   }

@@ -55,7 +55,7 @@ import {
   SetPageFlag,
   set_page_count,
 } from "./page.ts";
-import { alloc_pages, GFP_USER, HPAGE_PMD_NR, HPAGE_PMD_ORDER, page_to_nid } from "./page_alloc.ts";
+import { alloc_pages, GFP_USER, page_to_nid } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_RW,
@@ -77,7 +77,6 @@ import {
   page_mapcount,
   page_move_anon_rmap,
   page_remove_rmap_pmd,
-  prep_compound_mapcounts,
 } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 import { flush_tlb_range } from "./tlb.ts";
@@ -135,7 +134,7 @@ function alloc_huge_page(): Page {
   if (head === 0) head = dequeue_huge_page_node(1);
   if (head === 0) return 0;
   set_page_count(head, 1);
-  for (let i = 0; i < HPAGE_PMD_NR; i++)
+  for (let i = 0; i < geom.hpage_pmd_nr; i++)
     for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(nth_page(head, i)) + w, 0);
   SetPageFlag(head, PG_uptodate);
   return head;
@@ -151,9 +150,8 @@ export function hugetlb_alloc_pooled(nid: number): Page {
 }
 /** alloc_migrate_hugetlb_folio(): a page that is not from the pool; 0 if memory is out. */
 export function hugetlb_alloc_fresh(nid: number): Page {
-  const page = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, nid);
+  const page = alloc_pages(GFP_USER, geom.hpage_pmd_order, nid);
   if (page === 0) return 0;
-  prep_compound_mapcounts(page);
   SetPageFlag(page, PG_hugetlb);
   return page;
 }
@@ -199,7 +197,7 @@ function hugetlb_add_to_page_cache(page: Page, file: AddressSpace, index: number
   WRITE_ONCE(page_word(page, PAGE.mapping), file);
   WRITE_ONCE(page_word(page, PAGE.index), index << geom.pmd_shift);
   WRITE_ONCE(i_pages_slot(file, index), page);
-  page_ref_add(page, config.largeMapcount ? HPAGE_PMD_NR : 1);
+  page_ref_add(page, config.largeMapcount ? geom.hpage_pmd_nr : 1);
   set_page_dirty(page);
 }
 
@@ -237,7 +235,7 @@ function hugetlb_no_page(vma: Vma, addr: number, entryp: EntryPtr, flags: number
   }
   if (anon) {
     anon_vma_prepare(vma);
-    page_add_new_anon_rmap(page, vma, addr - (addr & (HPAGE_PMD_NR - 1)));
+    page_add_new_anon_rmap(page, vma, addr - (addr & (geom.hpage_pmd_nr - 1)));
   } else page_add_rmap_pmd(page, vma);
   set_pte_at(entryp, make_huge_pte(vma, page, shared && (vma_flags(vma) & VM_WRITE) !== 0));
   // "Optimization, do the COW without a second fault"
@@ -262,10 +260,10 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   const page = alloc_huge_page();
   if (page === 0) return VM_FAULT_OOM;
   anon_vma_prepare(vma);
-  for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
-  const haddr = addr - (addr & (HPAGE_PMD_NR - 1));
-  mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
+  const haddr = addr - (addr & (geom.hpage_pmd_nr - 1));
+  mmu_notifier_start_relock(mm, haddr, haddr + geom.hpage_pmd_nr, MMU_NOTIFY_CLEAR);
   if (READ_ONCE(entryp) === pte) {
     WRITE_ONCE(entryp, 0);
     flush_tlb_range();
@@ -303,7 +301,7 @@ export function hugetlb_fault(mm: Mm, vma: Vma, addr: number, flags: number): nu
 export function hugetlb_copy_for_child(vma: Vma, addr: number, old: Page): number {
   const page = alloc_huge_page();
   if (page === 0) return 0;
-  for (let i = 0; i < HPAGE_PMD_NR; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
   page_add_new_anon_rmap(page, vma, addr);
   return page;
 }

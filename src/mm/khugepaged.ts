@@ -35,7 +35,7 @@ import {
   page_count,
   page_to_pfn,
 } from "./page.ts";
-import { GFP_HIGHUSER_MOVABLE, HPAGE_PMD_NR } from "./page_alloc.ts";
+import { GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
 import {
   type EntryPtr,
   mk_table_entry,
@@ -93,12 +93,12 @@ function refcount_suitable(page: Page): boolean {
 }
 
 /**
- * * hpage_collapse_scan_pmd(), __collapse_huge_page_isolate(): SCAN_SUCCEED if every page of the table may be
+ * hpage_collapse_scan_pmd(), __collapse_huge_page_isolate(): SCAN_SUCCEED if every page of the table may be
  * moved. `swapped`: swap entries may be there, which are swapped in later.
  */
 function scan_ptes(vma: Vma, table: TablePtr, swapped: boolean): number {
   let writable = !config.collapseNeedsWrite;
-  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) {
     const pte = READ_ONCE(table + i);
     if (pte === 0 || (pte_present(pte) && pte_special(pte) && pte_pfn(pte) === kernel.zero_pfn)) {
       if (userfaultfd_armed(vma)) return SCAN_EXCEED_NONE_PTE;
@@ -122,7 +122,7 @@ function scan_ptes(vma: Vma, table: TablePtr, swapped: boolean): number {
 
 /** __collapse_huge_page_swapin(): every swap entry of the table is faulted in. */
 function collapse_huge_page_swapin(vma: Vma, haddr: number, table: TablePtr): number {
-  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) {
     const pte = READ_ONCE(table + i);
     if (pte === 0 || pte_present(pte)) continue;
     if (swp_type(pte) !== SWP_SWAP) return SCAN_FAIL;
@@ -135,7 +135,7 @@ function collapse_huge_page_swapin(vma: Vma, haddr: number, table: TablePtr): nu
 
 /** __collapse_huge_page_copy(): the small pages' contents move; their entries and references go. */
 function copy_ptes(table: TablePtr, fresh: Page, vma: Vma): void {
-  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) {
     const pte = READ_ONCE(table + i);
     if (pte === 0) continue;
     set_pte_at(table + i, 0);
@@ -155,12 +155,12 @@ function collapse_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, table: Tabl
   if (fresh === 0) return SCAN_ALLOC_HUGE_PAGE_FAIL;
   count_vm_event(VM_EVENT.thp_collapse_alloc);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
-  let result = collapse_huge_page_swapin(vma, haddr, table);
+  let result = kernel.nr_swap === 0 ? SCAN_SUCCEED : collapse_huge_page_swapin(vma, haddr, table);
   if (result !== SCAN_SUCCEED) {
     put_page(fresh);
     return result;
   }
-  mmu_notifier_start_relock(mm, haddr, haddr + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
+  mmu_notifier_start_relock(mm, haddr, haddr + geom.hpage_pmd_nr, MMU_NOTIFY_CLEAR);
   set_pmd_at(pmdp, 0);
   flush_tlb_range();
   // From here on the old entries are in a table that nobody finds; until the huge one is there nothing can be
@@ -199,14 +199,14 @@ function collapse_one(mm: Mm, vma: Vma, haddr: number): number {
 }
 
 /**
- * * hugepage_vma_check(), thp_vma_allowable_order(): an anonymous area that has pages, may have huge ones,
+ * hugepage_vma_check(), thp_vma_allowable_order(): an anonymous area that has pages, may have huge ones,
  * and has room for one.
  */
 function thp_vma_allowable(vma: Vma): boolean {
   if (!vma_is_anonymous(vma) || READ_ONCE(vma + VMA.anon_vma) === 0) return false;
   if ((vma_flags(vma) & (VM_SPECIAL | VM_HUGETLB | VM_NOHUGEPAGE)) !== 0) return false;
-  const last = READ_ONCE(vma + VMA.vm_end) - HPAGE_PMD_NR;
-  return last - (last & (HPAGE_PMD_NR - 1)) >= READ_ONCE(vma + VMA.vm_start);
+  const last = READ_ONCE(vma + VMA.vm_end) - geom.hpage_pmd_nr;
+  return last - (last & (geom.hpage_pmd_nr - 1)) >= READ_ONCE(vma + VMA.vm_start);
 }
 
 /**
@@ -217,12 +217,12 @@ export function madvise_collapse(vma: Vma, start: number, end: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   if (!thp_vma_allowable(vma)) return -EINVAL;
   if (kernel.zones !== 0) lru_add_drain();
-  const mask = HPAGE_PMD_NR - 1;
+  const mask = geom.hpage_pmd_nr - 1;
   const hstart = (start + mask) & ~mask;
   const hend = end & ~mask;
   let thps = 0;
   let last = SCAN_FAIL;
-  for (let haddr = hstart; haddr < hend; haddr += HPAGE_PMD_NR) {
+  for (let haddr = hstart; haddr < hend; haddr += geom.hpage_pmd_nr) {
     spin_lock(mm + MM.page_table_lock);
     const result = collapse_one(mm, vma, haddr);
     spin_unlock(mm + MM.page_table_lock);
@@ -233,5 +233,5 @@ export function madvise_collapse(vma: Vma, start: number, end: number): number {
     last = result;
     if (result >= SCAN_FAIL) break;
   }
-  return thps * HPAGE_PMD_NR === hend - hstart ? 0 : madvise_collapse_errno(last);
+  return thps * geom.hpage_pmd_nr === hend - hstart ? 0 : madvise_collapse_errno(last);
 }

@@ -4,13 +4,14 @@
  * faulted page look busy to migration (98c6d259319e). lru_lazyfree: pages that MADV_FREE gave up. The batch
  * of mlock() (mlock.ts) is drained after them.
  *
- * Custom: one CPU's; the LRU lists themselves do not exist, only the flags that say that a page is on one.
- * Not covered: batches that change nothing but a page's age (rotate, deactivate, activate).
+ * Custom: on a machine without batches (kernel.lru_add is 0) a page reaches the LRU at once; the LRU lists
+ * themselves do not exist, only the flags that say that a page is on one. Not covered: batches that change
+ * nothing but a page's age (rotate, deactivate, activate).
  */
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
-import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { READ_ONCE, smp_processor_id, WRITE_ONCE } from "../machine/primitives.ts";
 import { struct } from "../machine/struct.ts";
 import { mlock_drain_local, set_mlock_count } from "./mlock.ts";
 import { ADDRESS_SPACE, AS_SECRETMEM } from "./mm_types.ts";
@@ -45,9 +46,9 @@ const LRU_LAZYFREE = 1;
 export const LRU_MLOCK = 2;
 export const NR_LRU_BATCHES = 3;
 
-/** Address of a batch. */
+/** Address of this CPU's batch of that kind. */
 export function lru_batch(kind: number): number {
-  return kernel.lru_add + kind * LRU_BATCH.SIZE;
+  return kernel.lru_add + (smp_processor_id() * NR_LRU_BATCHES + kind) * LRU_BATCH.SIZE;
 }
 /**
  * folio_batch_add(): false if the batch is full now. `entry`: the page, perhaps with bits that its address
@@ -105,12 +106,18 @@ function lru_batch_move(kind: number): void {
 }
 /** folio_batch_add_and_move(): compound pages and a full batch go at once. */
 function lru_batch_add(kind: number, page: Page): void {
+  if (kernel.lru_add === 0) {
+    if (kind === LRU_ADD) lru_add_fn(page);
+    else lru_lazyfree_fn(page);
+    return;
+  }
   get_page(page);
   if (!folio_batch_add(lru_batch(kind), page) || PageHead(page)) lru_batch_move(kind);
 }
 
 /** lru_add_drain(), lru_add_drain_all(). */
 export function lru_add_drain(): void {
+  if (kernel.lru_add === 0) return;
   lru_batch_move(LRU_ADD);
   lru_batch_move(LRU_LAZYFREE);
   if (!config.follMlock) mlock_drain_local();

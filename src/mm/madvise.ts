@@ -4,15 +4,16 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import { HUGETLB_DONTNEED_UP } from "../machine/knobs/mm.ts";
-import { READ_ONCE } from "../machine/primitives.ts";
+import { kfree, localArray, READ_ONCE } from "../machine/primitives.ts";
 import { EACCES, EINVAL, ENOMEM, EOPNOTSUPP } from "./errno.ts";
 import { vfs_punch_hole } from "./fallocate.ts";
 import { file_put } from "./filemap.ts";
 import { madvise_populate } from "./gup_populate.ts";
 import { madvise_collapse } from "./khugepaged.ts";
 import { ksm_madvise_mergeable, ksm_madvise_unmergeable } from "./ksm.ts";
+import { lru_add_drain } from "./lru.ts";
 import { madvise_cold_or_pageout } from "./madvise_cold.ts";
 import { madvise_free } from "./madvise_free.ts";
 import { madvise_willneed } from "./madvise_willneed.ts";
@@ -36,18 +37,25 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import {
+  detach_vmas,
+  end_below,
   find_vma,
   is_vm_hugetlb_page,
-  remove_vma,
+  mmap_read_unlock,
+  mmap_write_downgrade,
+  mmap_write_lock,
+  mmap_write_unlock,
   split_vma,
+  start_above,
   vma_flags,
   vma_is_anonymous,
   vma_is_dax,
   vma_kind,
   vma_modify_flags,
   vma_pgoff,
+  vma_put_file,
 } from "./mmap.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
+import { MMU_GATHER_SIZE, tlb_finish_mmu, tlb_gather_mmu } from "./mmu_gather.ts";
 import { free_pgtables, unmap_vmas, zap_page_range_single } from "./zap.ts";
 
 export const MADV_WILLNEED = 3;
@@ -83,11 +91,15 @@ export function unlock_range(mm: Mm, start: number, end: number): void {
     munlock_vma_pages_range(mm, vm_start, READ_ONCE(vma + VMA.vm_end));
   }
 }
-/** do_munmap(): the error or 0. mmap_lock is held for writing. */
-export function do_munmap(mm: Mm, start: number, len: number): number {
+/**
+ * __do_munmap(): the error or 0. mmap_lock is held for writing; with `downgrade` (v4.20, dd2283f2605e) it is
+ * held for reading only when entries and tables go, and afterwards, which is said by 1. Read: v5.10, v6.1,
+ * v6.12, v7.3.
+ */
+export function __do_munmap(mm: Mm, start: number, len: number, downgrade: boolean): number {
   if (len <= 0) return -EINVAL;
   const end = start + len;
-  let vma = find_vma(mm, start);
+  const vma = find_vma(mm, start);
   if (vma === 0 || READ_ONCE(vma + VMA.vm_start) >= end) return 0;
   if (start > READ_ONCE(vma + VMA.vm_start)) {
     const error = split_vma(mm, vma, start);
@@ -99,15 +111,45 @@ export function do_munmap(mm: Mm, start: number, len: number): number {
     if (error !== 0) return error;
   }
   if (config.follMlock) unlock_range(mm, start, end);
-  unmap_vmas(mm, find_vma(mm, start), start, end);
-  vma = find_vma(mm, start);
-  while (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end) {
+  const first = detach_vmas(mm, start, end);
+  const floor = end_below(mm, start);
+  const ceiling = start_above(mm, end);
+  if (downgrade) mmap_write_downgrade(mm);
+  // unmap_region()
+  const tlb = localArray(MMU_GATHER_SIZE);
+  if (config.zapDrainsLru) lru_add_drain();
+  tlb_gather_mmu(tlb);
+  unmap_vmas(tlb, mm, first, start, end);
+  free_pgtables(tlb, mm, first, floor, ceiling);
+  tlb_finish_mmu(tlb);
+  remove_vma_list(first);
+  return downgrade ? 1 : 0;
+}
+/** remove_vma_list(): areas that are on no list any more. */
+export function remove_vma_list(first: Vma): void {
+  let vma = first;
+  while (vma !== 0) {
+    const next: Vma = READ_ONCE(vma + VMA.vm_next);
     const file = READ_ONCE(vma + VMA.vm_file);
-    remove_vma(mm, vma);
+    vma_put_file(vma);
     if (file !== 0) file_put(file);
-    vma = find_vma(mm, start);
+    kfree(vma);
+    vma = next;
   }
-  free_pgtables(mm, start, end);
+}
+/** do_munmap(): the same, and the lock stays as it is. */
+export function do_munmap(mm: Mm, start: number, len: number): number {
+  return __do_munmap(mm, start, len, false);
+}
+/** munmap(): __vm_munmap(). */
+export function vm_munmap(mm: Mm, start: number, len: number): number {
+  mmap_write_lock(mm);
+  const ret = __do_munmap(mm, start, len, true);
+  if (ret !== 1) {
+    mmap_write_unlock(mm);
+    return ret;
+  }
+  mmap_read_unlock(mm);
   return 0;
 }
 
@@ -118,15 +160,15 @@ function madvise_dontneed(vma: Vma, start: number, end: number, locked: boolean)
   if (!locked && (vma_flags(vma) & VM_LOCKED) !== 0) return -EINVAL;
   if ((vma_flags(vma) & VM_PFNMAP) !== 0) return -EINVAL;
   if (is_vm_hugetlb_page(vma)) {
-    const mask = HPAGE_PMD_NR - 1;
+    const mask = geom.hpage_pmd_nr - 1;
     if (config.hugetlbDontneed === 0 || (start & mask) !== 0) return -EINVAL;
     // "Avoid unexpected data loss by rounding down the number of huge pages freed."
     const last = config.hugetlbDontneed === HUGETLB_DONTNEED_UP ? (end + mask) & ~mask : end & ~mask;
     if (last === start) return 0;
-    zap_page_range_single(vma, start, last);
+    zap_page_range_single(vma, start, last, true);
     return 0;
   }
-  zap_page_range_single(vma, start, end);
+  zap_page_range_single(vma, start, end, true);
   return 0;
 }
 

@@ -7,7 +7,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { split_huge_page } from "./huge_memory.ts";
 import { lru_add_drain } from "./lru.ts";
@@ -25,7 +25,6 @@ import {
   PG_unevictable,
   pfn_to_page,
 } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
   entry_addr_end,
   PMD_LEVEL,
@@ -108,7 +107,7 @@ export function madvise_large_folio(head: Page, ptep: number, page: Page, left: 
 
 /** madvise_cold_or_pageout_pte_range() for PTEs start .. end-1, which one table holds. */
 function cold_or_pageout_ptes(mm: Mm, start: number, end: number, pageout: boolean): void {
-  const list = localArray(HPAGE_PMD_NR);
+  const list = localArray(geom.hpage_pmd_nr);
   const out = localArray(1);
   let isolated = 0;
   let nr = 1;
@@ -144,7 +143,7 @@ export function madvise_cold_or_pageout(vma: Vma, start: number, end: number, pa
     if (level === PMD_LEVEL && config.coldClearsDevmap && pte_devmap(READ_ONCE(out[0])))
       WRITE_ONCE(out[0], 0);
     else if (level === PMD_LEVEL && pte_present(READ_ONCE(out[0])))
-      ptes = cold_or_pageout_pmd(out[0], next - addr !== HPAGE_PMD_NR, pageout);
+      ptes = cold_or_pageout_pmd(out[0], next - addr !== geom.hpage_pmd_nr, pageout);
     if (ptes) cold_or_pageout_ptes(mm, addr, next, pageout);
     addr = next;
   }

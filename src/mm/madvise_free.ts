@@ -5,6 +5,7 @@
  */
 "use kernel";
 
+import { geom } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { EINVAL } from "./errno.ts";
 import { split_huge_page } from "./huge_memory.ts";
@@ -27,7 +28,6 @@ import {
   PG_dirty,
   PG_swapcache,
 } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
   entry_addr_end,
   PMD_LEVEL,
@@ -97,7 +97,7 @@ function madvise_free_huge_pmd(mm: Mm, pmdp: number, start: number, end: number)
   const pmd = READ_ONCE(pmdp);
   const page = vm_normal_page(pmd);
   if (page === 0 || mapped_by_others(page)) return true;
-  if (end - start !== HPAGE_PMD_NR) {
+  if (end - start !== geom.hpage_pmd_nr) {
     get_page(page);
     spin_unlock(mm + MM.page_table_lock);
     split_huge_page(page);

@@ -45,7 +45,6 @@ import {
   page_to_pfn,
   pfn_to_page,
 } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
 import {
   _PAGE_SAVED_DIRTY,
@@ -162,7 +161,7 @@ function try_to_migrate_one(vma: Vma, entryp: EntryPtr, level: number): boolean 
 /** Marks every PTE of the table that a PMD leads to dirty. */
 function mark_table_dirty(pmd: number): void {
   const table = pmd_page_table(pmd);
-  for (let i = 0; i < HPAGE_PMD_NR; i++) set_pte_at(table + i, pte_mkdirty(READ_ONCE(table + i)));
+  for (let i = 0; i < geom.hpage_pmd_nr; i++) set_pte_at(table + i, pte_mkdirty(READ_ONCE(table + i)));
 }
 
 /**
@@ -187,7 +186,8 @@ function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
   if (pte_write(old)) type = SWP_MIGRATION_WRITE;
   else if (exclusive) type = SWP_MIGRATION_READ_EXCLUSIVE;
   const dirty = pte_dirty(old) ? MIGRATION_DIRTY : 0;
-  for (let i = 0; i < HPAGE_PMD_NR; i++) set_pte_at(table + i, swp_entry(type, pte_pfn(old) + i) | dirty);
+  for (let i = 0; i < geom.hpage_pmd_nr; i++)
+    set_pte_at(table + i, swp_entry(type, pte_pfn(old) + i) | dirty);
   page_remove_rmap_pmd(head, vma);
   set_pte_at(pmdp, mk_table_entry(table));
   put_page(head);

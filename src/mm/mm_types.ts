@@ -22,8 +22,8 @@ export type AddressSpace = Ptr<"address_space">;
  *       6 mmu_notifiers      state of the notifier subsystem, 0 if there is none
  *       8 mm_list            next address space of the machine (kernel.mm_list)
  *       9 huge_zero          holds a reference on the huge zero page (MMF_HUGE_ZERO_PAGE)
- *      10 mm_users           mmget() and mmput(); counted only where an address space ends while others hold
- *                            it
+ *      10 mm_users           who uses the address space; the last one's mmput() removes every mapping
+ *      11 mm_count           who refers to this struct and to the top table; all users are one of them
  */
 export const MM = struct("mm_struct", [
   "pgd",
@@ -37,6 +37,7 @@ export const MM = struct("mm_struct", [
   "mm_list",
   "huge_zero",
   "mm_users",
+  "mm_count",
 ]);
 
 /** Addresses are page numbers: the area is vm_start <= addr < vm_end. */

@@ -9,8 +9,16 @@
  */
 "use kernel";
 
-import { kernel } from "../machine/config.ts";
-import { assert, kfree, kzalloc, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { geom, kernel } from "../machine/config.ts";
+import {
+  assert,
+  atomic_dec,
+  atomic_inc,
+  kfree,
+  kzalloc,
+  READ_ONCE,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { EINVAL, ENOMEM, ENXIO } from "./errno.ts";
 import { split_huge_pmd_if_needed } from "./huge_split.ts";
 import {
@@ -37,11 +45,10 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import { PAGE_NONE, PAGE_READONLY, PAGE_SHARED } from "./pgtable.ts";
-import { down_read, down_read_killable, down_write, up_read, up_write } from "./rwsem.ts";
+import { down_read, down_read_killable, down_write, downgrade_write, up_read, up_write } from "./rwsem.ts";
 
 /** Pools of kzalloc(). */
 export const POOL_VMA = 32;
-export const POOL_MM = 33;
 
 /** Not 0, and a multiple of 4: page->mapping has flags in its lowest bits (PAGE_MAPPING_KSM). */
 const THE_ANON_VMA = 4;
@@ -65,6 +72,11 @@ export function mmap_write_unlock(mm: Mm): void {
   up_write(mm + MM.mmap_lock);
 }
 
+/** The rest is done as a reader. */
+export function mmap_write_downgrade(mm: Mm): void {
+  downgrade_write(mm + MM.mmap_lock);
+}
+
 // ---- Looking up -------------------------------------------------------------------------------------------
 
 /** First area that ends above addr, or 0. */
@@ -85,6 +97,7 @@ export function vma_is_anonymous(vma: Vma): boolean {
   return READ_ONCE(vma + VMA.vm_file) === 0;
 }
 export function is_vm_hugetlb_page(vma: Vma): boolean {
+  if (kernel.hugetlb === 0) return false;
   return (vma_flags(vma) & VM_HUGETLB) !== 0;
 }
 /** is_cow_mapping(): private and possibly writable. Every private mapping here may be made writable. */
@@ -114,20 +127,36 @@ export function vm_page_prot(vma: Vma, wants_writenotify: boolean): number {
 
 // ---- The list ---------------------------------------------------------------------------------------------
 
-function vma_link_shared(vma: Vma): void {
+export function i_mmap_lock_read(mapping: AddressSpace): void {
+  down_read(mapping + ADDRESS_SPACE.i_mmap_rwsem);
+}
+export function i_mmap_unlock_read(mapping: AddressSpace): void {
+  up_read(mapping + ADDRESS_SPACE.i_mmap_rwsem);
+}
+
+function vma_link_file(vma: Vma): void {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   if (file === 0) return;
+  down_write(file + ADDRESS_SPACE.i_mmap_rwsem);
   WRITE_ONCE(vma + VMA.shared_next, READ_ONCE(file + ADDRESS_SPACE.i_mmap));
   WRITE_ONCE(file + ADDRESS_SPACE.i_mmap, vma);
-  WRITE_ONCE(file + ADDRESS_SPACE.nr_users, READ_ONCE(file + ADDRESS_SPACE.nr_users) + 1);
+  atomic_inc(file + ADDRESS_SPACE.nr_users);
+  up_write(file + ADDRESS_SPACE.i_mmap_rwsem);
 }
-function vma_unlink_shared(vma: Vma): void {
+/** unlink_file_vma(): nobody finds the area through its file any more. */
+export function unlink_file_vma(vma: Vma): void {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
   if (file === 0) return;
+  down_write(file + ADDRESS_SPACE.i_mmap_rwsem);
   let link = file + ADDRESS_SPACE.i_mmap;
   while (READ_ONCE(link) !== vma) link = READ_ONCE(link) + VMA.shared_next;
   WRITE_ONCE(link, READ_ONCE(vma + VMA.shared_next));
-  WRITE_ONCE(file + ADDRESS_SPACE.nr_users, READ_ONCE(file + ADDRESS_SPACE.nr_users) - 1);
+  up_write(file + ADDRESS_SPACE.i_mmap_rwsem);
+}
+/** fput() of the area's file, whose last reference the caller may have to deal with (file_put()). */
+export function vma_put_file(vma: Vma): void {
+  const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
+  if (file !== 0) atomic_dec(file + ADDRESS_SPACE.nr_users);
 }
 
 /** vma_link(): into the address space's list and the file's. */
@@ -141,19 +170,59 @@ export function vma_link(mm: Mm, vma: Vma): void {
   }
   WRITE_ONCE(vma + VMA.vm_next, next);
   WRITE_ONCE(link, vma);
-  vma_link_shared(vma);
+  vma_link_file(vma);
 }
 function vma_unlink(mm: Mm, vma: Vma): void {
   let link = mm + MM.mmap;
   while (READ_ONCE(link) !== vma) link = READ_ONCE(link) + VMA.vm_next;
   WRITE_ONCE(link, READ_ONCE(vma + VMA.vm_next));
 }
-/** remove_vma(): off both lists and freed. */
+/** An area that another one takes over: off both lists and freed. */
 export function remove_vma(mm: Mm, vma: Vma): void {
   vma_unlink(mm, vma);
-  vma_unlink_shared(vma);
+  unlink_file_vma(vma);
+  vma_put_file(vma);
   kfree(vma);
 }
+/**
+ * detach_vmas_to_be_unmapped(): the areas that begin at start <= address < end leave the address space's
+ * list, and are one of their own from the first on, which is returned; 0: there are none.
+ */
+export function detach_vmas(mm: Mm, start: number, end: number): Vma {
+  let link = mm + MM.mmap;
+  let vma: Vma = READ_ONCE(link);
+  while (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < start) {
+    link = vma + VMA.vm_next;
+    vma = READ_ONCE(link);
+  }
+  const first = vma;
+  let last: Vma = 0;
+  while (vma !== 0 && READ_ONCE(vma + VMA.vm_start) < end) {
+    last = vma;
+    vma = READ_ONCE(vma + VMA.vm_next);
+  }
+  if (last === 0) return 0;
+  WRITE_ONCE(link, vma);
+  WRITE_ONCE(last + VMA.vm_next, 0);
+  return first;
+}
+/** The end of the area below addr, 0 if there is none: what free_pgtables() must not go below. */
+export function end_below(mm: Mm, addr: number): number {
+  let end = 0;
+  for (
+    let vma: Vma = READ_ONCE(mm + MM.mmap);
+    vma !== 0 && READ_ONCE(vma + VMA.vm_start) < addr;
+    vma = READ_ONCE(vma + VMA.vm_next)
+  )
+    end = READ_ONCE(vma + VMA.vm_end);
+  return end;
+}
+/** The start of the first area from addr on, 0 if there is none. */
+export function start_above(mm: Mm, addr: number): number {
+  const vma = find_vma(mm, addr);
+  return vma === 0 ? 0 : READ_ONCE(vma + VMA.vm_start);
+}
+
 /** vm_area_dup(): a copy that is on no list; 0 if memory is out. */
 export function vm_area_dup(vma: Vma): Vma {
   const copy: Vma = kzalloc(POOL_VMA);
@@ -167,7 +236,7 @@ export function vm_area_dup(vma: Vma): Vma {
 /** vm_ops->may_split: devices and hugetlb areas can be cut between their huge pages only. */
 export function vma_may_split(vma: Vma, addr: number): boolean {
   const file: AddressSpace = READ_ONCE(vma + VMA.vm_file);
-  if (is_vm_hugetlb_page(vma)) return (addr & 511) === 0;
+  if (is_vm_hugetlb_page(vma)) return (addr & (geom.hpage_pmd_nr - 1)) === 0;
   if (file === 0 || READ_ONCE(file + ADDRESS_SPACE.kind) !== AS_DEVDAX) return true;
   return (addr & ((1 << READ_ONCE(file + ADDRESS_SPACE.align)) - 1)) === 0;
 }
@@ -250,22 +319,6 @@ export function vma_modify_flags(mm: Mm, area: Vma, start: number, end: number, 
 
 // ---- mmap -------------------------------------------------------------------------------------------------
 
-/** A new address space: an empty one, or 0 if memory is out. */
-export function mm_alloc(): Mm {
-  const mm: Mm = kzalloc(POOL_MM);
-  if (mm === 0) return 0;
-  WRITE_ONCE(mm + MM.mm_list, kernel.mm_list === 0 ? 0 : READ_ONCE(kernel.mm_list));
-  WRITE_ONCE(kernel.mm_list, mm);
-  return mm;
-}
-/** Takes the address space off the machine's list and frees it; it has no areas and no tables. */
-export function mm_free(mm: Mm): void {
-  let link = kernel.mm_list;
-  while (READ_ONCE(link) !== mm) link = READ_ONCE(link) + MM.mm_list;
-  WRITE_ONCE(link, READ_ONCE(mm + MM.mm_list));
-  kfree(mm);
-}
-
 /** Checks of a file's own mmap operation: the error or 0. */
 function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number, flags: number): number {
   const kind = READ_ONCE(file + ADDRESS_SPACE.kind);
@@ -279,7 +332,7 @@ function call_mmap(file: AddressSpace, start: number, len: number, pgoff: number
   }
   // secretmem_mmap(); the flags that it adds (VM_LOCKED, VM_DONTDUMP) are the caller's to give.
   if (kind === AS_SECRETMEM && (flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
-  if (kind === AS_HUGETLB && ((start | len | pgoff) & 511) !== 0) return -EINVAL;
+  if (kind === AS_HUGETLB && ((start | len | pgoff) & (geom.hpage_pmd_nr - 1)) !== 0) return -EINVAL;
   return 0;
 }
 

@@ -8,7 +8,7 @@
  * From v7.1 on a callback can leave its waiting to a second pass, so that several devices are waited for at
  * once.
  *
- * Not covered: release() at exit, and the SRCU under which the old kind's list is walked (nobody registers
+ * Not covered: the SRCU under which the old kind's list is walked (nobody registers
  * one of those while another CPU runs).
  *
  * Read: v5.10, v6.1, v6.12, v7.3. Read are mm/mmu_notifier.c and include/linux/mmu_notifier.h. Custom: the
@@ -18,7 +18,7 @@
  */
 "use kernel";
 
-import { config } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import {
   assert,
   type LocalArray,
@@ -40,11 +40,13 @@ import {
   type IntervalFinish,
   type IntervalNotifier,
   MMU_NOTIFIER,
+  MMU_NOTIFY_RELEASE,
   type MmuNotifier,
   mmu_interval_set_seq,
   SUBSCRIPTIONS,
   type Subscriptions,
 } from "./mmu_notifier_types.ts";
+import { mmdrop, mmgrab } from "./sched_mm.ts";
 
 function subs_seq(subs: Subscriptions): number {
   return subs + SUBSCRIPTIONS.invalidate_seq;
@@ -275,7 +277,17 @@ export function mmu_notifier_invalidate_range_start_nonblock(
   const subs = subscriptions(mm);
   return subs === 0 ? 0 : __invalidate_range_start(subs, start, end, event, 0, false);
 }
-/** The entries have changed and the TLB is flushed. */
+/**
+ * mmu_notifier_release() of the interval tree (mn_itree_release()): the address space ends, and every
+ * notifier is told of all of it. Stub: release() of old-style notifiers, which takes them off the list.
+ */
+export function mmu_notifier_release(mm: Mm): void {
+  const subs = subscriptions(mm);
+  if (subs === 0) return;
+  mn_itree_invalidate(subs, 0, geom.task_size, MMU_NOTIFY_RELEASE, 0, true);
+  mn_itree_inv_end(subs);
+}
+/** The entries have changed. */
 export function mmu_notifier_invalidate_range_end(mm: Mm): void {
   const subs = subscriptions(mm);
   if (subs === 0) return;
@@ -328,6 +340,7 @@ export function mmu_interval_notifier_insert(
   WRITE_ONCE(ni + INTERVAL_NOTIFIER.ops, ops);
   WRITE_ONCE(ni + INTERVAL_NOTIFIER.priv, priv);
   WRITE_ONCE(ni + INTERVAL_NOTIFIER.in_tree, 0);
+  mmgrab(mm);
   spin_lock(subs + SUBSCRIPTIONS.lock);
   if (READ_ONCE(active_ranges(subs)) !== 0) {
     if (mn_itree_is_invalidating(subs)) deferred_add(subs, ni);
@@ -381,6 +394,8 @@ export function mmu_interval_notifier_remove(ni: IntervalNotifier): void {
   } else itree_remove(subs, ni);
   spin_unlock(subs + SUBSCRIPTIONS.lock);
   if (seq !== 0) wait_seq_released(subs, seq);
+  // "pairs with mmgrab in mmu_interval_notifier_insert()"
+  mmdrop(READ_ONCE(ni + INTERVAL_NOTIFIER.mm));
 }
 
 /**

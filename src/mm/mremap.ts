@@ -57,7 +57,6 @@ import {
 } from "./mmap.ts";
 import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_UNMAP } from "./mmu_notifier_types.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
 import {
   type EntryPtr,
   level_span,
@@ -71,7 +70,7 @@ import {
   set_pte_at,
 } from "./pgtable.ts";
 import { flush_tlb_range } from "./tlb.ts";
-import { zap_vma_range } from "./zap.ts";
+import { split_huge_pud_at } from "./zap.ts";
 
 // include/uapi/linux/mman.h
 export const MREMAP_MAYMOVE = 1;
@@ -184,7 +183,7 @@ function move_page_tables(vma: Vma, start: number, to: number, len: number): num
     if (step === -EINVAL) {
       // A device's leaf above the PMD level that does not fit: dropped, as split_huge_pud() drops it.
       spin_unlock(mm + MM.page_table_lock);
-      zap_vma_range(vma, old_addr, old_addr + 1);
+      split_huge_pud_at(mm, vma, old_addr);
       continue;
     }
     let new_ptep: EntryPtr = 0;
@@ -211,7 +210,7 @@ function move_hugetlb_page_tables(vma: Vma, start: number, to: number, len: numb
   let done = 0;
   mmu_notifier_invalidate_range_start(mm, start, start + len, MMU_NOTIFY_UNMAP, 0);
   spin_lock(mm + MM.page_table_lock);
-  for (; done < len; done += HPAGE_PMD_NR) {
+  for (; done < len; done += geom.hpage_pmd_nr) {
     if (pgtable_lookup(mm, start + done, out) !== PMD_LEVEL || READ_ONCE(out[0]) === 0) continue;
     const old_entryp: EntryPtr = out[0];
     const new_entryp = pgtable_alloc(mm, to + done, PMD_LEVEL);
@@ -322,7 +321,7 @@ function move_vma(
  * The checks of hugetlb areas (v5.16): the lengths, rounded up, in lens[0] (old) and lens[1]; the error or 0.
  */
 function hugetlb_lengths(addr: number, new_addr: number, flags: number, lens: LocalArray): number {
-  const mask = HPAGE_PMD_NR - 1;
+  const mask = geom.hpage_pmd_nr - 1;
   lens[0] = (lens[0] + mask) & ~mask;
   lens[1] = (lens[1] + mask) & ~mask;
   if ((addr & mask) !== 0) return -EINVAL;

@@ -236,6 +236,7 @@ export function PageKsm(page: Page): boolean {
   return (mapping & PAGE_MAPPING_KSM) === PAGE_MAPPING_KSM;
 }
 export function PageHuge(page: Page): boolean {
+  if (kernel.hugetlb === 0) return false;
   return PageFlag(compound_head(page), PG_hugetlb);
 }
 export function PageAnonExclusive(page: Page): boolean {
@@ -288,6 +289,8 @@ export function compound_pincount_ptr(head: Page): number {
  * (v5.19).
  */
 export function prep_compound_pages(page: Page, order: number, nr: number): void {
+  // __SetPageHead(): not atomic.
+  if (nr > 1) store(page_word(page, PAGE.flags), load(page_word(page, PAGE.flags)) | (1 << PG_head));
   for (let i = 1; i < nr; i++) {
     const tail = nth_page(page, i);
     WRITE_ONCE(page_word(tail, PAGE._refcount), 0);
@@ -295,7 +298,6 @@ export function prep_compound_pages(page: Page, order: number, nr: number): void
     WRITE_ONCE(page_word(tail, PAGE.compound_head), page + 1);
   }
   if (nr > 1) {
-    set_bit(PG_head, page_word(page, PAGE.flags));
     WRITE_ONCE(page_word(nth_page(page, 1), PAGE.compound_order), order);
     WRITE_ONCE(page_word(nth_page(page, 1), PAGE._entire_mapcount), -1);
     if (config.largeMapcount) WRITE_ONCE(page_word(nth_page(page, 1), PAGE._large_mapcount), -1);

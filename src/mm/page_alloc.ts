@@ -14,7 +14,15 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { assert, kfree, memory_revive, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  assert,
+  kfree,
+  memory_revive,
+  READ_ONCE,
+  spin_lock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
 import {
   nth_page,
@@ -31,19 +39,17 @@ import {
   prep_compound_page,
   set_page_count,
 } from "./page.ts";
+import { prep_compound_mapcounts } from "./rmap.ts";
 
 export type Zone = Ptr<"zone">;
 
 /** Largest order of a block plus 1 (MAX_ORDER to v6.3). */
 export const MAX_ORDER = 11;
-/** Order of a huge page of the usual geometry. */
-export const HPAGE_PMD_ORDER = 9;
-export const HPAGE_PMD_NR = 512;
 
 export const ZONE = struct(
   "zone",
-  ["start_pfn", "end_pfn", "node", "movable", "nr_free", "free_area"],
-  5 + 2 * MAX_ORDER,
+  ["lock", "start_pfn", "end_pfn", "node", "movable", "nr_free", "free_area"],
+  6 + 2 * MAX_ORDER,
 );
 
 /** Numbers of the zones, which are also their numbers in page flags; 0 is none. */
@@ -123,7 +129,7 @@ export function __free_one_page(zone: Zone, block: Page, block_order: number): v
   WRITE_ONCE(zone + ZONE.nr_free, READ_ONCE(zone + ZONE.nr_free) + (1 << order));
   const start = READ_ONCE(zone + ZONE.start_pfn);
   const end = READ_ONCE(zone + ZONE.end_pfn);
-  while (order < MAX_ORDER - 1) {
+  while (order < kernel.max_order - 1) {
     const pfn = page_to_pfn(page);
     const buddy_pfn = pfn ^ (1 << order);
     if (buddy_pfn < start || buddy_pfn + (1 << order) > end) break;
@@ -150,7 +156,7 @@ function expand(zone: Zone, page: Page, low: number, high: number): void {
 
 /** __rmqueue_smallest(): a block of the zone, or 0. */
 function rmqueue(zone: Zone, order: number): Page {
-  for (let o = order; o < MAX_ORDER; o++) {
+  for (let o = order; o < kernel.max_order; o++) {
     const page: Page = READ_ONCE(area_head(zone, o));
     if (page === 0) continue;
     del_page_from_free_list(zone, page, o);
@@ -174,14 +180,24 @@ function prep_new_page(page: Page, order: number): void {
     if (config.pageRegions) memory_revive(contents);
     else for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(contents + w, 0);
   }
-  set_page_count(page, 1);
-  if (order > 0) prep_compound_page(page, order);
+  // Up to v6.13 the page has its reference before it is a compound page: whoever comes with an old entry
+  // finds it.
+  if (!config.allocFrozen) set_page_count(page, 1);
+  if (order > 0) {
+    prep_compound_page(page, order);
+    prep_compound_mapcounts(page);
+  }
+  if (config.allocFrozen) set_page_count(page, 1);
 }
 
 /** Tries one zone; 0 if it has no block. */
 function alloc_from(nr: number, order: number): Page {
   if (!zone_populated(nr)) return 0;
-  return rmqueue(zone_of(nr), order);
+  const zone = zone_of(nr);
+  spin_lock(zone + ZONE.lock);
+  const page = rmqueue(zone, order);
+  spin_unlock(zone + ZONE.lock);
+  return page;
 }
 
 /**
@@ -228,7 +244,10 @@ function free_pages_prepare(page: Page, order: number): void {
 export function free_the_pages(page: Page, order: number): void {
   assert(READ_ONCE(page_word(page, PAGE._refcount)) === 0, "a page that is still referenced is freed");
   free_pages_prepare(page, order);
-  __free_one_page(zone_of(page_zone_nr(page)), page, order);
+  const zone = zone_of(page_zone_nr(page));
+  spin_lock(zone + ZONE.lock);
+  __free_one_page(zone, page, order);
+  spin_unlock(zone + ZONE.lock);
 }
 
 /**
@@ -246,7 +265,7 @@ export function memmap_init_range(nr: number, start: number, end: number): void 
 export function memblock_free_range(nr: number, start: number, end: number): void {
   let pfn = start;
   while (pfn < end) {
-    let order = MAX_ORDER - 1;
+    let order = kernel.max_order - 1;
     while (order > 0 && ((pfn & ((1 << order) - 1)) !== 0 || pfn + (1 << order) > end)) order--;
     __free_one_page(zone_of(nr), pfn_to_page(pfn), order);
     pfn += 1 << order;

@@ -30,6 +30,7 @@
 
 import { arch, config, geom, kernel } from "../machine/config.ts";
 import {
+  assert,
   atomic_and,
   cmpxchg,
   kfree,
@@ -300,6 +301,7 @@ export function pmd_pfn(pmd: number): number {
   return entry_pfn(pmd);
 }
 export function pfn_pmd(pfn: number, prot: number): number {
+  assert(kernel.no_huge === 0, "a huge entry on a machine without them");
   return (pfn << PFN_SHIFT) | prot | _PAGE_PSE;
 }
 /** pmdp_invalidate()'s value: no longer present for the hardware, still pmd_present(). */

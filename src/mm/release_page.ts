@@ -6,11 +6,11 @@
 "use kernel";
 
 import { free_huge_page } from "./hugetlb.ts";
-import { compound_order, type Page, PageFlag, PG_hugetlb } from "./page.ts";
+import { compound_order, type Page, PageHuge } from "./page.ts";
 import { free_the_pages } from "./page_alloc.ts";
 
 /** __put_page() of a page that is not a device's: its count is 0. */
 export function release_page(head: Page): void {
-  if (PageFlag(head, PG_hugetlb)) free_huge_page(head);
+  if (PageHuge(head)) free_huge_page(head);
   else free_the_pages(head, compound_order(head));
 }

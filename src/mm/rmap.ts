@@ -15,7 +15,7 @@
  */
 "use kernel";
 
-import { config, kernel } from "../machine/config.ts";
+import { config, geom, kernel } from "../machine/config.ts";
 import {
   atomic_add,
   atomic_add_negative,
@@ -49,7 +49,6 @@ import {
   TestClearPageFlag,
   TestSetPageFlag,
 } from "./page.ts";
-import { HPAGE_PMD_ORDER } from "./page_alloc.ts";
 import { count_vm_event, VM_EVENT } from "./vmstat.ts";
 
 // Words of page[1] of a large folio, which the fields of those names do not use there.
@@ -99,8 +98,10 @@ export function page_mapped(page: Page): boolean {
 /** What prep_compound_page() leaves out: the counts of entries start at none. */
 export function prep_compound_mapcounts(head: Page): void {
   WRITE_ONCE(entire_mapcount_ptr(head), -1);
+  if (!config.largeMapcount) return;
   WRITE_ONCE(large_mapcount_ptr(head), -1);
   WRITE_ONCE(nr_pages_mapped_ptr(head), 0);
+  if (!config.largeMmIds) return;
   WRITE_ONCE(page_word(nth_page(head, 1), MM_ID0), 0);
   WRITE_ONCE(page_word(nth_page(head, 1), MM_ID1), 0);
   WRITE_ONCE(page_word(nth_page(head, 1), MM_MAPCOUNT0), -1);
@@ -157,7 +158,7 @@ function deferred_split_folio(head: Page): void {
   // Reclaim is dealing with the page as a whole.
   if (compound_order(head) < 2 || PageFlag(head, PG_swapcache)) return;
   if (TestSetPageFlag(head, PG_deferred_split)) return;
-  if (compound_order(head) === HPAGE_PMD_ORDER) count_vm_event(VM_EVENT.thp_deferred_split_page);
+  if (compound_order(head) === geom.hpage_pmd_order) count_vm_event(VM_EVENT.thp_deferred_split_page);
 }
 
 // ---- Adding -----------------------------------------------------------------------------------------------
@@ -260,12 +261,15 @@ export function page_remove_rmap_ptes(page: Page, nr: number, vma: Vma): void {
 }
 /** page_remove_rmap(page, false), folio_remove_rmap_pte(). */
 export function page_remove_rmap_pte(page: Page, vma: Vma): void {
-  const head = compound_head(page);
-  if (config.largeMapcount && PageHead(head))
-    remove_rmap_ptes_large(page, 1, head, READ_ONCE(vma + VMA.vm_mm));
-  else if (atomic_add_negative(-1, page_word(page, PAGE._mapcount)) && PageAnon(head) && PageHead(head))
-    deferred_split_folio(head);
-  rmap_munlock(page, vma, false, READ_ONCE(page_word(page, PAGE._mapcount)) < 0);
+  if (kernel.no_huge !== 0) atomic_add_negative(-1, page_word(page, PAGE._mapcount));
+  else {
+    const head = compound_head(page);
+    if (config.largeMapcount && PageHead(head))
+      remove_rmap_ptes_large(page, 1, head, READ_ONCE(vma + VMA.vm_mm));
+    else if (atomic_add_negative(-1, page_word(page, PAGE._mapcount)) && PageHead(head) && PageAnon(head))
+      deferred_split_folio(head);
+  }
+  if (kernel.lru_add !== 0) rmap_munlock(page, vma, false, READ_ONCE(page_word(page, PAGE._mapcount)) < 0);
 }
 
 function remove_rmap_pmd_large(head: Page, mm: Mm): void {
@@ -290,7 +294,7 @@ export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
   const head = compound_head(page);
   if (config.largeMapcount) remove_rmap_pmd_large(head, READ_ONCE(vma + VMA.vm_mm));
   else remove_rmap_pmd_double(head);
-  rmap_munlock(head, vma, true, READ_ONCE(entire_mapcount_ptr(head)) < 0);
+  if (kernel.lru_add !== 0) rmap_munlock(head, vma, true, READ_ONCE(entire_mapcount_ptr(head)) < 0);
 }
 
 // ---- Splitting a huge entry -------------------------------------------------------------------------------

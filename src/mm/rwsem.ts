@@ -56,3 +56,9 @@ export function up_write(sem: number): void {
   smp_store_release(sem, 0);
   wake_up_var(sem);
 }
+/** A writer becomes a reader, and lets others in. */
+export function downgrade_write(sem: number): void {
+  assert(READ_ONCE(sem) === WRITER, "downgrade_write() of a semaphore that nobody writes");
+  smp_store_release(sem, 1);
+  wake_up_var(sem);
+}

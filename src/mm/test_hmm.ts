@@ -29,6 +29,7 @@ import {
   dmirror_pt_slot,
 } from "./dmirror.ts";
 import { EBUSY, EINVAL, ENOENT } from "./errno.ts";
+import { mmput } from "./fork.ts";
 import {
   HMM_PFN_REQ_FAULT,
   HMM_PFN_REQ_WRITE,
@@ -45,11 +46,11 @@ import {
   hmm_range_fault,
 } from "./hmm.ts";
 import type { Mm } from "./mm_types.ts";
-import { mmget_not_zero, mmput } from "./mm_users.ts";
 import { mmap_read_lock, mmap_read_unlock } from "./mmap.ts";
 import { mmu_interval_read_begin, mmu_interval_read_retry } from "./mmu_notifier.ts";
 import { INTERVAL_NOTIFIER } from "./mmu_notifier_types.ts";
 import { page_address, pfn_to_page } from "./page.ts";
+import { mmget_not_zero } from "./sched_mm.ts";
 
 /** Pages of one request. */
 export const DMIRROR_MAX = 8;

@@ -7,7 +7,7 @@
  */
 "use kernel";
 
-import { kernel } from "../machine/config.ts";
+import { geom, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
 import { EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM } from "./errno.ts";
 import { split_huge_page } from "./huge_memory.ts";
@@ -26,7 +26,7 @@ import {
   page_word,
   pfn_to_page,
 } from "./page.ts";
-import { HPAGE_PMD_NR } from "./page_alloc.ts";
+
 import {
   _PAGE_SPECIAL,
   _PAGE_SWP_EXCLUSIVE,
@@ -141,16 +141,16 @@ function move_pages_pte_single(dst: Vma, dst_addr: number, dst_ptep: number, src
 /** One round of move_pages(): how many pages were moved, or the error. */
 function move_one(mm: Mm, src: Vma, dst: Vma, dst_addr: number, src_addr: number, left: number): number {
   const out = localArray(1);
-  const mask = HPAGE_PMD_NR - 1;
+  const mask = geom.hpage_pmd_nr - 1;
   if (pgtable_lookup(mm, dst_addr, out) === PMD_LEVEL && READ_ONCE(out[0]) !== 0) return -EEXIST;
   if (pgtable_lookup(mm, src_addr, out) === PMD_LEVEL && pte_present(READ_ONCE(out[0]))) {
-    const whole = ((src_addr | dst_addr) & mask) === 0 && left >= HPAGE_PMD_NR;
+    const whole = ((src_addr | dst_addr) & mask) === 0 && left >= geom.hpage_pmd_nr;
     const src_pmdp = out[0];
     if (whole && pgtable_lookup(mm, dst_addr, out) !== PTE_LEVEL) {
       const dst_pmdp = pgtable_alloc(mm, dst_addr, PMD_LEVEL);
       if (dst_pmdp === 0) return -ENOMEM;
       const error = move_pages_huge_pmd(dst, dst_addr, dst_pmdp, src_pmdp);
-      return error === 0 ? HPAGE_PMD_NR : error;
+      return error === 0 ? geom.hpage_pmd_nr : error;
     }
     split_huge_pmd_entry(src, src_pmdp, src_addr);
   }

@@ -5,11 +5,11 @@
  * code, ordinary TypeScript.
  */
 
-import { config, type KnobSettings, kernel } from "../machine/config.ts";
+import { config, geom, type KnobSettings, kernel } from "../machine/config.ts";
 import { useSequentialHost } from "../machine/host.ts";
-import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
+import { mem, memblock_alloc } from "../machine/memory.ts";
 import { structFields } from "../machine/struct.ts";
-import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice } from "../mm/boot.ts";
+import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice, objectPool } from "../mm/boot.ts";
 import { I_PAGES_MAX, POOL_ADDRESS_SPACE, POOL_I_PAGES } from "../mm/filemap.ts";
 import { HSTATE, hugetlb_add_page } from "../mm/hugetlb.ts";
 import {
@@ -23,12 +23,11 @@ import {
 } from "../mm/ksm_types.ts";
 import { LRU_BATCH, NR_LRU_BATCHES } from "../mm/lru.ts";
 import { ADDRESS_SPACE, AS_DEVDAX, AS_DRIVER, AS_FSDAX, AS_REGULAR, MM, VMA } from "../mm/mm_types.ts";
-import { POOL_MM, POOL_VMA } from "../mm/mmap.ts";
+import { POOL_VMA } from "../mm/mmap.ts";
 import { PAGE, page_to_pfn, page_word, pfn_to_page } from "../mm/page.ts";
 import {
   alloc_pages,
   GFP_USER,
-  HPAGE_PMD_ORDER,
   MAX_NR_ZONES,
   memblock_free_range,
   memmap_init_range,
@@ -40,7 +39,7 @@ import {
   ZONE_NORMAL_NODE1,
   zone_of,
 } from "../mm/page_alloc.ts";
-import { prep_compound_mapcounts } from "../mm/rmap.ts";
+import { POOL_MM } from "../mm/sched_mm.ts";
 import { vmemmap_populate } from "../mm/sparse-vmemmap.ts";
 import { READAHEAD_HITS_INIT, SWAP_HEADER, SWAP_SLOT } from "../mm/swap_state.ts";
 import { VM_EVENT } from "../mm/vmstat.ts";
@@ -144,12 +143,6 @@ function recordedMaxPfn(needs: MachineNeeds): number {
   return DAX0;
 }
 
-function objectPool(name: string, id: number, count: number, words: number): void {
-  // page->mapping, which points to some of them, has flags in its lowest two bits.
-  const base = memblock_alloc(name, count * words, { count, align: 4 });
-  for (let i = 0; i < count; i++) declareRegion(`${name}[${i}]`, base + i * words, words, id, false);
-}
-
 function setZone(nr: number, start: number, end: number, node: number): void {
   const zone = zone_of(nr);
   mem[zone + ZONE.start_pfn] = start;
@@ -209,9 +202,9 @@ export function bootReplayMachine(
   kernel.nr_swap = SWAP_SLOTS;
   mem[kernel.swap_map + SWAP_HEADER.next] = SWAP_SLOTS_USED;
   mem[kernel.swap_map + SWAP_HEADER.readahead_hits] = READAHEAD_HITS_INIT;
-  objectPool("vm_area_struct", POOL_VMA, 1000, VMA.SIZE);
-  objectPool("mm_struct", POOL_MM, 64, MM.SIZE);
-  objectPool("address_space", POOL_ADDRESS_SPACE, FILES, ADDRESS_SPACE.SIZE);
+  objectPool("vm_area_struct", POOL_VMA, 1000, VMA.SIZE, VMA);
+  objectPool("mm_struct", POOL_MM, 64, MM.SIZE, MM);
+  objectPool("address_space", POOL_ADDRESS_SPACE, FILES, ADDRESS_SPACE.SIZE, ADDRESS_SPACE);
   objectPool("i_pages", POOL_I_PAGES, FILES, I_PAGES_MAX);
 
   if (config.vmemmapMapped && !vmemmap_populate(0, NODE1_END, 0))
@@ -240,13 +233,11 @@ export function bootReplayMachine(
   const zero = pfn_to_page(1);
   mem[page_word(zero, PAGE._refcount)] = 1;
   for (let i = 0; i < HUGETLB_PAGES; i++) {
-    const head = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, 0);
-    prep_compound_mapcounts(head);
+    const head = alloc_pages(GFP_USER, geom.hpage_pmd_order, 0);
     hugetlb_add_page(head);
   }
   if (needs.hugeZero) {
-    const head = alloc_pages(GFP_USER, HPAGE_PMD_ORDER, 0);
-    prep_compound_mapcounts(head);
+    const head = alloc_pages(GFP_USER, geom.hpage_pmd_order, 0);
     mem[kernel.huge_zero] = (head - kernel.vmemmap) >> 4;
   }
 
@@ -291,9 +282,8 @@ function driverPages(): Map<string, number> {
   for (const kind of ["pfn", "page", "pagec"]) {
     const order = kind === "pagec" ? DRIVER_ORDER : 0;
     const first = alloc_pages(GFP_USER, order, 0);
-    if (order > 0) prep_compound_mapcounts(first);
     // From memory that nobody has used yet, they come one after another.
-    else
+    if (order === 0)
       for (let i = 1; i < DRIVER_PAGES; i++)
         if (page_to_pfn(alloc_pages(GFP_USER, 0, 0)) !== page_to_pfn(first) + i)
           throw new RangeError("the driver's pages do not follow each other");

@@ -2,7 +2,7 @@
  * Operations on address spaces: mapping, unmapping, protecting, locking, moving, advising; fork and exit.
  */
 
-import { config } from "../machine/config.ts";
+import { config, geom } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
 import { hugetlb_file_setup, secretmem_file_create, shmem_file_setup } from "../mm/filemap.ts";
@@ -27,7 +27,6 @@ import { do_mmap, find_vma, mmap_write_lock, mmap_write_unlock, vma_lookup } fro
 import { do_mprotect } from "../mm/mprotect.ts";
 import { do_mremap, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "../mm/mremap.ts";
 import { pfn_to_page } from "../mm/page.ts";
-import { HPAGE_PMD_NR } from "../mm/page_alloc.ts";
 import { DRIVER_PAGES } from "./machine.ts";
 import {
   mappingOf,
@@ -94,7 +93,8 @@ function mapStep(ctx: StepContext): StepResult {
   const name = args.text(0);
   const kind = args.text(1);
   // mmap(MAP_HUGETLB) rounds the length up.
-  const pages = kind === "hugetlb" ? Math.ceil(args.int(2) / HPAGE_PMD_NR) * HPAGE_PMD_NR : args.int(2);
+  const pages =
+    kind === "hugetlb" ? Math.ceil(args.int(2) / geom.hpage_pmd_nr) * geom.hpage_pmd_nr : args.int(2);
   if (pages < 1) return syscall(-EINVAL);
   const dev = args.option("dev");
   if (!KINDS.includes(kind)) args.fail(`unknown kind "${kind}"`);
@@ -128,7 +128,7 @@ function mapStep(ctx: StepContext): StepResult {
   const under = over === undefined ? undefined : process.mappings.get(over);
   if (over !== undefined && under === undefined) return NOMAP;
   const addr = under === undefined ? placeMapping(ctx, pages) : under.addr + args.number("at", 0);
-  if (kind === "hugetlb" && addr % HPAGE_PMD_NR !== 0) return syscall(-EINVAL);
+  if (kind === "hugetlb" && addr % geom.hpage_pmd_nr !== 0) return syscall(-EINVAL);
   // The recording program places mappings with MAP_FIXED_NOREPLACE.
   const beside = find_vma(process.mm, addr);
   if (under === undefined && beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages)
@@ -210,7 +210,7 @@ function callMremap(
 }
 /** A new place, aligned to 2 MiB plus what option skew says, for so many pages. */
 function newPlace(ctx: StepContext, pages: number): number {
-  return ctx.world.placeArea(pages + HPAGE_PMD_NR) + ctx.args.number("skew", 0);
+  return ctx.world.placeArea(pages + geom.hpage_pmd_nr) + ctx.args.number("skew", 0);
 }
 const MOVE = MREMAP_MAYMOVE | MREMAP_FIXED;
 /** What each form of the operation takes besides the mapping's name. */

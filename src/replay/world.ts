@@ -7,7 +7,7 @@
 import { mem } from "../machine/memory.ts";
 import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { file_put } from "../mm/filemap.ts";
-import { exit_mmap, mm_create } from "../mm/fork.ts";
+import { mm_create, mmput } from "../mm/fork.ts";
 import { unpin_user_page } from "../mm/gup.ts";
 import { ADDRESS_SPACE, MM } from "../mm/mm_types.ts";
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
@@ -126,7 +126,7 @@ export class World {
     for (const name of this.processes.keys()) if (name !== "main") this.exit(name);
     if (main !== undefined) {
       for (const r of main.resources.values()) this.close(r, false);
-      exit_mmap(main.mm);
+      mmput(main.mm);
     }
     for (const file of this.kept) this.closeFile(file);
     this.kept.clear();
@@ -166,7 +166,7 @@ export class World {
   exit(name: string): void {
     const process = this.processes.get(name);
     if (process === undefined) return;
-    exit_mmap(process.mm);
+    mmput(process.mm);
     for (const r of process.resources.values()) this.close(r, true);
     this.processes.delete(name);
   }
@@ -216,7 +216,7 @@ export class World {
   endJob(job: Job): void {
     if (job.state === "blocked") job.abort();
     if (job.mm === 0) return;
-    exit_mmap(job.mm);
+    mmput(job.mm);
     for (const r of job.resources.values()) this.close(r, true);
     job.resources.clear();
     job.mm = 0;

@@ -232,6 +232,11 @@ describe("C1, races", () => {
     ["C1/arm64/revoke/dax-pmd/uniform/1/sc", "recheck"],
     ["C1/arm64/split/thp-pte/uniform/1/sc", "head-recheck"],
     ["C1/x86-64/fork/ram-4k/uniform/1/tso", "write-protect-seq"],
+    ["C1/arm64/munmap/ram-4k/uniform/1/sc", "table-rcu"],
+    ["C1/arm64/munmap/ram-4k/uniform/1/sc", "irq-off"],
+    ["C1/x86-64/munmap/ram-4k/uniform/1/tso", "ipi"],
+    ["C1/arm64/munmap-no-batch/ram-4k/uniform/1/sc", "sync-one"],
+    ["C1/arm64/munmap-no-batch/ram-4k/per-page/1/sc", "sync-one"],
   ])("%s rests on its %s", (id, removed) => {
     const cell = c1Cell(id);
     const knockout = c1.knockouts(cell).find((k) => k.removed === removed);

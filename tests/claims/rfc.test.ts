@@ -130,11 +130,11 @@ function insideScenario(knobs: KnobSettings, start: number): Scenario {
       const mm = newMm();
       const device = newDaxDevice("dax0.0", { start: 2, nr: 6, order: 1 });
       bindDaxDevice(device);
-      mapDaxDevice(mm, device, { addr: 0, nr: 2, pgoff: 2, level: 1 });
+      const vma = mapDaxDevice(mm, device, { addr: 0, nr: 2, pgoff: 2, level: 1 });
       return {
         threads: [
           { name: "walker", run: inside, args: [mm, start, 4 + start] },
-          { name: "zapper", run: zap, args: [mm, 0, 2] },
+          { name: "zapper", run: zap, args: [vma, 0, 2] },
         ],
       };
     },

@@ -15,11 +15,11 @@ import {
 import { geom, kernel } from "../../src/machine/config.ts";
 import { useSequentialHost } from "../../src/machine/host.ts";
 import { declareRegion, mem } from "../../src/machine/memory.ts";
-import { allocStruct, bootMachine } from "../../src/mm/boot.ts";
+import { addMmPools, allocStruct, bootMachine } from "../../src/mm/boot.ts";
 import { DMIRROR, DMIRROR_DEVICE } from "../../src/mm/dmirror.ts";
 import { DEV_PAGEMAP_OPS_DMIRROR, dmirror_device_evict_chunk } from "../../src/mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../src/mm/hmm_fault.ts";
-import { zap_page_range } from "../../src/mm/memory.ts";
+import { do_madvise, MADV_DONTNEED } from "../../src/mm/madvise.ts";
 import { memremap_pages } from "../../src/mm/memremap.ts";
 import { mm_find_pte } from "../../src/mm/migrate_entry.ts";
 import { MM, VM_MIXEDMAP, VM_READ, VM_WRITE, VMA } from "../../src/mm/mm_types.ts";
@@ -75,9 +75,6 @@ interface Machine {
 /** FIXTURE_SETUP: `devices` mirror devices with memory of their own, and an area of eight anonymous pages. */
 function setUp(type: number, devices = 1): Machine {
   useSequentialHost();
-  kernel.dax_srcu = 0;
-  kernel.mem_section = 0;
-  kernel.dmirror_tries = 3;
   bootMachine({
     preset: "v7.3",
     knobs: { mmuNotifier: 1, pageRegions: 1 },
@@ -87,7 +84,9 @@ function setUp(type: number, devices = 1): Machine {
     tables: 8,
     pgmaps: 2,
   });
+  kernel.dmirror_tries = 3;
   kernel.zero_pfn = ZERO_PFN;
+  addMmPools(2, 1);
   const mm = newMirroredMm();
   addSystemRam(RAM.first, RAM.nr, 0, POOL_RAM);
   const m: Machine = { mm, vma: addAnonVma(mm, ADDR, 8), dmirrors: [], mdevices: [], pgmaps: [] };
@@ -261,9 +260,9 @@ describe.each(VARIANTS)("hmm, %s", (_variant, type) => {
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < N; i++) cpuWrite(m, ADDR + i, round * 10 + i);
       expect(devContents(m)).toEqual([0, 1, 2, 3].map((i) => round * 10 + i));
-      zap_page_range(m.mm, ADDR, N);
+      do_madvise(m.mm, ADDR, N, MADV_DONTNEED);
       expect(devContents(m)).toEqual([0, 0, 0, 0]);
-      zap_page_range(m.mm, ADDR, N);
+      do_madvise(m.mm, ADDR, N, MADV_DONTNEED);
     }
   });
   test("anon_teardown: pages that go while they are on the device go back to it", () => {
@@ -271,7 +270,7 @@ describe.each(VARIANTS)("hmm, %s", (_variant, type) => {
       fill(m);
       if (round % 2 === 0) dev.dmirror_migrate_to_device(m.dmirrors[0], ADDR, N);
       expect(devContents(m)).toEqual(pattern);
-      zap_page_range(m.mm, ADDR, N);
+      do_madvise(m.mm, ADDR, N, MADV_DONTNEED);
       expect(freeFrames(m)).toBe(DEVICE_FRAMES);
     }
   });

@@ -6,13 +6,20 @@
 
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { addAnonVma, addSystemRam, newMirroredMm, resetHmmGlobals } from "../../src/claims/hmm-machine.ts";
+import { addAnonVma, addSystemRam, newMirroredMm } from "../../src/claims/hmm-machine.ts";
 import { geom, type KnobSettings, kernel, type PresetName } from "../../src/machine/config.ts";
 import { host, useSequentialHost } from "../../src/machine/host.ts";
 import { HMM_V5_6_SETTINGS } from "../../src/machine/knobs/hmm.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { SRCU_STRUCT } from "../../src/machine/srcu.ts";
-import { allocStruct, bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice } from "../../src/mm/boot.ts";
+import {
+  addMmPools,
+  allocStruct,
+  bindDaxDevice,
+  bootMachine,
+  mapDaxDevice,
+  newDaxDevice,
+} from "../../src/mm/boot.ts";
 import * as hmm from "../../src/mm/hmm.ts";
 import { memunmap_pages_begin } from "../../src/mm/memremap.ts";
 import {
@@ -65,7 +72,6 @@ interface Machine {
 
 function setUp(form: Form, level = 0): Machine {
   useSequentialHost();
-  resetHmmGlobals();
   bootMachine({
     preset: form.preset,
     knobs: { mmuNotifier: 1, pageRegions: 1, ...form.knobs },
@@ -75,6 +81,7 @@ function setUp(form: Form, level = 0): Machine {
     tables: 16,
   });
   kernel.dax_srcu = allocStruct("dax_srcu", SRCU_STRUCT);
+  addMmPools(2, 1);
   const mm = newMirroredMm();
   addSystemRam(0, RAM_FRAMES, 0);
   const anon = addAnonVma(mm, 0, 8);

@@ -6,8 +6,14 @@
 import fc from "fast-check";
 import { geom, type KnobSettings, type PresetName } from "../../src/machine/config.ts";
 import { useSequentialHost } from "../../src/machine/host.ts";
-import { bindDaxDevice, bootMachine, type DaxDevice, newDaxDevice, newMm } from "../../src/mm/boot.ts";
-import { insert_pfn } from "../../src/mm/memory.ts";
+import {
+  bindDaxDevice,
+  bootMachine,
+  type DaxDevice,
+  mapDaxDevice,
+  newDaxDevice,
+  newMm,
+} from "../../src/mm/boot.ts";
 import {
   compound_head,
   hpage_pincount_available,
@@ -100,8 +106,8 @@ export function bootLayout(
     if (span > DEVICE_FRAMES || frames.length + span > Math.min(geom.task_size, 1024)) break;
     if (level >= 0) {
       const pfn = DEVICE_START + s.frame - (s.frame % span);
-      if (!insert_pfn(mm, frames.length, pfn, s.writable ? PAGE_SHARED : PAGE_READONLY, level))
-        throw new Error("no page table left");
+      const prot = s.writable ? PAGE_SHARED : PAGE_READONLY;
+      mapDaxDevice(mm, device, { addr: frames.length, nr: span, pgoff: pfn - DEVICE_START, level, prot });
       for (let i = 0; i < span; i++) frames.push(pfn + i);
     } else frames.push(-1);
     while (writable.length < frames.length) writable.push(s.writable);

@@ -39,6 +39,7 @@ import {
   pmd_page_table,
   pte_present,
 } from "../../src/mm/pgtable.ts";
+import { mmdrop } from "../../src/mm/sched_mm.ts";
 
 /** One announced invalidation: pages start <= addr < end of an address space. */
 export interface Announced {
@@ -298,6 +299,8 @@ export class Mirrors {
       mem[dmirror + DMIRROR.nr_pt] = this.nr;
       mem[dmirror + DMIRROR.notifier] = ni;
       mmu_interval_notifier_insert(ni, mm, start, start + this.nr - 1, INTERVAL_OPS_DMIRROR, dmirror);
+      // Nobody removes a notifier here; the address space is to go with its process all the same.
+      mmdrop(mm);
     }
   }
   /** Of two address spaces at one place, one after the other, the one that is mirrored. */

@@ -119,7 +119,7 @@ test("words read by the field that they are", () => {
   const page1 = (image.view?.pages?.vmemmap ?? 0) + PAGE.SIZE;
   expect(text(mm + MM.pgd)).toBe("&pgtable0");
   expect(text(word(mm + MM.pgd))).toBe("pfn 1 P W U A");
-  expect(text(vma + VMA.vm_flags)).toBe("read write shared mixedmap");
+  expect(text(vma + VMA.vm_flags)).toBe("read write shared mayread maywrite mayshare mixedmap");
   expect(text(vma + VMA.vm_mm)).toBe("&mm");
   expect(text(page1 + PAGE.flags, 1 << PG_zone_device)).toBe("zone_device");
   expect(text(page1 + PAGE.compound_head, page1 + 1)).toBe("&page[1] tail");

@@ -6,11 +6,12 @@
  */
 "use kernel";
 
-import { assert_no_leak, localArray } from "../../machine/primitives.ts";
+import { assert, assert_no_leak, localArray } from "../../machine/primitives.ts";
+import { FAULT_FLAG_WRITE, handle_mm_fault } from "../../mm/fault.ts";
 import { pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
-import { insert_pfn, zap_page_range } from "../../mm/memory.ts";
-import type { Mm } from "../../mm/mm_types.ts";
+import type { Mm, Vma } from "../../mm/mm_types.ts";
 import { nth_page, page_maybe_dma_pinned, pfn_to_page } from "../../mm/page.ts";
+import { zap_page_range_single } from "../../mm/zap.ts";
 
 /** Pages per call. */
 const CALL = 512;
@@ -28,18 +29,11 @@ export function pinner(mm: Mm, start: number, nr: number, rounds: number, flags:
   return whole;
 }
 
-/** Takes one leaf away and puts it back, `rounds` times. */
-export function unmapper(
-  mm: Mm,
-  addr: number,
-  pfn: number,
-  prot: number,
-  level: number,
-  rounds: number,
-): number {
+/** Takes one leaf of the area away and faults it in again, `rounds` times. */
+export function unmapper(mm: Mm, vma: Vma, addr: number, rounds: number): number {
   for (let r = 0; r < rounds; r++) {
-    zap_page_range(mm, addr, CALL);
-    insert_pfn(mm, addr, pfn, prot, level);
+    zap_page_range_single(vma, addr, addr + CALL, true);
+    assert(handle_mm_fault(mm, vma, addr, FAULT_FLAG_WRITE) === 0, "the leaf could not be faulted in again");
   }
   return rounds;
 }

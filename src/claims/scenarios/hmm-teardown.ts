@@ -8,7 +8,6 @@
  */
 "use kernel";
 
-import { geom } from "../../machine/config.ts";
 import {
   assert,
   localArray,
@@ -26,16 +25,15 @@ import {
   DPT_PFN_SHIFT,
   dmirror_pt_slot,
 } from "../../mm/dmirror.ts";
-import { copy_area } from "../../mm/fork.ts";
-import { mm_find_pmd, zap_page_range } from "../../mm/memory.ts";
+import { copy_area, mmput } from "../../mm/fork.ts";
+import { do_madvise, MADV_DONTNEED, vm_munmap } from "../../mm/madvise.ts";
 import { migrate_system_page } from "../../mm/migrate_device.ts";
-import { entry_page, entry_writable, mm_find_pte } from "../../mm/migrate_entry.ts";
-import { MM, type Mm, VM_READ, VMA, type Vma } from "../../mm/mm_types.ts";
-import { free_pgtables, mmput } from "../../mm/mm_users.ts";
+import { entry_page, entry_writable } from "../../mm/migrate_entry.ts";
+import { type Mm, VM_READ, VMA, type Vma } from "../../mm/mm_types.ts";
 import { mmap_read_lock, mmap_read_unlock, mmap_write_lock, mmap_write_unlock } from "../../mm/mmap.ts";
 import { change_protection } from "../../mm/mprotect.ts";
-import { type Page, page_address, pfn_to_page } from "../../mm/page.ts";
-import { PFN_SHIFT, pmd_leaf } from "../../mm/pgtable.ts";
+import { page_address, pfn_to_page } from "../../mm/page.ts";
+import { level_span, PFN_SHIFT, PTE_LEVEL, pgtable_lookup, pmd_leaf } from "../../mm/pgtable.ts";
 import { dmirror_access, dmirror_fault } from "../../mm/test_hmm.ts";
 import { collapser } from "./uniform-race.ts";
 
@@ -83,26 +81,20 @@ export function fork(src: Vma, dst: Vma, pfn: number, seen: number): void {
 }
 
 /** khugepaged: two small pages become the compound page `huge`. */
-export function collapse(mm: Mm, addr: number, huge: Page): void {
-  mmap_write_lock(mm);
-  collapser(mm, addr, huge);
-  mmap_write_unlock(mm);
+export function collapse(mm: Mm, addr: number): void {
+  collapser(mm, addr);
 }
 
 /** madvise(MADV_DONTNEED): mappings go under mmap_lock for reading, tables and areas stay. */
 export function madvise_dontneed(mm: Mm, addr: number, nr: number): void {
   mmap_read_lock(mm);
-  zap_page_range(mm, addr, nr);
+  do_madvise(mm, addr, nr, MADV_DONTNEED);
   mmap_read_unlock(mm);
 }
 
 /** munmap() of everything: the area is detached, its mappings and its tables go. */
 export function munmap(mm: Mm, addr: number, nr: number): void {
-  mmap_write_lock(mm);
-  WRITE_ONCE(mm + MM.mmap, 0);
-  zap_page_range(mm, addr, nr);
-  free_pgtables(mm, addr, addr + nr);
-  mmap_write_unlock(mm);
+  vm_munmap(mm, addr, nr);
 }
 
 /** The last thread of the process exits. */
@@ -120,13 +112,12 @@ export function migrate(pfn: number): void {
   migrate_system_page(pfn_to_page(pfn));
 }
 
-/** The CPU's entry for a page, of a huge leaf the part that maps it; 0 if no table leads to it. */
+/** The CPU's entry for a page, of a huge leaf the part that maps it; 0 if nothing leads to it. */
 function entry_of(mm: Mm, addr: number): number {
-  const ptep = mm_find_pte(mm, addr);
-  if (ptep !== 0) return READ_ONCE(ptep);
-  const pmdp = geom.levels === 2 ? mm_find_pmd(mm, addr) : 0;
-  const pmd = pmdp === 0 ? 0 : READ_ONCE(pmdp);
-  return pmd_leaf(pmd) ? pmd + ((addr & ((1 << geom.pmd_shift) - 1)) << PFN_SHIFT) : 0;
+  const out = localArray(1);
+  const level = pgtable_lookup(mm, addr, out);
+  const e = READ_ONCE(out[0]);
+  return level === PTE_LEVEL || !pmd_leaf(e) ? e : e + ((addr & (level_span(level) - 1)) << PFN_SHIFT);
 }
 
 /** What was made read-only has not been written to since. */
@@ -141,11 +132,9 @@ export function check_unwritten(dmirror: Dmirror, addr: number, pfn: number, see
 /** What the device could still use leads where the CPU's entry leads. */
 export function check_mirror(dmirror: Dmirror, addr: number, nr: number): void {
   const mm: Mm = READ_ONCE(dmirror + DMIRROR.mm);
-  const none = localArray(1);
   for (let a = addr; a < addr + nr; a++) {
     const entry = READ_ONCE(dmirror_pt_slot(dmirror, a));
     if ((entry & DPT_ENTRY_VALID) === 0) continue;
-    assert(READ_ONCE(mm + MM.pgd) !== none[0], "the device maps a page of an address space that is gone");
     const e = entry_of(mm, a);
     assert(
       entry_page(e) === pfn_to_page(entry >>> DPT_PFN_SHIFT),

@@ -27,8 +27,7 @@ import {
 } from "../../mm/gup.ts";
 import { FOLL_PIN } from "../../mm/gup_flags.ts";
 import { unpin_user_page_range_dirty_lock } from "../../mm/gup_unpin.ts";
-import { zap_page_range } from "../../mm/memory.ts";
-import type { Mm } from "../../mm/mm_types.ts";
+import type { Mm, Vma } from "../../mm/mm_types.ts";
 import {
   compound_head,
   GUP_PIN_COUNTING_BIAS,
@@ -40,6 +39,7 @@ import {
   page_ref_add,
   page_ref_count,
 } from "../../mm/page.ts";
+import { zap_page_range_single } from "../../mm/zap.ts";
 
 /** Most pages that a scenario pins. */
 const MAX = 4;
@@ -151,8 +151,8 @@ export function take_over(page: Page, nr: number, box: number, done: number): vo
 }
 
 /** Unmaps nr pages meanwhile. */
-export function zapper(mm: Mm, addr: number, nr: number): void {
-  zap_page_range(mm, addr, nr);
+export function zapper(vma: Vma, addr: number, nr: number): void {
+  zap_page_range_single(vma, addr, addr + nr, true);
 }
 
 // ---- At the end -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { geom, kernel } from "../../machine/config.ts";
+import { kernel } from "../../machine/config.ts";
 import {
   assert,
   assert_no_leak,
@@ -16,10 +16,10 @@ import {
   READ_ONCE,
 } from "../../machine/primitives.ts";
 import { type DevDax, dev_dax_probe, dev_dax_unbind } from "../../mm/dax.ts";
+import { FAULT_FLAG_WRITE, handle_mm_fault } from "../../mm/fault.ts";
 import { pin_user_pages_fast_only, unpin_user_pages, VMSTAT_ITEMS } from "../../mm/gup.ts";
 import { FOLL_WRITE } from "../../mm/gup_flags.ts";
-import { insert_pfn } from "../../mm/memory.ts";
-import type { Mm } from "../../mm/mm_types.ts";
+import type { Mm, Vma } from "../../mm/mm_types.ts";
 import {
   compound_head,
   page_address,
@@ -28,7 +28,6 @@ import {
   page_to_pfn,
   pfn_to_page,
 } from "../../mm/page.ts";
-import { PAGE_SHARED } from "../../mm/pgtable.ts";
 
 const MAX_PAGES = 16;
 /** The count of a device page that nobody uses (to v6.14). */
@@ -60,24 +59,15 @@ export function pin_loop(mm: Mm, addr: number, pfn: number, nr: number, rounds: 
 }
 
 /**
- * Unbinds and binds the device `rounds` times, mapping it again with leaves of `span` pages; the number of
+ * Unbinds and binds the device `rounds` times, and faults the area's `nr` pages in again; the number of
  * rounds.
  */
-export function rebind_loop(
-  dev: DevDax,
-  mm: Mm,
-  addr: number,
-  pfn: number,
-  nr: number,
-  level: number,
-  rounds: number,
-): number {
-  const span = 1 << (level * geom.table_shift);
+export function rebind_loop(dev: DevDax, mm: Mm, vma: Vma, addr: number, nr: number, rounds: number): number {
   for (let round = 0; round < rounds; round++) {
     dev_dax_unbind(dev);
     assert(dev_dax_probe(dev), "the device could not be bound again");
-    for (let i = 0; i < nr; i += span)
-      assert(insert_pfn(mm, addr + i, pfn + i, PAGE_SHARED, level), "a page could not be mapped again");
+    for (let i = 0; i < nr; i++)
+      assert(handle_mm_fault(mm, vma, addr + i, FAULT_FLAG_WRITE) === 0, "a page could not be mapped again");
   }
   return rounds;
 }

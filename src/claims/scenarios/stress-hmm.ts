@@ -20,7 +20,7 @@ import {
 import type { Dmirror } from "../../mm/dmirror.ts";
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault } from "../../mm/hmm_fault.ts";
-import { zap_page_range } from "../../mm/memory.ts";
+import { do_madvise, MADV_DONTNEED } from "../../mm/madvise.ts";
 import { migrate_system_page } from "../../mm/migrate_device.ts";
 import { mm_find_pte } from "../../mm/migrate_entry.ts";
 import { MM, type Mm } from "../../mm/mm_types.ts";
@@ -96,8 +96,8 @@ export function device_loop(dmirror: Dmirror, first: number, nr: number, rounds:
 export function unmap_loop(mm: Mm, first: number, nr: number, rounds: number): number {
   for (let round = 0; round < rounds; round++) {
     mmap_read_lock(mm);
-    if (choose(4) === 0) zap_page_range(mm, first, nr);
-    else zap_page_range(mm, first + choose(nr), 1);
+    if (choose(4) === 0) do_madvise(mm, first, nr, MADV_DONTNEED);
+    else do_madvise(mm, first + choose(nr), 1, MADV_DONTNEED);
     mmap_read_unlock(mm);
   }
   return rounds;

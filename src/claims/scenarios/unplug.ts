@@ -30,7 +30,7 @@ import { DMIRROR_DEVICE, type Dmirror, type DmirrorDevice } from "../../mm/dmirr
 import { dmirror_device_evict_chunk } from "../../mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../mm/hmm_fault.ts";
 import { split_vmemmap_huge_pmd } from "../../mm/hugetlb_vmemmap.ts";
-import { zap_page_range } from "../../mm/memory.ts";
+import { do_madvise, MADV_DONTNEED } from "../../mm/madvise.ts";
 import {
   get_online_mems,
   lru_batch_add,
@@ -278,7 +278,7 @@ export function check_driver_page(mm: Mm, addr: number, mdevice: DmirrorDevice, 
 /** madvise(MADV_DONTNEED) */
 export function zap(mm: Mm, addr: number): void {
   mmap_read_lock(mm);
-  zap_page_range(mm, addr, 1);
+  do_madvise(mm, addr, 1, MADV_DONTNEED);
   mmap_read_unlock(mm);
 }
 

@@ -162,8 +162,13 @@ export const GUP_KNOBS = [
   ),
   knockout(
     "syncOne",
-    "tlb_remove_table_sync_one() sends its IPI",
+    "tlb_remove_table_sync_one() sends its IPI (tlb_remove_table_sync_rcu() waits)",
     onOff("where the architecture frees tables by RCU", "knock-out: empty"),
+  ),
+  knockout(
+    "tableRcu",
+    "page tables are freed after an RCU grace period where the architecture asks for it",
+    onOff("call_rcu() of a batch (MMU_GATHER_RCU_TABLE_FREE)", "knock-out: at once after the flush"),
   ),
   knob("tableBatchFails", 0, "no memory for a batch of page tables to free", [
     { value: 0, name: "off", title: "batches are allocated" },

@@ -505,6 +505,46 @@ export const MM_KNOBS = [
       },
     ],
   ),
+  knob(
+    "delayRmap",
+    { "v5.10": 0, "v6.2": 1 },
+    "a dirty file page's entry is uncounted after the TLB flush",
+    onOff("v6.2, 5df397dec7c4", "before it (to v6.1)"),
+  ),
+  knob(
+    "zapClearsLast",
+    { "v5.10": 0, "v6.1": 1 },
+    "zapping uncounts and puts the page of a device-private entry before it clears that",
+    onOff("seen in v6.1", "after (v5.10)"),
+  ),
+  knob(
+    "zapDrainsLru",
+    { "v5.10": 1, "v7.3": 0 },
+    "unmapping drains this CPU's LRU batches first",
+    onOff("lru_add_drain() (to v6.12)", "it does not (seen in v7.3)"),
+  ),
+  knob(
+    "exitMmapLock",
+    { "v5.10": 0, "v5.19": 1 },
+    "the end of an address space removes its mappings under mmap_lock",
+    onOff("v5.19, bf3980c85212", "without (to v5.18)"),
+  ),
+  knob(
+    "allocFrozen",
+    { "v5.10": 0, "v7.3": 1 },
+    "a page has no reference until the page allocator has made a compound page of it",
+    onOff("the count is set last (seen in v7.3)", "first (to v6.12)"),
+  ),
+  knob("gatherBundle", 8, "entries of an mmu_gather's batch of pages", [
+    { value: 8, name: "8", title: "MMU_GATHER_BUNDLE, what lies on the stack" },
+    { value: 1, name: "1", title: "every page is flushed by itself, as a full batch is" },
+  ]),
+  knob(
+    "tableOneRcu",
+    { "v5.10": 0, "v7.3": 1 },
+    "tlb_remove_table_one() waits for a grace period",
+    onOff("tlb_remove_table_sync_rcu() (v7.3 without CONFIG_PT_RECLAIM)", "sends an IPI (to v6.12)"),
+  ),
   knob("lruBatch", { "v5.10": 15, "v6.9": 31 }, "pages in a per-CPU batch on their way to the LRU", [
     { value: 15, name: "15", title: "PAGEVEC_SIZE (to v6.8)" },
     { value: 31, name: "31", title: "v6.9, 9cecde80aae0" },
