@@ -175,10 +175,10 @@ const DAX = mutants("dax", [
   [
     "kill_dev_dax",
     "the device is marked dead after the grace period for faults, not before",
-    ["  WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);\n", ""],
+    ["  WRITE_ONCE(dax_alive_word(dev_dax), 0);\n", ""],
     [
       "  if (!config.unbindUnmaps) return;\n",
-      "  WRITE_ONCE(dev_dax + DEV_DAX.alive, 0);\n  if (!config.unbindUnmaps) return;\n",
+      "  WRITE_ONCE(dax_alive_word(dev_dax), 0);\n  if (!config.unbindUnmaps) return;\n",
     ],
   ],
   [

@@ -169,8 +169,8 @@ const HMM_FAULT = mutants("hmm_fault", [
     "dev_dax_fault",
     "the SRCU section ends before the device's page is mapped",
     [
-      "  if (READ_ONCE(dev + DEV_DAX.alive) !== 0) {",
-      "  const alive = READ_ONCE(dev + DEV_DAX.alive);\n  srcu_read_unlock(kernel.dax_srcu, id);\n  if (alive !== 0) {",
+      "  if (READ_ONCE(READ_ONCE(dev + DEV_DAX.mapping) + ADDRESS_SPACE.alive) !== 0) {",
+      "  const alive = READ_ONCE(READ_ONCE(dev + DEV_DAX.mapping) + ADDRESS_SPACE.alive);\n  srcu_read_unlock(kernel.dax_srcu, id);\n  if (alive !== 0) {",
     ],
     ["    ret = 0;\n  }\n  srcu_read_unlock(kernel.dax_srcu, id);", "    ret = 0;\n  }"],
   ],
