@@ -92,13 +92,13 @@ export class Specialiser {
       cache.set(low, variants);
     }
     const constants = variants.refs.map((r) => this.source.constant(low, r));
-    // With equal constants the same calls are left: of two such, one has callees of another configuration.
-    const known = variants.list.find(
+    // With equal constants the same calls are left: of two such, one has callees of another configuration. To
+    // ask is to specialise these, which may take something off the list.
+    const known = [...variants.list].find(
       (v) => v.constants.every((c, i) => c === constants[i]) && v.callees.every((c) => this.isCurrent(c)),
     );
     if (known !== undefined) {
-      recent.delete(known);
-      recent.add(known);
+      if (recent.delete(known)) recent.add(known);
       return known.fn;
     }
     const fn = fold(low, constants);
