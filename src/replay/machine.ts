@@ -179,7 +179,7 @@ export function bootReplayMachine(
     cpus: 1,
     tables: 2000,
     pgmaps: 5,
-    spare: 600_000,
+    spare: 640_000,
   });
   kernel.zones = memblock_alloc("zone", ZONE.SIZE * MAX_NR_ZONES, {
     count: MAX_NR_ZONES,
