@@ -60,6 +60,7 @@ const SHORT: Readonly<Record<string, string>> = {
   "open CELL": `open ${VIOLATED}`,
   "run --cpus 4 --seconds 10": "run --cpus 4 --seconds 0.5",
   "replay holdfast/tests/vectors/traces": "replay holdfast/tests/vectors/traces --family overflow",
+  "campaign run cells C5": "campaign --help",
   "bench all --html report.html": "bench gup -m 4 -n 1 -r 1",
 };
 const EXITS: Readonly<Record<string, number>> = { claims: 1, explain: 1 };

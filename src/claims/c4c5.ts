@@ -82,7 +82,8 @@ function isStandard(c: TeardownConfig, model: CellModel, hardware: string): bool
   return c.percpuRef === "percpu" && c.pin === "no-pin" && model === (hardware === "tso" ? "tso" : "sc");
 }
 
-function allCells(): TeardownCell[] {
+/** Every configuration with so many walkers and pages, on every architecture under every model, in order. */
+function cellsAt(sizes: readonly string[]): TeardownCell[] {
   const out: TeardownCell[] = [];
   for (const { name: arch, model: hardware } of ARCHITECTURES)
     for (const teardown of Object.keys(TEARDOWNS) as (keyof typeof TEARDOWNS)[])
@@ -90,7 +91,7 @@ function allCells(): TeardownCell[] {
         for (const percpuRef of Object.keys(REF_MODES) as (keyof typeof REF_MODES)[])
           for (const counting of COUNTINGS)
             for (const pin of Object.keys(PINS) as (keyof typeof PINS)[])
-              for (const size of SIZES)
+              for (const size of sizes)
                 for (const model of MODELS) {
                   const [walkers, pages] = size.split("x").map(Number) as [number, number];
                   const config: TeardownConfig = {
@@ -121,8 +122,31 @@ let listed: readonly TeardownCell[] | undefined;
 
 /** Every cell of C4 and C5. */
 export function cells(): readonly TeardownCell[] {
-  listed ??= allCells();
+  listed ??= cellsAt(SIZES);
   return listed;
+}
+
+const unlisted = new Map<string, readonly TeardownCell[]>();
+
+/**
+ * The cells with so many walkers and pages, from 1x1 to 8x8: those that are listed and larger ones, which are
+ * explored when they are asked for. `standard` are the configurations that are standard at 1x1; null for
+ * another size.
+ */
+export function cellsOfSize(size: string): readonly TeardownCell[] | null {
+  if (!/^[1-8]x[1-8]$/.test(size)) return null;
+  let found = unlisted.get(size);
+  if (found === undefined) {
+    const one = cellsAt(["1x1"]);
+    found = cellsAt([size]).map((c, i) => ({ ...c, standard: one[i]?.standard === true }));
+    unlisted.set(size, found);
+  }
+  return found;
+}
+
+/** A cell that is not listed, by its id: one of a larger size. */
+export function unlistedCell(id: string): TeardownCell | undefined {
+  return cellsOfSize(id.split("/")[7] ?? "")?.find((c) => c.id === id);
 }
 
 /** Knobs of a cell on top of its preset. */
@@ -142,23 +166,29 @@ function boot(cell: TeardownCell, extra: KnobSettings): BootedScenario {
   const c = cell.config;
   const preset: PresetName = c.counting;
   const huge = c.teardown === "device-dax-2m";
-  // Frames as small as the device, so that no word is there without need: one page, or two where two are
-  // mapped.
-  const shift = huge || c.pages === 2 ? 1 : 0;
+  // Frames as small as the device, so that no word is there without need: a power of two that the walk's
+  // pages fit in, at least two where a leaf is huge; one table maps them all.
+  const shift = Math.max(huge ? 1 : 0, Math.ceil(Math.log2(c.pages)));
   const nr = 1 << shift;
   const threads = c.walkers + 1 + (c.pin === "held-pin" ? 1 : 0);
   bootMachine({
     preset,
     knobs: { ...knobsOf(c), ...extra },
     arch: cell.arch,
-    geometry: { levels: 2, table_shift: 1, max_pfn: 2 * nr, vmemmap_shift: shift, pgmap_shift: shift },
+    geometry: {
+      levels: 2,
+      table_shift: Math.max(1, shift),
+      max_pfn: 2 * nr,
+      vmemmap_shift: shift,
+      pgmap_shift: shift,
+    },
     cpus: threads,
     tables: 2,
   });
   kernel.only_devices = 1;
   const mm = newMm();
   // From v5.17 a device that is mapped by huge leaves is made of compound pages.
-  const order = huge && c.counting !== "v5.10" ? 1 : 0;
+  const order = huge && c.counting !== "v5.10" ? shift : 0;
   const device = newDaxDevice("dax0.0", { start: nr, nr, fsdax: c.teardown === "fsdax", order });
   bindDaxDevice(device);
   mapDaxDevice(mm, device, { addr: 0, nr, level: huge ? 1 : 0 });

@@ -32,12 +32,16 @@ export interface ClaimSet {
   /** @throws RangeError for a cell of another set, or one that is not applicable. */
   scenario(cell: AskedCell, knockout?: Knockout): Scenario;
   knockouts(cell: AskedCell): readonly Knockout[];
+  /** Cells of a size (such as 3x2) that the list goes up to or not; null if the claim has no such size. */
+  cellsOfSize(size: string): readonly AnyCell[] | null;
 }
 
 interface CellModule<C extends AnyCell> {
   cells(): readonly C[];
   scenario(cell: C, knockout?: Knockout): Scenario;
   knockouts(cell: C): readonly Knockout[];
+  cellsOfSize?(size: string): readonly C[] | null;
+  unlistedCell?(id: string): C | undefined;
 }
 
 type View = Pick<ClaimSet, "claims" | "title" | "rows" | "marks" | "knockoutsUnasked">;
@@ -46,7 +50,8 @@ function claimSet<C extends AnyCell>(module: CellModule<C>, view: View): ClaimSe
   let byId: ReadonlyMap<string, C> | undefined;
   const own = (cell: AskedCell): C => {
     byId ??= new Map(module.cells().map((c) => [c.id, c]));
-    const found = byId.get(cell.of ?? cell.id);
+    const id = cell.of ?? cell.id;
+    const found = byId.get(id) ?? module.unlistedCell?.(id);
     if (found === undefined) throw new RangeError(`${cell.id} is no cell of ${view.claims.join(", ")}`);
     return found;
   };
@@ -55,6 +60,7 @@ function claimSet<C extends AnyCell>(module: CellModule<C>, view: View): ClaimSe
     cells: () => module.cells(),
     scenario: (cell, knockout) => module.scenario(own(cell), knockout),
     knockouts: (cell) => module.knockouts(own(cell)),
+    cellsOfSize: (size) => module.cellsOfSize?.(size) ?? null,
   };
 }
 
@@ -141,9 +147,10 @@ export function allCells(): readonly AnyCell[] {
   return listed;
 }
 
+/** A cell that is listed, or one of a larger size. */
 export function cellById(id: string): AnyCell | undefined {
   byId ??= new Map(allCells().map((c) => [c.id, c]));
-  return byId.get(id);
+  return byId.get(id) ?? c4c5.unlistedCell(id);
 }
 
 /** The set that a cell is of. */

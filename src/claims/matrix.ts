@@ -40,7 +40,7 @@ type Decided = Pick<
   "verdict" | "reason" | "error" | "states" | "seconds" | "complete" | "sameAs"
 >;
 
-function decided({ result, location, sameAs }: JobResult): Decided {
+function decided({ result, location, sameAs }: Pick<JobResult, "result" | "location" | "sameAs">): Decided {
   const e = result.error;
   return {
     verdict: result.verdict,
@@ -63,7 +63,8 @@ const notApplicable = (reason: string): Decided => ({
   sameAs: null,
 });
 
-const knockoutId = (cell: AskedCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
+/** Id of the job of a knock-out. */
+export const knockoutId = (cell: AskedCell, k: Knockout): string => `${cell.id}/without-${k.removed}`;
 
 export async function runMatrix(cells: readonly AskedCell[], options: MatrixOptions): Promise<MatrixResult> {
   const byId = new Map(cells.map((c) => [c.id, c]));
@@ -74,7 +75,6 @@ export async function runMatrix(cells: readonly AskedCell[], options: MatrixOpti
   });
   /** Cells that hold and are to be tried without each mechanism. */
   const tried = new Set<string>();
-  let more = 0;
   const results = new Map<string, JobResult>();
   let states = 0;
   let seconds = 0;
@@ -110,18 +110,30 @@ export async function runMatrix(cells: readonly AskedCell[], options: MatrixOpti
       const without = setOf(cell)
         .knockouts(cell)
         .filter((k) => k.notApplicable === null);
-      more += without.length;
       const added = without.map((k) => job(knockoutId(cell, k), cell));
       for (const j of added) estimate.add(jobCost(j));
       return added;
     },
   });
 
-  const asked = jobs.length + more;
+  return { output: matrixOutput(cells, results, tried), states, seconds, explorations };
+}
+
+/**
+ * What results come to in the published form, in the order of the cells. `tried`: cells whose knock-outs were
+ * asked for. What has no result is left out, and then it is not complete.
+ */
+export function matrixOutput(
+  cells: readonly AskedCell[],
+  results: ReadonlyMap<string, Pick<JobResult, "result" | "location" | "sameAs">>,
+  tried: ReadonlySet<string>,
+): ClaimsOutput {
+  let asked = 0;
   const outCells: CellResult[] = [];
   const outKnockouts: KnockoutResult[] = [];
   for (const cell of cells) {
     const { id, claim, arch, model, config } = cell;
+    if (cell.notApplicable === null) asked++;
     const r = results.get(id);
     const what =
       cell.notApplicable !== null ? notApplicable(cell.notApplicable) : r === undefined ? null : decided(r);
@@ -137,6 +149,7 @@ export async function runMatrix(cells: readonly AskedCell[], options: MatrixOpti
     });
     if (!tried.has(id)) continue;
     for (const k of setOf(cell).knockouts(cell)) {
+      if (k.notApplicable === null) asked++;
       const kr = results.get(knockoutId(cell, k));
       const d =
         k.notApplicable !== null ? notApplicable(k.notApplicable) : kr === undefined ? null : decided(kr);
@@ -144,16 +157,11 @@ export async function runMatrix(cells: readonly AskedCell[], options: MatrixOpti
     }
   }
   return {
-    output: {
-      schema: CLAIMS_SCHEMA,
-      complete: asked === results.size && [...results.values()].every((r) => r.result.verdict !== "bounded"),
-      asked,
-      cells: outCells,
-      knockouts: outKnockouts,
-      figures: [],
-    },
-    states,
-    seconds,
-    explorations,
+    schema: CLAIMS_SCHEMA,
+    complete: asked === results.size && [...results.values()].every((r) => r.result.verdict !== "bounded"),
+    asked,
+    cells: outCells,
+    knockouts: outKnockouts,
+    figures: [],
   };
 }

@@ -53,6 +53,16 @@ export const USER_ERRORS = {
   HF031: ["unknown bug", "holdfast zoo lists them"],
   HF040: ["port that cannot be used", "leave --port out: any free one is taken"],
   HF041: ["the explorer's page is not built", "npm run build:web builds it into the package"],
+  HF050: ["store that cannot be reached", "check the folder, or that PostgreSQL runs and lets this user in"],
+  HF051: [
+    "store in use",
+    "a folder is for one process at a time; several machines share a postgres:// store",
+  ],
+  HF052: ["campaign that exists", "holdfast campaign work goes on with it; --name begins another"],
+  HF053: ["no such campaign", "holdfast campaign status names them"],
+  HF054: ["campaign of another version", "work on it with the version that began it, or begin another"],
+  HF056: ["store that is full", "make room: what is done is kept, and holdfast campaign work goes on"],
+  HF055: ["store of another version", "use the version of the package that made it, or another store"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type UserErrorCode = keyof typeof USER_ERRORS;

@@ -6,6 +6,7 @@
 
 import { Command, CommanderError, Option } from "commander";
 import { registerBench } from "./bench.ts";
+import { registerCampaign } from "./campaign.ts";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { packageFile } from "./files.ts";
@@ -200,6 +201,7 @@ export function buildProgram(version: string): Command {
   registerBench(program);
   registerMemmap(program);
   registerNew(program);
+  registerCampaign(program);
   declareList(program);
   program.addHelpText("after", () => `${note(EXIT_CODES)}\n${note(FILES)}`);
   return program;

@@ -14,12 +14,13 @@ import {
 } from "../../src/bench/gup.ts";
 import { runMr } from "../../src/bench/mr.ts";
 import { bootPages, KINDS, leafPages, MAX_PAGES, sumOfRefs } from "../../src/bench/pages.ts";
-import { escapeHtml, logBars, renderReport } from "../../src/bench/report.ts";
+import { logBars, renderReport } from "../../src/bench/report.ts";
 import { runSmp, scenarioNamed } from "../../src/bench/smp-gup.ts";
 import { SizeError } from "../../src/bench/units.ts";
 import { kernel } from "../../src/machine/config.ts";
 import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { PAGE } from "../../src/mm/page.ts";
+import { escapeHtml } from "../../src/text/html.ts";
 
 const options = (change: Partial<GupOptions>): GupOptions => ({
   mib: 64,
