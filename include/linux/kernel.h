@@ -3,6 +3,7 @@
  * util_macros.h).
  */
 #pragma once
+#include <linux/atomic.h>
 #include <linux/types.h>
 #include <linux/compiler.h>
 #include <linux/limits.h>

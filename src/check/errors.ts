@@ -22,6 +22,7 @@ export const ERROR_KINDS = {
   "bad-call": "a pointer was called that is no function",
   leak: "something was not given back",
   deadlock: "nobody can go on",
+  "lock-order": "locks are taken in an order that can deadlock",
   livelock: "a fair run never gets anywhere",
   "bad-unlock": "a lock, irq-off or RCU section ended wrongly",
   "out-of-bounds": "a thread-private array was indexed out of bounds",

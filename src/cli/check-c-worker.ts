@@ -11,7 +11,11 @@ import { nodeFiles } from "../lang/c/node-files.ts";
 
 export interface CWorkerData {
   readonly path: string;
-  readonly build: { readonly include: readonly string[]; readonly define: readonly string[] };
+  readonly build: {
+    readonly include: readonly string[];
+    readonly define: readonly string[];
+    readonly leaks: boolean;
+  };
   readonly models: readonly { readonly model: CheckModel; readonly maxSeconds: number }[];
   readonly limits: Limits;
   /** Word 0 is 1 when it is to stop. */

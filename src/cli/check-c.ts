@@ -22,6 +22,7 @@ export interface CheckCOptions extends CheckOptions {
   readonly include?: readonly string[];
   readonly define?: readonly string[];
   readonly mail?: boolean;
+  readonly leaks?: boolean;
 }
 
 /** Seconds that this process tries by itself. */
@@ -35,7 +36,11 @@ async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]
   const given = limitsOf(options);
   const unasked = options.model === undefined && options.maxSeconds === undefined;
   const seconds = (m: CheckModel): number => (unasked && isWeak(m) ? UNASKED : given.maxSeconds);
-  const build = { include: options.include ?? [], define: options.define ?? [] };
+  const build = {
+    include: options.include ?? [],
+    define: options.define ?? [],
+    leaks: options.leaks === true,
+  };
   const models = options.model ?? modelsOf;
   const quick = checkC(path, nodeFiles(), {
     ...build,
@@ -124,6 +129,7 @@ function report(path: string, results: readonly CResult[], options: CheckCOption
   const flags = [
     ...(options.include ?? []).map((d) => ` -I ${d}`),
     ...(options.define ?? []).map((d) => ` -D ${d}`),
+    ...(options.leaks === true ? [" --leaks"] : []),
   ].join("");
   const out = (text: string, indent = ""): void => {
     for (const line of wrap(text, width - indent.length)) print(indent + line);

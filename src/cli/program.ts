@@ -148,6 +148,7 @@ function declareCheck(program: Command): void {
       .option("-I, --include <dir>", "C: where #include looks for headers; may be repeated", repeated, [])
       .option("-D, --define <macro>", "C: NAME or NAME=value; may be repeated", repeated, [])
       .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
+      .option("--leaks", "C: what is lost at the end, still allocated and out of reach, is an error")
       .option(
         "--model <models>",
         "sc, tso, arm64, riscv, lkmm, joined by commas, or all; default: all for C, else sc,tso, or the cell's",

@@ -14,6 +14,9 @@ import {
   type CheckResult,
   checkProgram,
 } from "../check.ts";
+import type { LockOrder } from "../explore/lockorder.ts";
+import { leakCheck } from "./leaks.ts";
+import { hasKernelLocks, lockdep, lockOrderOf } from "./lockdep.ts";
 import { type CTrail, describeC } from "./trail.ts";
 
 /** All that an exploration takes but its model. */
@@ -22,6 +25,8 @@ export type CLimits = Omit<CheckOptions, "model">;
 export interface CCheckOptions extends CBuildOptions {
   /** In order, or what is to be looked at of this program. */
   readonly models: readonly CheckModel[] | ((built: BuiltC) => readonly CheckModel[]);
+  /** Whether what is still allocated at the end and cannot be reached is an error; under SC and TSO. */
+  readonly leaks?: boolean;
   /** The same for each model, or what that of each is. */
   readonly limits?: CLimits | ((model: CheckModel) => CLimits);
 }
@@ -63,19 +68,36 @@ const ROOMS = [1, 2, 4, 8, 16];
  * @throws CError for whatever is wrong with the file.
  */
 export function checkC(path: string, files: CFiles, options: CCheckOptions): CExplored[] {
-  let built = buildC(path, files, { ...options, room: ROOMS[0] });
+  const build = (room: number): BuiltC =>
+    buildC(path, files, { ...options, room, withEnd: options.leaks === true });
+  let built = build(ROOMS[0]);
   const models = typeof options.models === "function" ? options.models(built) : options.models;
   return models.map((model) => {
     const limits = typeof options.limits === "function" ? options.limits(model) : options.limits;
     for (let room = 0; ; room++) {
+      const order = model === "sc" && hasKernelLocks(built) ? lockOrderOf(built) : null;
       const last = room + 1 >= ROOMS.length;
       const stopAtBound = (message: string): boolean => message === NO_ROOM && !last;
-      const result = checkProgram(built.program, { ...limits, model, stopAtBound });
+      const result = checkProgram(built.program, {
+        ...limits,
+        model,
+        stopAtBound,
+        ...(options.leaks === true ? { atEnd: leakCheck(built) } : {}),
+        ...(order === null ? {} : { onLock: (lock) => order.taken(lock) }),
+      });
       const full = result.error?.kind === "bound" && result.error.message === NO_ROOM;
-      if (!full || last) return finished(built, result);
-      built = buildC(path, files, { ...options, room: ROOMS[room + 1] });
+      if (!full || last) return withLockdep(finished(built, result), order);
+      built = build(ROOMS[room + 1]);
     }
   });
+}
+
+/** With what lockdep has to say, if nothing else is wrong. */
+function withLockdep(explored: CExplored, order: LockOrder | null): CExplored {
+  const said = order === null || explored.result.error !== null ? null : lockdep(order);
+  if (said === null) return explored;
+  const { error, trail } = said;
+  return { ...explored, result: { ...explored.result, verdict: "violated", reason: null, error }, trail };
 }
 
 function finished(built: BuiltC, result: CheckResult): CExplored {

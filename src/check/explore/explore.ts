@@ -92,6 +92,8 @@ class Search {
     this.options = options;
     this.started = started;
     this.m = newMachine(prepared, capacity, options.model);
+    this.m.onLock = options.onLock ?? null;
+    this.m.atEnd = options.atEnd ?? null;
     this.stepper = new Stepper(prepared, this.m, {
       partialOrder: options.partialOrder ?? true,
       merge: options.merge ?? true,

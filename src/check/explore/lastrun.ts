@@ -61,7 +61,7 @@ function runOnce(m: Machine, taken: number[], sizes: number[], log: LastStep[]):
   for (let steps = 0; ok; steps++) {
     const t = next(m);
     if (t < 0) {
-      if (m.finished(last)) return true;
+      if (m.finished(last)) return m.isWellAtEnd();
       const addr = "addr" in m.threads[last].instrs[m.s[m.frame[last]]] ? m.nextAddr(last) : 0;
       return m.fail("deadlock", "the end-of-run check waits for something that nobody will do", addr);
     }

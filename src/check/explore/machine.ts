@@ -11,7 +11,9 @@ import { NULL_GUARD, POISON } from "../../machine/image.ts";
 import { HARDIRQ_OFFSET, preemptCountAfter, SOFTIRQ_OFFSET } from "../../machine/preempt.ts";
 import type { ErrorKind } from "../errors.ts";
 import { groupOf } from "./handlers.ts";
+import type { TakenLock } from "./lockorder.ts";
 import { K, RMW_ADD, RMW_ADD_UNLESS, RMW_CMPXCHG, RMW_XCHG } from "./operations.ts";
+import type { EndState } from "./result.ts";
 import {
   ARG,
   BUFFER,
@@ -54,6 +56,8 @@ export class Machine extends State {
   error: StepError | null = null;
   /** The thread that went wrong before its first visible operation, when boot() gave false. */
   failedAtBoot = -1;
+  /** Is told of each lock that is taken. */
+  onLock: ((lock: TakenLock) => void) | null = null;
   /** Per address: below 0 if no thread ever writes it (footprint.ts). */
   private readonly changes: Int32Array;
   private readonly groupIndex: ReadonlyMap<string, number>;
@@ -94,6 +98,31 @@ export class Machine extends State {
   }
 
   // ---- Errors and the store buffer ------------------------------------------------------------------------
+
+  /** What is asked of a state in which everything has ended, the end-of-run thread too. */
+  atEnd: ((s: EndState) => { readonly message: string; readonly addr: number } | null) | null = null;
+
+  /** False: something was not given back. */
+  isWellAtEnd(): boolean {
+    const { s, n } = this;
+    const found = this.atEnd?.({ word: (addr) => s[addr], isLive: (region) => s[n + region] !== 0 }) ?? null;
+    return found === null || this.fail("leak", found.message, found.addr);
+  }
+
+  private tell(t: number, addr: number): void {
+    const { s } = this;
+    const pc = s[this.frame[t]];
+    const mine = 1 + this.cpuOf(t);
+    this.onLock?.({
+      addr,
+      waited: this.threads[t].kind[pc] === K.lock,
+      thread: this.names[t],
+      irqsOff: s[this.own[t] + IRQ] !== 0,
+      pos: this.threads[t].code.ops[pc].instr.pos,
+      positions: this.threads[t].code.positions,
+      holds: (other) => s[other] === mine,
+    });
+  }
 
   /** Notes an error; gives false. */
   fail(kind: ErrorKind, message: string, addr = 0, pos = -1): false {
@@ -255,6 +284,7 @@ export class Machine extends State {
           s[addr] = 1 + this.cpuOf(t);
           s[own + HELD]++;
           result = 1;
+          if (this.onLock !== null) this.tell(t, addr);
         }
         break;
       }

@@ -7,6 +7,7 @@
 import type { AssertKind, Position } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import type { Trace } from "../trace/schema.ts";
+import type { TakenLock } from "./lockorder.ts";
 import type { Model } from "./state.ts";
 
 export interface ExploreOptions {
@@ -35,8 +36,22 @@ export interface ExploreOptions {
   readonly trace?: boolean;
   /** Addresses whose values in each final state are to be collected in `observed`. */
   readonly observe?: readonly number[];
+  /**
+   * Asked in each final state, behind the end-of-run thread (which the program must have): what was not given
+   * back, null if all was.
+   */
+  readonly atEnd?: (s: EndState) => { readonly message: string; readonly addr: number } | null;
+  /** Called for each lock that is taken, in every execution that is looked at. */
+  readonly onLock?: (lock: TakenLock) => void;
   /** Called about ten times a second; give false to stop as "bounded". */
   readonly onProgress?: (p: ExploreProgress) => boolean;
+}
+
+/** Memory when everything has ended. */
+export interface EndState {
+  word(addr: number): number;
+  /** Whether the object is there that region number `region` of the program's memory is. */
+  isLive(region: number): boolean;
 }
 
 export interface ExploreProgress {

@@ -28,6 +28,8 @@ export interface CBuildOptions {
   readonly define?: readonly string[];
   /** How often a function may be inside itself; default 4. */
   readonly recursion?: number;
+  /** Whether there is an end-of-run thread even if the program has no module_exit(); default false. */
+  readonly withEnd?: boolean;
   /** Whether the start runs beforehand, as far as nobody else can notice (boot.ts); default true. */
   readonly runStart?: boolean;
   /** Objects that each allocation in the code may have alive at once, at least; default 1. */
@@ -217,6 +219,7 @@ function assemble(
     if (low !== undefined)
       last = linker.finish(low, { name: start.exit.name, args: [], cpu: 0, keepCpu: false });
   }
+  if (last === null && options.withEnd === true) last = NOTHING;
   c.fill();
   makeRoom(c, [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])], options.room ?? 1);
 
@@ -233,6 +236,18 @@ function assemble(
     files: parsed.files,
   };
 }
+
+/** An end that does nothing. */
+const NOTHING: ThreadIr = {
+  name: "(end)",
+  cpu: 0,
+  nregs: 0,
+  regNames: [],
+  arrays: [],
+  params: [],
+  blocks: [{ instrs: [], end: { op: "return", a: constant(0), pos: 0 } }],
+  positions: [{ file: "<end>", line: 1, col: 1, fn: "(end)", parent: -1 }],
+};
 
 /** As in a litmus test, a parameter of P0 is the address of the global of that name. */
 function litmusArguments(c: CProgram, p: FnDecl): number[] {

@@ -22,6 +22,8 @@ interface Expected {
   readonly path: string;
   readonly verdict: Readonly<Record<string, string>>;
   readonly define: readonly string[];
+  /** `check: leaks`. */
+  readonly leaks: boolean;
 }
 
 function expected(folder: string, file: string): Expected {
@@ -37,6 +39,7 @@ function expected(folder: string, file: string): Expected {
     path,
     verdict: Object.fromEntries([...STRONG, ...WEAK].map((m) => [m, said(m) ?? usual])),
     define: (said("define") ?? "").split(" ").filter((d) => d !== ""),
+    leaks: said("check") === "leaks",
   };
 }
 
@@ -45,8 +48,8 @@ const files = nodeFiles();
 describe.each(["holds", "violated", "bounded"])("%s", (folder) => {
   const programs = readdirSync(join(ROOT, folder)).filter((f) => /\.[ci]$/.test(f));
   test.each(programs)("%s", (file) => {
-    const { path, verdict, define } = expected(folder, file);
-    const results = checkC(path, files, { models: [...STRONG, ...WEAK], define, limits }).filter(
+    const { path, verdict, define, leaks } = expected(folder, file);
+    const results = checkC(path, files, { models: [...STRONG, ...WEAK], define, leaks, limits }).filter(
       ({ result: r }) => !(isWeak(r.model) && r.verdict === "bounded"),
     );
     const got = Object.fromEntries(
@@ -71,9 +74,15 @@ describe("a start that is interleaved with its threads gives the same", () => {
       .map((f) => [folder, f] as const),
   );
   test.each(programs)("%s/%s", (folder, file) => {
-    const { path, verdict, define } = expected(folder, file);
+    const { path, verdict, define, leaks } = expected(folder, file);
     const models = ["sc", "lkmm"] as const;
-    const [{ result: r }, { result: w }] = checkC(path, files, { models, define, runStart: false, limits });
+    const [{ result: r }, { result: w }] = checkC(path, files, {
+      models,
+      define,
+      leaks,
+      runStart: false,
+      limits,
+    });
     const got = r.error === null ? r.verdict : `${r.verdict} ${r.error.kind}`;
     if (!(got === "bounded" && /instances of .* are pending|more than the 30 that/.test(r.reason ?? "")))
       expect(got, r.error?.message ?? r.reason ?? "").toBe(verdict["sc"]);
