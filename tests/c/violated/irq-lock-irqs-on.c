@@ -1,6 +1,6 @@
 /*
- * A lock that an interrupt handler takes, taken by a thread with interrupts on: if the interrupt comes on that
- * CPU, it waits for ever.
+ * A lock that an interrupt handler takes, taken by a thread with interrupts on: if the interrupt comes on
+ * that CPU, it waits for ever.
  * error: irq-state
  * tso: holds
  * arm64: holds
