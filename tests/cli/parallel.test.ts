@@ -1,6 +1,7 @@
 /**
  * `holdfast check` on several workers and over several lives: the counts are those of one undisturbed worker,
- * and what cannot be gone on with is refused by name.
+ * and what cannot be gone on with is refused by name. `npm run campaign:kill` kills a search of more than a
+ * million states a hundred times (HOLDFAST_CAMPAIGN = how often, HOLDFAST_SEED).
  */
 
 import type { ChildProcess } from "node:child_process";
@@ -15,10 +16,19 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { expectRefusal, holdfast, interrupted, project, scenarioModule } from "./helpers.ts";
 
-const CELL = "C5/s390/device-dax-idle/ref-taken/percpu/v5.10/held-pin/2x1/sc";
+const LONG = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 0);
+const SEED = Number(process.env["HOLDFAST_SEED"] ?? (LONG > 0 ? Date.now() | 0 : 1));
+/** So often the search is killed. */
+const KILLS = LONG > 0 ? LONG : 3;
+
+const CELL =
+  LONG > 0
+    ? "C5/s390/device-dax-idle/ref-taken/percpu/v5.10/held-pin/3x1/tso"
+    : "C5/s390/device-dax-idle/ref-taken/percpu/v5.10/held-pin/2x1/sc";
 const VIOLATED = "C5/powerpc-radix/fsdax/ref-taken/atomic/v5.18/walker-pin/2x2/sc";
 
 interface Checked {
@@ -34,11 +44,12 @@ interface Checked {
   }[];
 }
 
-/** So often the search is killed. */
-const LIVES = 3;
-
-/** Kills the process so many milliseconds after the next change of the file. */
-function killAfterSaving(child: ChildProcess, path: string, ms: number): void {
+/** Kills the process so many milliseconds after the next change of the file, or after now. */
+function killLater(child: ChildProcess, path: string | null, ms: number): void {
+  if (path === null) {
+    setTimeout(() => child.kill("SIGKILL"), ms);
+    return;
+  }
   const changed = (): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
   const before = changed();
   const poll = setInterval(() => {
@@ -60,6 +71,7 @@ describe("one program on several workers", { timeout: 1_800_000 }, () => {
   beforeAll(async () => {
     const o = await holdfast(["check", CELL, "--jobs", "1", "--json"]);
     expect(o.exit).toBe(0);
+    if (LONG > 0) expect(parsed(o.out).states).toBeGreaterThan(1_000_000);
     one = counts(o.out);
   }, 1_800_000);
 
@@ -69,31 +81,39 @@ describe("one program on several workers", { timeout: 1_800_000 }, () => {
     expect(counts(o.out)).toEqual(one);
   });
 
-  test("killed again and again and gone on with, it counts the same", async () => {
-    const dir = join(project({}), "saved");
-    const manifest = join(dir, "sc", "manifest.json");
-    // In each life at some moment after a saving; the last one comes to its end.
-    for (let life = 0; ; life++) {
-      const args = [
-        "check",
-        CELL,
-        "--jobs",
-        "2",
-        life === 0 ? "--checkpoint" : "--resume",
-        dir,
-        "--every",
-        "0.05",
-      ];
-      const o = await holdfast([...args, "--json"], {
-        started: (child) => {
-          if (life < LIVES) killAfterSaving(child, manifest, life * 17);
-        },
-      });
-      if (o.exit === null) continue;
-      expect(o.exit).toBe(0);
-      expect(counts(o.out)).toEqual(one);
-      break;
+  test(`killed ${KILLS} times at any moment and gone on with, it counts the same`, async () => {
+    const random = fc.sample(fc.double({ min: 0, max: 1, noNaN: true }), { numRuns: 2 * KILLS, seed: SEED });
+    const every = LONG > 0 ? "1" : "0.05";
+    let dir = "";
+    let kills = 0;
+    let searches = 0;
+    for (; kills < KILLS; searches++) {
+      dir = join(project({}), "saved");
+      const manifest = join(dir, "sc", "manifest.json");
+      for (;;) {
+        const how = existsSync(manifest) ? "--resume" : "--checkpoint";
+        const args = ["check", CELL, "--jobs", "2", how, dir, "--every", every, "--json"];
+        const began = performance.now();
+        const o = await holdfast(args, {
+          started: (child) => {
+            if (kills >= KILLS) return;
+            // Mostly at some moment after a saving, so that the search gets on; else wherever it is.
+            const [which, when] = random.slice(2 * kills);
+            const ms = (when ?? 0) * (LONG > 0 ? 3000 : 100);
+            killLater(child, (which ?? 0) < 0.8 ? manifest : null, ms);
+          },
+        });
+        if (o.exit === null) {
+          kills++;
+          if (LONG > 0) console.log(`kill ${kills}, after ${Math.round(performance.now() - began)} ms`);
+          continue;
+        }
+        expect(`${o.exit} ${o.err}`).toBe("0 ");
+        expect(counts(o.out)).toEqual(one);
+        break;
+      }
     }
+    if (LONG > 0) console.log(`seed ${SEED}: ${kills} kills, ${searches} searches: equal`, one);
     // A search that is done is read, not run again.
     const again = await holdfast(["check", CELL, "--resume", dir, "--json"]);
     expect(counts(again.out)).toEqual(one);

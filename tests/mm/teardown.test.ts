@@ -62,6 +62,28 @@ const presets = Object.keys(PRESETS) as PresetName[];
 
 beforeEach(useSequentialHost);
 
+test("a pagemap that is kept covers its own frames only: for one before or behind them it is put", () => {
+  bootMachine({
+    preset: "v5.18",
+    arch: "x86-64",
+    geometry: { levels: 2, table_shift: 1, max_pfn: 16, vmemmap_shift: 1, pgmap_shift: 2 },
+    cpus: 2,
+    tables: 2,
+  });
+  const device = newDaxDevice("dax0.0", { start: 4, nr: 4 });
+  bindDaxDevice(device);
+  const idle = percpu_ref_sum(ref(device));
+  for (let pfn = 0; pfn < 16; pfn++) {
+    const kept = get_dev_pagemap(4, 0);
+    expect(percpu_ref_sum(ref(device))).toBe(idle + 1);
+    const found = get_dev_pagemap(pfn, kept);
+    const within = pfn >= 4 && pfn < 8;
+    expect(found, `frame ${pfn}`).toBe(within ? device.pgmap : 0);
+    expect(percpu_ref_sum(ref(device)), `frame ${pfn}`).toBe(within ? idle + 1 : idle);
+    put_dev_pagemap(found);
+  }
+});
+
 const arbitrarySetup: fc.Arbitrary<Setup> = fc
   .record({
     preset: fc.constantFrom(...presets),
