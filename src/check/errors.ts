@@ -25,7 +25,7 @@ export const ERROR_KINDS = {
   "lock-order": "locks are taken in an order that can deadlock",
   livelock: "a fair run never gets anywhere",
   "bad-unlock": "a lock, irq-off or RCU section ended wrongly",
-  "out-of-bounds": "a thread-private array was indexed out of bounds",
+  "out-of-bounds": "an access went out of the bounds of what it is to",
   "bad-choice": "choose() was given nothing to choose from",
   "endless-local-loop": "a loop that touches nothing shared does not end",
 } as const;

@@ -33,6 +33,8 @@ export interface MemRegion {
    * anything.
    */
   readonly stack?: boolean;
+  /** No object, but what lies behind the one that it is named after: who touches it left that. */
+  readonly outside?: boolean;
 }
 
 export interface MemoryImage {

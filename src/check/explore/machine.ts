@@ -136,6 +136,8 @@ export class Machine extends State {
     if (addr < this.origin || addr >= this.n)
       return this.fail("bad-address", `address ${addr} lies outside memory`);
     const r = this.program.memory.regions[this.regionOf[addr]];
+    if (r.outside === true)
+      return this.fail("out-of-bounds", `an access goes past the end of ${r.name}`, addr);
     const since = r.stack === true ? "the function that it belongs to returned" : "it was freed";
     return this.fail("use-after-free", `${r.name} is touched after ${since}`, addr);
   }

@@ -59,7 +59,9 @@ export class Accesses extends Choices {
    */
   protected useAfterFree(t: number, addr: number): boolean {
     const r = this.prepared.regionOf[addr];
-    const { name } = this.prepared.program.memory.regions[r];
+    const { name, outside } = this.prepared.program.memory.regions[r];
+    if (outside === true)
+      return this.failForGood(t, "out-of-bounds", `an access goes past the end of ${name}`, addr);
     const l = this.prepared.regionLocation[r];
     const what =
       l >= 0 && this.v.last(l) !== 0

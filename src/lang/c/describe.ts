@@ -40,7 +40,10 @@ export class Describer {
   /** `foo#1.list.next`, `gp`, `counts[2]`. */
   location(address: number): string {
     const o = this.objectAt(address);
-    if (o === undefined) return `0x${address.toString(16)}`;
+    if (o === undefined) {
+      const before = this.objects.findLast((x) => x.base < address);
+      return before === undefined ? `0x${address.toString(16)}` : `${before.name}+${address - before.base}`;
+    }
     const at = address - o.base;
     const p = path(o.type, at);
     if (p !== undefined) return `${o.name}${p.name}`;

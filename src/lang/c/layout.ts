@@ -14,6 +14,8 @@ import { type CType, leaves, sizeOf } from "./types.ts";
 export const ORIGIN = 4096;
 const FUNCTIONS = 0x60000000;
 const FUNCTION_STRIDE = 16;
+/** Bytes behind each object that are nobody's, so that who leaves it is in no other. */
+const GAP = 16;
 /** All of a program's objects together; each address takes a word of the machine. */
 const MAX_MEMORY = 1 << 22;
 
@@ -57,7 +59,7 @@ export class Layout {
   /** Room for `size` bytes under a name; words are 0. */
   place(name: string, type: CType, size: number, where: CObject["where"]): CObject {
     // Sixteen, as kmalloc() and the compiler's big objects: the low bits of a pointer are free for flags.
-    const base = Math.ceil(this.top / 16) * 16;
+    const base = Math.ceil((this.objects.length === 0 ? this.top : this.top + GAP) / 16) * 16;
     if (base + size > MAX_MEMORY)
       refuse(
         "HF225",
@@ -190,8 +192,17 @@ export class Layout {
   write(address: number, value: number): void {
     this.words[address - ORIGIN] = value;
   }
+  /** Whether an object lies there. */
   valid(address: number): boolean {
-    return address >= ORIGIN && address < this.top;
+    let lo = 0;
+    let hi = this.objects.length - 1;
+    while (lo < hi) {
+      const mid = (lo + hi + 1) >> 1;
+      if (this.objects[mid].base <= address) lo = mid;
+      else hi = mid - 1;
+    }
+    const o = this.objects[lo];
+    return o !== undefined && address >= o.base && address < o.base + Math.max(1, o.size);
   }
   get allRegions(): readonly MemRegion[] {
     return this.regions;
@@ -207,7 +218,13 @@ export class Layout {
   }
 
   image(): MemoryImage {
-    return { origin: ORIGIN, words: [...this.words], symbols: [...this.symbols], regions: [...this.regions] };
+    const gaps = this.objects.map((o, i): MemRegion => {
+      const base = o.base + Math.max(1, o.size);
+      const end = this.objects[i + 1]?.base ?? base + GAP;
+      return { name: o.name, base, words: end - base, pool: 0, live: false, outside: true };
+    });
+    const words = [...this.words, ...new Array<number>(GAP).fill(0)];
+    return { origin: ORIGIN, words, symbols: [...this.symbols], regions: [...this.regions, ...gaps] };
   }
 }
 
