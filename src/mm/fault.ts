@@ -105,6 +105,7 @@ import {
   page_add_new_anon_rmap,
   page_add_rmap_pte,
   page_mapcount,
+  page_mapped,
   page_move_anon_rmap,
   page_remove_rmap_pte,
   total_mapcount,
@@ -371,6 +372,8 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
     page_remove_rmap_pte(old, vma);
     // "Don't let another task, with possibly unlocked vma, keep the mlocked page."
     if (config.follMlock && vma_is_locked(vma) && PageFlag(old, PG_mlocked)) munlock_page(old);
+    // free_swap_cache()
+    if (kernel.nr_swap !== 0 && config.cowFreesSwap && !page_mapped(old)) try_to_free_swap(old);
     put_page(old);
   }
   mmu_notifier_end_relock(mm);

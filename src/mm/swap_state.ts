@@ -123,6 +123,16 @@ function swap_alloc_cluster(nr: number): number {
   }
   return 0;
 }
+/** The last part of try_to_unuse(): what is left of the swap cache, which nobody needs. */
+export function free_idle_swap_cache(): void {
+  for (let slot = 1; slot < kernel.nr_swap; slot++) {
+    const page = swap_cache_page(slot);
+    if (page === 0) continue;
+    get_page(page);
+    try_to_free_swap(page);
+    put_page(page);
+  }
+}
 /** One more entry names the slot. */
 export function swap_duplicate(slot: number): void {
   WRITE_ONCE(slot_at(slot) + SWAP_SLOT.count, swap_count(slot) + 1);

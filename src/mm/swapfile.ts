@@ -29,7 +29,13 @@ import {
 } from "./pgtable.ts";
 import { page_add_anon_rmap } from "./rmap.ts";
 import { put_page } from "./swap.ts";
-import { read_swap_cache, SWAP_HEADER, swap_free, try_to_free_swap } from "./swap_state.ts";
+import {
+  free_idle_swap_cache,
+  read_swap_cache,
+  SWAP_HEADER,
+  swap_free,
+  try_to_free_swap,
+} from "./swap_state.ts";
 
 /** unuse_pte(): 0 or -ENOMEM. */
 function unuse_pte(vma: Vma, addr: number, ptep: EntryPtr): number {
@@ -74,6 +80,7 @@ export function swapoff(): number {
       const error = unuse_vma(mm, vma);
       if (error !== 0) return error;
     }
+  free_idle_swap_cache();
   return 0;
 }
 /** swapon(): the device is empty. */

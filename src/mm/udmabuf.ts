@@ -10,6 +10,7 @@ import { localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { EINVAL, ENOMEM } from "./errno.ts";
 import { F_SEAL_SHRINK, F_SEAL_WRITE } from "./fallocate.ts";
 import { udmabuf_file_setup } from "./filemap.ts";
+import { unpin_user_page } from "./gup.ts";
 import { memfd_pin_folios } from "./memfd.ts";
 import { ADDRESS_SPACE, type AddressSpace, type Mm, VMA, type Vma } from "./mm_types.ts";
 import { vm_page_prot, vma_pgoff } from "./mmap.ts";
@@ -28,7 +29,10 @@ export function udmabuf_create(memfd: AddressSpace, first: number, nr: number): 
   const taken = memfd_pin_folios(memfd, first, nr, folios);
   if (taken < 0) return taken;
   const buffer = udmabuf_file_setup(nr);
-  if (buffer === 0) return -ENOMEM;
+  if (buffer === 0) {
+    for (let i = 0; i < taken; i++) unpin_user_page(folios[i]);
+    return -ENOMEM;
+  }
   const slots = READ_ONCE(buffer + ADDRESS_SPACE.i_pages);
   let at = 0;
   for (let i = 0; i < taken; i++) {

@@ -5,7 +5,7 @@
 import { config, geom } from "../machine/config.ts";
 import { READ_ONCE } from "../machine/primitives.ts";
 import { EEXIST, EINVAL, ENOMEM } from "../mm/errno.ts";
-import { hugetlb_file_setup, secretmem_file_create, shmem_file_setup } from "../mm/filemap.ts";
+import { file_put, hugetlb_file_setup, secretmem_file_create, shmem_file_setup } from "../mm/filemap.ts";
 import { dup_mm } from "../mm/fork.ts";
 import { mm_populate } from "../mm/gup_populate.ts";
 import { remap_pfn_range, vm_insert_page } from "../mm/insert_page.ts";
@@ -122,24 +122,30 @@ function mapStep(ctx: StepContext): StepResult {
     flags |= VM_HUGETLB | VM_DONTEXPAND;
     file = hugetlb_file_setup(pages);
   }
-  // Shared memory that our page cache has no room for.
-  if (file === 0 && (shared || kind === "hugetlb")) return syscall(-ENOMEM);
+  // Files that our page cache has no room for.
+  const anonymous = kind === "thp" || (kind === "anon" && !shared);
+  if (file === 0 && !anonymous) return syscall(-ENOMEM);
+  /** Nobody maps the file then, and its descriptor is closed. */
+  const failed = (result: StepResult): StepResult => {
+    if (file !== 0) file_put(file);
+    return result;
+  };
   const over = args.option("over");
   const under = over === undefined ? undefined : process.mappings.get(over);
-  if (over !== undefined && under === undefined) return NOMAP;
+  if (over !== undefined && under === undefined) return failed(NOMAP);
   const addr = under === undefined ? placeMapping(ctx, pages) : under.addr + args.number("at", 0);
-  if (kind === "hugetlb" && addr % geom.hpage_pmd_nr !== 0) return syscall(-EINVAL);
+  if (kind === "hugetlb" && addr % geom.hpage_pmd_nr !== 0) return failed(syscall(-EINVAL));
   // The recording program places mappings with MAP_FIXED_NOREPLACE.
   const beside = find_vma(process.mm, addr);
   if (under === undefined && beside !== 0 && READ_ONCE(beside + VMA.vm_start) < addr + pages)
-    return syscall(-EEXIST);
+    return failed(syscall(-EEXIST));
   mmap_write_lock(process.mm);
   // MAP_FIXED: what was there goes.
   const removed = under === undefined ? 0 : do_munmap(process.mm, addr, pages);
   const ret = removed < 0 ? removed : do_mmap(process.mm, addr, pages, flags, file, args.number("off", 0));
   if (ret === 0 && kind === "drv") driverMmap(ctx, vma_lookup(process.mm, addr), dev ?? "", addr, pages);
   mmap_write_unlock(process.mm);
-  if (ret < 0) return syscall(ret);
+  if (ret < 0) return failed(syscall(ret));
   if (args.flag("populate")) mm_populate(process.mm, addr, pages, true);
   mmap_write_lock(process.mm);
   if (kind === "thp") do_madvise(process.mm, addr, pages, MADV_HUGEPAGE);

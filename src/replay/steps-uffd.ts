@@ -1,7 +1,7 @@
 /** userfaultfd(2) as the recording program uses it: its faults are signals (UFFD_FEATURE_SIGBUS). */
 
 import { config } from "../machine/config.ts";
-import { EAGAIN, EINVAL } from "../mm/errno.ts";
+import { EAGAIN, EINVAL, ESRCH } from "../mm/errno.ts";
 import { VM_UFFD_MISSING, VM_UFFD_WP } from "../mm/mm_types.ts";
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
 import {
@@ -34,6 +34,8 @@ function uffdRange(
   if (uffd === undefined) return NORES;
   const mapping = mappingOf(ctx, 1);
   if (mapping === null) return NOMAP;
+  // Of a process that has ended, whose child has the descriptor: mmget_not_zero() fails.
+  if (!ctx.world.isAlive(uffd.mm)) return syscall(-ESRCH);
   mmap_write_lock(uffd.mm);
   const result = call(uffd.mm, uffd.ctx, mapping.addr + args.int(2), args.int(3));
   mmap_write_unlock(uffd.mm);
@@ -74,6 +76,7 @@ function moveStep(ctx: StepContext): StepResult {
   const to = mappingOf(ctx, 1);
   const from = mappingOf(ctx, 3);
   if (to === null || from === null) return NOMAP;
+  if (!ctx.world.isAlive(uffd.mm)) return { ...syscall(-ESRCH), moved: 0 };
   if (!config.uffdMove) return { ...syscall(-EINVAL), moved: 0 };
   const len = args.int(5);
   mmap_write_lock(uffd.mm);

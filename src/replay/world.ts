@@ -167,8 +167,8 @@ export class World {
     const process = this.processes.get(name);
     if (process === undefined) return;
     mmput(process.mm);
-    for (const r of process.resources.values()) this.close(r, true);
     this.processes.delete(name);
+    for (const r of process.resources.values()) this.close(r, true);
   }
   /** A descriptor is closed; the last one gives back what is held. */
   close(r: Resource, exits: boolean): void {
@@ -185,11 +185,16 @@ export class World {
     }
     r.pages = [];
     if (r.file !== undefined) this.closeFile(r.file);
-    if (r.uffd !== undefined) {
+    // userfaultfd_release(): mmget_not_zero().
+    if (r.uffd !== undefined && this.isAlive(r.uffd.mm)) {
       mmap_write_lock(r.uffd.mm);
       userfaultfd_release(r.uffd.mm, r.uffd.ctx);
       mmap_write_unlock(r.uffd.mm);
     }
+  }
+  /** The address space has not ended. */
+  isAlive(mm: number): boolean {
+    return [...this.processes.values(), ...this.jobs.values()].some((p) => p.mm === mm);
   }
   /** Everything that is open, once. */
   resources(): Set<Resource> {

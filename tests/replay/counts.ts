@@ -4,9 +4,12 @@
  */
 
 import { kernel } from "../../src/machine/config.ts";
-import { mem } from "../../src/machine/memory.ts";
+import { POISON } from "../../src/machine/image.ts";
+import { mem, memoryPool } from "../../src/machine/memory.ts";
+import { POOL_ADDRESS_SPACE } from "../../src/mm/filemap.ts";
 import { HSTATE } from "../../src/mm/hugetlb.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
+import { ADDRESS_SPACE, AS_REGULAR } from "../../src/mm/mm_types.ts";
 import {
   ZONE,
   ZONE_CMA,
@@ -31,6 +34,23 @@ export function freePages(): number {
   );
 }
 
+/** Pages of ordinary files in the page cache, where they stay when nobody maps them. */
+export function cachedPages(files: Iterable<number>): number {
+  let n = 0;
+  for (const file of files) {
+    if (mem[file + ADDRESS_SPACE.kind] !== AS_REGULAR) continue;
+    const slots = mem[file + ADDRESS_SPACE.i_pages] as number;
+    for (let i = 0; i < (mem[file + ADDRESS_SPACE.i_size] as number); i++) if (mem[slots + i] !== 0) n++;
+  }
+  return n;
+}
+
 /** Pins that the kernel counts as outstanding. */
 export const pinsCounted = (): number =>
   ((mem[kernel.vmstat] as number) - (mem[kernel.vmstat + 1] as number)) | 0;
+
+/** Files without a name that exist: memory files, shared memory, hugetlb mappings, buffers. */
+export function unnamedFiles(): number {
+  const pool = memoryPool(POOL_ADDRESS_SPACE);
+  return pool === undefined ? 0 : pool.regions.filter((r) => mem[r.base] !== POISON).length;
+}

@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { freePages, pinsCounted } from "./counts.ts";
+import { freePages, pinsCounted, unnamedFiles } from "./counts.ts";
 import { Driver, RELEASES } from "./driver.ts";
 
 describe.each(RELEASES)("%s", (release) => {
@@ -62,6 +62,40 @@ describe.each(RELEASES)("%s", (release) => {
     d.run("exit", "c");
     expect(refs().filter((n) => n === 3).length).toBe(0);
     d.run("cleanup");
+    expect(freePages()).toBe(free);
+  });
+  test("a userfaultfd of a process that has ended touches nothing, and answers a child that has it with ESRCH", () => {
+    const d = new Driver(release, { userfaultfd: true });
+    d.run("map", "A", "anon", "4");
+    d.run("fork", "c");
+    d.by("c", "uffd", "u");
+    d.by("c", "uffdreg", "u", "A", "0", "4", "m");
+    d.by("c", "fork", "e");
+    expect(d.run("exit", "c")).toEqual({ ret: 0 });
+    expect(d.by("e", "uffdcopy", "u", "A", "0", "1")).toEqual({ ret: -1, err: "ESRCH" });
+    d.run("cleanup");
+  });
+  test("a mapping that is refused leaves no file behind", () => {
+    const d = new Driver(release);
+    d.run("map", "A", "memfd", "4");
+    for (let i = 0; i < 100; i++) {
+      expect(d.run("map", "B", "memfd", "4", "over=X")).toEqual({ ret: -1, err: "NOMAP" });
+      expect(d.run("map", "C", "hugetlb", "512", "after=A")).toEqual({ ret: -1, err: "EINVAL" });
+    }
+    expect(unnamedFiles()).toBe(1);
+  });
+  test("a held page in swap that its last mapping copies stays in the swap cache to v5.13, until swapoff", () => {
+    const d = new Driver(release);
+    const free = freePages();
+    d.run("map", "A", "anon", "1");
+    d.run("touch", "A", "0", "1", "w");
+    d.run("pin", "g", "A", "0", "1", "-", "get_fast");
+    d.run("madv", "A", "0", "1", "pageout");
+    d.run("load", "A", "0");
+    d.run("touch", "A", "0", "1", "w");
+    d.run("cleanup");
+    expect(free - freePages()).toBe(release === "5.10.0" ? 1 : 0);
+    d.run("swapoff");
     expect(freePages()).toBe(free);
   });
   test("of handles whose names went to others (schema 2) each keeps its pins till the end, and none longer", () => {

@@ -13,6 +13,12 @@ export const GUP_ARGS_COMMON = 2;
 
 export const MM_KNOBS = [
   knob(
+    "cowFreesSwap",
+    { "v5.10": 0, "v5.14": 1 },
+    "a page that nobody maps any more after copy on write leaves the swap cache",
+    onOff("v5.14, f4c4a3f48480", "it stays there until reclaim finds it (to v5.13)"),
+  ),
+  knob(
     "ksmUnshares",
     { "v5.10": 0, "v6.2": 1 },
     "how a KSM page is replaced by a copy where it is to be unmerged",
