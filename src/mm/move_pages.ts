@@ -4,13 +4,14 @@
  * to which an anonymous address that nobody has touched is -EFAULT, and of a hugetlb page only the head is
  * moved; then by folio_walk.
  *
- * Custom: one page a call. Not covered: other processes' pages that several map (MPOL_MF_MOVE without _ALL).
+ * Custom: one page a call, with MPOL_MF_MOVE: what others map, too, stays (-EACCES).
  */
 "use kernel";
 
 import { config, kernel } from "../machine/config.ts";
 import { type LocalArray, localArray, READ_ONCE } from "../machine/primitives.ts";
 import { EACCES, EBUSY, EFAULT, ENOENT } from "./errno.ts";
+import { mapped_by_others } from "./madvise_cold.ts";
 import { MIGRATE_OK, migrate_hugetlb, move_page_to_node } from "./migrate.ts";
 import { AS_DRIVER, AS_SECRETMEM, type Mm, VM_IO, VM_PFNMAP, type Vma } from "./mm_types.ts";
 import { vma_flags, vma_is_anonymous, vma_is_dax, vma_kind, vma_lookup } from "./mmap.ts";
@@ -57,6 +58,10 @@ export function do_pages_move(mm: Mm, addr: number, nid: number, status: LocalAr
   }
   if (page_to_nid(head) === nid) {
     status[0] = nid;
+    return 0;
+  }
+  if (mapped_by_others(page)) {
+    status[0] = -EACCES;
     return 0;
   }
   const huge = PageHuge(head);

@@ -67,6 +67,10 @@ const TABLE: Readonly<Record<string, Readonly<Record<Kind, Answers>>>> = {
   // "MADV_WIPEONFORK is only supported on anonymous memory."
   wipeonfork: { ...all("EINVAL"), anon: "ok", locked: "ok" },
   keeponfork: all("ok"),
+  // ksm_madvise(): what cannot be merged is ignored.
+  mergeable: all("ok"),
+  unmergeable: all("ok"),
+  willneed: all("ok"),
 };
 
 function all(answers: Answers): Record<Kind, Answers> {

@@ -1,6 +1,6 @@
 /**
- * What must hold after any step, whatever the kernel would have answered: pins are counted exactly (I12), what
- * a small anonymous page counts is what maps and holds it (I2), no count is negative.
+ * What must hold after any step, whatever the kernel would have answered: pins are counted exactly (I12),
+ * what a small anonymous page counts is what maps and holds it (I2), no count is negative.
  */
 
 import { kernel } from "../../src/machine/config.ts";

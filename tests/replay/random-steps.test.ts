@@ -1,8 +1,8 @@
 /**
- * Random steps of every operation of the trace format (generator.ts) on all four kernels: no step throws or is
- * refused, what is counted is what is held after each (held.ts), and when everything is released all memory is
- * free again (I3). 2,000 steps in the suite; `npm run campaign:replay` does 200,000. A failure is shown with the
- * fewest of its steps that fail in the same way.
+ * Random steps of every operation of the trace format (generator.ts) on all four kernels: no step throws or
+ * is refused, what is counted is what is held after each (held.ts), and when everything is released all
+ * memory is free again (I3). 2,000 steps in the suite; `npm run campaign:replay` does 200,000. A failure is
+ * shown with the fewest of its steps that fail in the same way.
  */
 
 import { expect, test } from "vitest";
