@@ -10,8 +10,11 @@ import { traceLines } from "../check/trace/text.ts";
 import { cellById } from "../claims/claims.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, type JobResult, runJobs } from "../claims/pool.ts";
+import { isSequence } from "../claims/zoo/entry.ts";
+import { zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { coverageLines, modelsLine } from "./coverage.ts";
+import { UserError } from "./errors.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { asUserError } from "./job-errors.ts";
 import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
@@ -84,6 +87,13 @@ export function checkJson(scenario: string, results: readonly JobResult[], asked
 }
 
 export async function checkCommand(word: string, options: CheckOptions): Promise<number> {
+  const bug = zooNamed(word);
+  if (bug !== undefined && isSequence(bug.entry[bug.side]))
+    throw new UserError(
+      "HF003",
+      `${word} is a sequence of calls, not explored`,
+      `holdfast zoo ${bug.entry.id}`,
+    );
   const { scenario, definedIn } = await scenarioByName(word);
   const own = cellById(scenario.name.replace(/\/without-[^/]+$/, ""))?.model;
   const models = options.model ?? (own === undefined ? (["sc", "tso"] as const) : [own]);

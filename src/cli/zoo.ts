@@ -6,8 +6,9 @@
 
 import type { Job, JobResult } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
-import type { ZooEntry } from "../claims/zoo/entry.ts";
-import { ZOO, ZOO_MISSING, zooCell } from "../claims/zoo/zoo.ts";
+import { isSequence, type ZooEntry } from "../claims/zoo/entry.ts";
+import { runSequence } from "../claims/zoo/run.ts";
+import { ZOO, ZOO_MISSING, zooArch, zooCell, zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { exploreAll, reportResult } from "./check.ts";
 import { UserError, unknownName } from "./errors.ts";
@@ -25,21 +26,43 @@ export interface ZooOptions extends LimitOptions {
   readonly json?: boolean;
 }
 
+/** What one side came to; a sequence has no states and no model. */
+interface Side {
+  readonly scenario: string;
+  readonly verdict: JobResult["result"]["verdict"];
+  readonly error: { readonly kind: string; readonly thread: string; readonly message: string } | null;
+  readonly location: string;
+  readonly seconds: number;
+  readonly explored: JobResult | null;
+}
+
 interface Pair {
   readonly entry: ZooEntry;
-  readonly before: JobResult | undefined;
-  readonly after: JobResult | undefined;
+  readonly before: Side | undefined;
+  readonly after: Side | undefined;
+}
+
+function explored(r: JobResult | undefined): Side | undefined {
+  if (r === undefined) return undefined;
+  const { verdict, error, seconds } = r.result;
+  return { scenario: r.job.ref.scenario, verdict, error, location: r.location, seconds, explored: r };
+}
+
+function inOrder(scenario: string): Side | undefined {
+  const name = zooNamed(scenario);
+  return name === undefined ? undefined : { scenario, ...runSequence(name), explored: null };
 }
 
 /** "as published", or what is otherwise; null while one of the two has not been decided. */
 function judged({ entry, before, after }: Pair): { readonly told: string; readonly right: boolean } | null {
   if (before === undefined || after === undefined) return null;
-  if (before.result.verdict === "bounded" || after.result.verdict === "bounded") return null;
-  const e = before.result.error;
+  if (before.verdict === "bounded" || after.verdict === "bounded") return null;
+  const e = before.error;
   if (e === null) return { told: "not found", right: false };
-  if (after.result.verdict !== "holds") return { told: "not cleared", right: false };
-  const { kind, thread, location } = entry.error;
-  const same = e.kind === kind && e.thread === thread && before.location === location;
+  if (after.verdict !== "holds") return { told: "not cleared", right: false };
+  const { kind, thread, location, message } = entry.error;
+  const same =
+    e.kind === kind && e.thread === thread && before.location === location && e.message.includes(message);
   return same ? { told: "as published", right: true } : { told: "another error", right: false };
 }
 
@@ -57,7 +80,7 @@ function selected(ids: readonly string[]): readonly ZooEntry[] {
   });
 }
 
-const of = (r: JobResult | undefined): string => (r === undefined ? "-" : r.result.verdict);
+const of = (r: Side | undefined): string => (r === undefined ? "-" : r.verdict);
 
 function pairTable(pairs: readonly Pair[]): string[] {
   return table(
@@ -78,9 +101,9 @@ function pairTable(pairs: readonly Pair[]): string[] {
       p.entry.title,
       of(p.before),
       of(p.after),
-      p.before?.job.model ?? "-",
-      p.before === undefined ? "-" : count(p.before.result.states),
-      p.before === undefined ? "-" : seconds(p.before.result.seconds),
+      p.before?.explored?.job.model ?? (p.before === undefined ? "-" : "sequence"),
+      p.before?.explored == null ? "-" : count(p.before.explored.result.states),
+      p.before === undefined ? "-" : seconds(p.before.seconds),
       judged(p)?.told ?? "undecided",
     ]),
     { keys: 1 },
@@ -94,15 +117,27 @@ function tell({ entry, before, after }: Pair): void {
     ...prose(`${entry.id}: ${entry.title} (${entry.commit ?? "no commit known"}${cve})`).map(paint.bold),
   );
   print("", ...prose(entry.what), "", ...prose(`The fix: ${entry.fix}`), "");
-  for (const r of [before, after])
-    if (r !== undefined) reportResult(r.job.ref.scenario, r, `holdfast explain ${r.job.ref.scenario}`, false);
+  for (const r of [before, after]) {
+    if (r === undefined) continue;
+    if (r.explored !== null) reportResult(r.scenario, r.explored, `holdfast explain ${r.scenario}`, false);
+    else {
+      print(`${r.scenario}, a sequence of calls: ${paintVerdict(r.verdict, r.verdict)}`);
+      if (r.error !== null) {
+        const where = r.location === "" ? "" : ` at ${r.location}`;
+        print(...prose(`${r.error.kind}${where}: ${r.error.message}`, "  "));
+        print(`reproduce: holdfast run --scenario ${r.scenario} --iterations 1`);
+      }
+    }
+  }
 }
 
-function json(pairs: readonly Pair[], arch: string, complete: boolean): object {
-  const side = (r: JobResult | undefined): object | null =>
-    r === undefined
-      ? null
-      : { scenario: r.job.ref.scenario, ...r.result, trace: undefined, location: r.location };
+function json(pairs: readonly Pair[], arch: string | null, complete: boolean): object {
+  const side = (r: Side | undefined): object | null => {
+    if (r === undefined) return null;
+    const { scenario, verdict, error, location, seconds } = r;
+    const result = r.explored?.result ?? { verdict, error, seconds, states: null };
+    return { scenario, ...result, trace: undefined, location, sequence: r.explored === null };
+  };
   return {
     schema: ZOO_SCHEMA,
     complete,
@@ -111,6 +146,7 @@ function json(pairs: readonly Pair[], arch: string, complete: boolean): object {
       id: p.entry.id,
       commit: p.entry.commit,
       cve: p.entry.cve ?? null,
+      arch: arch ?? zooArch(p.entry),
       title: p.entry.title,
       published: p.entry.error,
       asPublished: judged(p)?.right ?? null,
@@ -126,38 +162,39 @@ function json(pairs: readonly Pair[], arch: string, complete: boolean): object {
  * stopped one.
  */
 export async function zooCommand(ids: readonly string[], options: ZooOptions): Promise<number> {
-  const arch = options.arch ?? "x86-64";
-  checkArchitecture(arch);
+  if (options.arch !== undefined) checkArchitecture(options.arch);
   const entries = selected(ids);
   const jobs: Job[] = [];
   const idsOf = new Map<ZooEntry, { before: string; after: string }>();
   for (const entry of entries) {
+    const arch = options.arch ?? zooArch(entry);
     const before = zooCell(entry, "before", arch);
     const after = zooCell(entry, "after", arch);
     if (before === undefined || after === undefined) {
       if (ids.length > 0)
         throw new UserError(
           "HF003",
-          `${entry.id} has no cell on ${arch}`,
-          "holdfast zoo lists them on x86-64",
+          `${entry.id} does not show on ${arch}`,
+          `it does on ${(entry.archs ?? [zooArch(entry)]).join(", ")}`,
         );
       continue;
     }
     idsOf.set(entry, { before: before.scenario, after: after.scenario });
+    if (isSequence(entry.before)) continue;
     for (const { scenario, model } of [before, after])
       jobs.push({ id: scenario, ref: { module: REGISTRY_URL, scenario }, model });
   }
   const results = await exploreAll(jobs, limitsOf(options), 2);
   const byId = new Map(results.map((r) => [r.job.id, r]));
-  const pairs: Pair[] = [...idsOf].map(([entry, at]) => ({
-    entry,
-    before: byId.get(at.before),
-    after: byId.get(at.after),
-  }));
+  const pairs: Pair[] = [...idsOf].map(([entry, at]) => {
+    const side = (id: string): Side | undefined =>
+      isSequence(entry.before) ? inOrder(id) : explored(byId.get(id));
+    return { entry, before: side(at.before), after: side(at.after) };
+  });
   const verdicts = pairs.map(judged);
   const interrupted = interruptSignal().aborted;
   const complete = !interrupted && verdicts.every((v) => v !== null);
-  if (options.json === true) printJson(json(pairs, arch, complete));
+  if (options.json === true) printJson(json(pairs, options.arch ?? null, complete));
   else {
     print(...pairTable(pairs));
     if (options.verbose === true) for (const p of pairs) tell(p);
@@ -169,7 +206,7 @@ export async function zooCommand(ids: readonly string[], options: ZooOptions): P
     print(
       "",
       ...prose(
-        `${right} of ${pairs.length} found before the fix as published, and cleared by it, on ${arch}.${rest}`,
+        `${right} of ${pairs.length} found before the fix as published, and cleared by it${options.arch === undefined ? "" : `, on ${options.arch}`}.${rest}`,
       ),
     );
   }

@@ -8,6 +8,7 @@
 
 import { ARCHITECTURES, type Arch } from "./arch.ts";
 import { GUP_KNOBS, GUP_RFC } from "./knobs/gup.ts";
+import { HISTORY_KNOBS } from "./knobs/history.ts";
 import { HMM_KNOBS } from "./knobs/hmm.ts";
 import { type Version, valueIn } from "./knobs/knob.ts";
 import { MM_KNOBS } from "./knobs/mm.ts";
@@ -16,7 +17,7 @@ import { nearestName } from "./nearest.ts";
 // ---- Knobs ------------------------------------------------------------------------------------------------
 
 /** Every knob, for `holdfast list` and for messages. */
-export const KNOBS = [...GUP_KNOBS, ...MM_KNOBS, ...HMM_KNOBS];
+export const KNOBS = [...GUP_KNOBS, ...MM_KNOBS, ...HMM_KNOBS, ...HISTORY_KNOBS];
 
 export type KnobName = (typeof KNOBS)[number]["name"];
 export type KnobSettings = Partial<Readonly<Record<KnobName, number>>>;

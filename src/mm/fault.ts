@@ -402,7 +402,8 @@ function wp_can_reuse_anon(page: Page): boolean {
 function wp_anon_reusable(page: Page): boolean {
   // "PageKsm() doesn't necessarily raise the page refcount"
   if (kernel.ksm !== 0 && PageKsm(page)) return false;
-  if (!config.anonExclusive) return page_count(page) === 1 && page_mapcount(page) === 1;
+  if (!config.anonExclusive)
+    return (page_count(page) === 1 || !config.cowReuseByCount) && page_mapcount(page) === 1;
   if (PageAnonExclusive(page)) return true;
   if (!wp_can_reuse_anon(page)) return false;
   page_move_anon_rmap(page);

@@ -107,7 +107,7 @@ import { free_pgtables, is_huge_zero_pfn, unmap_vmas, vm_normal_page } from "./z
 
 /** page_needs_cow_for_dma(): the page may be pinned by this address space (has_pinned is sticky). */
 function needs_cow_for_dma(mm: Mm, page: Page): boolean {
-  if (!PageAnon(page)) return false;
+  if (!config.forkCopiesPinned || !PageAnon(page)) return false;
   if (config.anonExclusive && !PageAnonExclusive(page)) return false;
   return READ_ONCE(mm + MM.has_pinned) !== 0 && page_maybe_dma_pinned(page);
 }

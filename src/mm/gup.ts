@@ -144,7 +144,7 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
   if ((flags & FOLL_PIN) === 0) return 0;
   if (pin_is_free(page, flags)) return page;
   const longterm = (flags & FOLL_LONGTERM) !== 0;
-  if (!config.longtermMigrates && longterm && is_migrate_cma_page(page)) return 0;
+  if (!config.longtermMigrates && longterm && config.longtermFastCheck && is_migrate_cma_page(page)) return 0;
   const early = config.longtermMigrates && !config.longtermCheckLate;
   if (early && longterm && !is_longterm_pinnable(page)) return 0;
   let head: Page = 0;

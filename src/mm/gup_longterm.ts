@@ -26,13 +26,22 @@ import { find_vma } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,
+  compound_nr,
   get_page,
+  PAGE,
   type Page,
+  PageAnon,
   PageFlag,
+  PageHead,
   PG_isolated,
   PG_lru,
+  PG_private,
+  PG_swapcache,
+  page_ref_count,
+  page_word,
   SetPageFlag,
 } from "./page.ts";
+import { total_mapcount } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 
 /** check_dax_vmas() (to v5.11): some page of the range belongs to fsdax. */
@@ -56,6 +65,23 @@ function must_move(head: Page): boolean {
   return config.longtermMigrates ? !is_longterm_pinnable(head) : is_migrate_cma_page(head);
 }
 
+/** folio_expected_ref_count(): of swap cache, page cache, buffers and entries. Read: v6.1, v7.3. */
+function folio_expected_ref_count(head: Page): number {
+  const nr = compound_nr(head);
+  let refs = total_mapcount(head) + (PageFlag(head, PG_swapcache) ? nr : 0);
+  if (PageAnon(head)) return refs;
+  if (READ_ONCE(page_word(head, PAGE.mapping)) !== 0) refs += nr;
+  return refs + (PageFlag(head, PG_private) ? 1 : 0);
+}
+/**
+ * A batch may have the page: to v6.16 it is then not on the LRU, it was thought; from then on it has a
+ * reference that no entry accounts for (98c6d259319e; folio_may_be_lru_cached(): large folios are in none).
+ */
+function may_be_batched(head: Page): boolean {
+  if (!config.longtermDrains) return !PageFlag(head, PG_lru);
+  return !PageHead(head) && page_ref_count(head) !== folio_expected_ref_count(head) + 1;
+}
+
 /**
  * collect_longterm_unpinnable_pages(): takes the pages that have to move off the LRU, with a reference each,
  * and writes them over pages[first ..]'s copy in `list`; their number. Consecutive subpages of one page count
@@ -72,7 +98,7 @@ function collect_unpinnable(pages: LocalArray, first: number, nr: number, mark: 
     collected++;
     // ZONE_DEVICE pages are on no list.
     if (mark === 0 || is_coherent(head)) continue;
-    if (!PageFlag(head, PG_lru)) lru_add_drain();
+    if (may_be_batched(head)) lru_add_drain();
     if (PageFlag(head, PG_isolated)) continue;
     // folio_isolate_lru()
     ClearPageFlag(head, PG_lru);

@@ -400,7 +400,7 @@ export function get_page(page: Page): void {
  */
 export function try_get_page(page: Page): boolean {
   const head = compound_head(page);
-  if (page_ref_count(head) <= 0) return false;
+  if (config.tryGetPageChecks && page_ref_count(head) <= 0) return false;
   page_ref_inc(head);
   return true;
 }

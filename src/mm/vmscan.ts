@@ -91,7 +91,7 @@ function pageout(head: Page): boolean {
 /** The part of shrink_folio_list() that gives an anonymous page a place in swap; false if it must stay. */
 function may_go_to_swap(head: Page): boolean {
   if (!PageAnon(head) || !PageFlag(head, PG_swapbacked) || PageFlag(head, PG_swapcache)) return true;
-  if (page_maybe_dma_pinned(head)) return false;
+  if (config.swapSkipsPinned && page_maybe_dma_pinned(head)) return false;
   if (PageHead(head) && !can_split_huge_page(head)) return false;
   return add_to_swap(head);
 }

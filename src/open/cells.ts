@@ -7,7 +7,8 @@ import { type AnyCell, CLAIM_SETS, setOf } from "../claims/claims.ts";
 import type { JobRef, Limits } from "../claims/explorer-worker.ts";
 import { runJobs } from "../claims/pool.ts";
 import type { CellResult, ClaimsOutput, KnockoutResult } from "../claims/schema.ts";
-import { ZOO, zooCell } from "../claims/zoo/zoo.ts";
+import { isSequence } from "../claims/zoo/entry.ts";
+import { ZOO, zooArch, zooCell } from "../claims/zoo/zoo.ts";
 import type { PageBug, PageCell, PageIndex, PageKnockout, PageProgram, PageVerdict } from "./data.ts";
 import { pageProgram } from "./program.ts";
 
@@ -27,18 +28,17 @@ function verdictOf(r: CellResult | KnockoutResult | undefined, notApplicable: st
   };
 }
 
-/** Where the page shows a bug of the zoo. */
-export const ZOO_ARCH = "x86-64";
-
 function pageBugs(): PageBug[] {
   return ZOO.flatMap((z) => {
     const { id, title, commit, cve = null, what, fix, error } = z;
-    const before = zooCell(z, "before", ZOO_ARCH)?.scenario;
-    const after = zooCell(z, "after", ZOO_ARCH)?.scenario;
+    const before = zooCell(z, "before", zooArch(z))?.scenario;
+    const after = zooCell(z, "after", zooArch(z))?.scenario;
     if (before === undefined || after === undefined) return [];
     const where = error.location === "" ? "" : ` at ${error.location}`;
-    const found = `${error.kind}${where}${error.thread === "" ? "" : `, by ${error.thread}`}`;
-    return [{ id, title, commit, cve, what, fix, found, before, after }];
+    const said = error.message === "" ? "" : `: ${error.message}`;
+    const found = `${error.kind}${where}${error.thread === "" ? "" : `, by ${error.thread}`}${said}`;
+    const stage = isSequence(z.before) ? { before: null, after: null } : { before, after };
+    return [{ id, title, commit, cve, what, fix, found, ...stage }];
   });
 }
 

@@ -53,8 +53,9 @@ export interface PageBug {
   readonly fix: string;
   /** What the search finds in the code as it was: `use-after-free at page[1].mapping, by fault`. */
   readonly found: string;
-  readonly before: string;
-  readonly after: string;
+  /** Null: a sequence of calls, which has no steps to choose. */
+  readonly before: string | null;
+  readonly after: string | null;
 }
 
 export interface PageIndex {

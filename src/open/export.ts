@@ -33,9 +33,10 @@ import { allCells, setOf } from "../claims/claims.ts";
 import { runMatrix } from "../claims/matrix.ts";
 import { type Job, runJobs } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
-import { ZOO, zooCell } from "../claims/zoo/zoo.ts";
+import { isSequence } from "../claims/zoo/entry.ts";
+import { ZOO, zooArch, zooCell } from "../claims/zoo/zoo.ts";
 import type { Program } from "../lang/ir.ts";
-import { pageIndex, ZOO_ARCH } from "./cells.ts";
+import { pageIndex } from "./cells.ts";
 import { packColumns } from "./columns.ts";
 import type { PageIndex, PageProgram } from "./data.ts";
 import { pageProgram } from "./program.ts";
@@ -88,7 +89,8 @@ async function exportData(
     onProgress: (done, total, states) => say(`${done}/${total} cells and knock-outs, ${states} states`),
   });
   // The zoo's bugs, where they are not cells that were just explored.
-  const zoo = ZOO.flatMap((z) => (["before", "after"] as const).map((side) => zooCell(z, side, ZOO_ARCH)))
+  const zoo = ZOO.filter((z) => !isSequence(z.before))
+    .flatMap((z) => (["before", "after"] as const).map((side) => zooCell(z, side, zooArch(z))))
     .filter((c) => c !== undefined)
     .filter((c) => !entries.has(c.scenario) && wanted.test(c.scenario))
     .map(({ scenario, model }) => ({ id: scenario, ref: { module: REGISTRY_URL, scenario }, model }));

@@ -6,6 +6,7 @@
 
 import { describe, expect, test } from "vitest";
 import { explore } from "../../src/check/explore/explore.ts";
+import { mover, pinner, truncater, user } from "../../src/claims/zoo/race-threads.ts";
 import { buildProgram } from "../../src/lang/scenario.ts";
 import { geom, type KnobSettings, kernel, type PresetName } from "../../src/machine/config.ts";
 import { declareRegion, mem, memblock_alloc } from "../../src/machine/memory.ts";
@@ -13,7 +14,6 @@ import { defineScenario, type Scenario } from "../../src/machine/scenario.ts";
 import { bootMachine, newMm } from "../../src/mm/boot.ts";
 import { PAGE, PG_anon_exclusive } from "../../src/mm/page.ts";
 import { PAGE_SHARED, pfn_pte, pgtable_alloc, set_pte_at } from "../../src/mm/pgtable.ts";
-import { mover, pinner, truncater, user } from "./fixtures/mremap.ts";
 
 const OLD = 0;
 const NEW = 2;
@@ -23,7 +23,7 @@ function machine(name: string, preset: PresetName, knobs: KnobSettings, what: "u
   return defineScenario({
     name,
     title: name,
-    module: new URL("./fixtures/mremap.ts", import.meta.url).href,
+    module: new URL("../../src/claims/zoo/race-threads.ts", import.meta.url).href,
     boot: () => {
       bootMachine({
         preset,

@@ -5,7 +5,24 @@
 
 import { found, type ZooEntry } from "./entry.ts";
 
+/** Where a TLB flush by IPI does not wait for fast GUP. */
+const NO_IPI = ["x86-64-kvm", "x86-64-invlpgb", "arm64", "powerpc-radix", "s390", "riscv"];
+
 export const CLAIMED: readonly ZooEntry[] = [
+  {
+    id: "J02",
+    commit: "c24d37322548",
+    title: "mm/gup: fix try_grab_compound_head() race with split_huge_page()",
+    archs: NO_IPI,
+    before: "C1/split/thp-pte/uniform/1/without-head-recheck",
+    after: "C1/split/thp-pte/uniform/1",
+    error: found("refcount-underflow", "walker0"),
+    what:
+      "Fast GUP looks up a tail page's head, and then takes a reference on the head. In between the compound " +
+      "page is split: the reference is on a page that has nothing to do with the one that is returned. That " +
+      "one can be freed, and giving the pin back drops a count that was never raised.",
+    fix: "After the reference the head is looked up again; if it is another one, the reference is dropped.",
+  },
   {
     id: "J03",
     commit: "57efa1fe5957",
@@ -243,5 +260,34 @@ export const CLAIMED: readonly ZooEntry[] = [
       "table before the migration is finished. madvise(MADV_DONTNEED) may have told the notifier before and " +
       "remove the CPU's entry after, so that the device keeps a page that goes back to the driver.",
     fix: "The device faults the page in by the documented loop, which looks at the sequence.",
+  },
+  {
+    id: "N3",
+    commit: null,
+    title: "a driver's callback ignores its own migrations, and its mirror keeps the old frame",
+    before: "C8/private-own-mirror/v7.3",
+    after: "C8/private-own-mirror/noted",
+    error: found("assertion", "check"),
+    what:
+      "The kernel's HMM test driver leaves its table and the sequence alone when an invalidation is of its own " +
+      "migration. A CPU fault brings a page home while the same device faults it in: the device enters the " +
+      "frame that the page has just left.",
+    fix: "The callback notes the sequence of its own device's migrations, too (knob dmirrorOwnSeq).",
+  },
+  {
+    id: "N4",
+    commit: "27674ef6c73f",
+    title: "v5.10's PMD device path takes a page whose count has just become zero",
+    archs: NO_IPI,
+    before: "C4/device-dax-2m/ref-taken/percpu/v5.10/no-pin/1x1",
+    after: "C4/device-dax-2m/ref-taken/percpu/v5.18/no-pin/1x1",
+    error: found("refcount-underflow", "percpu_ref_switch_to_atomic_rcu"),
+    what:
+      "__gup_device_huge() looks at a page's count and then increments it. In between memunmap_pages() drops " +
+      "the base reference, which gives back the page's share of the pagemap; the walker's undo then drops the " +
+      "count to zero once more, and gives it back a second time. The walk's pagemap reference does not help.",
+    fix:
+      "From v5.18 on the count does not pass through zero there, and from v6.10 on (f442fa614137) it is raised " +
+      "only if it is not zero. Our reading of the code, not a known report.",
   },
 ];

@@ -15,29 +15,48 @@ export interface ZooError {
   readonly location: string;
   /** Thread in whose step it is found; "" for a deadlock. */
   readonly thread: string;
+  /** Words of the message, where the kind alone says little (an assertion). */
+  readonly message: string;
 }
 
-/** A machine and a version of the code. */
+/**
+ * A machine and a version of the code. `sequence`: one thread, of system calls as whole as recorded kernels
+ * are compared with, which is run, not explored: the search would have nothing to choose.
+ */
 export interface ZooMachine {
+  readonly sequence: boolean;
   readonly boot: Boot;
   readonly preset: PresetName;
   readonly knobs: KnobSettings;
 }
 
+/** A cell of a claim, without architecture and model, with knobs changed. */
+export interface ZooCellWith {
+  readonly cell: string;
+  readonly knobs: KnobSettings;
+}
+
+/**
+ * `C8/QUESTION/VARIANT`, a cell without architecture and model, with or without `/without-MECHANISM`; such a
+ * cell with knobs changed; or a machine of its own.
+ */
+export type ZooScenario = string | ZooCellWith | ZooMachine;
+
 export interface ZooEntry {
-  /** `J07`: of Linux's history; `O1`: a hazard that is not mended; `N1`: found by this project. */
+  /**
+   * `J07`, `H1`: of Linux's history; `O1`: a hazard that is not mended; `N1`: found by this project. The
+   * numbers are only names.
+   */
   readonly id: string;
   /** Twelve digits of the commit that mended it; null if none is known. */
   readonly commit: string | null;
   /** The fix's title; what is wrong, where there is no fix. */
   readonly title: string;
   readonly cve?: string;
-  /**
-   * A cell without architecture and model, `C8/QUESTION/VARIANT`, with or without `/without-MECHANISM`; or a
-   * machine of its own.
-   */
-  readonly before: string | ZooMachine;
-  readonly after: string | ZooMachine;
+  /** Architectures on which it shows, the one to show it on first; absent: on all, x86-64 first. */
+  readonly archs?: readonly string[];
+  readonly before: ZooScenario;
+  readonly after: ZooScenario;
   readonly error: ZooError;
   /** What the code looked like and what could happen; one paragraph. */
   readonly what: string;
@@ -45,11 +64,27 @@ export interface ZooEntry {
   readonly fix: string;
 }
 
-export const found = (kind: ErrorKind, thread = "", location = ""): ZooError => ({ kind, thread, location });
+export const found = (kind: ErrorKind, thread = "", location = "", message = ""): ZooError => ({
+  kind,
+  thread,
+  location,
+  message,
+});
 
-/** A side: this machine, in this version, with these knobs changed. */
+/** A side: this machine, in this version, with these knobs changed, explored. */
 export const on = (boot: Boot, preset: PresetName, knobs: KnobSettings = {}): ZooMachine => ({
+  sequence: false,
   boot,
   preset,
   knobs,
 });
+
+/** The same, run as a sequence. */
+export const inOrder = (boot: Boot, preset: PresetName, knobs: KnobSettings = {}): ZooMachine => ({
+  ...on(boot, preset, knobs),
+  sequence: true,
+});
+
+/** A bug that a sequence of calls shows, without anybody else at work. */
+export const isSequence = (side: ZooScenario): boolean =>
+  typeof side !== "string" && "sequence" in side && side.sequence;

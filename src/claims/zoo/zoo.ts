@@ -8,38 +8,42 @@ import { ARCHITECTURES } from "../../machine/arch.ts";
 import { findArch } from "../../machine/config.ts";
 import { defineScenario, type Scenario, siblingModule } from "../../machine/scenario.ts";
 import type { CellModel } from "../cells.ts";
-import { allCells } from "../claims.ts";
+import { type AnyCell, allCells, setOf } from "../claims.ts";
 import { CLAIMED } from "./claimed.ts";
 import type { ZooEntry } from "./entry.ts";
+import { HAZARDS } from "./hazards.ts";
+import { RACES } from "./races.ts";
+import { SEQUENCES } from "./sequences.ts";
 
-const byId = (a: ZooEntry, b: ZooEntry): number =>
-  a.id[0] === b.id[0] ? Number(a.id.slice(1)) - Number(b.id.slice(1)) : a.id < b.id ? -1 : 1;
+const KINDS = "JHON";
+const place = ({ id }: ZooEntry): number => KINDS.indexOf(id[0]) * 1000 + Number(id.slice(1));
 
 /** Every bug that is shown: those of Linux's history, open hazards, those that this project found. */
-export const ZOO: readonly ZooEntry[] = [...CLAIMED].sort(byId);
+export const ZOO: readonly ZooEntry[] = [...CLAIMED, ...HAZARDS, ...SEQUENCES, ...RACES].sort(
+  (a, b) => place(a) - place(b),
+);
 
 /** What is known of, but not shown yet, and what that would need. */
 export const ZOO_MISSING: readonly { readonly ids: string; readonly needs: string }[] = [
   {
-    ids: "J01, J02, J04, J06",
-    needs:
-      "collapse, split and early copies in C1's cells by mm's own functions, and walkers that meet freed tables",
+    ids: "J01, J06",
+    needs: "C1's cells on mm's own collapse, and walkers that meet freed tables",
   },
   {
     ids: "J13, J14",
     needs: "a description: our collection names the numbers without commit or interleaving",
   },
-  { ids: "J15, J16, J18, J19, J24, J39, J40", needs: "pairs of sequences, or knobs for the code before" },
+  { ids: "J15, J19", needs: "knobs for the code before" },
   {
-    ids: "J25, J35, J36, J37, J38, J41",
-    needs: "knobs for the code before (reclaim, COW, forced writes, dax layouts)",
+    ids: "J37, J38, J41",
+    needs: "knobs for the code before (forced writes, dax layouts, migration of PMDs)",
   },
   {
-    ids: "J26 to J31, J33, J34",
+    ids: "J26, J27, J29 to J31, J33, J34",
     needs: "TLB entries that outlive their page-table entry; retraction of tables",
   },
   { ids: "J42, J44, J45", needs: "weak memory on these cells; entries of two words" },
-  { ids: "J51 to J60", needs: "pairs of sequences; J60 has one in tests/mm/hmm-walk.test.ts" },
+  { ids: "J51 to J57, J60", needs: "pairs of sequences; J60 has one in tests/mm/hmm-walk.test.ts" },
 ];
 
 export type ZooSide = "before" | "after";
@@ -52,25 +56,39 @@ export interface ZooCell {
 }
 
 const WITHOUT = /\/without-[^/]+$/;
+const DEFAULT_ARCH = "x86-64";
 
-/** @returns undefined if the claims have no such cell on that architecture. */
+/** The architecture on which a bug is shown if none is named. */
+export function zooArch(entry: ZooEntry): string {
+  return entry.archs?.[0] ?? DEFAULT_ARCH;
+}
+
+/** The cell that an id without architecture and model means: a standard one, and TSO's, where there are. */
+function standardCell(name: string, arch: string): AnyCell | undefined {
+  const [claim, ...rest] = name.split("/");
+  // C4 and C5 are one question, of x86 and of the others.
+  const own = claim === "C4" && !arch.startsWith("x86") ? "C5" : claim;
+  const prefix = [own, arch, ...rest].join("/");
+  const hardware = findArch(arch).model === "tso" ? "tso" : "sc";
+  const cells = allCells().filter((c) => c.id === `${prefix}/${c.model}` && c.notApplicable === null);
+  const standard = cells.filter((c) => c.standard);
+  return standard.find((c) => c.model === "tso") ?? standard[0] ?? cells.find((c) => c.model === hardware);
+}
+
+/** @returns undefined if the bug does not show on that architecture, or there is no such cell. */
 export function zooCell(entry: ZooEntry, side: ZooSide, arch: string): ZooCell | undefined {
+  if (entry.archs !== undefined && !entry.archs.includes(arch)) return undefined;
   const at = entry[side];
   if (typeof at !== "string") {
     const model = findArch(arch).model === "tso" ? "tso" : "sc";
     return { scenario: `zoo/${entry.id}/${side}/${arch}`, model };
   }
+  const cell = standardCell(at.replace(WITHOUT, ""), arch);
   const without = WITHOUT.exec(at)?.[0] ?? "";
-  const [claim, ...rest] = at.replace(WITHOUT, "").split("/");
-  const prefix = [claim, arch, ...rest].join("/");
-  const cells = allCells().filter(
-    (c) => c.id === `${prefix}/${c.model}` && c.notApplicable === null && c.standard,
-  );
-  const cell = cells.find((c) => c.model === "tso") ?? cells[0];
   return cell === undefined ? undefined : { scenario: `${cell.id}${without}`, model: cell.model };
 }
 
-/** What `zoo/J25/before` or `zoo/J25/before/arm64` names, on x86-64 if nothing else is said. */
+/** What `zoo/J25/before` or `zoo/J25/before/arm64` names, on the bug's first if none is said. */
 export interface ZooName extends ZooCell {
   readonly entry: ZooEntry;
   readonly side: ZooSide;
@@ -81,9 +99,10 @@ const NAME = /^zoo\/([^/]+)\/(before|after)(?:\/([^/]+))?$/;
 
 /** @returns undefined if it is no such name, or there is no such bug or architecture. */
 export function zooNamed(name: string): ZooName | undefined {
-  const [, id, side, arch = "x86-64"] = NAME.exec(name) ?? [];
+  const [, id, side, named] = NAME.exec(name) ?? [];
   const entry = ZOO.find((z) => z.id === id);
   if (entry === undefined || (side !== "before" && side !== "after")) return undefined;
+  const arch = named ?? zooArch(entry);
   if (!ARCHITECTURES.some((a) => a.name === arch)) return undefined;
   const cell = zooCell(entry, side, arch);
   return cell === undefined ? undefined : { ...cell, entry, side, arch };
@@ -93,10 +112,16 @@ export function zooNamed(name: string): ZooName | undefined {
 export function zooScenario({ entry, side, arch, scenario }: ZooName): Scenario | undefined {
   const at = entry[side];
   if (typeof at === "string") return undefined;
-  return defineScenario({
-    name: scenario,
-    title: `${entry.title}: ${side === "before" ? "as it was" : "with the fix"}`,
-    module: siblingModule(import.meta.url, "./threads"),
-    boot: () => at.boot(arch, at.preset, at.knobs, side),
-  });
+  const title = `${entry.title}: ${side === "before" ? "as it was" : "with the fix"}`;
+  if ("boot" in at)
+    return defineScenario({
+      name: scenario,
+      title,
+      module: siblingModule(import.meta.url, at.sequence ? "./threads" : "./race-threads"),
+      boot: () => at.boot(arch, at.preset, at.knobs, side),
+    });
+  const cell = standardCell(at.cell, arch);
+  if (cell === undefined) throw new RangeError(`${scenario}: there is no cell ${at.cell} on ${arch}`);
+  const changed = { removed: "zoo", title, knobs: at.knobs, notApplicable: null };
+  return { ...setOf(cell).scenario(cell, changed), name: scenario, title };
 }

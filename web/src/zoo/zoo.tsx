@@ -76,18 +76,33 @@ function Bug(props: { readonly bug: PageBug }): JSX.Element {
       <h3>What could happen</h3>
       <p>{props.bug.what}</p>
       <p>
-        <a class="action" href={hrefOf({ view: "stage", subject: props.bug.before })}>
-          See it go wrong
-        </a>{" "}
+        <Show
+          when={props.bug.before}
+          fallback={
+            <>
+              A sequence of calls, which <code>holdfast zoo {props.bug.id}</code> runs:
+            </>
+          }
+        >
+          {(before) => (
+            <a class="action" href={hrefOf({ view: "stage", subject: before() })}>
+              See it go wrong
+            </a>
+          )}
+        </Show>{" "}
         <span class="mono bad">{props.bug.found}</span>
       </p>
       <h3>The fix</h3>
       <p>{props.bug.fix}</p>
-      <p>
-        <a class="action" href={hrefOf({ view: "stage", subject: props.bug.after })}>
-          Try to break the fix, step by step
-        </a>
-      </p>
+      <Show when={props.bug.after}>
+        {(after) => (
+          <p>
+            <a class="action" href={hrefOf({ view: "stage", subject: after() })}>
+              Try to break the fix, step by step
+            </a>
+          </p>
+        )}
+      </Show>
     </aside>
   );
 }
