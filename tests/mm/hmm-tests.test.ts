@@ -16,11 +16,20 @@ import { geom, kernel } from "../../src/machine/config.ts";
 import { useSequentialHost } from "../../src/machine/host.ts";
 import { declareRegion, mem } from "../../src/machine/memory.ts";
 import { addMmPools, allocStruct, bootMachine } from "../../src/mm/boot.ts";
+import { alloc_device_page } from "../../src/mm/device_page.ts";
 import { DMIRROR, DMIRROR_DEVICE } from "../../src/mm/dmirror.ts";
 import { DEV_PAGEMAP_OPS_DMIRROR, dmirror_device_evict_chunk } from "../../src/mm/dmirror_devmem.ts";
 import { handle_mm_fault, VM_FAULT_ERROR } from "../../src/mm/hmm_fault.ts";
 import { do_madvise, MADV_DONTNEED } from "../../src/mm/madvise.ts";
 import { memremap_pages } from "../../src/mm/memremap.ts";
+import {
+  MIGRATE_PFN_MIGRATE,
+  MIGRATE_VMA_SELECT_SYSTEM,
+  migrate_pfn,
+  migrate_vma_finalize,
+  migrate_vma_pages,
+  migrate_vma_setup,
+} from "../../src/mm/migrate_device.ts";
 import { mm_find_pte } from "../../src/mm/migrate_entry.ts";
 import { MM, VM_MIXEDMAP, VM_READ, VM_WRITE, VMA } from "../../src/mm/mm_types.ts";
 import { find_vma } from "../../src/mm/mmap.ts";
@@ -29,7 +38,9 @@ import {
   mmu_notifier_invalidate_range_start,
 } from "../../src/mm/mmu_notifier.ts";
 import { MMU_NOTIFY_PROTECTION_VMA } from "../../src/mm/mmu_notifier_types.ts";
-import { PAGE, page_address, pfn_to_page } from "../../src/mm/page.ts";
+import { get_page, PAGE, page_address, page_ref_count, page_to_pfn, pfn_to_page } from "../../src/mm/page.ts";
+import { trylock_page, unlock_page } from "../../src/mm/pagemap.ts";
+import { percpu_ref_sum } from "../../src/mm/percpu-refcount.ts";
 import { DEV_PAGEMAP, MEMORY_DEVICE_COHERENT, MEMORY_DEVICE_PRIVATE } from "../../src/mm/pgmap.ts";
 import {
   _PAGE_SPECIAL,
@@ -47,6 +58,7 @@ import {
   swp_offset,
 } from "../../src/mm/pgtable.ts";
 import { alloc_ram_page, POOL_RAM } from "../../src/mm/ram_page.ts";
+import { put_page } from "../../src/mm/swap.ts";
 import { dmirror_fault, dmirror_read, dmirror_write } from "../../src/mm/test_hmm.ts";
 import * as dev from "../../src/mm/test_hmm_ioctl.ts";
 
@@ -173,9 +185,13 @@ function mprotect(m: Machine, addr: number, n: number, flags: number): void {
   }
   mmu_notifier_invalidate_range_end(m.mm);
 }
-const onDevice = (m: Machine, addr: number, d = 0): boolean => {
+/** The page at an address, on the device or not. */
+function pageAt(m: Machine, addr: number): number {
   const e = mem[mm_find_pte(m.mm, addr)];
-  const pfn = is_device_private_entry(e) ? swp_offset(e) : pte_pfn(e);
+  return pfn_to_page(is_device_private_entry(e) ? swp_offset(e) : pte_pfn(e));
+}
+const onDevice = (m: Machine, addr: number, d = 0): boolean => {
+  const pfn = page_to_pfn(pageAt(m, addr));
   return pfn >= DEVICE_FIRST[d] && pfn < DEVICE_FIRST[d] + DEVICE_FRAMES;
 };
 const freeFrames = (m: Machine, d = 0): number => mem[m.mdevices[d] + DMIRROR_DEVICE.nr_free];
@@ -256,6 +272,60 @@ describe.each(VARIANTS)("hmm, %s", (_variant, type) => {
     expect([0, 1, 2, 3].map((i) => onDevice(m, ADDR + i))).toEqual([false, true, true, true]);
     expect(contents(m)).toEqual(pattern);
   });
+  test("migrate: a page that somebody else refers to stays, at home or on the device", () => {
+    fill(m);
+    const home = pageAt(m, ADDR);
+    get_page(home);
+    expect(dev.dmirror_migrate_to_device(m.dmirrors[0], ADDR, N)).toBe(N - 1);
+    expect(onDevice(m, ADDR)).toBe(false);
+    put_page(home);
+    expect(dev.dmirror_migrate_to_device(m.dmirrors[0], ADDR, 1)).toBe(1);
+    // One reference more passes the first look at a device page, and not the second.
+    const page = pageAt(m, ADDR);
+    get_page(page);
+    expect(dev.dmirror_migrate_to_system(m.dmirrors[0], ADDR, N)).toBe(N - 1);
+    expect(onDevice(m, ADDR)).toBe(true);
+    put_page(page);
+    expect(dev.dmirror_migrate_to_system(m.dmirrors[0], ADDR, 1)).toBe(1);
+    expect(contents(m)).toEqual(pattern);
+  });
+  test("migrate: a page that somebody has locked stays, and is still locked", () => {
+    fill(m);
+    const page = pageAt(m, ADDR + 1);
+    expect(trylock_page(page)).toBe(true);
+    expect(dev.dmirror_migrate_to_device(m.dmirrors[0], ADDR, N)).toBe(N - 1);
+    expect(onDevice(m, ADDR + 1)).toBe(false);
+    expect(trylock_page(page)).toBe(false);
+    unlock_page(page);
+    expect(contents(m)).toEqual(pattern);
+  });
+  test("migrate: a hole that somebody fills meanwhile keeps the page that fills it", () => {
+    const src = new Int32Array(1);
+    const dst = new Int32Array(1);
+    const mdevice = m.mdevices[0];
+    cpuWrite(m, ADDR + 1, 1); // so that there is a table
+    migrate_vma_setup(m.vma, ADDR, ADDR + 1, src, MIGRATE_VMA_SELECT_SYSTEM, mdevice, 0);
+    expect(src[0]).toBe(MIGRATE_PFN_MIGRATE);
+    cpuWrite(m, ADDR, 7);
+    const page = alloc_device_page(mdevice);
+    expect(trylock_page(page)).toBe(true);
+    dst[0] = migrate_pfn(page_to_pfn(page));
+    migrate_vma_pages(m.vma, ADDR, 1, src, dst, mdevice, 0);
+    expect(src[0]).toBe(0);
+    migrate_vma_finalize(1, src, dst, 0);
+    expect(onDevice(m, ADDR)).toBe(false);
+    expect(cpuRead(m, ADDR)).toBe(7);
+    expect(freeFrames(m)).toBe(DEVICE_FRAMES);
+  });
+  test("migrate: each page that is on the device holds a reference on its pagemap", () => {
+    const held = (): number => percpu_ref_sum(mem[m.pgmaps[0] + DEV_PAGEMAP.ref]);
+    fill(m);
+    const idle = held();
+    expect(dev.dmirror_migrate_to_device(m.dmirrors[0], ADDR, N)).toBe(N);
+    expect(held()).toBe(idle + N);
+    expect(dev.dmirror_migrate_to_system(m.dmirrors[0], ADDR, N)).toBe(N);
+    expect(held()).toBe(idle);
+  });
   test("anon_read_multiple: after each unmapping the device reads new pages", () => {
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < N; i++) cpuWrite(m, ADDR + i, round * 10 + i);
@@ -292,6 +362,25 @@ describe.each(VARIANTS)("hmm, %s", (_variant, type) => {
     mem[pmdp] = pte_wrprotect(mem[pmdp]);
     expect(snapshot(m, ADDR, 8)).toEqual(Array(8).fill(dev.HMM_DMIRROR_PROT_READ | dev.HMM_DMIRROR_PROT_PMD));
     expect(dmirror_fault(m.dmirrors[0], ADDR + 3, ADDR + 5, false)).toBe(0);
+    // A range that begins within the leaf is told the frames from there on.
+    for (let i = 0; i < 8; i++) mem[page_address(pfn_to_page(pfn + i))] = 50 + i;
+    for (let i = 0; i < 8; i++) expect(devRead(m, ADDR + i)).toBe(50 + i);
+  });
+  test.each([
+    ["the CPU", (v: number) => cpuWrite(m, ADDR, v)],
+    ["the device", (v: number) => expect(devWrite(m, ADDR, v)).toBe(0)],
+  ])("copy on write: what %s writes to a shared page goes to a copy, and leaves the page", (_who, write) => {
+    fill(m, 1);
+    const page = pageAt(m, ADDR);
+    get_page(page);
+    const ptep = mm_find_pte(m.mm, ADDR);
+    mem[ptep] = pte_wrprotect(mem[ptep]);
+    expect(devRead(m, ADDR)).toBe(100);
+    write(9);
+    expect(cpuRead(m, ADDR)).toBe(9);
+    expect(mem[page_address(page)]).toBe(100);
+    expect(page_ref_count(page)).toBe(1);
+    put_page(page);
   });
   test("exclusive: the device has the pages alone until a CPU touches them", () => {
     fill(m);
