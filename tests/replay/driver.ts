@@ -3,6 +3,7 @@
  * themselves.
  */
 
+import type { PresetName } from "../../src/machine/config.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
 import { Observer } from "../../src/replay/observe.ts";
@@ -17,10 +18,16 @@ export class Driver {
   readonly observer: Observer;
   private readonly loadWord: number;
 
-  /** `schema`: version of the trace format whose rules hold. */
-  constructor(release: string, needs: Partial<MachineNeeds> = {}, schema: 2 | 3 = 3) {
+  /** `schema`: version of the trace format whose rules hold; `preset`: another than the recorded kernel's. */
+  constructor(
+    release: string,
+    needs: Partial<MachineNeeds> = {},
+    schema: 2 | 3 = 3,
+    preset: PresetName | null = null,
+  ) {
     this.loadWord = schema < 3 ? 0 : 1;
-    const profile = kernelProfile(release, "test");
+    const recorded = kernelProfile(release, "test");
+    const profile = preset === null ? recorded : { ...recorded, preset };
     const all = { devices: new Set<never>(), hugeZero: false, movable: false, ...needs };
     this.world = new World(bootReplayMachine(profile, all));
     this.observer = new Observer(this.world);

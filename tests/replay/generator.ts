@@ -148,6 +148,7 @@ export class Generator {
       case 15:
       case 16:
       case 17:
+        if (r.below(12) === 0) return ["madv", ...this.page(process), "1", r.pick(["hwpoison", "softoff"])];
         return ["madv", ...this.range(process), r.pick(ADVICE)];
       case 18: {
         const target = r.pick([...this.world.processes.keys()]);
