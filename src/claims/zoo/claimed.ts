@@ -259,7 +259,9 @@ export const CLAIMED: readonly ZooEntry[] = [
       "The kernel's HMM test driver (nouveau does so, too) enters pages that it has migrated into its device's " +
       "table before the migration is finished. madvise(MADV_DONTNEED) may have told the notifier before and " +
       "remove the CPU's entry after, so that the device keeps a page that goes back to the driver.",
-    fix: "The device faults the page in by the documented loop, which looks at the sequence.",
+    fix:
+      "The device faults the page in by the documented loop, which looks at the sequence. Not in Linux, and " +
+      "unverified: docs/reports/test-hmm-own-migrations.md.",
   },
   {
     id: "N3",
@@ -272,7 +274,9 @@ export const CLAIMED: readonly ZooEntry[] = [
       "The kernel's HMM test driver leaves its table and the sequence alone when an invalidation is of its own " +
       "migration. A CPU fault brings a page home while the same device faults it in: the device enters the " +
       "frame that the page has just left.",
-    fix: "The callback notes the sequence of its own device's migrations, too (knob dmirrorOwnSeq).",
+    fix:
+      "The callback notes the sequence of its own device's migrations, too (knob dmirrorOwnSeq). Not in Linux, " +
+      "and unverified: docs/reports/test-hmm-own-migrations.md.",
   },
   {
     id: "N4",
