@@ -296,11 +296,10 @@ describe("claims", () => {
     ]);
   });
   test("what weak memory breaks is explained; what a limit stops there is undecided, and said why", async () => {
-    const fork = "C1/arm64/fork/ram-4k/uniform/1";
-    const e = await holdfast(["explain", `${fork}/lkmm`]);
+    const e = await holdfast(["explain", VIOLATED.replace(/sc$/, "lkmm")]);
     expect(e.exit).toBe(1);
     expect(e.out).toMatch(/under LKMM: violated/);
-    const o = await holdfast(["claims", fork, "--model", "riscv,lkmm", "--max-states", "5"]);
+    const o = await holdfast(["claims", CELL.slice(0, -3), "--model", "riscv,lkmm", "--max-states", "5"]);
     expect(o.exit).toBe(3);
     expect(o.out).toMatch(/lkmm\n.*not decided +why\n[- ]+\n +1 +more than 5 states/s);
     const none = await holdfast(["claims", "C4", "--model", "arm64"]);
