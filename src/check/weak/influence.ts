@@ -52,7 +52,7 @@ export class Influence {
       for (let t = 0; t < rows.length; t++) {
         if (rows[t] < 0) continue;
         const body = this.bodies[t];
-        for (const pc of body.following[rows[t] / words])
+        for (const pc of body.following(rows[t] / words))
           if (this.meets(body.ownReads, pc * words)) grew = this.add(t, body.writes, pc * words) || grew;
       }
     }

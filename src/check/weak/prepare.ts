@@ -55,7 +55,7 @@ export interface Body extends Future {
   readonly overtakes: Uint8Array;
   /** What each operation alone reads, and the pcs that can follow it, itself included. */
   readonly ownReads: Uint32Array;
-  readonly following: readonly Int32Array[];
+  readonly following: (pc: number) => Int32Array;
 }
 
 export interface Prepared {
@@ -150,17 +150,16 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
     const body = draft(shape, compileWithDeps(ir), key);
     const overtakers: number[][] = body.code.ops.map(() => []);
     const found = bufferedReads(ir, mapping, (i) => shared.isSeen(key, i));
-    body.code.ops.forEach((o, pc) => {
-      const i = ir.blocks[o.block]?.instrs[o.index] as VisibleInstr | undefined;
+    const instrs = body.code.ops.map((o) => ir.blocks[o.block]?.instrs[o.index] as VisibleInstr | undefined);
+    instrs.forEach((i, pc) => {
       const overtaking = i === undefined ? undefined : found.get(i);
       if (i === undefined || overtaking === undefined || !shared.isWritten(key, i)) return;
       body.buffered[pc] = 1;
-      body.code.ops.forEach((later, at) => {
-        const x = ir.blocks[later.block]?.instrs[later.index] as VisibleInstr | undefined;
+      instrs.forEach((x, at) => {
         if (x === undefined || !overtaking.has(x)) return;
         switch (x.op) {
           case "free":
-            freedBy(shape, key, later, freedEarly);
+            freedBy(shape, key, body.code.ops[at], freedEarly);
             break;
           case "store":
           case "rmw":
@@ -317,14 +316,19 @@ interface Shape {
   readonly locWords: number;
 }
 
-/** By pc, what can follow it; itself included. */
-function following(code: DepCode): Int32Array[] {
-  return code.ops.map((_, from) => {
+/** By pc, what can follow it; itself included. Found when it is asked for: of most it never is. */
+function following(code: DepCode): (pc: number) => Int32Array {
+  const known = new Map<number, Int32Array>();
+  return (from) => {
+    let found = known.get(from);
+    if (found !== undefined) return found;
     const seen = new Set<number>([from]);
     for (const pc of seen)
       for (const s of pc === 0 ? code.entrySucc : code.ops[pc].succ) if (s !== 0) seen.add(s);
-    return Int32Array.from(seen);
-  });
+    found = Int32Array.from(seen);
+    known.set(from, found);
+    return found;
+  };
 }
 
 /** Each operation's own part; `backwards` adds what comes behind it. */
