@@ -13,8 +13,9 @@ import { countWork, type Work } from "../lang/count.ts";
 import { linkFunction } from "../lang/link.ts";
 import { loadModules } from "../lang/modules.ts";
 import { geom, kernel } from "../machine/config.ts";
-import { siblingModule } from "../machine/scenario.ts";
+
 import { FOLL_WRITE } from "../mm/gup_flags.ts";
+import { DRIVER } from "./engine.ts";
 import { FORM_NAMES, FORMS, type Form } from "./gup.ts";
 import { bootPages, KINDS, type Kind, leafPages } from "./pages.ts";
 
@@ -61,8 +62,6 @@ const RETIRED: Readonly<Record<Form, Partial<Record<Kind, readonly [number, numb
     dax1g: [3665, 6786, 4268],
   },
 };
-
-const DRIVER = siblingModule(import.meta.url, "./scenarios/gup-test");
 
 /** Counts every kind of mapping in every form. */
 export async function countC6(forms: readonly Form[] = FORM_NAMES): Promise<WorkRow[]> {

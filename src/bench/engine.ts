@@ -8,6 +8,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { loadModules } from "../lang/modules.ts";
 import { bootForWasm, compileForRun, PrivateRoom } from "../lang/wasm/run.ts";
+import { siblingModule } from "../machine/scenario.ts";
 import type { Mm } from "../mm/mm_types.ts";
 import type { Pages } from "./pages.ts";
 import {
@@ -54,7 +55,8 @@ export interface Engine {
   page(i: number): number;
 }
 
-const DRIVER = new URL(`./scenarios/gup-test${import.meta.url.slice(-3)}`, import.meta.url).href;
+/** The module of the operations, for who links them. */
+export const DRIVER = siblingModule(import.meta.url, "./scenarios/gup-test");
 
 /** For what compiled functions keep in arrays of their own. */
 const ROOM_WORDS = 65536;

@@ -6,6 +6,7 @@
  */
 
 import { availableParallelism } from "node:os";
+import { kernel } from "../machine/config.ts";
 import { defineScenario, type Scenario, type ScenarioThread, siblingModule } from "../machine/scenario.ts";
 import { FOLL_WRITE } from "../mm/gup_flags.ts";
 import { runScenario } from "../smp/run.ts";
@@ -60,6 +61,8 @@ function makeScenario(name: SmpCase, form: Form): Scenario {
       const { preset, compound } = FORMS[form];
       const cpus = c.pinners + (c.unmap ? 1 : 0);
       const { mm, vma, start } = bootPages({ preset, kind: "dax2m", nr: 2 * RANGE, compound, cpus });
+      // The leaf that is taken away is faulted in again.
+      kernel.only_devices = 1;
       const threads: ScenarioThread[] = Array.from({ length: c.pinners }, (_, i) => ({
         name: `pinner${i}`,
         run: pinner,

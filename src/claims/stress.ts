@@ -5,7 +5,7 @@
  * entries, so that a PMD leaf is 16 pages.
  */
 
-import type { KnobSettings, PresetName } from "../machine/config.ts";
+import { type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { REF_EXTERNAL } from "../machine/knobs/gup.ts";
 import { defineScenario, type Scenario } from "../machine/scenario.ts";
 import { bindDaxDevice, bootMachine, mapDaxDevice, newDaxDevice, newMm } from "../mm/boot.ts";
@@ -104,6 +104,7 @@ function make(kind: string, cpus: number): Scenario {
         cpus,
         tables: 8,
       });
+      kernel.only_devices = 1;
       const mm = newMm();
       const device = newDaxDevice("dax0.0", { start: PFN, nr: PAGES, order: k.order });
       bindDaxDevice(device);

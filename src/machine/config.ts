@@ -249,7 +249,10 @@ export const kernel = {
    * Times that a mirror device tries before it gives up, for its timeout (mm/test_hmm.ts); 0: it never does.
    */
   dmirror_tries: 0,
-  /** 1: nothing but device memory is mapped, so that linking drops what only System RAM needs. */
+  /**
+   * 1: nothing but device memory is mapped, so that linking drops what only System RAM needs; it is faulted
+   * in without a page allocator.
+   */
   only_devices: 0,
   /** 1: every page is mapped by a PTE, and no page of System RAM is compound. */
   no_huge: 0,

@@ -511,9 +511,9 @@ function handle_mm_fault_locked(mm: Mm, vma: Vma, addr: number, flags: number): 
  * VM_FAULT_RETRY.
  */
 export function handle_mm_fault(mm: Mm, vma: Vma, addr: number, flags: number): number {
-  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in; linking drops
-  // the rest.
-  if (kernel.zones === 0 && !vma_is_dax(vma)) return VM_FAULT_SIGBUS;
+  // Custom: without a page allocator (benchmarks, everything mapped) nothing can be faulted in but device
+  // memory, on a machine that says that there is no other; linking drops the rest.
+  if (kernel.zones === 0 && kernel.only_devices === 0) return VM_FAULT_SIGBUS;
   if (is_vm_hugetlb_page(vma)) return hugetlb_fault(mm, vma, addr, flags);
   spin_lock(mm + MM.page_table_lock);
   const ret = handle_mm_fault_locked(mm, vma, addr, flags);

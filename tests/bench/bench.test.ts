@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { runCLoop } from "../../src/bench/c-loop.ts";
 import { claimRows, targets } from "../../src/bench/c9.ts";
-import { ENGINES, prepareEngines, startEngine } from "../../src/bench/engine.ts";
+import { DRIVER, ENGINES, prepareEngines, startEngine } from "../../src/bench/engine.ts";
 import {
   checkGupOptions,
   defaultRows,
@@ -17,6 +17,7 @@ import { bootPages, KINDS, leafPages, MAX_PAGES, sumOfRefs } from "../../src/ben
 import { logBars, renderReport } from "../../src/bench/report.ts";
 import { runSmp, scenarioNamed } from "../../src/bench/smp-gup.ts";
 import { SizeError } from "../../src/bench/units.ts";
+import { linkFunction } from "../../src/lang/link.ts";
 import { kernel } from "../../src/machine/config.ts";
 import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
 import { PAGE } from "../../src/mm/page.ts";
@@ -36,6 +37,12 @@ const options = (change: Partial<GupOptions>): GupOptions => ({
 beforeAll(prepareEngines);
 
 describe("engines", () => {
+  test.each(KINDS)("what is mapped whole (%s) is pinned without the code of faults", (kind) => {
+    bootPages({ preset: "v7.3", kind, nr: Math.max(1024, leafPages(kind)), compound: true });
+    const names = linkFunction({ module: DRIVER, name: "umem_get" }).ir.positions.map((p) => p.fn);
+    expect(names).toContain("__get_user_pages");
+    expect(names).not.toContain("handle_mm_fault_locked");
+  });
   test.each(ENGINES.flatMap((e) => KINDS.map((k) => [e, k] as const)))(
     "%s takes the pages of %s in order, and gives all back",
     (name, kind) => {
