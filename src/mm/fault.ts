@@ -447,7 +447,7 @@ function handle_pte_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number)
   }
   if (!pte_present(pte)) {
     if (pte === PTE_MARKER_UFFD_WP) return do_fault(vma, addr, ptep, flags);
-    if (swp_type(pte) === SWP_SWAP) return do_swap_page(vma, addr, ptep, pte, flags);
+    if (kernel.nr_swap !== 0 && swp_type(pte) === SWP_SWAP) return do_swap_page(vma, addr, ptep, pte, flags);
     if (kernel.device_private !== 0 && is_device_private_entry(pte))
       return do_device_private_page(vma, pfn_to_page(swp_offset(pte)), flags);
     return VM_FAULT_HWPOISON;
