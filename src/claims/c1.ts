@@ -26,7 +26,8 @@ import { split_huge_pmd_address } from "../mm/huge_split.ts";
 import { PAGE, pfn_to_page } from "../mm/page.ts";
 import { pgtable_lookup, pte_pfn } from "../mm/pgtable.ts";
 import type { Cell, CellModel, Knockout } from "./cells.ts";
-import { bootMmMachine, createMm, mmapAnon, touch } from "./mm-machine.ts";
+import { newMirroredMm } from "./hmm-machine.ts";
+import { bootMmMachine, mmapAnon, touch } from "./mm-machine.ts";
 import {
   check_coherent,
   check_unpinned,
@@ -148,7 +149,7 @@ interface Places {
 
 /** The area's two pages, mapped as asked. */
 function mapPages(mapping: C1Mapping): { mm: number; first: number; file: number } {
-  const mm = createMm();
+  const mm = newMirroredMm();
   if (mapping === "dax-4k" || mapping === "dax-pmd") {
     const order = mapping === "dax-pmd" ? 1 : 0;
     const d = newDaxDevice("dax0.0", { start: 2, nr: 2, order });

@@ -30,8 +30,9 @@ import {
   type HmmMachineSpec,
   mapAnonPage,
   newDmirror,
+  newMirroredMm,
 } from "./hmm-machine.ts";
-import { bootMmMachine, createMm, mmapAnon, touch } from "./mm-machine.ts";
+import { bootMmMachine, mmapAnon, touch } from "./mm-machine.ts";
 import {
   check_mirror,
   check_unwritten,
@@ -211,7 +212,7 @@ function bootCollapse(cell: HmmCell, knobs: KnobSettings): BootedScenario {
     vmemmap_shift: 1,
     tables: 3,
   });
-  const mm = createMm();
+  const mm = newMirroredMm();
   mmapAnon(mm, ADDR, 2);
   touch(mm, ADDR, 2);
   const dmirror = newDmirror(mm, ADDR, 2);

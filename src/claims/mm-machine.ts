@@ -8,12 +8,10 @@
 import { geom, type KnobSettings, kernel, type PresetName } from "../machine/config.ts";
 import { declareRegion, mem, memblock_alloc } from "../machine/memory.ts";
 import { structFields } from "../machine/struct.ts";
-import { addMmPools, allocStruct, bootMachine } from "../mm/boot.ts";
+import { addMmPools, bootMachine } from "../mm/boot.ts";
 import { FAULT_FLAG_WRITE, handle_mm_fault } from "../mm/fault.ts";
-import { mm_create } from "../mm/fork.ts";
-import { MM, VM_HUGEPAGE, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../mm/mm_types.ts";
+import { VM_HUGEPAGE, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from "../mm/mm_types.ts";
 import { do_mmap, vma_lookup } from "../mm/mmap.ts";
-import { SUBSCRIPTIONS } from "../mm/mmu_notifier_types.ts";
 import { MAX_NR_ZONES, memblock_free_range, memmap_init_range, ZONE, ZONE_NORMAL } from "../mm/page_alloc.ts";
 
 export interface MmMachineSpec {
@@ -62,18 +60,6 @@ export function bootMmMachine(spec: MmMachineSpec): void {
   addMmPools(spec.areas ?? 2, spec.mms ?? 1);
   memmap_init_range(ZONE_NORMAL, 0, ram);
   memblock_free_range(ZONE_NORMAL, 0, ram);
-}
-
-/**
- * An address space; with notifiers if the machine has these. @throws RangeError if there is no room for it.
- */
-export function createMm(): number {
-  const mm = mm_create();
-  if (mm === 0) throw new RangeError("no address space or table left; boot with more");
-  const subs = allocStruct("notifier_subscriptions", SUBSCRIPTIONS);
-  mem[subs + SUBSCRIPTIONS.invalidate_seq] = 2;
-  mem[mm + MM.mmu_notifiers] = subs;
-  return mm;
 }
 
 /** mmap() of private anonymous memory; gives the area. `huge`: with MADV_HUGEPAGE. */

@@ -11,8 +11,8 @@ import { UserError } from "./errors.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED } from "./exit.ts";
 import { checkWritable, writeOutput } from "./files.ts";
 import { interruptSignal } from "./interrupt.ts";
-import { type LimitOptions, limitsOf } from "./limits.ts";
-import { decimal, integer } from "./options.ts";
+import { type LimitOptions, limitOptions, limitsOf } from "./limits.ts";
+import { integer } from "./options.ts";
 import { print, printJson, prose, table } from "./output.ts";
 import type { Selection } from "./select.ts";
 import { Status } from "./status.ts";
@@ -63,34 +63,25 @@ export function registerCampaign(program: Command): void {
   const campaign = program
     .command("campaign")
     .description("decide cells as jobs of a store: resumable, and on several machines");
-  withJobs(
-    campaign
-      .command("run")
-      .argument("<what>", "cells")
-      .argument("[cells...]", "C4, C5/arm64, or whole ids; default: every claim that is explored")
-      .description("begin a campaign and work on it")
-      .option("--name <name>", "default: cells")
-      .option("--arch <name>", "only this architecture")
-      .option("--all", "also the large and the rare cells")
-      .option("--size <sizes>", "cells with so many walkers x pages: 2x2,3x2 (up to 8x8)", sizes)
-      .option("--no-knockouts", "do not try holding cells without each mechanism")
-      .option(
-        "--max-states <n>",
-        "stop a search above so many states",
-        integer("--max-states", 1, 2 ** 31 - 1),
-      )
-      .option(
-        "--max-memory <MiB>",
-        "stop it above so many MiB of tables",
-        integer("--max-memory", 1, 1 << 20),
-      )
-      .option("--max-seconds <s>", "stop it after so many seconds", decimal("--max-seconds", 0.001, 1e6))
-      .option(
-        "--lease <s>",
-        "seconds after which a job whose worker is silent goes to another",
-        integer("--lease", 2, 86_400),
-        60,
-      ),
+  limitOptions(
+    withJobs(
+      campaign
+        .command("run")
+        .argument("<what>", "cells")
+        .argument("[cells...]", "C4, C5/arm64, or whole ids; default: every claim that is explored")
+        .description("begin a campaign and work on it")
+        .option("--name <name>", "default: cells")
+        .option("--arch <name>", "only this architecture")
+        .option("--all", "also the large and the rare cells")
+        .option("--size <sizes>", "cells with so many walkers x pages: 2x2,3x2 (up to 8x8)", sizes)
+        .option("--no-knockouts", "do not try holding cells without each mechanism")
+        .option(
+          "--lease <s>",
+          "seconds after which a job whose worker is silent goes to another",
+          integer("--lease", 2, 86_400),
+          60,
+        ),
+    ),
   ).action(async (what: string, words: string[], o: RunOptions) => {
     process.exitCode = await run(what, words, o);
   });

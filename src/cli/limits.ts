@@ -3,9 +3,11 @@
  * to.
  */
 
+import type { Command } from "commander";
 import type { CheckModel, CheckResult } from "../check/check.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { EXIT_BOUNDED, EXIT_HOLDS, EXIT_INTERRUPTED, EXIT_VIOLATED } from "./exit.ts";
+import { decimal, integer } from "./options.ts";
 
 export interface LimitOptions {
   readonly maxStates?: number;
@@ -26,6 +28,25 @@ export interface CheckOptions extends LimitOptions {
   /** Seconds between two savings. */
   readonly every?: number;
 }
+
+/** Declares what LimitOptions reads. */
+export const limitOptions = (command: Command): Command =>
+  command
+    .option(
+      "--max-states <n>",
+      "stop above so many stored states; default 50 million",
+      integer("--max-states", 1, 2 ** 31 - 1),
+    )
+    .option(
+      "--max-memory <MiB>",
+      "stop above so many MiB of tables; default 2048",
+      integer("--max-memory", 1, 1 << 20),
+    )
+    .option(
+      "--max-seconds <s>",
+      "stop an exploration after so many seconds",
+      decimal("--max-seconds", 0.001, 1e6),
+    );
 
 const DEFAULT_STATES = 50_000_000;
 const DEFAULT_MEBIBYTES = 2048;

@@ -10,6 +10,7 @@ import { registerCampaign } from "./campaign.ts";
 import { reportError, UserError } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { packageFile } from "./files.ts";
+import { limitOptions } from "./limits.ts";
 import { registerLitmus } from "./litmus.ts";
 import { registerMemmap } from "./memmap.ts";
 import { registerNew } from "./new.ts";
@@ -60,24 +61,6 @@ function declareRun(program: Command): void {
       process.exitCode = await (await import("./run.ts")).runCommand(options);
     });
 }
-
-const limitOptions = (command: Command): Command =>
-  command
-    .option(
-      "--max-states <n>",
-      "stop above so many stored states; default 50 million",
-      integer("--max-states", 1, 2 ** 31 - 1),
-    )
-    .option(
-      "--max-memory <MiB>",
-      "stop above so many MiB of tables; default 2048",
-      integer("--max-memory", 1, 1 << 20),
-    )
-    .option(
-      "--max-seconds <s>",
-      "stop an exploration after so many seconds",
-      decimal("--max-seconds", 0.001, 1e6),
-    );
 
 function declareClaims(program: Command): void {
   limitOptions(

@@ -48,10 +48,17 @@ const RW_MM = 0;
 const RW_SUBPAGE = 2;
 const RW_MIGRATION = 6;
 
-export function rmap_walk_start(walk: LocalArray, migration: boolean): void {
-  walk[RW_MM] = kernel.mm_list === 0 ? 0 : READ_ONCE(kernel.mm_list);
-  walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
+function walk_area(walk: LocalArray, vma: Vma): void {
+  walk[RW_VMA] = vma;
   walk[RW_SUBPAGE] = 0;
+}
+function walk_mm(walk: LocalArray, mm: Mm): void {
+  walk[RW_MM] = mm;
+  walk_area(walk, mm === 0 ? 0 : READ_ONCE(mm + MM.mmap));
+}
+
+export function rmap_walk_start(walk: LocalArray, migration: boolean): void {
+  walk_mm(walk, kernel.mm_list === 0 ? 0 : READ_ONCE(kernel.mm_list));
   walk[RW_MIGRATION] = migration ? 1 : 0;
 }
 
@@ -103,12 +110,9 @@ function rmap_walk_ksm_next(walk: LocalArray, page: Page): boolean {
         if (addr < READ_ONCE(vma + VMA.vm_start) || addr >= READ_ONCE(vma + VMA.vm_end)) continue;
         if (entry_maps(walk, mm, addr, pfn) && walk[RW_LEVEL] === PTE_LEVEL) return true;
       }
-      walk[RW_VMA] = READ_ONCE(vma + VMA.vm_next);
-      walk[RW_SUBPAGE] = 0;
+      walk_area(walk, READ_ONCE(vma + VMA.vm_next));
     }
-    walk[RW_MM] = READ_ONCE(mm + MM.mm_list);
-    walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
-    walk[RW_SUBPAGE] = 0;
+    walk_mm(walk, READ_ONCE(mm + MM.mm_list));
   }
   return false;
 }
@@ -139,12 +143,9 @@ export function rmap_walk_next(walk: LocalArray, page: Page): boolean {
           } else if (walk[RW_LEVEL] !== PTE_LEVEL) continue;
           return true;
         }
-      walk[RW_VMA] = READ_ONCE(vma + VMA.vm_next);
-      walk[RW_SUBPAGE] = 0;
+      walk_area(walk, READ_ONCE(vma + VMA.vm_next));
     }
-    walk[RW_MM] = READ_ONCE(mm + MM.mm_list);
-    walk[RW_VMA] = walk[RW_MM] === 0 ? 0 : READ_ONCE(walk[RW_MM] + MM.mmap);
-    walk[RW_SUBPAGE] = 0;
+    walk_mm(walk, READ_ONCE(mm + MM.mm_list));
   }
   return false;
 }

@@ -112,7 +112,8 @@ class Boot {
     const { layout } = this;
     const at = (a: number): number => {
       const r = layout.regionAt(a);
-      if (!layout.valid(a) || (r >= 0 && !layout.allRegions[r].live)) throw new BootFailed("a bad address");
+      if (layout.objectAt(a) === undefined || (r >= 0 && !layout.allRegions[r].live))
+        throw new BootFailed("a bad address");
       return a;
     };
     switch (i.op) {

@@ -12,23 +12,13 @@ import { type CType, isBool, leaves, sizeOf } from "./types.ts";
 
 export class Describer {
   private readonly c: CProgram;
-  private readonly objects: readonly CObject[];
 
   constructor(c: CProgram) {
     this.c = c;
-    this.objects = [...c.layout.objects].sort((a, b) => a.base - b.base);
   }
 
   objectAt(address: number): CObject | undefined {
-    let lo = 0;
-    let hi = this.objects.length - 1;
-    while (lo < hi) {
-      const mid = (lo + hi + 1) >> 1;
-      if (this.objects[mid].base <= address) lo = mid;
-      else hi = mid - 1;
-    }
-    const o = this.objects[lo];
-    return o !== undefined && address >= o.base && address < o.base + Math.max(1, o.size) ? o : undefined;
+    return this.c.layout.objectAt(address);
   }
 
   /** Type of the scalar at an address, if one lies there. */
@@ -41,7 +31,7 @@ export class Describer {
   location(address: number): string {
     const o = this.objectAt(address);
     if (o === undefined) {
-      const before = this.objects.findLast((x) => x.base < address);
+      const before = this.c.layout.objects.findLast((x) => x.base < address);
       return before === undefined ? `0x${address.toString(16)}` : `${before.name}+${address - before.base}`;
     }
     const at = address - o.base;

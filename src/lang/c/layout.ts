@@ -192,8 +192,8 @@ export class Layout {
   write(address: number, value: number): void {
     this.words[address - ORIGIN] = value;
   }
-  /** Whether an object lies there. */
-  valid(address: number): boolean {
+  /** The object that lies there; they are in the order of their addresses. */
+  objectAt(address: number): CObject | undefined {
     let lo = 0;
     let hi = this.objects.length - 1;
     while (lo < hi) {
@@ -202,7 +202,7 @@ export class Layout {
       else hi = mid - 1;
     }
     const o = this.objects[lo];
-    return o !== undefined && address >= o.base && address < o.base + Math.max(1, o.size);
+    return o !== undefined && address >= o.base && address < o.base + Math.max(1, o.size) ? o : undefined;
   }
   get allRegions(): readonly MemRegion[] {
     return this.regions;
