@@ -327,4 +327,13 @@ export const ORDERING: readonly Classic[] = [
     observe: ["x"],
     ...both(error("deadlock")),
   },
+  {
+    name: "and so may they while somebody else has still to read",
+    program: {
+      words: ["x", "y"],
+      threads: [[{ s: "await", loc: "x", cmp: "eq", v: 0 }], [store("x", 1), load(0, "y"), store("y", 1)]],
+    },
+    observe: ["x"],
+    ...both(error("deadlock")),
+  },
 ];
