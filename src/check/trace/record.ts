@@ -15,6 +15,7 @@ import type { FoundError } from "../errors.ts";
 import { failingLastSteps } from "../explore/lastrun.ts";
 import type { Machine } from "../explore/machine.ts";
 import type { Step } from "../explore/statetable.ts";
+import { objectOf, traceMemory } from "./memory.ts";
 import { drainName, operationName, startName, TRACE_SCHEMA } from "./names.ts";
 import { PositionTable } from "./positions.ts";
 import type { Trace, TraceCpu, TraceError, TraceStep } from "./schema.ts";
@@ -359,7 +360,6 @@ export class Recorder {
 
   trace(error: FoundError | null, cycle: number | null = null): Trace {
     const { m } = this;
-    const { symbols, regions, view } = m.program.memory;
     return {
       schema: TRACE_SCHEMA,
       program: m.program.name,
@@ -369,30 +369,11 @@ export class Recorder {
         kind: t === m.last ? "end" : t < m.ordinary ? "cpu" : "callback",
       })),
       positions: this.positions.positions,
-      memory: {
-        origin: m.origin,
-        words: this.initialWords(),
-        symbols: symbols.map((s) => ({ ...s, fields: [...s.fields] })),
-        regions: regions.map(({ name, base, words, live }) => ({ name, base, words, live })),
-        view: view ?? null,
-      },
+      memory: traceMemory(m.program, m.regionOf),
       start: this.start,
       steps: this.steps,
       error: error === null ? null : this.describe(error, cycle),
     };
-  }
-
-  /** The words before the first step, as they are shown. */
-  private initialWords(): number[] {
-    const { m } = this;
-    const dead = new Set(m.program.memory.regions.flatMap((r, k) => (r.live ? [] : [k])));
-    const words: number[] = [];
-    const from = m.program.memory.origin ?? 0;
-    for (let a = m.origin; a < m.n; a++) {
-      const r = m.regionOf[a];
-      words.push(r >= 0 && dead.has(r) ? POISON : (m.program.memory.words[a - from] ?? 0));
-    }
-    return words;
   }
 
   /**
@@ -403,7 +384,7 @@ export class Recorder {
     const { m, steps } = this;
     const end = steps.length - 1;
     const inside = e.addr >= m.origin && e.addr < m.n;
-    const object = inside ? m.regionOf[e.addr] : -1;
+    const object = inside ? objectOf(m.program, m.regionOf, e.addr) : -1;
     let freedBy: number | null = null;
     let conflict: [number, number] | null = null;
     if (end >= 0 && inside) {

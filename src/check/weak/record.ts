@@ -4,9 +4,10 @@
  * of each step: the earlier step whose write it read, or wrote, in front of.
  */
 
-import { describeAddress, describeWord, POISON } from "../../machine/image.ts";
+import { describeAddress, describeWord } from "../../machine/image.ts";
 import type { FoundError } from "../errors.ts";
 import type { Step } from "../explore/statetable.ts";
+import { objectOf, traceMemory } from "../trace/memory.ts";
 import { operationName, TRACE_SCHEMA } from "../trace/names.ts";
 import { PositionTable } from "../trace/positions.ts";
 import type { Trace, TraceCpu, TraceError, TraceStep } from "../trace/schema.ts";
@@ -194,42 +195,23 @@ class Recorder {
   trace(error: FoundError): Trace {
     const { m } = this;
     const { program } = m.prepared;
-    const { symbols, regions, view } = program.memory;
     return {
       schema: TRACE_SCHEMA,
       program: program.name,
       model: m.mapping.model,
       threads: m.names.map((name, t) => ({ name, kind: t < m.ordinary ? "cpu" : "callback" })),
       positions: this.positions.positions,
-      memory: {
-        origin: Math.max(1, program.memory.origin ?? 0),
-        words: this.initialWords(),
-        symbols: symbols.map((s) => ({ ...s, fields: [...s.fields] })),
-        regions: regions.map(({ name, base, words, live }) => ({ name, base, words, live })),
-        view: view ?? null,
-      },
+      memory: traceMemory(program, m.prepared.regionOf),
       start: this.start,
       steps: this.steps,
       error: this.describe(error),
     };
   }
 
-  /** The words before the first step, as they are shown: objects that are not there are poison. */
-  private initialWords(): number[] {
-    const { words, origin, regions } = this.m.prepared.program.memory;
-    const from = origin ?? 0;
-    const out: number[] = [];
-    for (let a = Math.max(1, from); a < from + words.length; a++) {
-      const r = this.m.prepared.regionOf[a];
-      out.push(r >= 0 && !regions[r].live ? POISON : words[a - from]);
-    }
-    return out;
-  }
-
   private describe(e: FoundError): TraceError {
     const { m, steps } = this;
     const end = steps.length - 1;
-    const object = m.isMemory(e.addr) ? m.prepared.regionOf[e.addr] : -1;
+    const object = this.object(e.addr);
     let freedBy: number | null = null;
     let conflict: [number, number] | null = null;
     if (object >= 0) {
@@ -256,6 +238,7 @@ class Recorder {
   }
 
   private object(addr: number): number {
-    return this.m.isMemory(addr) ? this.m.prepared.regionOf[addr] : -1;
+    const { m } = this;
+    return m.isMemory(addr) ? objectOf(m.prepared.program, m.prepared.regionOf, addr) : -1;
   }
 }

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type CLimits, checkC } from "../../../src/check/c/check.ts";
 import { type CheckModel, isWeak } from "../../../src/check/check.ts";
+import { TraceSchema } from "../../../src/check/trace/schema.ts";
 import { nodeFiles } from "../../../src/lang/c/node-files.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "c");
@@ -89,4 +90,18 @@ describe("a start that is interleaved with its threads gives the same", () => {
     if (w.verdict !== "bounded")
       expect(w.error === null ? w.verdict : `${w.verdict} ${w.error.kind}`, w.model).toBe(verdict[w.model]);
   });
+});
+
+describe("a trace of C", () => {
+  test.each(["sc", "lkmm"] as const)(
+    "has no object where there is none, past the end of one (%s)",
+    (model) => {
+      const path = join(ROOT, "violated", "array-past-its-end.c");
+      const [{ result }] = checkC(path, files, { models: [model], limits });
+      expect(result.error?.kind).toBe("out-of-bounds");
+      const { memory, error } = TraceSchema.parse(result.trace);
+      expect(memory.regions.filter((r) => r.name === "table" || r.name === "after")).toEqual([]);
+      expect(error?.object).toBe(-1);
+    },
+  );
 });
