@@ -29,7 +29,12 @@ export function hashProgram(p: Program, orders = true): string {
   for (const t of p.threads) feed(bareThread(t, nameOf, orders));
   feed(p.finally === null ? null : bareThread(p.finally, nameOf, orders));
   for (let n = 0; n < order.length; n++) feed(bareThread(p.handlers[order[n]], nameOf, orders));
-  feed(p.memory.regions.map((r) => [r.base, r.words, r.pool, r.live, r.stack === true]));
+  feed(
+    p.memory.regions.map((r) => {
+      const bare = [r.base, r.words, r.pool, r.live, r.stack === true];
+      return r.outside === true ? [...bare, "outside"] : bare;
+    }),
+  );
   feed([p.memory.origin ?? 0, p.memory.words.length]);
   hash.update(Int32Array.from(p.memory.words));
   return hash.digest("hex");

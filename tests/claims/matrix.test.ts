@@ -6,12 +6,13 @@
 
 import { describe, expect, test } from "vitest";
 import { cells, type TeardownCell } from "../../src/claims/c4c5.ts";
-import { allCells } from "../../src/claims/claims.ts";
+import { type AskedCell, allCells } from "../../src/claims/claims.ts";
 import type { Limits } from "../../src/claims/explorer-worker.ts";
 import { runMatrix } from "../../src/claims/matrix.ts";
 import { JobFailed, runJobs } from "../../src/claims/pool.ts";
 import { REGISTRY_URL, scenarioNamed } from "../../src/claims/registry.ts";
 import { CellResultSchema, type ClaimsOutput, ClaimsSchema } from "../../src/claims/schema.ts";
+import { askedCell } from "../../src/claims/weak.ts";
 import { hashProgram } from "../../src/lang/hash.ts";
 import { buildProgram } from "../../src/lang/scenario.ts";
 
@@ -93,6 +94,20 @@ describe("equal programs", () => {
     expect(timeless({ ...two.output, cells: two.output.cells.map((c) => ({ ...c, sameAs: null })) })).toEqual(
       timeless({ ...one.output, cells: one.output.cells.map((c) => ({ ...c, sameAs: null })) }),
     );
+  });
+  test("are not the same on weak memory where an exchange orders less", async () => {
+    const of = (model: string): AskedCell[] =>
+      ["riscv", "arm64"].map((arch) => {
+        const id = `C5/${arch}/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/${model}`;
+        return askedCell(id) ?? expect.fail(id);
+      });
+    const shared = async (model: string): Promise<(string | null)[]> => {
+      const few = { ...limits, maxStates: 5 };
+      const { output } = await runMatrix(of(model), { workers: 1, limits: few, knockouts: () => false });
+      return output.cells.map((c) => c.sameAs);
+    };
+    expect(await shared("sc")).toEqual([null, of("sc")[0].id]);
+    expect(await shared("lkmm")).toEqual([null, null]);
   });
 });
 

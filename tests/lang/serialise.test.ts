@@ -62,6 +62,7 @@ describe("the hash", () => {
       program(3),
       { ...p, memory: { ...p.memory, words } },
       { ...p, memory: { ...p.memory, regions: p.memory.regions.map((r) => ({ ...r, live: !r.live })) } },
+      { ...p, memory: { ...p.memory, regions: p.memory.regions.map((r) => ({ ...r, outside: true })) } },
       { ...p, threads: p.threads.map((t) => ({ ...t, cpu: t.cpu + 1 })) },
       { ...p, threads: [...p.threads].reverse() },
       { ...p, finally: null },
