@@ -31,6 +31,8 @@ export class BootFailed extends Error {}
 
 /** Operations that a start may take. */
 const MAX_STEPS = 200_000;
+/** Threads that a start may start: more than any engine has room for, so that who starts too many is told. */
+const MAX_SPAWNED = 100;
 
 export interface BootContext {
   readonly layout: Layout;
@@ -180,7 +182,7 @@ class Boot {
       case "alloc": {
         const pool = layout.pool(value(i.pool));
         if (pool === undefined) throw new BootFailed("an allocation of unknown size");
-        const index = layout.allRegions.findIndex((r) => r.pool === pool.id && !r.live);
+        const index = layout.firstDead(pool.id);
         if (index >= 0) {
           layout.setLive(index, true);
           this.own.add(index);
@@ -202,6 +204,7 @@ class Boot {
       }
       case "spawn": {
         const argument = value(i.a);
+        if (this.spawned.length === MAX_SPAWNED) throw new BootFailed("the start starts too many threads");
         this.spawned.push({ handler: i.handler, argument });
         this.share(argument);
         return 0;

@@ -49,7 +49,10 @@ export class Layout {
   readonly pools = new Map<number, CPool>();
   private readonly words: number[] = [];
   private readonly symbols: MemSymbol[] = [];
+  /** In the order of their addresses. */
   private readonly regions: MemRegion[] = [];
+  /** Indices of the regions of a pool, in order; the first `live` of them live. */
+  private readonly regionsOfPool = new Map<number, { readonly indices: number[]; live: number }>();
   private readonly addresses = new Map<VarDecl, number>();
   private readonly functions: FnDecl[] = [];
   private readonly names = new Map<string, number>();
@@ -100,7 +103,8 @@ export class Layout {
   }
   /** Bytes of the object that begins there; 0 if none does. */
   sizeAt(base: number): number {
-    return this.objects.find((o) => o.base === base)?.size ?? 0;
+    const o = this.objectAt(base);
+    return o?.base === base ? o.size : 0;
   }
 
   private unique(name: string): string {
@@ -128,6 +132,9 @@ export class Layout {
 
   private declare(o: CObject, pool: number, live: boolean): void {
     const region = { name: o.name, base: o.base, words: Math.max(1, o.size), pool, live };
+    const indices = this.regionsOfPool.get(pool);
+    if (indices === undefined) this.regionsOfPool.set(pool, { indices: [this.regions.length], live: 0 });
+    else indices.indices.push(this.regions.length);
     this.regions.push(o.where === "stack" ? { ...region, stack: true } : region);
     if (!live) this.words.fill(POISON, o.base - ORIGIN, o.base - ORIGIN + Math.max(1, o.size));
   }
@@ -209,12 +216,29 @@ export class Layout {
   }
   setLive(index: number, live: boolean): void {
     const r = this.regions[index];
+    const pool = this.regionsOfPool.get(r.pool);
+    if (!live && pool !== undefined) pool.live = Math.min(pool.live, lowerBound(pool.indices, index));
     this.regions[index] = { ...r, live };
     this.words.fill(live ? 0 : POISON, r.base - ORIGIN, r.base - ORIGIN + r.words);
   }
+  /** Index of the first region of that pool that does not live; -1 if all do. */
+  firstDead(pool: number): number {
+    const of = this.regionsOfPool.get(pool);
+    if (of === undefined) return -1;
+    while (of.live < of.indices.length && this.regions[of.indices[of.live]].live) of.live++;
+    return of.indices[of.live] ?? -1;
+  }
   /** Index of the region that holds the address; -1 if none does. */
   regionAt(address: number): number {
-    return this.regions.findIndex((r) => address >= r.base && address < r.base + r.words);
+    let lo = 0;
+    let hi = this.regions.length - 1;
+    while (lo < hi) {
+      const mid = (lo + hi + 1) >> 1;
+      if (this.regions[mid].base <= address) lo = mid;
+      else hi = mid - 1;
+    }
+    const r = this.regions[lo];
+    return r !== undefined && address >= r.base && address < r.base + r.words ? lo : -1;
   }
 
   image(): MemoryImage {
@@ -226,6 +250,18 @@ export class Layout {
     const words = [...this.words, ...new Array<number>(GAP).fill(0)];
     return { origin: ORIGIN, words, symbols: [...this.symbols], regions: [...this.regions, ...gaps] };
   }
+}
+
+/** Where `value` stands among ascending numbers, or would. */
+function lowerBound(ascending: readonly number[], value: number): number {
+  let lo = 0;
+  let hi = ascending.length;
+  while (lo < hi) {
+    const mid = (lo + hi) >> 1;
+    if (ascending[mid] < value) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
 }
 
 /** Names of an object's words: of an array, those of one element. */

@@ -323,7 +323,6 @@ export class ExprLowering {
       case "assign":
       case "comma":
       case "stmts":
-      case "builtin":
         return this.aggregate(e);
       default:
         return refuse("HF214", e.at, "this is no object");
