@@ -6,6 +6,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { type CheckModel, type CheckResult, checkProgram, isWeak } from "../check/check.ts";
+import { type Repair, suggestBarriers } from "../check/weak/barriers.ts";
 import { hashProgram } from "../lang/hash.ts";
 import type { Program } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
@@ -22,6 +23,8 @@ export interface Limits {
   readonly shorten?: boolean;
   /** Record them (default true). */
   readonly trace?: boolean;
+  /** Look for barriers that repair what is violated on weak memory, for so many seconds (default: not). */
+  readonly repairSeconds?: number;
   /** Send the program that was explored (default false). */
   readonly program?: boolean;
 }
@@ -43,6 +46,7 @@ export type FromWorker =
       readonly result: CheckResult;
       readonly location: string;
       readonly program: Program | null;
+      readonly repair: Repair | null;
     }
   | { readonly type: "progress"; readonly states: number; readonly seconds: number }
   /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
@@ -58,6 +62,9 @@ export interface PoolData {
   /** Word 0 is 1 when everybody is to stop. */
   readonly stop: Int32Array;
 }
+
+/** States at most of each program with other barriers. */
+const REPAIR_STATES = 100_000;
 
 const { stop } = workerData as PoolData;
 let program: Program | null = null;
@@ -101,7 +108,16 @@ function run(p: Program, model: CheckModel, limits: Limits): void {
   });
   const addr = result.error?.addr ?? 0;
   const location = addr > 0 ? describeAddress(p.memory.symbols, addr) : "";
-  send({ type: "explored", result, location, program: limits.program === true ? p : null });
+  const repair =
+    result.trace === null || limits.repairSeconds === undefined || !isWeak(model)
+      ? null
+      : suggestBarriers(p, result.trace, {
+          model,
+          maxSeconds: limits.repairSeconds,
+          maxStates: Math.min(limits.maxStates, REPAIR_STATES),
+          stop: () => Atomics.load(stop, 0) !== 0,
+        });
+  send({ type: "explored", result, location, program: limits.program === true ? p : null, repair });
 }
 
 function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {

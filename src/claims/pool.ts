@@ -6,6 +6,7 @@
 
 import { Worker } from "node:worker_threads";
 import type { CheckModel, CheckResult } from "../check/check.ts";
+import type { Repair } from "../check/weak/barriers.ts";
 import type { Program } from "../lang/ir.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
 
@@ -21,6 +22,8 @@ export interface JobResult {
   readonly result: CheckResult;
   /** Name of the location that the error concerns, or "". */
   readonly location: string;
+  /** Barriers that would repair it, if the limits asked for them. */
+  readonly repair: Repair | null;
   /** Id of the job whose exploration this is, if it was another's: the programs are the same. */
   readonly sameAs: string | null;
 }
@@ -54,6 +57,7 @@ interface Distinct {
   readonly first: string;
   result: CheckResult | null;
   location: string;
+  repair: Repair | null;
   readonly waiting: Job[];
 }
 
@@ -179,7 +183,13 @@ class Pool {
   }
 
   private finish(job: Job, result: CheckResult, d: Distinct): void {
-    const r = { job, result, location: d.location, sameAs: d.first === job.id ? null : d.first };
+    const r = {
+      job,
+      result,
+      location: d.location,
+      repair: d.repair,
+      sameAs: d.first === job.id ? null : d.first,
+    };
     this.results.set(job.id, r);
     if (this.options.onResult !== undefined) this.jobs.push(...this.options.onResult(r));
   }
@@ -211,7 +221,7 @@ class Pool {
     const key = `${hash}/${job.model}`;
     const known = this.distinct.get(key);
     if (known === undefined) {
-      const d: Distinct = { first: job.id, result: null, location: "", waiting: [job] };
+      const d: Distinct = { first: job.id, result: null, location: "", repair: null, waiting: [job] };
       this.distinct.set(key, d);
       slot.distinct = d;
       this.send(slot, { type: "explore", model: job.model, limits: this.options.limits });
@@ -230,6 +240,7 @@ class Pool {
     if (d !== null) {
       d.result = m.result;
       d.location = m.location;
+      d.repair = m.repair;
       if (slot.job !== null && m.program !== null) this.options.onProgram?.(slot.job, m.program, m.result);
       for (const j of d.waiting) this.finish(j, m.result, d);
     }

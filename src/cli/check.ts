@@ -7,9 +7,10 @@
 import { type CheckResult, MODEL_NAMES } from "../check/check.ts";
 import { ERROR_KINDS } from "../check/errors.ts";
 import { traceLines } from "../check/trace/text.ts";
-import { cellById } from "../claims/claims.ts";
+import type { Access, Repair } from "../check/weak/barriers.ts";
 import type { Limits } from "../claims/explorer-worker.ts";
 import { type Job, type JobResult, runJobs } from "../claims/pool.ts";
+import { askedCell } from "../claims/weak.ts";
 import { isSequence } from "../claims/zoo/entry.ts";
 import { zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
@@ -54,10 +55,34 @@ export function verdictLines(name: string, r: CheckResult): string[] {
   );
 }
 
+/** What would order what is not ordered: each barrier as it was tried, all of them together. */
+function repairLines({ barriers, states, none }: Repair, model: string): string[] {
+  if (none !== null) return prose(`No barrier is suggested: ${none}.`);
+  const at = ({ thread, op, lines }: Access): string =>
+    `${thread}: ${op}, ${lines.map(({ file, line, fn }) => `${fn} ${file}:${line}`).join(" < ")}`;
+  return [
+    ...barriers.flatMap(({ kind, behind, unordered }) => [
+      ...(unordered === null
+        ? []
+        : [
+            paint.bold("Nothing orders"),
+            ...prose(at(unordered[0]), "  ", "    "),
+            "before",
+            ...prose(at(unordered[1]), "  ", "    "),
+          ]),
+      ...prose(`${kind}() behind ${at(behind)} does.`),
+      "",
+    ]),
+    ...prose(
+      `With ${barriers.length === 1 ? "it" : `these ${barriers.length}`} the program holds under ${model}, in ${count(states)} states.`,
+    ),
+  ];
+}
+
 /** Verdict, error and counterexample of one exploration. */
 export function reportResult(
   name: string,
-  { result, location }: JobResult,
+  { result, location, repair }: JobResult,
   reproduce: string,
   verbose: boolean,
 ): void {
@@ -72,6 +97,7 @@ export function reportResult(
   );
   if (result.trace !== null)
     print("", ...traceLines(result.trace, { all: verbose, width: outputWidth(), paint }));
+  if (repair !== null) print("", ...repairLines(repair, MODEL_NAMES[result.model]));
   print("", `reproduce: ${reproduce}`);
 }
 
@@ -82,7 +108,11 @@ export function checkJson(scenario: string, results: readonly JobResult[], asked
     complete: results.length === asked && results.every((r) => r.result.verdict !== "bounded"),
     scenario,
     interrupted: interruptSignal().aborted,
-    results: results.map((r) => ({ ...r.result, location: r.location })),
+    results: results.map(({ result, location, repair }) => ({
+      ...result,
+      location,
+      ...(repair === null ? {} : { repair }),
+    })),
   };
 }
 
@@ -95,7 +125,7 @@ export async function checkCommand(word: string, options: CheckOptions): Promise
       `holdfast zoo ${bug.entry.id}`,
     );
   const { scenario, definedIn } = await scenarioByName(word);
-  const own = cellById(scenario.name.replace(/\/without-[^/]+$/, ""))?.model;
+  const own = askedCell(scenario.name.replace(/\/without-[^/]+$/, ""))?.model;
   const models = options.model ?? (own === undefined ? (["sc", "tso"] as const) : [own]);
   const jobs: Job[] = models.map((model) => ({
     id: model,

@@ -18,6 +18,9 @@ export interface ExplainOptions extends LimitOptions {
   readonly json?: boolean;
 }
 
+/** How long barriers that would repair a cell are looked for. */
+const REPAIR_SECONDS = 60;
+
 const WITHOUT = /\/without-[^/]+$/;
 
 export async function explainCommand(word: string, options: ExplainOptions): Promise<number> {
@@ -40,7 +43,7 @@ export async function explainCommand(word: string, options: ExplainOptions): Pro
     return EXIT_HOLDS;
   }
   const job = { id: word, ref: { module: REGISTRY_URL, scenario: word }, model: cell.model };
-  const results = await exploreAll([job], limitsOf(options), 1);
+  const results = await exploreAll([job], { ...limitsOf(options), repairSeconds: REPAIR_SECONDS }, 1);
   const interrupted = interruptSignal().aborted;
   if (options.json === true) printJson(checkJson(word, results, 1));
   else

@@ -299,6 +299,7 @@ describe("claims", () => {
     const e = await holdfast(["explain", VIOLATED.replace(/sc$/, "lkmm")]);
     expect(e.exit).toBe(1);
     expect(e.out).toMatch(/under LKMM: violated/);
+    expect(e.out.replace(/\s+/g, " ")).toContain("it is violated under SC, too");
     const o = await holdfast(["claims", CELL.slice(0, -3), "--model", "riscv,lkmm", "--max-states", "5"]);
     expect(o.exit).toBe(3);
     expect(o.out).toMatch(/lkmm\n.*not decided +why\n[- ]+\n +1 +more than 5 states/s);

@@ -149,11 +149,17 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
   const make = (ir: ThreadIr, key: string): Body => {
     const body = draft(shape, compileWithDeps(ir), key);
     const overtakers: number[][] = body.code.ops.map(() => []);
-    const found = bufferedReads(ir, mapping, (i) => shared.isSeen(key, i));
+    // Only of what somebody else may write: each read costs a pass through the code behind it.
+    const found = bufferedReads(
+      ir,
+      mapping,
+      (i) => shared.isSeen(key, i),
+      (i) => shared.isWritten(key, i),
+    );
     const instrs = body.code.ops.map((o) => ir.blocks[o.block]?.instrs[o.index] as VisibleInstr | undefined);
     instrs.forEach((i, pc) => {
       const overtaking = i === undefined ? undefined : found.get(i);
-      if (i === undefined || overtaking === undefined || !shared.isWritten(key, i)) return;
+      if (i === undefined || overtaking === undefined) return;
       body.buffered[pc] = 1;
       instrs.forEach((x, at) => {
         if (x === undefined || !overtaking.has(x)) return;
