@@ -29,7 +29,7 @@ import type { Machine } from "./machine.ts";
 import { rowsOf } from "./observations.ts";
 import { FIRST_CAPACITY, moreCapacity, newMachine, type Prepared, prepare } from "./prepare.ts";
 import { type ExploreOptions, type ExploreResult, emptyResult } from "./result.ts";
-import { SearchLimits } from "./searchlimits.ts";
+import { SearchLimits, Stopped } from "./searchlimits.ts";
 import { SearchStack } from "./searchstack.ts";
 import { type Capacity, CapacityError } from "./state.ts";
 import { StateTable, type Step } from "./statetable.ts";
@@ -39,7 +39,13 @@ import { VectorSet } from "./vectorset.ts";
 /** Explores `program` completely, or says why not. Throws only on programs that are malformed. */
 export function explore(program: Program, options: ExploreOptions): ExploreResult {
   const started = performance.now();
-  const prepared = prepare(program, options.symmetry ?? true);
+  let prepared: Prepared;
+  try {
+    prepared = prepare(program, options.symmetry ?? true, new SearchLimits(options, started).look);
+  } catch (e) {
+    if (!(e instanceof Stopped)) throw e;
+    return { ...emptyResult(options.model, e.message), seconds: (performance.now() - started) / 1000 };
+  }
   clearMarks(prepared);
   let capacity = FIRST_CAPACITY;
   for (;;) {

@@ -94,10 +94,12 @@ class Analysis {
   /** Addresses that something else than lock operations may write: 1. */
   readonly written: Uint8Array;
   readonly ops = new Map<Instr, OpSets>();
+  private readonly look: () => void;
   readonly reached = new Map<ThreadIr, boolean[]>();
 
-  constructor(program: Program, regionOf: Int32Array) {
+  constructor(program: Program, regionOf: Int32Array, look: () => void) {
     this.program = program;
+    this.look = look;
     this.regionOf = regionOf;
     this.origin = program.memory.origin ?? 0;
     this.everyCpu = setOf(program.threads.map((_, cpu) => cpu));
@@ -223,6 +225,7 @@ class Analysis {
       });
     };
     for (let b = work.pop(); b !== undefined; b = work.pop()) {
+      this.look();
       queued[b] = false;
       if (visits[b] < 255) visits[b]++;
       const names = live[b];
@@ -458,9 +461,14 @@ const TELLS_CPU: ReadonlySet<string> = new Set<LocalInstr["op"] | VisibleInstr["
   "spawn",
 ]);
 
-export function computeFootprints(program: Program, groups: readonly HandlerGroup[]): Footprints {
+/** `look` is called again and again while it lasts; it throws to end it. */
+export function computeFootprints(
+  program: Program,
+  groups: readonly HandlerGroup[],
+  look: () => void = () => {},
+): Footprints {
   const regionOf = regionMap(program);
-  const analysis = new Analysis(program, regionOf);
+  const analysis = new Analysis(program, regionOf, look);
   // Threads with the same code touch the same, if nothing depends on their CPU: each code is analysed once.
   const unique = new Map<string, ThreadIr>();
   const codeOf = program.threads.map((t) => {

@@ -25,19 +25,22 @@ export interface Prepared extends Parts {
 
 const preparedCache = new WeakMap<Program, Map<boolean, Prepared>>();
 
-/** Compiles and analyses a program; once, if it is explored under several models. */
-export function prepare(program: Program, symmetry: boolean): Prepared {
+/**
+ * Compiles and analyses a program; once, if it is explored under several models. `look` is called again and
+ * again while it lasts; it throws to end it.
+ */
+export function prepare(program: Program, symmetry: boolean, look: () => void = () => {}): Prepared {
   let known = preparedCache.get(program);
   if (known === undefined) {
     known = new Map();
     preparedCache.set(program, known);
   }
-  const prepared = known.get(symmetry) ?? prepareAnew(program, symmetry);
+  const prepared = known.get(symmetry) ?? prepareAnew(program, symmetry, look);
   known.set(symmetry, prepared);
   return prepared;
 }
 
-function prepareAnew(original: Program, symmetry: boolean): Prepared {
+function prepareAnew(original: Program, symmetry: boolean, look: () => void): Prepared {
   const program = {
     ...original,
     handlers: Object.fromEntries(
@@ -48,10 +51,13 @@ function prepareAnew(original: Program, symmetry: boolean): Prepared {
   // Whom an interrupt hits is decided by the number of its CPU.
   const numbered = groups.some((g) => g.level > 0) || hasTargetedIpis(program);
   const groupOf = symmetry && !numbered ? symmetricGroups(program.threads) : program.threads.map((_, i) => i);
-  const compiled = program.threads.map((t) => compileThread(t));
+  const compiled = program.threads.map((t) => {
+    look();
+    return compileThread(t);
+  });
   const codes = compiled.map((c, i) => (groupOf[i] === i ? c : compiled[groupOf[i]]));
   const end = program.finally === null ? null : compileThread(program.finally);
-  return { program, codes, groups, end, footprints: computeFootprints(program, groups), groupOf };
+  return { program, codes, groups, end, footprints: computeFootprints(program, groups, look), groupOf };
 }
 
 /** Room for most programs; one that needs more is explored again, from the start, with more. */

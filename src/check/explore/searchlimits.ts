@@ -13,6 +13,9 @@ export interface SearchLimitOptions {
   readonly onProgress?: (p: ExploreProgress) => boolean;
 }
 
+/** A search is to end before it has begun: what it needs of the program took too long. `message` says why. */
+export class Stopped extends Error {}
+
 export class SearchLimits {
   private readonly states: number;
   private readonly bytes: number;
@@ -30,6 +33,12 @@ export class SearchLimits {
     this.started = started;
     this.lastProgress = started;
   }
+
+  /** For what is done before the search, as often as may be. @throws Stopped */
+  readonly look = (): void => {
+    const why = this.reached(0, 0, 0, 0);
+    if (why !== null) throw new Stopped(why);
+  };
 
   /** Why the search, which has come so far, is to end; null if it may go on. Tells of progress, at times. */
   reached(states: number, bytes: number, transitions: number, depth: number): string | null {

@@ -28,19 +28,22 @@ interface Sure {
 /**
  * The visible instructions of a thread that are reads with load buffering possible, each with the operations
  * that may overtake it. `isSeen`: whether another thread may notice what an operation writes, or the section
- * that it begins. `isWritten`: whether one may write what it reads, or free what that lies in.
+ * that it begins. `isWritten`: whether one may write what it reads, or free what that lies in. `look` is
+ * called again and again while it lasts; it throws to end it.
  */
 export function bufferedReads(
   ir: ThreadIr,
   mapping: O.Mapping,
   isSeen: (i: VisibleInstr) => boolean,
   isWritten: (i: VisibleInstr) => boolean,
+  look: () => void,
 ): ReadonlyMap<VisibleInstr, ReadonlySet<VisibleInstr>> {
   const found = new Map<VisibleInstr, ReadonlySet<VisibleInstr>>();
   const analysis = new Analysis(ir, mapping, isSeen);
   ir.blocks.forEach((b, n) => {
     b.instrs.forEach((i, k) => {
       if (!isVisible(i) || !isWritten(i)) return;
+      look();
       const overtaking = analysis.overtaking(i, n, k);
       if (overtaking.size > 0) found.set(i, overtaking);
     });

@@ -98,25 +98,26 @@ export interface Prepared {
 
 const cache = new WeakMap<Program, Map<WeakModel, Prepared>>();
 
-export function prepare(program: Program, mapping: Mapping): Prepared {
+/** `look` is called again and again while it lasts; it throws to end it. */
+export function prepare(program: Program, mapping: Mapping, look: () => void): Prepared {
   let known = cache.get(program);
   if (known === undefined) {
     known = new Map();
     cache.set(program, known);
   }
-  const prepared = known.get(mapping.model) ?? prepareAnew(program, mapping);
+  const prepared = known.get(mapping.model) ?? prepareAnew(program, mapping, look);
   known.set(mapping.model, prepared);
   return prepared;
 }
 
-function prepareAnew(original: Program, mapping: Mapping): Prepared {
+function prepareAnew(original: Program, mapping: Mapping, look: () => void): Prepared {
   const program = {
     ...original,
     handlers: Object.fromEntries(
       Object.entries(original.handlers).map(([name, ir]) => [name, withCpuParameter(ir)]),
     ),
   };
-  const footprints = computeFootprints(program, handlerGroups(program));
+  const footprints = computeFootprints(program, handlerGroups(program), look);
   const regionOf = regionMap(program);
   const { dynamic, dynamicRegions } = footprints;
   const wordLocation = new Int32Array(regionOf.length).fill(-1);
@@ -147,6 +148,7 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
   const freedEarly = new Uint8Array(program.memory.regions.length);
   const shared = new Shared(program, footprints, groupOf);
   const make = (ir: ThreadIr, key: string): Body => {
+    look();
     const body = draft(shape, compileWithDeps(ir), key);
     const overtakers: number[][] = body.code.ops.map(() => []);
     // Only of what somebody else may write: each read costs a pass through the code behind it.
@@ -155,12 +157,14 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
       mapping,
       (i) => shared.isSeen(key, i),
       (i) => shared.isWritten(key, i),
+      look,
     );
     const instrs = body.code.ops.map((o) => ir.blocks[o.block]?.instrs[o.index] as VisibleInstr | undefined);
     instrs.forEach((i, pc) => {
       const overtaking = i === undefined ? undefined : found.get(i);
       if (i === undefined || overtaking === undefined) return;
       body.buffered[pc] = 1;
+      look();
       instrs.forEach((x, at) => {
         if (x === undefined || !overtaking.has(x)) return;
         switch (x.op) {
@@ -193,7 +197,7 @@ function prepareAnew(original: Program, mapping: Mapping): Prepared {
   // A thread's future is also that of the callbacks that it may queue; these may queue others.
   for (let changed = true; changed; ) {
     changed = false;
-    for (const d of all) changed = backwards(d, handlerDrafts, shape.locWords) || changed;
+    for (const d of all) changed = backwards(d, handlerDrafts, shape.locWords, look) || changed;
   }
   return {
     ...shape,
@@ -471,7 +475,7 @@ function own(shape: Shape, body: Body, pc: number): void {
  * Adds to each operation what may follow it, and the callbacks that may run because of it. True if anything
  * was new.
  */
-function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number): boolean {
+function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number, look: () => void): boolean {
   const { code } = body;
   const tables = (b: Body): Uint32Array[] => [b.reads, b.updates, b.writes, b.inserts];
   let any = false;
@@ -493,6 +497,7 @@ function backwards(body: Body, handlers: ReadonlyMap<string, Body>, w: number): 
   };
   for (let changed = true; changed; ) {
     changed = false;
+    look();
     for (let pc = code.ops.length - 1; pc >= 0; pc--) {
       for (const s of pc === 0 ? code.entrySucc : code.ops[pc].succ)
         if (s !== 0) changed = join(pc, body, s) || changed;

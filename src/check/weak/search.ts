@@ -14,7 +14,7 @@ import { Machine } from "../explore/machine.ts";
 import { rowsOf } from "../explore/observations.ts";
 import { FIRST_CAPACITY } from "../explore/prepare.ts";
 import { type ExploreProgress, type ExploreResult, emptyResult } from "../explore/result.ts";
-import { SearchLimits } from "../explore/searchlimits.ts";
+import { SearchLimits, Stopped } from "../explore/searchlimits.ts";
 import { SearchStack } from "../explore/searchstack.ts";
 import type { Step } from "../explore/statetable.ts";
 import { VectorSet } from "../explore/vectorset.ts";
@@ -77,7 +77,14 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
   const started = performance.now();
   const missing = notModelled(program);
   if (missing !== null) return emptyResult(options.model, missing);
-  const prepared = prepare(program, MAPPINGS[options.model]);
+  const limits = new SearchLimits(options, started);
+  let prepared: Prepared;
+  try {
+    prepared = prepare(program, MAPPINGS[options.model], limits.look);
+  } catch (e) {
+    if (!(e instanceof Stopped)) throw e;
+    return { ...emptyResult(options.model, e.message), seconds: (performance.now() - started) / 1000 };
+  }
   const promises: Promises = new Map();
   let instances = 1;
   let words = FIRST_WORDS;
