@@ -1,7 +1,9 @@
 /**
  * What may happen under sequential consistency may happen on weak memory, too: the classics
  * (oracle/classics.ts), whose answers under SC are known, under every weak model, with reductions and
- * without. Livelock is not looked for there, and what the machine has no step for is bounded.
+ * without. Livelock is not looked for there, and what the machine has no step for is bounded. And random
+ * programs up the line: what SC allows, TSO does; what TSO allows, arm64 and riscv do; what these allow, the
+ * LKMM does.
  */
 
 import fc from "fast-check";
@@ -20,6 +22,8 @@ import { UNREDUCED } from "./support.ts";
 
 /** Of random programs, per model; HOLDFAST_CAMPAIGN=2000 for more. */
 const RUNS = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 150);
+/** Of those that are asked of every model. */
+const CHAINS = Number(process.env["HOLDFAST_CAMPAIGN"] ?? 20);
 const MODELS = ["arm64", "riscv", "lkmm"] satisfies WeakModel[];
 
 const WITHIN = CLASSICS.filter((c) => c.gap === undefined && !("error" in c.sc && c.sc.error === "livelock"));
@@ -91,4 +95,49 @@ describe.each(MODELS)("%s", (model) => {
       { numRuns: RUNS, seed: Number(process.env["HOLDFAST_SEED"] ?? 28_112_026) },
     );
   });
+});
+
+type Answer = Pick<ExploreResult, "verdict" | "observed">;
+
+/** Each model with those that are weaker, next after it. */
+const WEAKER = [
+  ["sc", "tso"],
+  ["tso", "arm64"],
+  ["tso", "riscv"],
+  ["arm64", "lkmm"],
+  ["riscv", "lkmm"],
+] as const;
+
+test("what a model allows, each weaker one allows, too", () => {
+  let compared = 0;
+  fc.assert(
+    fc.property(miniProgram, (mini) => {
+      const observe = allWords(mini);
+      const known = new Map<string, Answer>();
+      const answerOf = (model: "sc" | "tso" | WeakModel): Answer => {
+        const before = known.get(model);
+        if (before !== undefined) return before;
+        const options = { observe, livelock: false, trace: false, maxStates: MOST };
+        const a =
+          model === "sc" || model === "tso"
+            ? explore(lower(mini), { ...options, model })
+            : exploreWeak(lower(mini), { ...options, model });
+        known.set(model, a);
+        return a;
+      };
+      for (const [strong, weak] of WEAKER) {
+        const [s, w] = [answerOf(strong), answerOf(weak)];
+        if (s.verdict === "bounded" || w.verdict === "bounded") continue;
+        compared++;
+        const where = `${strong} within ${weak}`;
+        if (s.verdict === "violated") expect(w.verdict, where).toBe("violated");
+        if (w.verdict !== "holds") continue;
+        const kept = observe.map((_, i) => s.observed.every((o) => o[i] !== POISON));
+        const finals = new Set(w.observed.map((o) => o.filter((_, i) => kept[i]).join()));
+        for (const o of s.observed) expect(finals, where).toContain(o.filter((_, i) => kept[i]).join());
+      }
+    }),
+    { numRuns: CHAINS, seed: Number(process.env["HOLDFAST_SEED"] ?? 12_112_026) },
+  );
+  expect(compared).toBeGreaterThan(CHAINS * 3);
 });
