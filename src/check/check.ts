@@ -5,7 +5,7 @@ import { explore } from "./explore/explore.ts";
 import type { ExploreOptions, ExploreResult } from "./explore/result.ts";
 import type { Model } from "./explore/state.ts";
 import { MAPPINGS, WEAK_MODELS, type WeakModel } from "./weak/ordering.ts";
-import { exploreWeak } from "./weak/search.ts";
+import { exploreWeak, type WeakOptions } from "./weak/search.ts";
 
 /** Memory models that programs are explored under. */
 export type CheckModel = Model | WeakModel;
@@ -21,7 +21,9 @@ export const MODEL_NAMES: Readonly<Record<CheckModel, string>> = {
 };
 
 export type CheckResult = ExploreResult<CheckModel>;
-export type CheckOptions = Omit<ExploreOptions, "model"> & { readonly model: CheckModel };
+/** `onRan`: of weak models only. */
+export type CheckOptions = Omit<ExploreOptions, "model"> &
+  Pick<WeakOptions, "onRan"> & { readonly model: CheckModel };
 
 export function isWeak(model: CheckModel): model is WeakModel {
   return model in MAPPINGS;

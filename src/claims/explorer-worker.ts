@@ -8,12 +8,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type CheckModel, type CheckResult, checkProgram, isWeak } from "../check/check.ts";
 import { type Repair, suggestBarriers } from "../check/weak/barriers.ts";
 import { hashProgram } from "../lang/hash.ts";
-import type { Program } from "../lang/ir.ts";
+import type { Program, VisibleInstr } from "../lang/ir.ts";
 import { importModule } from "../lang/load.ts";
 import { BootFailed, bootScenario, buildProgram } from "../lang/scenario.ts";
 import { describeAddress } from "../machine/image.ts";
 import { RepeatedThreadName } from "../machine/scenario.ts";
 import { findScenario } from "../smp/find.ts";
+import { type OrderingSite, orderingSites, withoutSite } from "./ordering-sites.ts";
 
 export interface Limits {
   readonly maxStates: number;
@@ -25,6 +26,8 @@ export interface Limits {
   readonly trace?: boolean;
   /** Look for barriers that repair what is violated on weak memory, for so many seconds (default: not). */
   readonly repairSeconds?: number;
+  /** Send the barriers and annotations of what holds, those that ran (default false). */
+  readonly sites?: boolean;
   /** Send the program that was explored (default false). */
   readonly program?: boolean;
 }
@@ -33,10 +36,12 @@ export interface Limits {
 export interface JobRef {
   readonly module: string;
   readonly scenario: string;
+  /** A barrier or annotation that is taken out: `file:line:column`, see ordering-sites.ts. */
+  readonly without?: string;
 }
 
 export type ToWorker =
-  | { readonly type: "link"; readonly ref: JobRef; readonly model: CheckModel }
+  | { readonly type: "link"; readonly ref: JobRef; readonly model: CheckModel; readonly sites?: boolean }
   | { readonly type: "explore"; readonly model: CheckModel; readonly limits: Limits };
 
 export type FromWorker =
@@ -47,6 +52,7 @@ export type FromWorker =
       readonly location: string;
       readonly program: Program | null;
       readonly repair: Repair | null;
+      readonly sites: readonly OrderingSite[];
     }
   | { readonly type: "progress"; readonly states: number; readonly seconds: number }
   /** `dialect`: text with places and hints; `boot`: kernel code failed before any thread ran. */
@@ -75,7 +81,7 @@ function send(message: FromWorker): void {
 
 const isOwn = (module: string): boolean => module.endsWith(import.meta.url.slice(-3));
 
-async function link(ref: JobRef, model: CheckModel): Promise<void> {
+async function link({ ref, model, sites }: Extract<ToWorker, { type: "link" }>): Promise<void> {
   const namespace = (isOwn(ref.module) ? await import(ref.module) : await importModule(ref.module)) as Record<
     string,
     unknown
@@ -90,17 +96,24 @@ async function link(ref: JobRef, model: CheckModel): Promise<void> {
     send({ type: "failed", why: "no-threads", message: ref.scenario, stack: "" });
     return;
   }
+  if (ref.without !== undefined) program = withoutSite(program, ref.without);
+  // Where sites are asked for, programs that do the same but stand elsewhere are two.
+  const where = sites === true ? orderingSites(program).map((s) => s.key) : [];
   send({
     type: "linked",
-    hash: hashProgram(program, isWeak(model)),
+    hash: [hashProgram(program, isWeak(model)), ...where].join(" "),
     threads: program.threads.map((t) => t.name),
   });
 }
 
 function run(p: Program, model: CheckModel, limits: Limits): void {
+  let ran: ReadonlySet<VisibleInstr> | undefined;
   const result = checkProgram(p, {
     model,
     ...limits,
+    onRan: (found) => {
+      ran = found;
+    },
     onProgress: ({ states, seconds }) => {
       send({ type: "progress", states, seconds });
       return Atomics.load(stop, 0) === 0;
@@ -117,7 +130,8 @@ function run(p: Program, model: CheckModel, limits: Limits): void {
           maxStates: Math.min(limits.maxStates, REPAIR_STATES),
           stop: () => Atomics.load(stop, 0) !== 0,
         });
-  send({ type: "explored", result, location, program: limits.program === true ? p : null, repair });
+  const sites = limits.sites === true && result.verdict === "holds" ? orderingSites(p, ran) : [];
+  send({ type: "explored", result, location, program: limits.program === true ? p : null, repair, sites });
 }
 
 function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {
@@ -128,7 +142,7 @@ function whyFailed(e: unknown): Extract<FromWorker, { type: "failed" }>["why"] {
 
 parentPort?.on("message", async (m: ToWorker) => {
   try {
-    if (m.type === "link") await link(m.ref, m.model);
+    if (m.type === "link") await link(m);
     else if (program !== null) run(program, m.model, m.limits);
   } catch (e) {
     send({

@@ -9,6 +9,7 @@ import type { CheckModel, CheckResult } from "../check/check.ts";
 import type { Repair } from "../check/weak/barriers.ts";
 import type { Program } from "../lang/ir.ts";
 import type { FromWorker, JobRef, Limits, PoolData, ToWorker } from "./explorer-worker.ts";
+import type { OrderingSite } from "./ordering-sites.ts";
 
 export interface Job {
   /** Unique; what results are told apart by. */
@@ -24,6 +25,8 @@ export interface JobResult {
   readonly location: string;
   /** Barriers that would repair it, if the limits asked for them. */
   readonly repair: Repair | null;
+  /** Its barriers and annotations, if the limits asked for them and it holds. */
+  readonly sites: readonly OrderingSite[];
   /** Id of the job whose exploration this is, if it was another's: the programs are the same. */
   readonly sameAs: string | null;
 }
@@ -58,6 +61,7 @@ interface Distinct {
   result: CheckResult | null;
   location: string;
   repair: Repair | null;
+  sites: readonly OrderingSite[];
   readonly waiting: Job[];
 }
 
@@ -172,8 +176,10 @@ class Pool {
     slot.states = 0;
     const go = Atomics.load(this.stop, 0) === 0 && this.next < this.jobs.length;
     slot.job = go ? this.jobs[this.next++] : null;
-    if (slot.job !== null) this.send(slot, { type: "link", ref: slot.job.ref, model: slot.job.model });
-    else if (this.slots.every((s) => s.job === null)) this.succeed();
+    if (slot.job !== null) {
+      const { ref, model } = slot.job;
+      this.send(slot, { type: "link", ref, model, sites: this.options.limits.sites === true });
+    } else if (this.slots.every((s) => s.job === null)) this.succeed();
   }
 
   /** This slot's job is done; others may have been idle for want of jobs. */
@@ -188,6 +194,7 @@ class Pool {
       result,
       location: d.location,
       repair: d.repair,
+      sites: d.sites,
       sameAs: d.first === job.id ? null : d.first,
     };
     this.results.set(job.id, r);
@@ -221,7 +228,14 @@ class Pool {
     const key = `${hash}/${job.model}`;
     const known = this.distinct.get(key);
     if (known === undefined) {
-      const d: Distinct = { first: job.id, result: null, location: "", repair: null, waiting: [job] };
+      const d: Distinct = {
+        first: job.id,
+        result: null,
+        location: "",
+        repair: null,
+        sites: [],
+        waiting: [job],
+      };
       this.distinct.set(key, d);
       slot.distinct = d;
       this.send(slot, { type: "explore", model: job.model, limits: this.options.limits });
@@ -241,6 +255,7 @@ class Pool {
       d.result = m.result;
       d.location = m.location;
       d.repair = m.repair;
+      d.sites = m.sites;
       if (slot.job !== null && m.program !== null) this.options.onProgram?.(slot.job, m.program, m.result);
       for (const j of d.waiting) this.finish(j, m.result, d);
     }

@@ -88,3 +88,48 @@ export const ClaimsSchema = z.object({
   figures: z.array(FigureSchema),
 });
 export type ClaimsOutput = z.infer<typeof ClaimsSchema>;
+
+/** The published schema of `holdfast claims --barriers --json`. */
+export const BARRIERS_SCHEMA = "holdfast.barriers/1";
+
+const BarriersSiteSchema = z.object({
+  /** `file:line:column`. */
+  key: z.string().min(1),
+  file: z.string().min(1),
+  line: z.int().min(1),
+  /** The function that it stands in. */
+  fn: z.string(),
+  /** What it is, in the kernel's words. */
+  what: z.string().min(1),
+  /** The cells that hold and come past it, each explored without it. */
+  tried: z.array(
+    z.object({
+      cell: z.string().min(1),
+      /** `needed`: the cell is violated without it. `undecided`: a limit stopped it. */
+      verdict: z.enum(["needed", "not-needed", "undecided"]),
+      reason: z.string().nullable(),
+      error: z.enum(Object.keys(ERROR_KINDS) as [ErrorKind, ...ErrorKind[]]).nullable(),
+      states: z.int().min(0),
+      seconds: z.number().min(0),
+    }),
+  ),
+});
+export type BarriersSite = z.infer<typeof BarriersSiteSchema>;
+
+export const BarriersSchema = z.object({
+  schema: z.literal(BARRIERS_SCHEMA),
+  /** Whether everything that was asked for is here and decided. */
+  complete: z.boolean(),
+  /** The cells themselves; only of those that hold is anything tried. */
+  cells: z.array(
+    z.object({
+      id: z.string().min(1),
+      verdict: z.enum(["holds", "violated", "bounded"]),
+      reason: z.string().nullable(),
+      states: z.int().min(0),
+      seconds: z.number().min(0),
+    }),
+  ),
+  sites: z.array(BarriersSiteSchema),
+});
+export type BarriersOutput = z.infer<typeof BarriersSchema>;

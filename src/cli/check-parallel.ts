@@ -89,7 +89,7 @@ export async function exploreOnWorkers(
       });
       const addr = result.error?.addr ?? 0;
       const location = addr > 0 ? describeAddress(program.memory.symbols, addr) : "";
-      results.push({ job, result, location, repair: null, sameAs: null });
+      results.push({ job, result, location, repair: null, sites: [], sameAs: null });
     } catch (e) {
       if (e instanceof CheckpointError) throw new UserError("HF029", e.message);
       throw e;

@@ -28,6 +28,7 @@ export interface ClaimsOptions extends Selection, LimitOptions {
   readonly list?: boolean;
   readonly verbose?: boolean;
   readonly knockouts: boolean;
+  readonly barriers?: boolean;
   readonly jobs?: number;
   readonly json?: boolean;
 }

@@ -78,11 +78,15 @@ function declareClaims(program: Command): void {
       .option("--list", "only name the cells")
       .option("-v, --verbose", "every cell and knock-out with its counts")
       .option("--no-knockouts", "do not try holding cells without each mechanism")
+      .option("--barriers", "what each barrier and order of the kernel's code is needed by; one at a time")
       .option("--jobs <n>", "workers; default 2", integer("--jobs", 1, 64)),
   )
     .addOption(json())
     .action(async (cells: string[], options) => {
-      process.exitCode = await (await import("./claims.ts")).claimsCommand(cells, options);
+      process.exitCode =
+        options.barriers === true
+          ? await (await import("./barriers.ts")).barriersCommand(cells, options)
+          : await (await import("./claims.ts")).claimsCommand(cells, options);
     });
   limitOptions(
     program

@@ -85,6 +85,7 @@ export class WeakMachine extends Sections {
     }
     const d = body.decoded;
     const kind = d.kind[pc];
+    this.ranOf[t][pc] = 1;
     let result = 0;
     /** What the result comes after, in temporary 2 if there is anything. */
     let post = false;

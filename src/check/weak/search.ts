@@ -7,7 +7,7 @@
  */
 
 import { compileThread } from "../../lang/emit.ts";
-import { isVisible, type Program, type VisibleInstr } from "../../lang/ir.ts";
+import { isVisible, type Program, type ThreadIr, type VisibleInstr } from "../../lang/ir.ts";
 import type { FoundError } from "../errors.ts";
 import { runLast } from "../explore/lastrun.ts";
 import { Machine } from "../explore/machine.ts";
@@ -24,7 +24,7 @@ import { CapacityError } from "./capacity.ts";
 import { WeakMachine } from "./machine.ts";
 import { MAPPINGS, type WeakModel } from "./ordering.ts";
 import { Persistent } from "./persistent.ts";
-import { type Prepared, prepare } from "./prepare.ts";
+import { type Body, type Prepared, prepare } from "./prepare.ts";
 import { recordTrace } from "./record.ts";
 import { StateTable } from "./statetable.ts";
 import type { StepError } from "./threads.ts";
@@ -46,6 +46,8 @@ export interface WeakOptions {
   readonly observe?: readonly number[];
   /** Record the counterexample (default true). */
   readonly trace?: boolean;
+  /** Called, if the program holds, with the operations that some execution comes past. */
+  readonly onRan?: (ran: ReadonlySet<VisibleInstr>) => void;
   /** Called about ten times a second; give false to stop as "bounded". */
   readonly onProgress?: (p: ExploreProgress) => boolean;
 }
@@ -95,7 +97,10 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
       const result = search.run();
       if (result.verdict !== "holds") return result;
       const more = search.more(promises);
-      if (more === "none") return result;
+      if (more === "none") {
+        options.onRan?.(search.ran());
+        return result;
+      }
       if (more !== "some")
         return search.result("bounded", `${more}: load buffering is not covered: too many values`);
     } catch (e) {
@@ -207,6 +212,23 @@ class Search {
       coverage: null,
       observed: rowsOf(this.observer),
     };
+  }
+
+  /** The program's operations that some execution has come past. */
+  ran(): ReadonlySet<VisibleInstr> {
+    const { program, threads, handlers } = this.prepared;
+    const found = new Set<VisibleInstr>();
+    const add = (ir: ThreadIr, body: Body): void => {
+      const ran = this.m.ran.get(body);
+      body.code.ops.forEach(({ block, index }, pc) => {
+        if (ran?.[pc] === 1) found.add(ir.blocks[block].instrs[index] as VisibleInstr); // operations are
+      });
+    };
+    program.threads.forEach((ir, t) => {
+      add(ir, threads[t]);
+    });
+    for (const [name, body] of handlers) add(program.handlers[name], body);
+    return found;
   }
 
   /** Adds what overtaking writes were seen to write to `known`: "none", "some", or where it is too much. */

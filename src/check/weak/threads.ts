@@ -81,6 +81,9 @@ export class Threads {
   /** Handler per thread, "" for ordinary ones. */
   readonly handlerOf: readonly string[];
 
+  /** Per code, 1 for each operation that some execution has come past, by pc. */
+  readonly ran = new Map<P.Body, Uint8Array>();
+
   error: StepError | null = null;
 
   /** The state is one that no execution has: a write that was read will never be made. */
@@ -117,6 +120,8 @@ export class Threads {
 
   protected readonly decoded: readonly Decoded[];
 
+  protected readonly ranOf: readonly Uint8Array[];
+
   protected readonly futures: (Future | null)[];
 
   protected readonly rows: Int32Array;
@@ -143,6 +148,8 @@ export class Threads {
         handlerOf.push(name);
       }
     this.bodies = bodies;
+    for (const b of bodies) if (!this.ran.has(b)) this.ran.set(b, new Uint8Array(b.code.ops.length));
+    this.ranOf = bodies.map((b) => this.ran.get(b) as Uint8Array); // each was just set
     this.decoded = bodies.map((b) => b.decoded);
     this.names = names;
     this.handlerOf = handlerOf;
