@@ -44,6 +44,14 @@ export class BitSet {
     }
     return changed !== 0;
   }
+  /** In order. */
+  items(): number[] {
+    const all: number[] = [];
+    this.forEach((i) => {
+      all.push(i);
+    });
+    return all;
+  }
   forEach(f: (i: number) => void): void {
     for (let w = 0; w < this.words.length; w++) {
       let bits = this.words[w];
@@ -113,25 +121,67 @@ export class BlockWalker {
   }
 }
 
+/**
+ * Registers and arrays that are live at the start of each block. Most registers of an optimised function live
+ * within one block: sets are kept of the others only (Briggs et al., Practical Improvements to SSA, 1998: the
+ * "non-locals").
+ */
+export class LiveIn {
+  /** Items that are live at the start of some block; bit k of a set is the k-th of them. */
+  private readonly items: Int32Array;
+  private readonly sets: readonly Int32Array[];
+
+  constructor(items: Int32Array, sets: readonly Int32Array[]) {
+    this.items = items;
+    this.sets = sets;
+  }
+  forEach(block: number, f: (item: number) => void): void {
+    const set = this.sets[block];
+    for (let w = 0; w < set.length; w++)
+      for (let rest = set[w]; rest !== 0; rest &= rest - 1)
+        f(this.items[(w << 5) + 31 - Math.clz32(rest & -rest)]);
+  }
+  addTo(block: number, out: BitSet): void {
+    const set = this.sets[block];
+    for (let w = 0; w < set.length; w++)
+      for (let rest = set[w]; rest !== 0; rest &= rest - 1)
+        out.add(this.items[(w << 5) + 31 - Math.clz32(rest & -rest)]);
+  }
+}
+
 /** Live-in set of every block. */
-export function liveIn(g: FlowGraph): BitSet[] {
+export function liveIn(g: FlowGraph): LiveIn {
   const size = g.nregs + g.arrays.length;
   const none = new BitSet(size);
   const walker = new BlockWalker(g);
   // What a block does to a set is: in = gen | (out & ~kill). Walking it from nothing gives both.
-  const sets: BitSet[] = [];
-  const kills: BitSet[] = [];
+  const gens: number[][] = [];
+  const kills: number[][] = [];
+  const exposed = new BitSet(size);
   for (const block of g.blocks) {
     walker.start(none);
     walker.terminator(block.end);
     for (let k = block.instrs.length - 1; k >= 0; k--) walker.instr(block.instrs[k]);
-    const gen = new BitSet(size);
-    gen.copyFrom(walker.live);
-    sets.push(gen);
-    const kill = new BitSet(size);
-    kill.copyFrom(walker.killed);
-    kills.push(kill);
+    exposed.union(walker.live);
+    gens.push(walker.live.items());
+    kills.push(walker.killed.items());
   }
+  const items = Int32Array.from(exposed.items());
+  const numberOf = new Int32Array(size).fill(-1);
+  items.forEach((item, k) => {
+    numberOf[item] = k;
+  });
+  const words = (items.length + 31) >> 5;
+  const setOf = (of: readonly number[]): Int32Array => {
+    const set = new Int32Array(words);
+    for (const item of of) {
+      const k = numberOf[item];
+      if (k >= 0) set[k >> 5] |= 1 << (k & 31);
+    }
+    return set;
+  };
+  const sets = gens.map(setOf);
+  const killed = kills.map(setOf);
   const flow = (into: Int32Array, kill: Int32Array, from: Int32Array): boolean => {
     let changed = 0;
     for (let w = 0; w < into.length; w++) {
@@ -146,23 +196,21 @@ export function liveIn(g: FlowGraph): BitSet[] {
   for (let changed = true; changed; ) {
     changed = false;
     for (let n = g.blocks.length - 1; n >= 0; n--) {
-      const end = g.blocks[n].end;
-      const into = sets[n].words;
-      const kill = kills[n].words;
-      if (end.op === "jump") changed = flow(into, kill, sets[end.to].words) || changed;
+      const { end } = g.blocks[n];
+      if (end.op === "jump") changed = flow(sets[n], killed[n], sets[end.to]) || changed;
       else if (end.op === "branch") {
-        changed = flow(into, kill, sets[end.then].words) || changed;
-        changed = flow(into, kill, sets[end.else].words) || changed;
+        changed = flow(sets[n], killed[n], sets[end.then]) || changed;
+        changed = flow(sets[n], killed[n], sets[end.else]) || changed;
       }
     }
   }
-  return sets;
+  return new LiveIn(items, sets);
 }
 
 /** Union of the live-in sets of where the terminator goes, put into `out`. */
-export function liveOutOf(t: Terminator, ins: readonly BitSet[], out: BitSet): void {
+export function liveOutOf(t: Terminator, ins: LiveIn, out: BitSet): void {
   out.words.fill(0);
   forEachTarget(t, (target) => {
-    out.union(ins[target]);
+    ins.addTo(target, out);
   });
 }

@@ -82,9 +82,11 @@ export function allocate(ir: ThreadIr): Allocation {
       }
     }
   });
+  const atEntry = new BitSet(items);
+  ins.addTo(0, atEntry);
   for (const p of ir.params) {
     needed.add(p);
-    conflict(p, ins[0]);
+    conflict(p, atEntry);
   }
   points.sort((x, y) => x.block - y.block || x.index - y.index);
   return { ...colour(ir, needed, conflicts), points };

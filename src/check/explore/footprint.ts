@@ -423,9 +423,10 @@ const liveCache = new WeakMap<object, readonly (readonly number[])[]>();
 function liveRegisters(ir: ThreadIr): readonly (readonly number[])[] {
   const known = liveCache.get(ir.blocks);
   if (known !== undefined) return known;
-  const live = liveIn(ir).map((set) => {
+  const ins = liveIn(ir);
+  const live = ir.blocks.map((_, n) => {
     const regs: number[] = [];
-    set.forEach((item) => {
+    ins.forEach(n, (item) => {
       if (item < ir.nregs) regs.push(item);
     });
     return regs;

@@ -21,17 +21,32 @@ export interface Segments {
   /** Bit sets of what may be touched from pc on before a gate is passed; rows of `words` words. */
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
-  /** Gates that can be reached from pc without passing one. */
-  readonly gates: readonly (readonly number[])[];
+  /** Where the gates are, in order. */
+  readonly gatePcs: Int32Array;
+  /** Bit sets of `gatePcs` that can be reached from pc without passing one; rows of `gateWords` words. */
+  readonly gates: Uint32Array;
+  readonly gateWords: number;
   readonly succ: readonly (readonly number[])[];
 }
 
 /** Gates of a handler, beside pcs: the start of one that is queued, and of one that is yet to be queued. */
-const HANDLER_START = -1;
-const HANDLER_UNQUEUED = -2;
+export const HANDLER_START = -1;
+export const HANDLER_UNQUEUED = -2;
 
 function isGate(kind: number): boolean {
   return kind === K.awaitEq || kind === K.awaitNe || kind === K.gp || kind === K.ipi || isLock(kind);
+}
+
+/** Adds a row of bits to another; says whether anything was new. */
+function add(into: Uint32Array, row: number, from: Uint32Array, at: number, words: number): boolean {
+  let grew = 0;
+  for (let i = 0; i < words; i++) {
+    const before = into[row + i];
+    const after = before | from[at + i];
+    grew |= before ^ after;
+    into[row + i] = after;
+  }
+  return grew !== 0;
 }
 
 export function cutAtGates(
@@ -48,46 +63,75 @@ export function cutAtGates(
   const writes = new Uint32Array(n * words);
   // What starting itself does.
   writes[0] |= entry;
-  const gates: Set<number>[] = code.ops.map(() => new Set<number>());
-  const add = (into: Uint32Array, row: number, from: Uint32Array, at: number): boolean => {
-    let grew = false;
-    for (let i = 0; i < words; i++) {
-      const v = (into[row + i] | from[at + i]) >>> 0;
-      if (v !== into[row + i]) {
-        into[row + i] = v;
-        grew = true;
-      }
-    }
-    return grew;
-  };
+  const gatePcs = Int32Array.from(code.ops.keys()).filter((pc) => pc > 0 && isGate(kinds[pc]));
+  const gateWords = (gatePcs.length + 31) >> 5;
+  const gates = new Uint32Array(n * gateWords);
+  gatePcs.forEach((pc, g) => {
+    gates[pc * gateWords + (g >> 5)] |= 1 << (g & 31);
+  });
+  ops.forEach((op, pc) => {
+    const kind = pc === 0 ? 0 : kinds[pc];
+    // A grace period or IPI begins at once; only its end waits.
+    if (op === undefined || (isGate(kind) && kind !== K.gp && kind !== K.ipi)) return;
+    add(reads, pc * words, op.reads, 0, words);
+    add(writes, pc * words, op.writes, 0, words);
+  });
   for (let grew = true; grew; ) {
     grew = false;
     for (let pc = n - 1; pc >= 0; pc--) {
-      const op = ops[pc];
-      const kind = pc === 0 ? 0 : kinds[pc];
-      const own = op !== undefined && (!isGate(kind) || kind === K.gp || kind === K.ipi);
-      if (own) {
-        // A grace period or IPI begins at once; only its end waits.
-        grew = add(reads, pc * words, op.reads, 0) || grew;
-        grew = add(writes, pc * words, op.writes, 0) || grew;
-      }
-      if (isGate(kind)) {
-        gates[pc].add(pc);
-        continue;
-      }
+      if (pc > 0 && isGate(kinds[pc])) continue;
       for (const s of succ[pc]) {
         if (s === 0) continue;
-        grew = add(reads, pc * words, reads, s * words) || grew;
-        grew = add(writes, pc * words, writes, s * words) || grew;
-        for (const g of gates[s])
-          if (!gates[pc].has(g)) {
-            gates[pc].add(g);
-            grew = true;
-          }
+        grew = add(reads, pc * words, reads, s * words, words) || grew;
+        grew = add(writes, pc * words, writes, s * words, words) || grew;
+        grew = add(gates, pc * gateWords, gates, s * gateWords, gateWords) || grew;
       }
     }
   }
-  return { kinds, ops, reads, writes, gates: gates.map((g) => [...g]), succ };
+  return { kinds, ops, reads, writes, gatePcs, gates, gateWords, succ };
+}
+
+/** Of each row (a thread, or a handler), the gates that have been met and are not passed yet. */
+export class PendingGates {
+  /** Per row, `count[row]` of them: pcs, HANDLER_START or HANDLER_UNQUEUED. */
+  readonly lists: readonly Int32Array[];
+  readonly count: Int32Array;
+  private readonly segments: readonly Segments[];
+  /** Per row: gates that have been met, passed or not. */
+  private readonly met: readonly Uint32Array[];
+
+  constructor(segments: readonly Segments[]) {
+    this.segments = segments;
+    // Every gate, a queued start and a further one.
+    this.lists = segments.map((x) => new Int32Array(x.gatePcs.length + 2));
+    this.count = new Int32Array(segments.length);
+    this.met = segments.map((x) => new Uint32Array(x.gateWords));
+  }
+  clear(): void {
+    this.count.fill(0);
+    for (const met of this.met) met.fill(0);
+  }
+  push(row: number, gate: number): void {
+    this.lists[row][this.count[row]++] = gate;
+  }
+  /** Adds the gates that lie ahead of `pc`. */
+  meet(row: number, pc: number): void {
+    const { gates, gateWords, gatePcs } = this.segments[row];
+    const met = this.met[row];
+    for (let i = 0, a = pc * gateWords; i < gateWords; i++, a++)
+      for (let rest = gates[a] & ~met[i]; rest !== 0; rest &= rest - 1) {
+        const low = rest & -rest;
+        met[i] |= low;
+        this.push(row, gatePcs[(i << 5) + 31 - Math.clz32(low)]);
+      }
+  }
+  /** Takes out and gives the k-th gate of the row. */
+  take(row: number, k: number): number {
+    const list = this.lists[row];
+    const gate = list[k];
+    list[k] = list[--this.count[row]];
+    return gate;
+  }
 }
 
 export class Reach {
@@ -108,14 +152,7 @@ export class Reach {
   readonly rows: number;
   /** Union of all writes. */
   private readonly all: Uint32Array;
-  /**
-   * Per row: its gates that are not passed yet, as pcs, HANDLER_START or HANDLER_UNQUEUED.
-   */
-  private readonly pending: readonly Int32Array[];
-  private readonly pendingCount: Int32Array;
-  private anyPassed = false;
-  /** Per thread: gates that were passed, as a bit per pc. */
-  private readonly passed: Uint8Array[];
+  private readonly pending: PendingGates;
 
   constructor(
     m: Machine,
@@ -134,10 +171,7 @@ export class Reach {
     this.reads = new Uint32Array(this.rows * words);
     this.writes = new Uint32Array(this.rows * words);
     this.all = new Uint32Array(words);
-    // Every gate, a queued start and a further one.
-    this.pending = segments.map((x) => new Int32Array(x.succ.length + 2));
-    this.pendingCount = new Int32Array(this.rows);
-    this.passed = segments.map((s) => new Uint8Array(s.succ.length));
+    this.pending = new PendingGates(segments);
   }
 
   /** Processes whose bits are in `frozen` stand still: CPUs, and store buffers at `total` + CPU. */
@@ -147,6 +181,8 @@ export class Reach {
     this.reads.fill(0);
     this.writes.fill(0);
     this.all.fill(0);
+    const { pending } = this;
+    pending.clear();
     let insideIrq = false;
     let insideAny = false;
     for (let t = 0; t < T; t++)
@@ -155,16 +191,12 @@ export class Reach {
         if (m.inReader(t)) insideAny = true;
       }
     for (let q = 0; q < T; q++) {
-      this.pendingCount[q] = 0;
       if ((frozen & (1 << q)) !== 0) continue;
       const pc = m.s[m.frame[q]];
       if (pc !== 0) this.extend(q, pc);
-      else if (m.queued(q)) this.pending[q][this.pendingCount[q]++] = HANDLER_START;
+      else if (m.queued(q)) pending.push(q, HANDLER_START);
     }
-    for (let h = T; h < this.rows; h++) {
-      this.pending[h][0] = HANDLER_UNQUEUED;
-      this.pendingCount[h] = 1;
-    }
+    for (let h = T; h < this.rows; h++) pending.push(h, HANDLER_UNQUEUED);
     if (m.tso)
       for (let u = 0; u < T; u++) {
         // A CPU reads its own buffer even if that stands still.
@@ -178,18 +210,14 @@ export class Reach {
     for (let opened = true; opened; ) {
       opened = false;
       for (let q = 0; q < this.rows; q++) {
-        const pending = this.pending[q];
-        for (let k = this.pendingCount[q] - 1; k >= 0; k--) {
-          const gate = pending[k];
-          if (!this.opens(q, gate, frozen, insideIrq, insideAny)) continue;
-          pending[k] = pending[--this.pendingCount[q]];
+        const list = pending.lists[q];
+        for (let k = pending.count[q] - 1; k >= 0; k--) {
+          if (!this.opens(q, list[k], frozen, insideIrq, insideAny)) continue;
           opened = true;
-          this.pass(q, gate);
+          this.pass(q, pending.take(q, k));
         }
       }
     }
-    if (this.anyPassed) for (let q = 0; q < this.rows; q++) this.passed[q].fill(0);
-    this.anyPassed = false;
   }
 
   private mark(loc: number): void {
@@ -216,16 +244,7 @@ export class Reach {
       this.writes[a] |= seg.writes[b];
       this.all[i] |= seg.writes[b];
     }
-    const gates = seg.gates[pc];
-    for (let k = 0; k < gates.length; k++)
-      if (this.passed[q][gates[k]] === 0 && !this.isPending(q, gates[k]))
-        this.pending[q][this.pendingCount[q]++] = gates[k];
-  }
-
-  private isPending(q: number, gate: number): boolean {
-    const pending = this.pending[q];
-    for (let k = 0; k < this.pendingCount[q]; k++) if (pending[k] === gate) return true;
-    return false;
+    this.pending.meet(q, pc);
   }
 
   private pass(q: number, gate: number): void {
@@ -233,8 +252,6 @@ export class Reach {
       this.extend(q, 0);
       return;
     }
-    this.passed[q][gate] = 1;
-    this.anyPassed = true;
     const w = this.words;
     const seg = this.segments[q];
     const op = seg.ops[gate];

@@ -7,7 +7,13 @@
 
 import { FP_GP } from "../explore/footprint.ts";
 import { K } from "../explore/operations.ts";
-import { cutAtGates, type Segments } from "../explore/reach.ts";
+import {
+  cutAtGates,
+  HANDLER_START,
+  HANDLER_UNQUEUED,
+  PendingGates,
+  type Segments,
+} from "../explore/reach.ts";
 import type { WeakMachine } from "./machine.ts";
 
 export class Reach {
@@ -25,10 +31,7 @@ export class Reach {
   /** Handlers that somebody starts as a thread, which waits for no grace period. */
   private readonly started: readonly boolean[];
   private readonly all: Uint32Array;
-  private readonly pending: readonly Int32Array[];
-  private readonly pendingCount: Int32Array;
-  private readonly passed: readonly Uint8Array[];
-  private anyPassed = false;
+  private readonly pending: PendingGates;
 
   constructor(m: WeakMachine) {
     this.m = m;
@@ -56,9 +59,7 @@ export class Reach {
     this.reads = new Uint32Array(this.rows * this.words);
     this.writes = new Uint32Array(this.rows * this.words);
     this.all = new Uint32Array(this.words);
-    this.pending = this.segments.map((x) => new Int32Array(x.succ.length + 2));
-    this.pendingCount = new Int32Array(this.rows);
-    this.passed = this.segments.map((x) => new Uint8Array(x.succ.length));
+    this.pending = new PendingGates(this.segments);
   }
 
   /** Location bit of the queue of the handler that row `q` stands for. */
@@ -76,6 +77,8 @@ export class Reach {
     this.reads.fill(0);
     this.writes.fill(0);
     this.all.fill(0);
+    const { pending } = this;
+    pending.clear();
     let insideIrq = false;
     let insideAny = false;
     for (let t = 0; t < T; t++)
@@ -84,35 +87,27 @@ export class Reach {
         if (m.rcuNesting(t) > 0) insideAny = true;
       }
     for (let q = 0; q < T; q++) {
-      this.pendingCount[q] = 0;
       if ((frozen & (1 << q)) !== 0) continue;
       const pc = m.pc(q);
       if (pc !== 0) this.extend(q, pc);
       else if (m.queued(q)) {
         if (m.gracePeriodAhead(q)) this.reads[q * this.words] |= 1 << FP_GP;
-        this.pending[q][this.pendingCount[q]++] = -1;
+        pending.push(q, HANDLER_START);
       }
     }
-    for (let h = T; h < this.rows; h++) {
-      this.pending[h][0] = -2;
-      this.pendingCount[h] = 1;
-    }
+    for (let h = T; h < this.rows; h++) pending.push(h, HANDLER_UNQUEUED);
     for (let rest = early; rest !== 0; rest &= rest - 1) this.markFuture(31 - Math.clz32(rest & -rest));
     for (let opened = true; opened; ) {
       opened = false;
       for (let q = 0; q < this.rows; q++) {
-        const pending = this.pending[q];
-        for (let k = this.pendingCount[q] - 1; k >= 0; k--) {
-          const gate = pending[k];
-          if (!this.opens(q, gate, frozen, insideIrq, insideAny)) continue;
-          pending[k] = pending[--this.pendingCount[q]];
+        const list = pending.lists[q];
+        for (let k = pending.count[q] - 1; k >= 0; k--) {
+          if (!this.opens(q, list[k], frozen, insideIrq, insideAny)) continue;
           opened = true;
-          this.pass(q, gate);
+          this.pass(q, pending.take(q, k));
         }
       }
     }
-    if (this.anyPassed) for (let q = 0; q < this.rows; q++) this.passed[q].fill(0);
-    this.anyPassed = false;
   }
 
   /** Marks the words that thread `t` may yet write, but for locks. */
@@ -149,27 +144,17 @@ export class Reach {
       this.writes[a] |= seg.writes[b];
       this.all[i] |= seg.writes[b];
     }
-    for (const gate of seg.gates[pc])
-      if (this.passed[q][gate] === 0 && !this.isPending(q, gate))
-        this.pending[q][this.pendingCount[q]++] = gate;
-  }
-
-  private isPending(q: number, gate: number): boolean {
-    const pending = this.pending[q];
-    for (let k = 0; k < this.pendingCount[q]; k++) if (pending[k] === gate) return true;
-    return false;
+    this.pending.meet(q, pc);
   }
 
   private pass(q: number, gate: number): void {
     const w = this.words;
     if (gate < 0) {
       // Its own grace period began before.
-      if (gate === -2) this.reads[q * w] |= 1 << FP_GP;
+      if (gate === HANDLER_UNQUEUED) this.reads[q * w] |= 1 << FP_GP;
       this.extend(q, 0);
       return;
     }
-    this.passed[q][gate] = 1;
-    this.anyPassed = true;
     const seg = this.segments[q];
     const op = seg.ops[gate];
     if (op !== undefined)
@@ -183,8 +168,9 @@ export class Reach {
 
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
     const m = this.m;
-    if (gate === -1) return m.gracePeriodAhead(q) ? !insideAny : (m.holders(q) & frozen) === 0;
-    if (gate === -2) return (!insideAny || this.started[q - m.total]) && this.written(this.queueOf(q));
+    if (gate === HANDLER_START) return m.gracePeriodAhead(q) ? !insideAny : (m.holders(q) & frozen) === 0;
+    if (gate === HANDLER_UNQUEUED)
+      return (!insideAny || this.started[q - m.total]) && this.written(this.queueOf(q));
     const current = q < m.total && m.pc(q) === gate;
     const kind = this.segments[q].kinds[gate];
     if (kind === K.gp || kind === K.ipi) {

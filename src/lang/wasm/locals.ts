@@ -29,9 +29,8 @@ function interference(ir: ThreadIr): BitSet[] {
   // Parameters are given at once, and what is read before it is written must find the zero that locals begin
   // with. Parameters that are used come in at once, and what is read before it is written finds the zero that
   // its local begins with.
-  const atEntry = ins[0];
-  atEntry.forEach((a) => {
-    atEntry.forEach((b) => {
+  ins.forEach(0, (a) => {
+    ins.forEach(0, (b) => {
       meet(a, b);
     });
   });
