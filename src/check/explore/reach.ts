@@ -26,7 +26,12 @@ export interface Segments {
   /** Bit sets of `gatePcs` that can be reached from pc without passing one; rows of `gateWords` words. */
   readonly gates: Uint32Array;
   readonly gateWords: number;
-  readonly succ: readonly (readonly number[])[];
+  /** The same of each gate (by index) that is passed: what it does, and all up to the next ones. */
+  readonly behind: {
+    readonly reads: Uint32Array;
+    readonly writes: Uint32Array;
+    readonly gates: Uint32Array;
+  };
 }
 
 /** Gates of a handler, beside pcs: the start of one that is queued, and of one that is yet to be queued. */
@@ -88,20 +93,36 @@ export function cutAtGates(
       }
     }
   }
-  return { kinds, ops, reads, writes, gatePcs, gates, gateWords, succ };
+  const behind = {
+    reads: new Uint32Array(gatePcs.length * words),
+    writes: new Uint32Array(gatePcs.length * words),
+    gates: new Uint32Array(gatePcs.length * gateWords),
+  };
+  gatePcs.forEach((pc, g) => {
+    const op = ops[pc];
+    if (op !== undefined) {
+      add(behind.reads, g * words, op.reads, 0, words);
+      add(behind.writes, g * words, op.writes, 0, words);
+    }
+    for (const s of succ[pc]) {
+      if (s === 0) continue;
+      add(behind.reads, g * words, reads, s * words, words);
+      add(behind.writes, g * words, writes, s * words, words);
+      add(behind.gates, g * gateWords, gates, s * gateWords, gateWords);
+    }
+  });
+  return { kinds, ops, reads, writes, gatePcs, gates, gateWords, behind };
 }
 
 /** Of each row (a thread, or a handler), the gates that have been met and are not passed yet. */
 export class PendingGates {
-  /** Per row, `count[row]` of them: pcs, HANDLER_START or HANDLER_UNQUEUED. */
+  /** Per row, `count[row]` of them: indices of gates, HANDLER_START or HANDLER_UNQUEUED. */
   readonly lists: readonly Int32Array[];
   readonly count: Int32Array;
-  private readonly segments: readonly Segments[];
   /** Per row: gates that have been met, passed or not. */
   private readonly met: readonly Uint32Array[];
 
   constructor(segments: readonly Segments[]) {
-    this.segments = segments;
     // Every gate, a queued start and a further one.
     this.lists = segments.map((x) => new Int32Array(x.gatePcs.length + 2));
     this.count = new Int32Array(segments.length);
@@ -114,15 +135,14 @@ export class PendingGates {
   push(row: number, gate: number): void {
     this.lists[row][this.count[row]++] = gate;
   }
-  /** Adds the gates that lie ahead of `pc`. */
-  meet(row: number, pc: number): void {
-    const { gates, gateWords, gatePcs } = this.segments[row];
+  /** Adds a row of gates. */
+  meet(row: number, gates: Uint32Array, at: number): void {
     const met = this.met[row];
-    for (let i = 0, a = pc * gateWords; i < gateWords; i++, a++)
-      for (let rest = gates[a] & ~met[i]; rest !== 0; rest &= rest - 1) {
+    for (let i = 0; i < met.length; i++)
+      for (let rest = gates[at + i] & ~met[i]; rest !== 0; rest &= rest - 1) {
         const low = rest & -rest;
         met[i] |= low;
-        this.push(row, gatePcs[(i << 5) + 31 - Math.clz32(low)]);
+        this.push(row, (i << 5) + 31 - Math.clz32(low));
       }
   }
   /** Takes out and gives the k-th gate of the row. */
@@ -144,7 +164,6 @@ export class Reach {
   private readonly m: Machine;
   private readonly words: number;
   private readonly segments: readonly Segments[];
-  private readonly kinds: readonly Int32Array[];
   private readonly locOfAddr: Int32Array;
   private readonly locOfRegion: Int32Array;
   private readonly handlerLoc: Int32Array;
@@ -162,7 +181,6 @@ export class Reach {
   ) {
     this.m = m;
     this.segments = segments;
-    this.kinds = segments.map((x) => x.kinds);
     this.words = words;
     this.locOfAddr = locs.ofAddr;
     this.locOfRegion = locs.ofRegion;
@@ -237,14 +255,9 @@ export class Reach {
 
   /** Adds what `q` may do from `pc` (0: the start of its body) up to the next gates. */
   private extend(q: number, pc: number): void {
-    const w = this.words;
-    const seg = this.segments[q];
-    for (let i = 0, a = q * w, b = pc * w; i < w; i++, a++, b++) {
-      this.reads[a] |= seg.reads[b];
-      this.writes[a] |= seg.writes[b];
-      this.all[i] |= seg.writes[b];
-    }
-    this.pending.meet(q, pc);
+    const { reads, writes, gates, gateWords } = this.segments[q];
+    this.include(q, reads, writes, pc);
+    this.pending.meet(q, gates, pc * gateWords);
   }
 
   private pass(q: number, gate: number): void {
@@ -252,16 +265,20 @@ export class Reach {
       this.extend(q, 0);
       return;
     }
+    const { behind, gateWords } = this.segments[q];
+    this.include(q, behind.reads, behind.writes, gate);
+    this.pending.meet(q, behind.gates, gate * gateWords);
+  }
+
+  /** Adds a row of reads and writes to those of `q`. */
+  private include(q: number, reads: Uint32Array, writes: Uint32Array, row: number): void {
     const w = this.words;
-    const seg = this.segments[q];
-    const op = seg.ops[gate];
-    if (op !== undefined)
-      for (let i = 0, a = q * w; i < w; i++, a++) {
-        this.reads[a] |= op.reads[i];
-        this.writes[a] |= op.writes[i];
-        this.all[i] |= op.writes[i];
-      }
-    for (const s of seg.succ[gate]) if (s !== 0) this.extend(q, s);
+    for (let i = 0, a = q * w, b = row * w; i < w; i++, a++, b++) {
+      this.reads[a] |= reads[b];
+      const written = writes[b];
+      this.writes[a] |= written;
+      this.all[i] |= written;
+    }
   }
 
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
@@ -272,8 +289,9 @@ export class Reach {
     }
     if (gate === HANDLER_UNQUEUED)
       return (!insideAny || m.groups[q - m.total].isQueued) && this.written(this.handlerLoc[q - m.total]);
-    const current = q < m.total && m.s[m.frame[q]] === gate;
-    const kind = this.kinds[q][gate];
+    const pc = this.segments[q].gatePcs[gate];
+    const current = q < m.total && m.s[m.frame[q]] === pc;
+    const kind = this.segments[q].kinds[pc];
     if (kind === K.gp || kind === K.ipi) {
       if (current && m.syncBegun(q)) return (m.holderProcesses(q) & frozen) === 0;
       return !(kind === K.gp ? insideAny : insideIrq);
@@ -289,7 +307,7 @@ export class Reach {
           ? admits(kind, m.s[addr], m.nextA(q))
           : (m.peek(q, addr) === m.nextA(q)) === (kind === K.awaitEq);
     }
-    const op = this.segments[q].ops[gate];
+    const op = this.segments[q].ops[pc];
     if (op === undefined || op.waitsOn === null) return true;
     for (const addr of op.waitsOn) {
       if (!m.valid(addr) || this.mayChange(addr)) return true;

@@ -137,33 +137,32 @@ export class Reach {
 
   /** Adds what `q` may do from `pc` (0: the start of its body) up to the next gates. */
   private extend(q: number, pc: number): void {
-    const w = this.words;
-    const seg = this.segments[q];
-    for (let i = 0, a = q * w, b = pc * w; i < w; i++, a++, b++) {
-      this.reads[a] |= seg.reads[b];
-      this.writes[a] |= seg.writes[b];
-      this.all[i] |= seg.writes[b];
-    }
-    this.pending.meet(q, pc);
+    const { reads, writes, gates, gateWords } = this.segments[q];
+    this.include(q, reads, writes, pc);
+    this.pending.meet(q, gates, pc * gateWords);
   }
 
   private pass(q: number, gate: number): void {
-    const w = this.words;
     if (gate < 0) {
       // Its own grace period began before.
-      if (gate === HANDLER_UNQUEUED) this.reads[q * w] |= 1 << FP_GP;
+      if (gate === HANDLER_UNQUEUED) this.reads[q * this.words] |= 1 << FP_GP;
       this.extend(q, 0);
       return;
     }
-    const seg = this.segments[q];
-    const op = seg.ops[gate];
-    if (op !== undefined)
-      for (let i = 0, a = q * w; i < w; i++, a++) {
-        this.reads[a] |= op.reads[i];
-        this.writes[a] |= op.writes[i];
-        this.all[i] |= op.writes[i];
-      }
-    for (const s of seg.succ[gate]) if (s !== 0) this.extend(q, s);
+    const { behind, gateWords } = this.segments[q];
+    this.include(q, behind.reads, behind.writes, gate);
+    this.pending.meet(q, behind.gates, gate * gateWords);
+  }
+
+  /** Adds a row of reads and writes to those of `q`. */
+  private include(q: number, reads: Uint32Array, writes: Uint32Array, row: number): void {
+    const w = this.words;
+    for (let i = 0, a = q * w, b = row * w; i < w; i++, a++, b++) {
+      this.reads[a] |= reads[b];
+      const written = writes[b];
+      this.writes[a] |= written;
+      this.all[i] |= written;
+    }
   }
 
   private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
@@ -171,8 +170,9 @@ export class Reach {
     if (gate === HANDLER_START) return m.gracePeriodAhead(q) ? !insideAny : (m.holders(q) & frozen) === 0;
     if (gate === HANDLER_UNQUEUED)
       return (!insideAny || this.started[q - m.total]) && this.written(this.queueOf(q));
-    const current = q < m.total && m.pc(q) === gate;
-    const kind = this.segments[q].kinds[gate];
+    const pc = this.segments[q].gatePcs[gate];
+    const current = q < m.total && m.pc(q) === pc;
+    const kind = this.segments[q].kinds[pc];
     if (kind === K.gp || kind === K.ipi) {
       if (current && m.syncBegun(q)) return (m.holders(q) & frozen) === 0;
       return !(kind === K.gp ? insideAny : insideIrq);
@@ -183,7 +183,7 @@ export class Reach {
       const addr = m.nextAddr(q);
       return !m.isMemory(addr) || this.mayChange(addr) || m.enabled(q);
     }
-    const op = this.segments[q].ops[gate];
+    const op = this.segments[q].ops[pc];
     if (op === undefined || op.waitsOn === null) return true;
     for (const addr of op.waitsOn) {
       if (!m.isMemory(addr) || this.mayChange(addr)) return true;
