@@ -126,7 +126,7 @@ export class BlockWalker {
  * within one block: sets are kept of the others only (Briggs et al., Practical Improvements to SSA, 1998: the
  * "non-locals").
  */
-export class LiveIn {
+class LiveIn {
   /** Items that are live at the start of some block; bit k of a set is the k-th of them. */
   private readonly items: Int32Array;
   private readonly sets: readonly Int32Array[];
