@@ -23,7 +23,6 @@ import {
   type Page,
   PG_anon_exclusive,
   page_pgmap,
-  page_ref_sub_return,
   page_to_pfn,
   page_word,
   pfn_to_page,
@@ -78,23 +77,16 @@ function forget_user(page: Page): void {
 }
 
 /**
- * Drops a reference on a device-private or -coherent page; the last user's gives it back to the driver.
- * Read: v6.1, v6.12, v7.3.
+ * What the last user's reference of a device-private or -coherent page does: the driver has it back.
+ * free_devmap_managed_page() (to v5.17, where an unused page counts 1), free_zone_device_page(). The pagemap
+ * is looked at only now: who drops another reference does not. Read: v5.10, v6.1, v6.12, v7.3. Custom: v6.1
+ * and v6.12 read page->pgmap again once the driver has the page.
  */
-export function put_device_page(page: Page): void {
-  // page->pgmap may be read only under a reference, so before this one goes.
+export function free_device_page(page: Page): void {
   const pgmap: Pgmap = page_pgmap(page);
-  const count = page_ref_sub_return(page, 1);
-  if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) {
-    if (count === 1) {
-      forget_user(page);
-      dmirror_devmem_free(page, pgmap);
-    } else if (count === 0) put_dev_pagemap(pgmap);
-    return;
-  }
-  if (count !== 0) return;
   forget_user(page);
   dmirror_devmem_free(page, pgmap);
+  if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) return;
   if (config.devicePrivateRef) put_dev_pagemap(pgmap);
   else set_page_count(page, 1);
 }

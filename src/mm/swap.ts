@@ -11,7 +11,7 @@
 import { config, kernel } from "../machine/config.ts";
 import { REFCOUNT_ONE_BASED } from "../machine/knobs/gup.ts";
 import { assert, kfree, READ_ONCE, WRITE_ONCE, wake_up_var } from "../machine/primitives.ts";
-import { put_device_page } from "./device_page.ts";
+import { free_device_page } from "./device_page.ts";
 import { is_pci_p2pdma_page, p2pdma_page_free } from "./p2pdma_page.ts";
 import {
   compound_head,
@@ -54,24 +54,31 @@ function free_the_page(head: Page): void {
 }
 
 /**
- * From v5.18: a device page whose count reached zero is handed to its driver and counts 1 again. Read:
- * v6.1, v6.12, v7.3. Custom: v7.3 leaves the mapping of generic pages as it is; here it is cleared.
+ * free_zone_device_page() (v5.18), free_zone_device_folio(): a device page whose count reached zero is handed
+ * to its driver, or counts 1 again. Read: v6.1, v6.12, v7.3. Custom: v6.1 and v6.12 warn of a page whose
+ * pagemap has no page_free(), as those of device-dax have none, and leave it at 0; nobody gets there without
+ * dropping a reference that is not his.
  */
 function free_zone_device_page(page: Page): void {
   if (kernel.p2pdma !== 0 && is_pci_p2pdma_page(page)) {
     p2pdma_page_free(page);
     return;
   }
+  const type = READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type);
+  if (kernel.device_private !== 0 && (type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_COHERENT)) {
+    free_device_page(page);
+    return;
+  }
   // From v6.15 an idle fsdax page counts 0: whoever waits for it to be idle is told.
-  if (config.pteRef && READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type) === MEMORY_DEVICE_FS_DAX) {
+  if (config.pteRef && type === MEMORY_DEVICE_FS_DAX) {
     wake_up_var(page_idle_word(page));
     return;
   }
-  WRITE_ONCE(page_word(page, PAGE.mapping), 0);
+  if (!config.pteRef) WRITE_ONCE(page_word(page, PAGE.mapping), 0);
   set_page_count(page, 1);
 }
 
-/** What the last reference does. */
+/** __put_page(), __folio_put(): what the last reference does. Read: v5.10, v6.1, v6.12, v7.3. */
 export function __put_page(head: Page): void {
   if (is_zone_device_page(head)) {
     // "The page belongs to the device that created pgmap. Do not return it to page allocator."
@@ -83,49 +90,52 @@ export function __put_page(head: Page): void {
   else free_the_page(head);
 }
 
-/** Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page is idle. */
+/**
+ * Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page counts 1: fsdax, to
+ * v5.17 also a driver's private memory. None from v6.15 on. Read: v5.10, v6.1, v6.12.
+ */
 function page_is_devmap_managed(head: Page): boolean {
-  if (!kernel.devmap_managed_key) return false;
+  const private_too = kernel.device_private !== 0 && config.pgmapRefcounting === REFCOUNT_ONE_BASED;
+  if (!kernel.devmap_managed_key && !private_too) return false;
   if (!is_zone_device_page(head)) return false;
   const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
-  return type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_FS_DAX;
+  return type === MEMORY_DEVICE_FS_DAX || (private_too && type === MEMORY_DEVICE_PRIVATE);
+}
+
+/** free_devmap_managed_page() (to v5.17) of a private page; of another one who waits for it is told. */
+function devmap_page_idle(head: Page): void {
+  const private_too = kernel.device_private !== 0 && config.pgmapRefcounting === REFCOUNT_ONE_BASED;
+  if (private_too && READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type) === MEMORY_DEVICE_PRIVATE)
+    free_device_page(head);
+  else wake_up_var(page_idle_word(head));
 }
 
 /**
- * put_devmap_managed_page_refs(): idle is a count of 1. Stub: drivers' page_free() is not called. Read:
- * v6.1, v6.12.
+ * put_devmap_managed_page(), put_devmap_managed_page_refs(): idle is a count of 1. Read: v5.10, v6.1, v6.12.
  */
 function put_devmap_managed_page(head: Page, refs: number): void {
   const count = page_ref_sub_return(head, refs);
-  if (count === 1) wake_up_var(page_idle_word(head));
-  else if (count === 0) __put_page(head);
+  if (count === 1) devmap_page_idle(head);
+  else if (count === 0 && config.pgmapRefcounting === REFCOUNT_ONE_BASED) __put_page(head);
 }
 
-/** Of device-private or -coherent memory, whose pages go back to a driver. */
-function is_driver_page(head: Page): boolean {
-  if (!is_zone_device_page(head)) return false;
-  const type = READ_ONCE(page_pgmap(head) + DEV_PAGEMAP.type);
-  return type === MEMORY_DEVICE_PRIVATE || type === MEMORY_DEVICE_COHERENT;
-}
-
-/** Drops one reference on the page's head. */
+/** put_page(): drops one reference on the page's head. Read: v5.10, v6.1, v6.12, v7.3. */
 export function put_page(page: Page): void {
   const head = compound_head(page);
-  if (kernel.device_private && is_driver_page(head)) put_device_page(head);
-  else if (page_is_devmap_managed(head)) put_devmap_managed_page(head, 1);
+  if (page_is_devmap_managed(head)) put_devmap_managed_page(head, 1);
   else if (put_page_testzero(head)) __put_page(head);
 }
 
-/** Drops `refs` references on a head: put_page_refs() (v5.14), folio_put_refs() (v5.17). */
+/**
+ * Drops `refs` references on a head: put_page_refs() (v5.14), folio_put_refs() (v5.17). Read: v5.10, v6.1,
+ * v6.12, v7.3.
+ */
 export function put_page_refs(head: Page, refs: number): void {
   assert(refs > 0, "put_page_refs() of no references");
   if (config.pgmapRefcounting === REFCOUNT_ONE_BASED) {
     // "Calling put_page() for each ref is unnecessarily slow. Only the last ref needs a put_page()."
     if (refs > 1) page_ref_sub(head, refs - 1);
     put_page(head);
-  } else if (kernel.zones !== 0 && kernel.device_private !== 0 && is_driver_page(head)) {
-    if (refs > 1) page_ref_sub(head, refs - 1);
-    put_device_page(head);
   } else if (page_is_devmap_managed(head)) put_devmap_managed_page(head, refs);
   else if (page_ref_sub_return(head, refs) === 0) __put_page(head);
 }

@@ -114,3 +114,18 @@ describe("orders of atomic operations", () => {
     ]);
   });
 });
+
+test("a reference that is not the last is dropped without a look at the page's pagemap, which may be gone", async () => {
+  // Who holds a page of a device-dax keeps neither its pagemap nor that from being freed (v5.18).
+  expect(await orderOf("swap.ts", "put_page")).toEqual([
+    "compound_head",
+    "page_is_devmap_managed",
+    "put_devmap_managed_page",
+    "put_page_testzero",
+    "__put_page",
+  ]);
+  expect((await orderOf("device_page.ts", "free_device_page")).slice(0, 2)).toEqual([
+    "page_pgmap",
+    "forget_user",
+  ]);
+});

@@ -109,19 +109,19 @@ const MEMREMAP = mutants("memremap", [
 
 const DEVICE_PAGE = mutants("device_page", [
   [
-    "put_device_page",
-    "page->pgmap is read after the reference was dropped",
+    "free_device_page",
+    "page->pgmap is read after the pagemap reference was put",
     [
-      "  const pgmap: Pgmap = page_pgmap(page);\n  const count = page_ref_sub_return(page, 1);",
-      "  const count = page_ref_sub_return(page, 1);\n  const pgmap: Pgmap = page_pgmap(page);",
+      "  if (config.devicePrivateRef) put_dev_pagemap(pgmap);\n",
+      "  if (config.devicePrivateRef) {\n    put_dev_pagemap(pgmap);\n    READ_ONCE(page_pgmap(page) + DEV_PAGEMAP.type);\n  }\n",
     ],
   ],
   [
-    "put_device_page",
+    "free_device_page",
     "the pagemap reference of a used page is put before the driver has the page back",
     [
-      "  forget_user(page);\n  dmirror_devmem_free(page, pgmap);\n  if (config.devicePrivateRef) put_dev_pagemap(pgmap);",
-      "  forget_user(page);\n  if (config.devicePrivateRef) put_dev_pagemap(pgmap);\n  dmirror_devmem_free(page, pgmap);\n  if (config.devicePrivateRef) return;",
+      "  dmirror_devmem_free(page, pgmap);\n  if (config.pgmapRefcounting",
+      "  if (config.devicePrivateRef) put_dev_pagemap(pgmap);\n  dmirror_devmem_free(page, pgmap);\n  if (config.devicePrivateRef) return;\n  if (config.pgmapRefcounting",
     ],
   ],
   [
@@ -152,14 +152,17 @@ const SWAP = mutants("swap", [
     "free_zone_device_page",
     "an idle device page is left with a count of zero",
     [
-      "  WRITE_ONCE(page_word(page, PAGE.mapping), 0);\n  set_page_count(page, 1);",
-      "  WRITE_ONCE(page_word(page, PAGE.mapping), 0);",
+      "  if (!config.pteRef) WRITE_ONCE(page_word(page, PAGE.mapping), 0);\n  set_page_count(page, 1);",
+      "  if (!config.pteRef) WRITE_ONCE(page_word(page, PAGE.mapping), 0);",
     ],
   ],
   [
     "put_devmap_managed_page",
     "an fsdax page that becomes idle is freed, not the one whose count is zero",
-    ["  else if (count === 0) __put_page(head);", "  if (count === 1) __put_page(head);"],
+    [
+      "  else if (count === 0 && config.pgmapRefcounting === REFCOUNT_ONE_BASED) __put_page(head);",
+      "  if (count === 1 && config.pgmapRefcounting === REFCOUNT_ONE_BASED) __put_page(head);",
+    ],
   ],
   [
     "__put_page",
