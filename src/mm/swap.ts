@@ -91,8 +91,8 @@ export function __put_page(head: Page): void {
 }
 
 /**
- * Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page counts 1: fsdax, to
- * v5.17 also a driver's private memory. None from v6.15 on. Read: v5.10, v6.1, v6.12.
+ * Static key devmap_managed_key on, and a pagemap of a type that wants to know when a page counts 1: fsdax,
+ * to v5.17 also a driver's private memory. None from v6.15 on. Read: v5.10, v6.1, v6.12.
  */
 function page_is_devmap_managed(head: Page): boolean {
   const private_too = kernel.device_private !== 0 && config.pgmapRefcounting === REFCOUNT_ONE_BASED;
