@@ -58,7 +58,6 @@ import {
   page_word,
   pfn_to_page,
   SetPageReferenced,
-  try_get_page,
 } from "./page.ts";
 import { DEV_PAGEMAP, get_dev_pagemap, PGMAP_COMPOUND, type Pgmap, put_dev_pagemap } from "./pgmap.ts";
 import {
@@ -171,25 +170,31 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
 }
 
 /**
- * try_grab_page() (to v6.10): one reference or pin where the page cannot go away; false if the count is zero
- * or negative. Read: v5.10, v6.1.
+ * try_grab_page() (to v6.10), try_grab_folio() (from then on): `refs` references or pins where the page
+ * cannot go away; false if the count is zero or negative. Custom: the zero page's count is not looked at.
  */
-export function try_grab_page(page: Page, flags: number): boolean {
-  if ((flags & FOLL_GET) !== 0) return try_get_page(page);
-  if ((flags & FOLL_PIN) === 0 || pin_is_free(page, flags)) return true;
+export function try_grab_folio(page: Page, refs: number, flags: number): boolean {
+  if ((flags & (FOLL_GET | FOLL_PIN)) === 0 || pin_is_free(page, flags)) return true;
   const head = compound_head(page);
   if (page_ref_count(head) <= 0) return false;
-  if (!hpage_pincount_available(head)) page_ref_add(head, GUP_PIN_COUNTING_BIAS);
-  else if (config.headRetries) {
-    // Folios count the reference first.
-    page_ref_add(head, 1);
-    hpage_pincount_add(head, 1);
-  } else {
-    hpage_pincount_add(head, 1);
-    page_ref_add(head, 1);
+  if ((flags & FOLL_GET) !== 0) {
+    page_ref_add(head, refs);
+    return true;
   }
-  mod_node_page_state(NR_FOLL_PIN_ACQUIRED, 1);
+  if (!hpage_pincount_available(head)) page_ref_add(head, refs * GUP_PIN_COUNTING_BIAS);
+  else if (config.headRetries) {
+    // Folios count the references first.
+    page_ref_add(head, refs);
+    hpage_pincount_add(head, refs);
+  } else {
+    hpage_pincount_add(head, refs);
+    page_ref_add(head, refs);
+  }
+  mod_node_page_state(NR_FOLL_PIN_ACQUIRED, refs);
   return true;
+}
+export function try_grab_page(page: Page, flags: number): boolean {
+  return try_grab_folio(page, 1, flags);
 }
 
 /** Undoes try_grab_compound_head() (put_compound_head(), gup_put_folio()). */

@@ -12,6 +12,7 @@ import {
   type LocalArray,
   localArray,
   READ_ONCE,
+  smp_rmb,
   spin_lock,
   spin_unlock,
   WRITE_ONCE,
@@ -45,7 +46,13 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_WRITE,
 } from "./fault.ts";
-import { try_grab_compound_head, try_grab_page, unpin_user_page } from "./gup.ts";
+import {
+  put_compound_head,
+  try_grab_compound_head,
+  try_grab_folio,
+  try_grab_page,
+  unpin_user_page,
+} from "./gup.ts";
 import {
   FOLL_COW,
   FOLL_DUMP,
@@ -103,6 +110,7 @@ import {
   PageHead,
   PG_double_map,
   page_ref_count,
+  page_to_pfn,
   page_word,
   pfn_to_page,
 } from "./page.ts";
@@ -128,13 +136,15 @@ import { is_huge_zero_pfn, vm_normal_page } from "./zap.ts";
 
 // ---- Following --------------------------------------------------------------------------------------------
 
-/** gup_must_unshare() with an area. */
+/** gup_must_unshare() with an area. Read: v6.1, v6.12, v7.3. */
 function must_unshare(vma: Vma, flags: number, page: Page): boolean {
   if (!config.anonExclusive || (flags & (FOLL_WRITE | FOLL_PIN)) !== FOLL_PIN) return false;
   if (!PageAnon(page)) {
     if (!config.unshareLongterm || (flags & FOLL_LONGTERM) === 0) return false;
     return (vma_flags(vma) & VM_SHARED) === 0;
   }
+  // "Paired with a memory barrier in folio_try_share_anon_rmap_*()."
+  if (config.gupPinBarrier) smp_rmb();
   return !PageAnonExclusive(page);
 }
 
@@ -216,7 +226,12 @@ function split_for_follow(mm: Mm, vma: Vma, addr: number, out: LocalArray): void
 /**
  * follow_page_mask(): the page at addr with its reference or pin, 0 if it must be faulted in, or an error:
  * -EFAULT, -ENOMEM (count overflow), -EREMOTEIO (peer-to-peer memory), -EMLINK (unshare), -EEXIST (no struct
- * page), -EINVAL (a guest's). out[1] is how many pages from addr on the entry maps.
+ * page), -EINVAL (a guest's). out[1] is how many pages from addr on the entry maps; out[2] the pagemap that
+ * the caller holds a reference on, for the next page (follow_page_context). A PTE of a device whose pagemap
+ * dies is as one that must be faulted in: for ever, until the device's entries are gone. Read: v5.10, v6.1,
+ * v6.12, v7.3. Custom: one function for PTEs and huge entries, without splitting locks; to v6.17 a device's
+ * huge entry is also touched before it is grabbed, and never unshared. Stub: FOLL_SPLIT (to v5.10),
+ * FOLL_MIGRATION; what is touched is not made young.
  */
 function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalArray): Page {
   const level = pgtable_lookup(mm, addr, out);
@@ -234,15 +249,13 @@ function follow_page(mm: Mm, vma: Vma, addr: number, flags: number, out: LocalAr
   if (pte_devmap(e) && (flags & (FOLL_GET | FOLL_PIN)) === 0) return no_struct_page(out[0], flags);
   // "Avoid special (like zero) pages in core dumps."
   if ((flags & FOLL_DUMP) !== 0 && vm_normal_page(e) === 0 && !pte_devmap(e)) return -EFAULT;
-  if (!pte_write(e) && must_unshare(vma, flags, of)) return -EMLINK;
-  let pgmap = 0;
   if (pte_devmap(e)) {
-    pgmap = get_dev_pagemap(pte_pfn(e), 0);
-    if (pgmap === 0) return -EFAULT;
+    out[2] = get_dev_pagemap(page_to_pfn(page), out[2]);
+    if (out[2] === 0) return level === PTE_LEVEL ? 0 : -EFAULT;
   }
+  if (!pte_write(e) && must_unshare(vma, flags, of)) return -EMLINK;
   const refused = p2pdma_refused(page, (flags & FOLL_PCI_P2PDMA) !== 0);
   const grabbed = refused ? page_ref_count(compound_head(page)) > 0 : try_grab_page(page, flags);
-  if (pgmap !== 0) put_dev_pagemap(pgmap);
   if (!grabbed) return -ENOMEM;
   if (refused) return -EREMOTEIO;
   const inaccessible = (flags & FOLL_PIN) !== 0 ? arch_make_page_accessible(page) : 0;
@@ -361,9 +374,7 @@ function gup_one(
   out: LocalArray,
   locked: LocalArray,
 ): Page {
-  // Each round either returns or brings the entry nearer to what is asked; a third fault means that it cannot
-  // be had.
-  for (let round = 0; round < 4; round++) {
+  for (;;) {
     const signal = killed(vma, addr, start);
     if (signal !== 0) return signal;
     spin_lock(mm + MM.page_table_lock);
@@ -374,7 +385,6 @@ function gup_one(
     const error = faultin_page(mm, vma, addr, flags, page === -EMLINK, locked);
     if (error !== 0) return error;
   }
-  return -EFAULT;
 }
 
 /** vma_kernel_pagesize() of a device's area in pages: what one of its leaves maps; 1 for other areas. */
@@ -437,13 +447,13 @@ function follow_devmap_page(
 }
 
 /**
- * __get_user_pages(): takes up to nr pages from `start` on into pages[first ..]; their number, or the error
- * if the first could not be had. The caller holds mmap_lock. Without FOLL_GET and FOLL_PIN (in the kernel:
- * pages == NULL) pages are faulted in and counted, and nothing is held or written to `pages`. 0: the first
- * page's fault has to be asked for again; locked[0] is 0 if mmap_lock is not held any more, which
- * FOLL_UNLOCKABLE permits.
+ * __get_user_pages() up to what it does last: takes up to nr pages from `start` on into pages[first ..];
+ * their number, or the error if the first could not be had. The caller holds mmap_lock. Without FOLL_GET and
+ * FOLL_PIN (in the kernel: pages == NULL) pages are faulted in and counted, and nothing is held or written to
+ * `pages`. 0: the first page's fault has to be asked for again; locked[0] is 0 if mmap_lock is not held any
+ * more, which FOLL_UNLOCKABLE permits.
  */
-export function __get_user_pages(
+function get_pages(
   mm: Mm,
   start: number,
   nr: number,
@@ -451,9 +461,9 @@ export function __get_user_pages(
   pages: LocalArray,
   first: number,
   locked: LocalArray,
+  out: LocalArray,
 ): number {
   const flags = localArray(1);
-  const out = localArray(2);
   let i = 0;
   let vma: Vma = 0;
   while (i < nr) {
@@ -496,14 +506,34 @@ export function __get_user_pages(
       if (more > nr - i) more = nr - i;
       const left = READ_ONCE(vma + VMA.vm_end) - (start + i);
       if (more > left) more = left;
-      // "Since we already hold refcount on the large folio, this should never fail." Whether it may stay is
-      // asked later.
-      if (more > 0 && try_grab_compound_head(page, more, gup_flags & ~FOLL_LONGTERM) === 0) return i;
+      // "Since we already hold refcount on the large folio, this should never fail."
+      if (more > 0 && !try_grab_folio(page, more, gup_flags)) {
+        // "Release the 1st page ref if the folio is problematic, fail hard."
+        put_compound_head(compound_head(page), 1, gup_flags);
+        return i > 1 ? i - 1 : -EFAULT;
+      }
       for (let n = 1; n <= more; n++) pages[first + i + n - 1] = nth_page(page, n);
       if (more > 0) i += more;
     }
   }
   return i;
+}
+
+/** __get_user_pages(). Read: v5.10, v6.1, v6.12, v7.3. */
+export function __get_user_pages(
+  mm: Mm,
+  start: number,
+  nr: number,
+  gup_flags: number,
+  pages: LocalArray,
+  first: number,
+  locked: LocalArray,
+): number {
+  const out = localArray(3);
+  const ret = get_pages(mm, start, nr, gup_flags, pages, first, locked, out);
+  // "if (ctx.pgmap) put_dev_pagemap(ctx.pgmap)": held over all of the request, its faults too (to v6.16).
+  if (config.pteDevmap) put_dev_pagemap(out[2]);
+  return ret;
 }
 
 /**

@@ -193,6 +193,12 @@ describe.each(KERNELS)("GUP of %s", (name) => {
       mem[page_word(second, PAGE._refcount)] = -2147483647;
       expect(gup_fast_only(mm, OTHER, 1024, FOLL_WRITE, pages, true)).toBe(512);
       expect(gup_fast_only(mm, OTHER + 512, 512, FOLL_WRITE, pages, true)).toBe(0);
+      // A count that overflows under the rest of a leaf: the first page's reference goes too.
+      mem[page_word(second, PAGE._refcount)] = 0x7fffffff;
+      const batches = config.gupSlowBatch !== 0;
+      expect(gup_locked(mm, OTHER + 512, 512, FOLL_WRITE, pages, false, false)).toBe(batches ? EFAULT : 1);
+      if (batches) expect(mem[page_word(second, PAGE._refcount)]).toBe(0x7fffffff);
+      mem[page_word(second, PAGE._refcount)] = -2147483647;
       // Page by page or in batches, the slow path has the first leaf to return and nothing of the second.
       expect(gup_locked(mm, OTHER + 512, 512, FOLL_WRITE, pages, true, false)).toBe(ENOMEM);
       expect(gup_fast(mm, OTHER, 1024, FOLL_WRITE, pages, true)).toBe(512);
@@ -215,9 +221,13 @@ describe.each(KERNELS)("GUP of %s", (name) => {
 
   describe("devices", () => {
     const dax0 = { devices: new Set(["dax0"] as const) };
+    afterEach(() => {
+      host.preempt = null;
+    });
     test("a device that is being removed is refused to v6.16, and what the table gave before it is undone", () => {
       const { mm, pages, files, pgmap } = boot(name, 8, {
         devices: new Set(["dax0", "fsdax"] as const),
+        signals: true,
       });
       // One table of PTEs: pages of one device, then of another.
       expect(do_mmap(mm, OTHER, 4, SHARED, files.get("/dev/dax0.0") ?? 0, 0)).toBe(0);
@@ -233,8 +243,43 @@ describe.each(KERNELS)("GUP of %s", (name) => {
       expect(refs(first)).toBe(before);
       expect(pinsCounted()).toBe(0);
       expect(gup_fast_only(mm, OTHER, 4, 0, pages, true)).toBe(4);
-      expect(gup_locked(mm, OTHER + 4, 1, 0, pages, true, false)).toBe(EFAULT);
+      // The slow path takes its entry for one that is missing, whose fault finds nothing to do, for ever.
+      const killLate = (): void => {
+        let looks = 0;
+        mem[kernel.fatal_signal] = 0;
+        host.preempt = () => {
+          if (++looks === 20_000) mem[kernel.fatal_signal] = 1;
+        };
+      };
+      killLate();
+      expect(gup_locked(mm, OTHER + 4, 1, 0, pages, true, false)).toBe(-4);
+      killLate();
       expect(gup_fast(mm, OTHER, 8, 0, pages, true)).toBe(4);
+      host.preempt = null;
+    });
+    test("EFAULT: a huge entry of a device that is being removed, to v6.16", () => {
+      const { mm, pages, files, pgmap } = boot(name, 8, { devices: new Set(["dax1"] as const) });
+      expect(do_mmap(mm, OTHER, 512, SHARED, files.get("/dev/dax1.0") ?? 0, 0)).toBe(0);
+      touch(mm, OTHER, 1);
+      percpu_ref_kill(mem[pgmap("/dev/dax1.0") + DEV_PAGEMAP.ref] as number);
+      expect(gup_locked(mm, OTHER, 1, 0, pages, true, false)).toBe(name === "7.3.0" ? 1 : EFAULT);
+    });
+    test("the slow path holds one pagemap reference over all of a request (to v6.16), and none after it", () => {
+      const { mm, pages, files, pgmap } = boot(name, 8, dax0);
+      expect(do_mmap(mm, OTHER, 4, SHARED, files.get("/dev/dax0.0") ?? 0, 0)).toBe(0);
+      const ref = mem[pgmap("/dev/dax0.0") + DEV_PAGEMAP.ref] as number;
+      const before = percpu_ref_sum(ref);
+      let most = 0;
+      const look = (): void => {
+        host.preempt = null;
+        most = Math.max(most, percpu_ref_sum(ref) - before);
+        host.preempt = look;
+      };
+      host.preempt = look;
+      expect(gup_locked(mm, OTHER, 4, FOLL_WRITE, pages, true, false)).toBe(4);
+      host.preempt = null;
+      expect(most).toBe(name === "7.3.0" ? 0 : 1);
+      expect(percpu_ref_sum(ref)).toBe(before);
     });
     test("a leaf of which a page cannot be had is undone; the pagemap reference was leaked to v5.13", () => {
       const { mm, pages, files, pgmap } = boot(name, 8, { devices: new Set(["dax1"] as const) });

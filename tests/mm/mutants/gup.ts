@@ -75,11 +75,11 @@ export const GUP: readonly Mutant[] = mutants("gup", [
     ],
   ],
   [
-    "try_grab_page",
+    "try_grab_folio",
     "a pin of a tail page is counted on the tail",
     [
-      "  if (!hpage_pincount_available(head)) page_ref_add(head, GUP_PIN_COUNTING_BIAS);",
-      "  if (!hpage_pincount_available(head)) page_ref_add(page, GUP_PIN_COUNTING_BIAS);",
+      "  if (!hpage_pincount_available(head)) page_ref_add(head, refs * GUP_PIN_COUNTING_BIAS);",
+      "  if (!hpage_pincount_available(head)) page_ref_add(page, refs * GUP_PIN_COUNTING_BIAS);",
     ],
   ],
   [
