@@ -248,7 +248,7 @@ describe.each(KERNELS)("GUP of %s", (name) => {
         let looks = 0;
         mem[kernel.fatal_signal] = 0;
         host.preempt = () => {
-          if (++looks === 20_000) mem[kernel.fatal_signal] = 1;
+          if (++looks === 1000) mem[kernel.fatal_signal] = 1;
         };
       };
       killLate();
