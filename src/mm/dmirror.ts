@@ -27,7 +27,6 @@ import { type Ptr, struct } from "../machine/struct.ts";
 import {
   INTERVAL_NOTIFIER,
   type IntervalNotifier,
-  MMU_NOTIFY_EXCLUSIVE,
   MMU_NOTIFY_MIGRATE,
   mmu_interval_set_seq,
 } from "./mmu_notifier_types.ts";
@@ -119,12 +118,8 @@ export function dmirror_interval_invalidate(
 ): boolean {
   const dmirror: Dmirror = READ_ONCE(ni + INTERVAL_NOTIFIER.priv);
   // "Ignore invalidation callbacks for device private pages since the invalidation is handled as part of the
-  // migration process." v5.12 adds the same for exclusive access that the driver itself asked for.
-  if (
-    (event === MMU_NOTIFY_MIGRATE || event === MMU_NOTIFY_EXCLUSIVE) &&
-    owner !== 0 &&
-    owner === READ_ONCE(dmirror + DMIRROR.mdevice)
-  ) {
+  // migration process." It hears of the exclusive access that it asks for itself (lib/test_hmm.c, all four).
+  if (event === MMU_NOTIFY_MIGRATE && owner !== 0 && owner === READ_ONCE(dmirror + DMIRROR.mdevice)) {
     // The migration itself removes the device's entry; but a fault of the device that has read the old entry
     // does not notice.
     if (config.dmirrorOwnSeq) {

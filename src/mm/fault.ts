@@ -11,7 +11,7 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import { localArray, READ_ONCE, spin_lock, spin_unlock } from "../machine/primitives.ts";
 import { create_huge_dax, dax_pte_fault } from "./dax_fault.ts";
 import { do_device_private_page } from "./device_memory.ts";
 import { copy_highpage, filemap_get_page, find_page, i_pages_slot } from "./filemap.ts";
@@ -53,6 +53,7 @@ import {
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   compound_head,
   get_page,
   type Page,
@@ -66,12 +67,10 @@ import {
   PG_lru,
   PG_mlocked,
   PG_swapcache,
-  PG_uptodate,
   page_count,
   page_ref_count,
   page_to_pfn,
   pfn_to_page,
-  SetPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
 import { set_page_dirty } from "./page_writeback.ts";
@@ -95,6 +94,7 @@ import {
   pte_present,
   pte_uffd_wp,
   pte_write,
+  ptep_get_and_clear,
   SWP_SWAP,
   set_pte_at,
   swp_offset,
@@ -169,9 +169,7 @@ export function fault_gfp(flags: number): number {
 }
 /** A new page for the area, on its way to the LRU; 0 if memory is out. */
 export function alloc_anon_page(flags: number): Page {
-  const page = alloc_pages(fault_gfp(flags), 0, -1);
-  if (page !== 0) SetPageFlag(page, PG_uptodate);
-  return page;
+  return alloc_pages(fault_gfp(flags), 0, -1);
 }
 // ---- Anonymous memory and swap ----------------------------------------------------------------------------
 
@@ -194,6 +192,9 @@ function do_anonymous_page(vma: Vma, addr: number, ptep: EntryPtr, flags: number
   anon_vma_prepare(vma);
   const page = alloc_anon_page(flags);
   if (page === 0) return VM_FAULT_OOM;
+  // "The memory barrier inside __SetPageUptodate makes sure that preceding stores to the page contents become
+  // visible before the set_pte_at() write."
+  __SetPageUptodate(page);
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte_mkdirty(pte), vma);
   page_add_new_anon_rmap(page, vma, addr);
@@ -316,6 +317,7 @@ function do_fault(vma: Vma, addr: number, ptep: EntryPtr, flags: number): number
       return VM_FAULT_OOM;
     }
     copy_highpage(copy, page);
+    __SetPageUptodate(copy);
     put_page(page);
     pte = maybe_mkwrite(pte_mkdirty(pfn_pte(page_to_pfn(copy), page_prot(vma))), vma);
     page_add_new_anon_rmap(copy, vma, addr);
@@ -347,6 +349,7 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
   if (old !== 0) copy_highpage(page, old);
   else if (pte_pfn(READ_ONCE(ptep)) !== kernel.zero_pfn)
     copy_highpage(page, pfn_to_page(pte_pfn(READ_ONCE(ptep))));
+  __SetPageUptodate(page);
   let pte = pfn_pte(page_to_pfn(page), page_prot(vma));
   if ((flags & FAULT_FLAG_UNSHARE) === 0) pte = maybe_mkwrite(pte_mkdirty(pte), vma);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
@@ -363,7 +366,7 @@ function wp_page_copy(vma: Vma, addr: number, ptep: EntryPtr, old: Page, flags: 
     }
   }
   // ptep_clear_flush(): no CPU may see the old page once the new one is visible.
-  WRITE_ONCE(ptep, 0);
+  ptep_get_and_clear(ptep);
   flush_tlb_range();
   page_add_new_anon_rmap(page, vma, addr);
   lru_cache_add_vma(page, vma);

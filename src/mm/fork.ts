@@ -58,17 +58,16 @@ import {
 } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR, MMU_NOTIFY_PROTECTION_PAGE } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   ClearPageAnonExclusive,
   compound_head,
   get_page,
   type Page,
   PageAnon,
   PageAnonExclusive,
-  PG_uptodate,
   page_maybe_dma_pinned,
   page_to_pfn,
   pfn_to_page,
-  SetPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
 import {
@@ -116,8 +115,8 @@ function needs_cow_for_dma(mm: Mm, page: Page): boolean {
 function copy_present_page(dst: Vma, addr: number, dst_ptep: EntryPtr, page: Page): boolean {
   const copy = alloc_pages(GFP_HIGHUSER_MOVABLE, 0, -1);
   if (copy === 0) return false;
-  SetPageFlag(copy, PG_uptodate);
   copy_highpage(copy, page);
+  __SetPageUptodate(copy);
   page_add_new_anon_rmap(copy, dst, addr);
   lru_cache_add_vma(copy, dst);
   set_pte_at(dst_ptep, maybe_mkwrite(pte_mkdirty(pfn_pte(page_to_pfn(copy), vm_page_prot(dst, false))), dst));

@@ -9,7 +9,7 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { READ_ONCE, smp_wmb, WRITE_ONCE } from "../machine/primitives.ts";
 import { EAGAIN, EBUSY } from "./errno.ts";
 import {
   FAULT_FLAG_UNSHARE,
@@ -31,6 +31,7 @@ import { anon_vma_prepare, vm_page_prot, vma_flags, vma_wants_thp } from "./mmap
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   ClearPageFlag,
   compound_head,
   nth_page,
@@ -67,6 +68,7 @@ import {
   pte_mkwrite_vma,
   pte_mkyoung,
   pte_pfn,
+  ptep_get_and_clear,
   set_pmd_at,
 } from "./pgtable.ts";
 import { page_add_new_anon_rmap, page_mapcount, page_move_anon_rmap, total_mapcount } from "./rmap.ts";
@@ -89,8 +91,6 @@ export function transhuge_vma_suitable(vma: Vma, addr: number): boolean {
 /** A huge page that nothing maps yet, or 0. */
 export function alloc_hugepage(gfp: number, nid: number): Page {
   const page = alloc_pages(gfp, geom.hpage_pmd_order, nid);
-  if (page === 0) return 0;
-  SetPageFlag(page, PG_uptodate);
   return page;
 }
 
@@ -101,7 +101,6 @@ function mm_get_huge_zero_page(mm: number): number {
   if (pfn !== 0) return pfn;
   const page = alloc_hugepage(GFP_USER, -1);
   if (page === 0) return 0;
-  ClearPageFlag(page, PG_uptodate);
   count_vm_event(VM_EVENT.thp_zero_page_alloc);
   WRITE_ONCE(kernel.huge_zero, page_to_pfn(page));
   return page_to_pfn(page);
@@ -111,6 +110,8 @@ function mm_get_huge_zero_page(mm: number): number {
 function map_anon_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, flags: number): number {
   const page = alloc_hugepage(fault_gfp(flags), -1);
   if (page === 0) return VM_FAULT_FALLBACK;
+  // "the clear_huge_page writes become visible before the set_pmd_at() write"
+  __SetPageUptodate(page);
   page_add_new_anon_rmap(page, vma, haddr);
   lru_cache_add_vma(page, vma);
   const pmd = maybe_mkwrite(pte_mkdirty(pfn_pmd(page_to_pfn(page), vm_page_prot(vma, false))), vma);
@@ -156,7 +157,7 @@ export function do_huge_pmd_wp_page(vma: Vma, addr: number, pmdp: EntryPtr, flag
         mmu_notifier_end_relock(mm);
         return 0;
       }
-      set_pmd_at(pmdp, 0);
+      ptep_get_and_clear(pmdp);
       flush_tlb_range();
       const ret = map_anon_huge_page(vma, haddr, pmdp, flags);
       if ((ret & VM_FAULT_FALLBACK) !== 0) set_pmd_at(pmdp, pmd);
@@ -182,16 +183,19 @@ export function can_split_huge_page(head: Page): boolean {
 }
 
 /** __split_huge_page_tail(): flags that every small page inherits. */
-function split_tail(head: Page, tail: Page): void {
-  WRITE_ONCE(page_word(tail, PAGE.compound_head), 0);
-  WRITE_ONCE(page_word(tail, PAGE.mapping), READ_ONCE(page_word(head, PAGE.mapping)));
-  WRITE_ONCE(page_word(tail, PAGE.private), 0);
+function split_tail(head: Page, tail: Page, index: number): void {
   SetPageFlag(tail, PG_uptodate);
   if (PageFlag(head, PG_swapbacked)) SetPageFlag(tail, PG_swapbacked);
   if (PageDirty(head)) SetPageDirty(tail);
   if (PageFlag(head, PG_lru)) SetPageFlag(tail, PG_lru);
   if (PageFlag(head, PG_mlocked)) SetPageFlag(tail, PG_mlocked);
   if (PageFlag(head, PG_unevictable)) SetPageFlag(tail, PG_unevictable);
+  WRITE_ONCE(page_word(tail, PAGE.mapping), READ_ONCE(page_word(head, PAGE.mapping)));
+  WRITE_ONCE(page_word(tail, PAGE.index), index);
+  WRITE_ONCE(page_word(tail, PAGE.private), 0);
+  // "Page flags must be visible before we make the page non-compound."
+  smp_wmb();
+  WRITE_ONCE(page_word(tail, PAGE.compound_head), 0);
 }
 /**
  * __split_huge_page(): the frozen compound page becomes single pages with one reference each; the head's is
@@ -201,8 +205,7 @@ function __split_huge_page(head: Page): void {
   const index = READ_ONCE(page_word(head, PAGE.index));
   for (let i = geom.hpage_pmd_nr - 1; i >= 1; i--) {
     const tail = nth_page(head, i);
-    split_tail(head, tail);
-    WRITE_ONCE(page_word(tail, PAGE.index), index + i);
+    split_tail(head, tail, index + i);
     page_ref_unfreeze(tail, 1);
   }
   const slot = PageFlag(head, PG_swapcache) ? page_swap_slot(head) : 0;

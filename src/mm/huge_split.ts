@@ -8,7 +8,15 @@
 "use kernel";
 
 import { config, geom, kernel } from "../machine/config.ts";
-import { assert, localArray, READ_ONCE, spin_lock, spin_unlock, WRITE_ONCE } from "../machine/primitives.ts";
+import {
+  assert,
+  localArray,
+  READ_ONCE,
+  smp_wmb,
+  spin_lock,
+  spin_unlock,
+  WRITE_ONCE,
+} from "../machine/primitives.ts";
 import { MM, type Mm, VM_WRITE, VMA, type Vma } from "./mm_types.ts";
 import { vm_page_prot, vma_flags, vma_is_anonymous } from "./mmap.ts";
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
@@ -23,7 +31,7 @@ import {
   pfn_pte,
   pgtable_lookup,
   pmd_leaf,
-  pmd_mkinvalid,
+  pmdp_invalidate,
   pte_alloc_one,
   pte_dirty,
   pte_mkdirty,
@@ -36,7 +44,7 @@ import {
   pte_write,
   pte_wrprotect,
   pte_young,
-  set_pmd_at,
+  ptep_get_and_clear,
   set_pte_at,
 } from "./pgtable.ts";
 import { page_remove_rmap_pmd, split_pmd_rmap } from "./rmap.ts";
@@ -66,13 +74,15 @@ function fill_split_table(table: number, page: Page, old: number, vma: Vma): voi
 
 /**
  * __split_huge_pmd_locked(): `pmdp` is the huge entry that covers addr; the caller holds the page-table lock.
+ * Read: v5.10, v7.3. Stub: migration entries of huge pages; soft-dirty. Custom: in v7.3 each page's entry is
+ * counted before the table is filled, here after; a file's page is not marked referenced.
  */
 function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   assert(addr >= READ_ONCE(vma + VMA.vm_start), "split of a huge entry outside the area");
   count_vm_event(VM_EVENT.thp_split_pmd);
-  const old = READ_ONCE(pmdp);
   if (kernel.only_devices !== 0 || !vma_is_anonymous(vma)) {
-    set_pmd_at(pmdp, 0);
+    // pmdp_huge_clear_flush()
+    const old = ptep_get_and_clear(pmdp);
     flush_tlb_range();
     const file_page = vm_normal_page(old);
     if (file_page === 0) return;
@@ -83,12 +93,15 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
   }
   const table = pte_alloc_one();
   assert(table !== 0, "no page table left to split a huge entry");
-  if (is_huge_zero_pfn(pte_pfn(old))) {
+  if (is_huge_zero_pfn(pte_pfn(READ_ONCE(pmdp)))) {
+    // __split_huge_zero_page_pmd(): none until the table is filled.
+    ptep_get_and_clear(pmdp);
+    flush_tlb_range();
     const zero = pfn_pte(kernel.zero_pfn, vm_page_prot(vma, false)) | _PAGE_SPECIAL;
     for (let i = 0; i < geom.hpage_pmd_nr; i++) set_pte_at(table + i, zero);
   } else {
     // Not present for the hardware, but for the kernel: walkers wait or fail, nobody faults anything in.
-    set_pmd_at(pmdp, pmd_mkinvalid(old));
+    const old = pmdp_invalidate(pmdp);
     flush_tlb_range();
     const page = vm_normal_page(old);
     if (pte_dirty(old)) set_page_dirty(page);
@@ -97,6 +110,8 @@ function split_huge_pmd_locked(vma: Vma, pmdp: EntryPtr, addr: number): void {
     fill_split_table(table, page, old, vma);
     split_pmd_rmap(page, vma, exclusive);
   }
+  // "make pte visible before pmd"
+  smp_wmb();
   WRITE_ONCE(pmdp, mk_table_entry(table));
 }
 

@@ -35,6 +35,7 @@ import { anon_vma_prepare, vm_page_prot, vma_flags, vma_pgoff } from "./mmap.ts"
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   ClearPageFlag,
   compound_head,
   nth_page,
@@ -46,7 +47,6 @@ import {
   PG_anon_exclusive,
   PG_hugetlb,
   PG_hwpoison,
-  PG_uptodate,
   page_address,
   page_ref_add,
   page_to_pfn,
@@ -69,6 +69,7 @@ import {
   pte_present,
   pte_write,
   pte_wrprotect,
+  ptep_get_and_clear,
   set_pte_at,
 } from "./pgtable.ts";
 import {
@@ -136,7 +137,7 @@ function alloc_huge_page(): Page {
   set_page_count(head, 1);
   for (let i = 0; i < geom.hpage_pmd_nr; i++)
     for (let w = 0; w < geom.page_words; w++) WRITE_ONCE(page_address(nth_page(head, i)) + w, 0);
-  SetPageFlag(head, PG_uptodate);
+  __SetPageUptodate(head);
   return head;
 }
 
@@ -145,7 +146,7 @@ export function hugetlb_alloc_pooled(nid: number): Page {
   const head = dequeue_huge_page_node(nid);
   if (head === 0) return 0;
   set_page_count(head, 1);
-  SetPageFlag(head, PG_uptodate);
+  __SetPageUptodate(head);
   return head;
 }
 /** alloc_migrate_hugetlb_folio(): a page that is not from the pool; 0 if memory is out. */
@@ -261,11 +262,12 @@ function hugetlb_wp(vma: Vma, addr: number, entryp: EntryPtr, flags: number): nu
   if (page === 0) return VM_FAULT_OOM;
   anon_vma_prepare(vma);
   for (let i = 0; i < geom.hpage_pmd_nr; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  __SetPageUptodate(page);
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const haddr = addr - (addr & (geom.hpage_pmd_nr - 1));
   mmu_notifier_start_relock(mm, haddr, haddr + geom.hpage_pmd_nr, MMU_NOTIFY_CLEAR);
   if (READ_ONCE(entryp) === pte) {
-    WRITE_ONCE(entryp, 0);
+    ptep_get_and_clear(entryp);
     flush_tlb_range();
     page_remove_rmap_pmd(old, vma);
     page_add_new_anon_rmap(page, vma, haddr);
@@ -302,6 +304,7 @@ export function hugetlb_copy_for_child(vma: Vma, addr: number, old: Page): numbe
   const page = alloc_huge_page();
   if (page === 0) return 0;
   for (let i = 0; i < geom.hpage_pmd_nr; i++) copy_highpage(nth_page(page, i), nth_page(old, i));
+  __SetPageUptodate(page);
   page_add_new_anon_rmap(page, vma, addr);
   return page;
 }

@@ -23,6 +23,7 @@ import { anon_vma_prepare, userfaultfd_armed, vm_page_prot, vma_flags, vma_is_an
 import { mmu_notifier_end_relock, mmu_notifier_start_relock } from "./mmu_notifier.ts";
 import { MMU_NOTIFY_CLEAR } from "./mmu_notifier_types.ts";
 import {
+  __SetPageUptodate,
   compound_head,
   compound_nr,
   is_zone_device_page,
@@ -51,6 +52,7 @@ import {
   pte_special,
   pte_uffd_wp,
   pte_write,
+  ptep_get_and_clear,
   SWP_SWAP,
   set_pmd_at,
   set_pte_at,
@@ -161,7 +163,8 @@ function collapse_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, table: Tabl
     return result;
   }
   mmu_notifier_start_relock(mm, haddr, haddr + geom.hpage_pmd_nr, MMU_NOTIFY_CLEAR);
-  set_pmd_at(pmdp, 0);
+  // pmdp_collapse_flush()
+  ptep_get_and_clear(pmdp);
   flush_tlb_range();
   // From here on the old entries are in a table that nobody finds; until the huge one is there nothing can be
   // mirrored.
@@ -176,6 +179,9 @@ function collapse_huge_page(vma: Vma, haddr: number, pmdp: EntryPtr, table: Tabl
   }
   anon_vma_prepare(vma);
   copy_ptes(table, fresh, vma);
+  // "The smp_wmb() inside __folio_mark_uptodate() ensures the copy_huge_page writes become visible before the
+  // set_pmd_at() write." (v5.10 has one more of its own.)
+  __SetPageUptodate(fresh);
   page_add_new_anon_rmap(fresh, vma, haddr);
   lru_cache_add_vma(fresh, vma);
   set_pmd_at(pmdp, maybe_mkwrite(pte_mkdirty(pfn_pmd(page_to_pfn(fresh), vm_page_prot(vma, false))), vma));

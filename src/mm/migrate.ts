@@ -28,16 +28,17 @@ import {
   PageFlag,
   PageHead,
   PageHuge,
+  PageUptodate,
   PG_dirty,
   PG_lru,
   PG_private,
   PG_swapbacked,
-  PG_uptodate,
   page_count,
   page_ref_add,
   page_ref_sub,
   page_word,
   SetPageFlag,
+  SetPageUptodate,
   TestClearPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
@@ -83,7 +84,7 @@ export function move_to_new_page(fresh: Page, page: Page): void {
   const mapping: AddressSpace = READ_ONCE(page_word(page, PAGE.mapping));
   WRITE_ONCE(page_word(fresh, PAGE.mapping), mapping);
   WRITE_ONCE(page_word(fresh, PAGE.index), READ_ONCE(page_word(page, PAGE.index)));
-  copy_flag(fresh, page, PG_uptodate);
+  if (PageUptodate(page)) SetPageUptodate(fresh);
   copy_flag(fresh, page, PG_dirty);
   copy_flag(fresh, page, PG_swapbacked);
   if (kernel.ksm !== 0) ksm_migrate_page(fresh);

@@ -19,6 +19,7 @@ import {
   READ_ONCE,
   smp_mb,
   smp_mb__after_atomic,
+  smp_wmb,
   spin_lock,
   spin_unlock,
 } from "../machine/primitives.ts";
@@ -57,6 +58,7 @@ import {
   pfn_pmd,
   pfn_pte,
   pmd_page_table,
+  pmdp_invalidate,
   pte_alloc_one,
   pte_dirty,
   pte_mkdirty,
@@ -169,9 +171,14 @@ function mark_table_dirty(pmd: number): void {
  * is counted as mapped by itself in between.
  */
 function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
-  const old = READ_ONCE(pmdp);
-  const head = pfn_to_page(pte_pfn(old));
+  const pmd = READ_ONCE(pmdp);
+  const head = pfn_to_page(pte_pfn(pmd));
   const exclusive = PageAnonExclusive(head);
+  let old = pmd;
+  if (config.largeMapcount) {
+    old = pmdp_invalidate(pmdp);
+    flush_tlb_range();
+  }
   if (!config.largeMapcount || (exclusive && !page_try_share_anon_rmap(head))) {
     split_huge_pmd_entry(vma, pmdp, addr);
     // v6.1 keeps the dirty bit in migration entries, though not in the PTEs of a split.
@@ -189,6 +196,8 @@ function split_for_migration(vma: Vma, pmdp: EntryPtr, addr: number): void {
   for (let i = 0; i < geom.hpage_pmd_nr; i++)
     set_pte_at(table + i, swp_entry(type, pte_pfn(old) + i) | dirty);
   page_remove_rmap_pmd(head, vma);
+  // "make pte visible before pmd"
+  smp_wmb();
   set_pte_at(pmdp, mk_table_entry(table));
   put_page(head);
 }

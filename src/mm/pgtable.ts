@@ -443,6 +443,16 @@ export function ptep_get_and_clear(ptep: EntryPtr): number {
   if (arch.pteExchangeRelaxed) return xchg_relaxed(ptep, 0);
   return xchg(ptep, 0);
 }
+/**
+ * pmdp_invalidate() up to the flush, which is the caller's: the entry is gone for the hardware, and what it
+ * was is what the exchange found. Read: v5.10, v6.1, v6.12, v7.3, in arch/x86 and arch/arm64
+ * (pmdp_establish()).
+ */
+export function pmdp_invalidate(pmdp: EntryPtr): number {
+  const invalid = pmd_mkinvalid(READ_ONCE(pmdp));
+  if (arch.pteExchangeRelaxed) return xchg_relaxed(pmdp, invalid);
+  return xchg(pmdp, invalid);
+}
 export function ptep_set_wrprotect(ptep: EntryPtr): void {
   if (!config.savedDirty) {
     atomic_and(~_PAGE_RW, ptep);

@@ -37,6 +37,7 @@ import {
   page_count,
   page_to_pfn,
   SetPageFlag,
+  SetPageUptodate,
 } from "./page.ts";
 import {
   _PAGE_SWP_EXCLUSIVE,
@@ -78,6 +79,7 @@ function swapin(vma: Vma, addr: number, ptep: EntryPtr, slot: number, flags: num
   SetPageFlag(page, PG_swapbacked);
   lru_cache_add_vma(page, vma);
   swap_readpage(page, slot);
+  SetPageUptodate(page);
   return page;
 }
 

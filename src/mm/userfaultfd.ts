@@ -44,7 +44,7 @@ import {
   vma_pgoff,
 } from "./mmap.ts";
 import { CP_UFFD_WP, CP_UFFD_WP_RESOLVE, change_protection_uffd } from "./mprotect.ts";
-import { type Page, page_to_pfn } from "./page.ts";
+import { __SetPageUptodate, type Page, page_to_pfn } from "./page.ts";
 import { GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
 import {
   _PAGE_SPECIAL,
@@ -221,6 +221,7 @@ function mfill_pte(vma: Vma, addr: number, wp: boolean): number {
   }
   const page = alloc_anon_page(0);
   if (page === 0) return -ENOMEM;
+  __SetPageUptodate(page);
   const error = install_pte(vma, addr, page, true, wp);
   if (error !== 0) put_page(page);
   return error;

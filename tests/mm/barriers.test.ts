@@ -69,6 +69,23 @@ describe("barriers between what is made and what makes it reachable", () => {
       ["copy_contents", "SetPageUptodate", "remove_migration_ptes"],
     ],
     ["migrate_device.ts", "migrate_vma_pages", ["migrate_page_move_mapping", "SetPageUptodate"]],
+    [
+      "migrate_entries.ts",
+      "split_for_migration",
+      ["pmdp_invalidate", "page_try_share_anon_rmap", "wmb", "mk_table_entry"],
+    ],
+    [
+      "khugepaged.ts",
+      "collapse_huge_page",
+      ["ptep_get_and_clear", "copy_ptes", "__SetPageUptodate", "set_pmd_at"],
+    ],
+    ["huge_memory.ts", "split_tail", ["SetPageFlag", "wmb"]],
+    ["huge_memory.ts", "map_anon_huge_page", ["__SetPageUptodate", "set_pmd_at"]],
+    ["fault.ts", "do_anonymous_page", ["alloc_anon_page", "__SetPageUptodate", "set_pte_at"]],
+    ["fault.ts", "wp_page_copy", ["copy_highpage", "__SetPageUptodate", "ptep_get_and_clear", "set_pte_at"]],
+    ["fork.ts", "copy_present_page", ["copy_highpage", "__SetPageUptodate", "set_pte_at"]],
+    ["hugetlb.ts", "hugetlb_wp", ["copy_highpage", "__SetPageUptodate", "ptep_get_and_clear", "set_pte_at"]],
+    ["userfaultfd.ts", "mfill_pte", ["alloc_anon_page", "__SetPageUptodate", "install_pte"]],
     ["filemap.ts", "__add_to_page_cache", ["SetPageUptodate", "page_ref_add", "i_pages_slot"]],
     ["swap_state.ts", "read_swap_cache", ["swap_readpage", "SetPageUptodate"]],
   ])("%s: %s() has %j in this order", async (file, name, wanted) => {
@@ -79,6 +96,13 @@ describe("barriers between what is made and what makes it reachable", () => {
       expect(at, `${w} after ${order.slice(0, from).join(", ")}`).toBeGreaterThanOrEqual(0);
       from = at + 1;
     }
+  });
+
+  test("a split entry's table is filled before the PMD leads to it, and the PMD is exchanged, not overwritten", async () => {
+    // The compiler lays the branches out in another order than the source.
+    const order = await orderOf("huge_split.ts", "split_huge_pmd_locked");
+    expect(order.filter((w) => w === "wmb")).toHaveLength(1);
+    expect(order).toContain("pmdp_invalidate");
   });
 
   test("PG_uptodate is set after a barrier, by a plain store where nobody else has the page, and is read before one", async () => {
