@@ -176,7 +176,7 @@ export function try_grab_compound_head(page: Page, refs: number, flags: number):
 export function try_grab_folio(page: Page, refs: number, flags: number): boolean {
   if ((flags & (FOLL_GET | FOLL_PIN)) === 0 || pin_is_free(page, flags)) return true;
   const head = compound_head(page);
-  if (page_ref_count(head) <= 0) return false;
+  if (config.tryGetPageChecks && page_ref_count(head) <= 0) return false;
   if ((flags & FOLL_GET) !== 0) {
     page_ref_add(head, refs);
     return true;
