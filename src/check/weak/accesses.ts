@@ -84,7 +84,7 @@ export class Accesses extends Choices {
       const first = v.first(l);
       value = this.readMessage(t, l, first, v.end(l, first), this.options[choice], view, post, ordering.read);
     }
-    this.markAccess(t, addr, view, post);
+    this.markAccess(t, addr, post);
     this.record.addr = addr;
     this.record.read = value;
     this.hasRead(t, ordering, post);
@@ -125,7 +125,7 @@ export class Accesses extends Choices {
    * Leaves a mark at the object, if the freeing of it may overtake the read. Whatever depends on the read
    * comes after it.
    */
-  protected markAccess(t: number, addr: number, view: number, post: number): void {
+  protected markAccess(t: number, addr: number, post: number): void {
     const { regionOf, regionLocation, firstMark, firstRegion, locWords, freedEarly } = this.prepared;
     const r = regionOf[addr] ?? -1;
     const l = r < 0 ? -1 : regionLocation[r];
@@ -138,7 +138,7 @@ export class Accesses extends Choices {
     }
     if (!anybody || locWords === 0) return;
     this.v.originOfMarks = this.origin;
-    const at = this.v.mark(t, mark, view);
+    const at = this.v.mark(t, mark);
     this.v.addOne(post, this.v.node(at, 0));
   }
 
@@ -273,7 +273,7 @@ export class Accesses extends Choices {
     if (kind !== K.lock && this.fails(t, kind, sub, old)) {
       const view = this.readView(t, null);
       this.readMessage(t, l, first, end, m, view, post, 0);
-      this.markAccess(t, addr, view, post);
+      this.markAccess(t, addr, post);
       this.hasRead(t, this.mapping.load.once, post);
       this.afterAtomic(t, kind);
       this.addAddress(t);

@@ -37,6 +37,9 @@ import * as V from "./sets.ts";
 import { ARG, CPU, HELD, IRQ, PHASE, RAN, RCU, SPAWNED, WAIT_IRQ, WAIT_RCU } from "./threads.ts";
 
 export class WeakMachine extends Sections {
+  /** Whether marks go that others stand for (marks.ts); off to test that it makes no difference. */
+  mergeMarks = true;
+
   /**
    * One step of `t`, outcome `choice` of those that `choices` counted just before. False: an error, in
    * `error`.
@@ -302,6 +305,7 @@ export class WeakMachine extends Sections {
     v.tidyCommon(all);
     if (v.propagates) v.settle(futures, rows, (all & (R.STARTS_GP | R.SPAWNS)) !== 0);
     v.collect(futures, rows);
+    if (this.mergeMarks) v.mergeMarks();
     v.tidyMessages(this.unionReads, this.unionWrites);
   }
 

@@ -3,10 +3,10 @@
  * another, sets that are empty left out. Values of bases are kept apart (statetable.ts).
  */
 
+import { Marks } from "./marks.ts";
 import * as S from "./sets.ts";
-import { TidyViews } from "./tidyviews.ts";
 
-export class SavedViews extends TidyViews {
+export class SavedViews extends Marks {
   /**
    * Writes the sets from `first` up to `end`, but `without`, to `out` from `n` on: which are not empty, and
    * those.

@@ -2,7 +2,8 @@
  * The search over a program's executions on weak memory: every state that the machine (machine.ts) can reach,
  * depth first, with an exact visited set. Reductions, each of which can be turned off and is tested against
  * being off: only a persistent set of each state's threads is stepped (persistent.ts), a state with a single
- * successor is not stored, threads with the same code are interchangeable. Cycle proviso: when a step leads
+ * successor is not stored, threads with the same code are interchangeable, marks of accesses that say no more
+ * than others go (marks.ts). Cycle proviso: when a step leads
  * back to a state on the search stack, that state is expanded fully.
  */
 
@@ -35,6 +36,7 @@ export interface WeakOptions {
   readonly partialOrder?: boolean;
   readonly merge?: boolean;
   readonly symmetry?: boolean;
+  readonly mergeMarks?: boolean;
   /**
    * Stop, as "bounded", above so many stored states (default 50 million) or bytes of tables (default 4 GiB).
    */
@@ -170,6 +172,7 @@ class Search {
     this.options = options;
     this.started = started;
     this.m = new WeakMachine(prepared, MAPPINGS[options.model], instances, words);
+    this.m.mergeMarks = options.mergeMarks ?? true;
     for (const [body, byPc] of promises) this.m.promises.set(body, byPc);
     this.por = new Persistent(this.m);
     this.table = new StateTable(this.m, options.symmetry ?? true);

@@ -145,15 +145,14 @@ export class Views extends S.MessageSets {
   }
 
   /**
-   * A message that nobody reads: that thread `t` was at the object whose accesses are `l`, with what is in
-   * `view` before that. Gives its number.
+   * A message that nobody reads: that thread `t` was at the object whose accesses are `l`. Gives its number.
+   * Where it stands among others says nothing; by thread, so that it does not depend on who came first.
    */
-  mark(t: number, l: number, view: number): number {
-    const first = this.first(l);
-    const at = this.end(l, first);
+  mark(t: number, l: number): number {
+    let at = this.first(l);
+    for (const end = this.end(l, at); at < end && this.seenBy[at] <= 1 << t; ) at++;
     this.insert(at);
     this.place(t, at, l, 0, 0, this.originOfMarks);
-    this.copy(this.before(at, 0), view);
     this.seenBy[at] = 1 << t;
     return at;
   }

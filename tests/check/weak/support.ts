@@ -14,7 +14,7 @@ import type { Generated } from "./generate.ts";
 
 export type States = ReadonlySet<string> | string;
 
-export const UNREDUCED = { partialOrder: false, merge: false, symmetry: false } as const;
+export const UNREDUCED = { partialOrder: false, merge: false, symmetry: false, mergeMarks: false } as const;
 
 /** Final states of a random program by the machine; a word if it has none to give. */
 export function byMachine(g: Generated, model: WeakModel, options: Partial<WeakOptions> = {}): States {
