@@ -4,18 +4,12 @@
  * An order must be a constant. The verdict names the model that was looked at.
  */
 #pragma once
-#include <holdfast/words.h>
+#include <holdfast/orders.h>
 
 typedef enum memory_order {
 	memory_order_relaxed, memory_order_consume, memory_order_acquire,
 	memory_order_release, memory_order_acq_rel, memory_order_seq_cst
 } memory_order;
-#define __ATOMIC_RELAXED 0
-#define __ATOMIC_CONSUME 1
-#define __ATOMIC_ACQUIRE 2
-#define __ATOMIC_RELEASE 3
-#define __ATOMIC_ACQ_REL 4
-#define __ATOMIC_SEQ_CST 5
 
 typedef _Atomic _Bool atomic_bool;
 typedef _Atomic char atomic_char;
@@ -41,43 +35,6 @@ typedef _Atomic unsigned long atomic_uintptr_t, atomic_size_t, atomic_uintmax_t;
 #define kill_dependency(y) (y)
 #define atomic_init(p, v) __hf_store_plain(p, v)
 
-#define __hf_load(p, o) \
-	((o) == 0 ? __hf_load_once(p) : __hf_load_acquire(p))
-#define __hf_store(p, v, o) \
-	do { \
-		__auto_type __sp = (p); \
-		typeof_unqual(*__sp) __sv = (v); \
-		if ((o) == 0) \
-			__hf_store_once(__sp, __sv); \
-		else \
-			__hf_store_release(__sp, __sv); \
-		if ((o) == 5) \
-			__hf_fence_mb(); \
-	} while (0)
-#define __hf_rmw(op, p, v, o) \
-	({ \
-		__auto_type __rp = (p); \
-		__auto_type __rv = (v); \
-		(o) == 0 ? __hf_rmw_##op##_once(__rp, __rv) : \
-		(o) <= 2 ? __hf_rmw_##op##_acquire(__rp, __rv) : \
-		(o) == 3 ? __hf_rmw_##op##_release(__rp, __rv) : __hf_rmw_##op##_mb(__rp, __rv); \
-	})
-#define __hf_cas(p, old, new, o) \
-	((o) == 0 ? __hf_cmpxchg_once(p, old, new) : (o) <= 2 ? __hf_cmpxchg_acquire(p, old, new) : \
-	 (o) == 3 ? __hf_cmpxchg_release(p, old, new) : __hf_cmpxchg_mb(p, old, new))
-/* Does not fail by chance. */
-#define __hf_cas_into(p, expected, new, o) \
-	({ \
-		__auto_type __cp = (p); \
-		__auto_type __ce = (expected); \
-		typeof_unqual(*__cp) __cw = *__ce; \
-		typeof_unqual(*__cp) __cn = (new); \
-		typeof_unqual(*__cp) __cs = __hf_cas(__cp, __cw, __cn, o); \
-		if (__cs != __cw) \
-			*__ce = __cs; \
-		__cs == __cw; \
-	})
-
 #define atomic_load_explicit(p, o) __hf_load(p, o)
 #define atomic_load(p) __hf_load(p, 5)
 #define atomic_store_explicit(p, v, o) __hf_store(p, v, o)
@@ -98,19 +55,7 @@ typedef _Atomic unsigned long atomic_uintptr_t, atomic_size_t, atomic_uintmax_t;
 #define atomic_fetch_and(p, v) __hf_rmw(and, p, v, 5)
 #define atomic_fetch_xor_explicit(p, v, o) __hf_rmw(xor, p, v, o)
 #define atomic_fetch_xor(p, v) __hf_rmw(xor, p, v, 5)
-/*
- * The kernel has no fence that orders reads before writes and nothing more: of an acquire or release fence
- * its read or write barrier is what is certain.
- */
-#define atomic_thread_fence(o) \
-	do { \
-		if ((o) == 5) \
-			__hf_fence_mb(); \
-		if ((o) == 1 || (o) == 2 || (o) == 4) \
-			__hf_fence_rmb(); \
-		if ((o) == 3 || (o) == 4) \
-			__hf_fence_wmb(); \
-	} while (0)
+#define atomic_thread_fence(o) __hf_fence(o)
 #define atomic_signal_fence(o) __hf_fence_barrier()
 
 typedef struct { int value; } atomic_flag;

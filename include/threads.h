@@ -10,11 +10,9 @@ enum { mtx_plain = 0, mtx_recursive = 1, mtx_timed = 0 };
 #define thrd_create(t, f, a) pthread_create(t, NULL, f, a)
 static inline int thrd_join(thrd_t t, int *result)
 {
-	void *r;
-
-	pthread_join(t, &r);
+	pthread_join(t, NULL);
 	if (result)
-		*result = (int)(long)r;
+		*result = (int)(long)t->result;
 	return thrd_success;
 }
 #define thrd_yield() ((void)0)

@@ -94,6 +94,12 @@ static inline void __hf_lib_assume(int cond)
 static inline void __hf_lib___VERIFIER_loop_bound(int n)
 {
 }
+static inline void __hf_lib___VERIFIER_spin_start(void)
+{
+}
+static inline void __hf_lib___VERIFIER_spin_end(int again)
+{
+}
 static inline void __hf_lib___VERIFIER_loop_begin(void)
 {
 }

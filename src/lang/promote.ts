@@ -4,37 +4,108 @@
  * step, no state, and no engine has to know what an object on a stack is. (Scalar replacement of aggregates;
  * Muchnick, Advanced Compiler Design and Implementation, 12.2.)
  *
- * A variable stays in memory where the address is anything else than that of an access (it is stored, passed
- * on, compared, added to), where an access orders others or waits, where it may lie outside of the variable,
- * or where the variable may have ended: then the access is an error, which an engine must see.
+ * A variable stays in memory where the address is anything else than that of an access (it is stored,
+ * passed on, compared with another, added to), where an access orders others or waits, where it may lie
+ * outside of the variable, or where the variable may have ended: then the access is an error, which an engine
+ * must see.
  */
 
-import { predecessors } from "./cfg.ts";
-import { constant, type RmwFn, val } from "./ir.ts";
+import { dominators, predecessors } from "./cfg.ts";
+import { constant, type RmwFn, type Val, val } from "./ir.ts";
 import { defOf, type FlatInstr, forEachVal, terminatorVal } from "./operands.ts";
 import type { FlatFn } from "./optimise.ts";
 
 /** Functions of a read-modify-write that are one instruction. */
 const DIRECT: ReadonlySet<RmwFn> = new Set<RmwFn>(["add", "and", "or", "xor", "xchg"]);
 
-/** Registers that hold the address of a slot, and of which slot; -1 for others. */
-function slotRegisters(fn: FlatFn): Int32Array {
+/** Registers that hold an address in a slot: which (-1: none), and how far into it. */
+interface Addresses {
+  readonly of: Int32Array;
+  readonly offset: Int32Array;
+}
+
+/** From what defines a register once: the slot itself, or a copy of such a register. */
+function addressesOf(fn: FlatFn): Addresses {
   const of = new Int32Array(fn.nregs).fill(-1);
+  const offset = new Int32Array(fn.nregs);
   const defs = new Int32Array(fn.nregs);
   for (const p of fn.params) defs[p]++;
   for (const b of fn.blocks)
     for (const i of b.instrs) {
       const d = defOf(i);
-      if (d < 0) continue;
-      defs[d]++;
-      if (i.op === "slot") of[d] = i.slot;
+      if (d >= 0) defs[d]++;
     }
-  for (let r = 0; r < fn.nregs; r++) if (defs[r] !== 1) of[r] = -1;
-  return of;
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const b of fn.blocks)
+      for (const i of b.instrs) {
+        const d = defOf(i);
+        if (d < 0 || defs[d] !== 1 || of[d] >= 0) continue;
+        if (i.op === "slot") of[d] = i.slot;
+        else if (i.op === "mov" && i.a.reg >= 0 && of[i.a.reg] >= 0) {
+          of[d] = of[i.a.reg];
+          offset[d] = offset[i.a.reg] + i.a.imm;
+        } else continue;
+        changed = true;
+      }
+  }
+  return { of, offset };
+}
+
+/**
+ * The slots of which some address may be used before it is one: on a way to a use that does not pass its
+ * definition the register is still 0.
+ */
+function usedBefore(fn: FlatFn, of: Int32Array): Set<number> {
+  const idom = dominators(predecessors(fn.blocks));
+  const definedIn = new Int32Array(fn.nregs).fill(-1);
+  fn.blocks.forEach((b, n) => {
+    for (const i of b.instrs) {
+      const d = defOf(i);
+      if (d >= 0 && of[d] >= 0) definedIn[d] = n;
+    }
+  });
+  const bad = new Set<number>();
+  const above = new Set<number>();
+  fn.blocks.forEach((b, n) => {
+    const use = (v: Val): void => {
+      if (v.reg < 0 || of[v.reg] < 0 || bad.has(of[v.reg]) || above.has(v.reg)) return;
+      const d = definedIn[v.reg];
+      let up = n;
+      // In its own block the definition must have been passed, which `above` says.
+      while (up > d) up = idom[up];
+      if (up !== d || d === n) bad.add(of[v.reg]);
+    };
+    above.clear();
+    for (const i of b.instrs) {
+      forEachVal(i, use);
+      const d = defOf(i);
+      if (d >= 0 && of[d] >= 0) above.add(d);
+    }
+    const t = terminatorVal(b.end);
+    if (t !== undefined) use(t);
+  });
+  return bad;
+}
+
+/** Whether the address of a variable is NULL is known. */
+function foldNullTests(fn: FlatFn, of: Int32Array, bad: ReadonlySet<number>): void {
+  const isAddress = (v: Val): boolean => v.reg >= 0 && v.imm === 0 && of[v.reg] >= 0 && !bad.has(of[v.reg]);
+  const isNull = (v: Val): boolean => v.reg < 0 && v.imm === 0;
+  for (const b of fn.blocks) {
+    b.instrs = b.instrs.map((i): FlatInstr => {
+      if (i.op === "un" && i.fn === "lnot" && isAddress(i.a))
+        return { op: "mov", dst: i.dst, a: constant(0), pos: i.pos };
+      if (i.op !== "bin" || (i.fn !== "eq" && i.fn !== "ne")) return i;
+      const test = (isAddress(i.a) && isNull(i.b)) || (isNull(i.a) && isAddress(i.b));
+      return test ? { op: "mov", dst: i.dst, a: constant(i.fn === "ne" ? 1 : 0), pos: i.pos } : i;
+    });
+    if (b.end.op === "branch" && isAddress(b.end.cond)) b.end = { ...b.end, cond: constant(1) };
+  }
 }
 
 /** Slot of the address of an access that could be one of a register; -1 if it is none. */
-function accessed(i: FlatInstr, of: Int32Array): number {
+function accessed(i: FlatInstr, { of }: Addresses): number {
   switch (i.op) {
     case "free":
     case "revive":
@@ -52,8 +123,12 @@ function accessed(i: FlatInstr, of: Int32Array): number {
 }
 
 /** The slots, of those that `size` gives the bytes of, that need no memory. */
-function promotable(fn: FlatFn, of: Int32Array, size: readonly number[]): Set<number> {
+function promotable(fn: FlatFn, at: Addresses, size: readonly number[]): Set<number> {
+  const { of, offset } = at;
   const good = new Set(size.keys());
+  const bad = usedBefore(fn, of);
+  for (const s of bad) good.delete(s);
+  foldNullTests(fn, of, bad);
   const leak = (reg: number): void => {
     if (reg >= 0 && of[reg] >= 0) good.delete(of[reg]);
   };
@@ -64,14 +139,16 @@ function promotable(fn: FlatFn, of: Int32Array, size: readonly number[]): Set<nu
         if (of[i.dst] < 0) good.delete(i.slot);
         continue;
       }
-      const slot = accessed(i, of);
+      if (i.op === "mov" && of[i.dst] >= 0) continue;
+      const slot = accessed(i, at);
       if (slot < 0) {
         forEachVal(i, (v) => leak(v.reg));
         continue;
       }
-      const { addr } = i as { addr: { imm: number } };
-      const inside = addr.imm >= 0 && addr.imm < size[slot];
-      const whole = (i.op !== "free" && i.op !== "revive") || addr.imm === 0;
+      const { addr } = i as { addr: Val };
+      const into = offset[addr.reg] + addr.imm;
+      const inside = into >= 0 && into < size[slot];
+      const whole = (i.op !== "free" && i.op !== "revive") || into === 0;
       if (!inside || !whole) good.delete(slot);
       if (i.op === "store") leak(i.a.reg);
       if (i.op === "rmw") {
@@ -86,7 +163,7 @@ function promotable(fn: FlatFn, of: Int32Array, size: readonly number[]): Set<nu
 }
 
 /** Takes out the slots of which some access may come before the variable begins or behind its end. */
-function keepLive(fn: FlatFn, of: Int32Array, good: Set<number>): void {
+function keepLive(fn: FlatFn, at: Addresses, good: Set<number>): void {
   const preds = predecessors(fn.blocks);
   const all = new Set(good);
   const out: Set<number>[] = fn.blocks.map(() => new Set(all));
@@ -98,7 +175,7 @@ function keepLive(fn: FlatFn, of: Int32Array, good: Set<number>): void {
   };
   const through = (n: number, live: Set<number>, bad: ((slot: number) => void) | null): void => {
     for (const i of fn.blocks[n].instrs) {
-      const slot = accessed(i, of);
+      const slot = accessed(i, at);
       if (slot < 0) continue;
       if (i.op === "revive") live.add(slot);
       else {
@@ -128,9 +205,9 @@ function keepLive(fn: FlatFn, of: Int32Array, good: Set<number>): void {
  */
 export function promoteSlots(fn: FlatFn, size: readonly number[], name: (slot: number) => string): number {
   if (size.length === 0) return 0;
-  const of = slotRegisters(fn);
-  const good = promotable(fn, of, size);
-  if (good.size > 0) keepLive(fn, of, good);
+  const at = addressesOf(fn);
+  const good = promotable(fn, at, size);
+  if (good.size > 0) keepLive(fn, at, good);
   if (good.size === 0) return 0;
   const registers = new Map<string, number>();
   const words = new Map<number, number[]>();
@@ -149,12 +226,13 @@ export function promoteSlots(fn: FlatFn, size: readonly number[], name: (slot: n
   const each = (f: (i: FlatInstr, slot: number) => FlatInstr[]): void => {
     for (const b of fn.blocks)
       b.instrs = b.instrs.flatMap((i) => {
-        const slot = i.op === "slot" ? i.slot : accessed(i, of);
+        const slot = i.op === "slot" ? i.slot : i.op === "mov" ? at.of[i.dst] : accessed(i, at);
         return slot >= 0 && good.has(slot) ? f(i, slot) : [i];
       });
   };
+  const into = (a: Val): number => at.offset[a.reg] + a.imm;
   each((i, slot) => {
-    if (i.op === "load" || i.op === "store" || i.op === "rmw") register(slot, i.addr.imm);
+    if (i.op === "load" || i.op === "store" || i.op === "rmw") register(slot, into(i.addr));
     return [i];
   });
   each((i, slot): FlatInstr[] => {
@@ -163,11 +241,11 @@ export function promoteSlots(fn: FlatFn, size: readonly number[], name: (slot: n
       case "revive":
         return (words.get(slot) ?? []).map((dst) => ({ op: "mov", dst, a: constant(0), pos }));
       case "load":
-        return [{ op: "mov", dst: i.dst, a: val(register(slot, i.addr.imm)), pos }];
+        return [{ op: "mov", dst: i.dst, a: val(register(slot, into(i.addr))), pos }];
       case "store":
-        return [{ op: "mov", dst: register(slot, i.addr.imm), a: i.a, pos }];
+        return [{ op: "mov", dst: register(slot, into(i.addr)), a: i.a, pos }];
       case "rmw": {
-        const dst = register(slot, i.addr.imm);
+        const dst = register(slot, into(i.addr));
         const next = fn.nregs++;
         fn.regNames.push("");
         return [

@@ -21,6 +21,8 @@ export interface LowSource {
   function(id: string): LowFn | undefined;
   /** The value of a constant of a function, as things are now. */
   constant(low: LowFn, ref: ConstRef): number;
+  /** Instructions that a function may have with all that it calls, and who refuses one that has more. */
+  readonly most?: { readonly instrs: number; readonly refuse: (low: LowFn) => never };
 }
 
 /** A function with its callees inlined, for one configuration. */
@@ -128,6 +130,8 @@ export class Specialiser {
   private inline(fn: Specialised, callees: Set<Specialised>): void {
     if (!fn.blocks.some((b) => b.instrs.some((i) => i.op === "call"))) return;
     const blocks = fn.blocks.map((b) => ({ instrs: [] as FlatInstr[], end: b.end }));
+    const { most } = this.source;
+    let size = 0;
     fn.blocks.forEach((b, n) => {
       let current = blocks[n];
       for (const i of b.instrs) {
@@ -140,6 +144,10 @@ export class Specialiser {
         const entry = blocks.length;
         const body = this.specialise(callee);
         callees.add(body);
+        if (most !== undefined) {
+          size += body.blocks.reduce((n, c) => n + c.instrs.length + 1, 0);
+          if (size > most.instrs) most.refuse(fn.low);
+        }
         const copy = copyInto(fn, body, i, current.instrs);
         const after = { instrs: [] as FlatInstr[], end: current.end };
         const exit = entry + copy.length;
@@ -259,7 +267,7 @@ function copyInto(
 ): { instrs: FlatInstr[]; end: Specialised["blocks"][number]["end"] }[] {
   const regBase = caller.nregs;
   caller.nregs += callee.nregs;
-  caller.regNames.push(...callee.regNames);
+  for (const name of callee.regNames) caller.regNames.push(name);
   // Positions are numbered as if the callee's had been copied here; they are written out once, for the
   // thread.
   const posBase = caller.npositions;
@@ -267,7 +275,7 @@ function copyInto(
   caller.npositions += callee.npositions;
 
   const slotBase = caller.slots.length;
-  caller.slots.push(...callee.slots);
+  for (const slot of callee.slots) caller.slots.push(slot);
   const arr: number[] = [];
   const place = caller.ownPositions[call.pos];
   call.args.forEach((arg, n) => {

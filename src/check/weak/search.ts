@@ -44,6 +44,8 @@ export interface WeakOptions {
   readonly maxBytes?: number;
   /** Stop, as "bounded", after so many seconds (default: none). */
   readonly maxSeconds?: number;
+  /** As in check/explore: whether the search ends when a run reaches the limit that this message names. */
+  readonly stopAtBound?: (message: string) => boolean;
   /** Addresses whose values in each final state are to be collected in `observed`. */
   readonly observe?: readonly number[];
   /** Record the counterexample (default true). */
@@ -97,7 +99,8 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
     try {
       search = new Search(prepared, options, instances, words, started, promises);
       const result = search.run();
-      if (result.verdict !== "holds") return result;
+      const limited = result.error !== null && search.wentOn;
+      if (result.verdict !== "holds" && !limited) return result;
       const more = search.more(promises);
       if (more === "none") {
         options.onRan?.(search.ran());
@@ -117,9 +120,15 @@ export function exploreWeak(program: Program, options: WeakOptions): WeakResult 
 
 /** What of the program this machine has no step for; null if it has one for everything. */
 function notModelled({ threads, handlers, finally: last, memory }: Program): string | null {
-  const region = memory.regions.find((r) => r.stack === true);
+  const bodies = [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])];
+  // One that lives from the beginning, and begins at no other time, is as any object.
+  const begun = new Set<number>();
+  for (const t of bodies)
+    for (const b of t.blocks)
+      for (const i of b.instrs) if (i.op === "revive" && i.addr.reg < 0) begun.add(i.addr.imm);
+  const region = memory.regions.find((r) => r.stack === true && (!r.live || begun.has(r.base)));
   if (region !== undefined) return `${region.name}, a local variable in memory, is not modelled here`;
-  for (const t of [...threads, ...Object.values(handlers), ...(last === null ? [] : [last])])
+  for (const t of bodies)
     for (const b of t.blocks)
       for (const i of b.instrs) {
         if (!isVisible(i)) continue;
@@ -137,8 +146,8 @@ const NOT_MODELLED: ReadonlySet<string> = new Set<VisibleInstr["op"]>([
   "context",
 ]);
 
-/** Where `advance` stopped: at a state with a choice, at a final state, or on an error. */
-const Outcome = { Choice: 0, Final: 1, Error: 2, Impossible: 3 } as const;
+/** Where `advance` stopped: at a state with a choice, at a final state, on an error, or at a limit. */
+const Outcome = { Choice: 0, Final: 1, Error: 2, Impossible: 3, Limit: 4 } as const;
 type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
 class Search {
@@ -159,6 +168,8 @@ class Search {
   private enabled = 0;
   private log: Step[] | null = null;
   private failure: FoundError | null = null;
+  /** The first run that reached a limit of the model and went no further. */
+  private limit: { error: FoundError; process: Int32Array; choice: Int32Array } | null = null;
 
   constructor(
     prepared: Prepared,
@@ -288,7 +299,8 @@ class Search {
     if (error === null) throw new Error("a step failed without an error");
     const { kind, message, addr, thread } = error;
     this.failure = { kind, message, thread: this.m.names[thread] ?? "", addr };
-    return Outcome.Error;
+    const on = kind === "bound" && this.options.stopAtBound?.(message) !== true;
+    return on ? Outcome.Limit : Outcome.Error;
   }
 
   private final(): Outcome {
@@ -336,20 +348,26 @@ class Search {
     const limits = new SearchLimits(this.options, this.started);
     if (!m.boot()) {
       this.fail(m.error);
-      return this.violated();
+      return this.violated(stack.process, stack.choice, stack.level);
     }
     let outcome = this.advance(-1, 0);
     let checkAt = LOOK;
     for (;;) {
-      if (outcome === Outcome.Error) return this.violated();
-      const id = outcome === Outcome.Impossible ? -1 : table.intern();
+      if (outcome === Outcome.Error) return this.violated(stack.process, stack.choice, stack.level);
+      if (outcome === Outcome.Limit && this.limit === null && this.failure !== null)
+        this.limit = {
+          error: this.failure,
+          process: stack.process.slice(0, stack.level + 1),
+          choice: stack.choice.slice(0, stack.level + 1),
+        };
+      const id = outcome === Outcome.Impossible || outcome === Outcome.Limit ? -1 : table.intern();
       if (id < 0) {
-        // No execution goes this way.
+        // No execution goes this way, or it goes no further.
       } else if (table.added) {
         if (outcome === Outcome.Final) {
           this.finalStates++;
           this.observe();
-          if (!this.runLast()) return this.violated();
+          if (!this.runLast()) return this.violated(stack.process, stack.choice, stack.level);
         } else stack.push(id, this.chosen, this.enabled);
       } else if (outcome !== Outcome.Final && stack.has(id)) stack.expandTop();
 
@@ -358,13 +376,23 @@ class Search {
         const why = limits.reached(table.size, table.bytes, this.transitions, stack.level);
         if (why !== null) return this.result("bounded", why);
       }
-      if (!stack.next()) return this.result("holds", null);
+      if (!stack.next()) return this.limit === null ? this.result("holds", null) : this.atLimit();
       outcome = this.advance(stack.process[stack.level], stack.choice[stack.level]);
     }
   }
 
-  private violated(): WeakResult {
-    const { process, choice, level } = this.stack;
+  /** The search is complete but for runs that reached a limit of the model. */
+  get wentOn(): boolean {
+    return this.limit !== null && this.failure === this.limit.error;
+  }
+
+  private atLimit(): WeakResult {
+    const { error, process, choice } = this.limit as NonNullable<typeof this.limit>; // run() has looked
+    this.failure = error;
+    return this.violated(process, choice, process.length - 1);
+  }
+
+  private violated(process: Int32Array, choice: Int32Array, level: number): WeakResult {
     const error = this.failure as FoundError; // set by whoever gave Outcome.Error
     const { transitions } = this;
     // Replay the decisions of the stack with the log on: the steps in between follow from them.

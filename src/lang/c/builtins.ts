@@ -1,6 +1,6 @@
 /**
  * What the headers of the package are made of: functions named `__hf_...` that are operations of the IR, and
- * GCC's `__builtin_...`, `__sync_` and `__atomic_` functions, with the types of their arguments and results.
+ * GCC's `__builtin_...` functions, with the types of their arguments and results.
  * What each lowers to is in lower-builtin.ts.
  *
  * Signatures are written as letters: `p` a pointer, whose target is P; `v` a value of P; `i` int; `u`

@@ -31,6 +31,8 @@ export interface CompileOptions {
  */
 export type RootKind = "thread" | "pthread" | "head" | "plain";
 
+/** With every call expanded: what is linked in a second or two. */
+const MOST_INSTRUCTIONS = 40_000;
 const KFREE = "kfree_rcu";
 /** Where the bodies of threads are: nowhere in the user's files. */
 const ROOT: Place = { file: "<start>", line: 1, col: 1, macro: "" };
@@ -63,6 +65,11 @@ export class CProgram {
       function: (id) => this.function(id),
       constant: (low) => {
         throw new Error(`${low.name}() is C and refers to no constant of the dialect`);
+      },
+      most: {
+        instrs: MOST_INSTRUCTIONS,
+        refuse: (low) =>
+          refuse("HF236", { ...low.positions[0], macro: "" }, `${low.name}() with all it calls`),
       },
     };
   }

@@ -49,6 +49,10 @@ const C_ERRORS = {
   HF233: ["size of an allocation is not known", "allocate sizeof(...) times a constant"],
   HF234: ["no entry", "write module_init(f), int main(void), or threads P0, P1, ..."],
   HF235: ["wrong threads function", "a thread takes one pointer, or nothing"],
+  HF236: [
+    "too much code",
+    "a call is expanded where it stands, with all that it calls: call fewer functions, or the same in a loop",
+  ],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type CErrorCode = keyof typeof C_ERRORS;

@@ -469,7 +469,8 @@ export class ExprLowering {
   private atomicOp(e: Expr & { k: "opassign" }, loc: Loc & { k: "mem" }, r: Val): Val {
     const b = this.b;
     const fn = ({ "+": "add", "-": "add", "&": "and", "|": "or", "^": "xor" } as const)[e.op as "+"];
-    if (fn === undefined || (e.l.type.k === "int" && e.l.type.size < 4))
+    // A sum may leave the few bits of a small type, bitwise operations do not.
+    if (fn === undefined || (fn === "add" && e.l.type.k === "int" && e.l.type.size < 4))
       refuse("HF223", e.at, `${e.op}= of an atomic object`);
     const a =
       e.l.type.k === "ptr"
@@ -489,9 +490,11 @@ export class ExprLowering {
     const type = e.l.type;
     const by = type.k === "ptr" ? e.by * Math.max(1, sizeOf(type.to)) : e.by;
     if (loc.k === "mem" && isAtomic(type)) {
+      if (type.k === "int" && type.size < 4) refuse("HF223", e.at, "++ or -- of an atomic object this small");
       const dst = b.reg("");
       b.emit({ op: "rmw", fn: "add", dst, addr: loc.addr, a: constant(by), b: ZERO, order: "mb" });
-      return e.post ? val(dst) : plus(val(dst), by);
+      const sum = type.k === "int" ? arith(b, "+", type, val(dst), constant(by)) : plus(val(dst), by);
+      return e.post ? val(dst) : sum;
     }
     let old = read(b, loc);
     if (wanted && e.post && loc.k === "reg") {

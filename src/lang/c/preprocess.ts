@@ -41,6 +41,12 @@ const PREDEFINED: CFile = {
 #define __linux__ 1
 #define __KERNEL__ 1
 #define __HOLDFAST__ 1
+#define __ATOMIC_RELAXED 0
+#define __ATOMIC_CONSUME 1
+#define __ATOMIC_ACQUIRE 2
+#define __ATOMIC_RELEASE 3
+#define __ATOMIC_ACQ_REL 4
+#define __ATOMIC_SEQ_CST 5
 #define __CHAR_BIT__ 8
 #define __INT_MAX__ 0x7fffffff
 #define __SIZEOF_INT__ 4
@@ -102,8 +108,9 @@ class Preprocessor {
     if (file.text.length > MAX_FILE_CHARS)
       refuse("HF209", { ...NOWHERE, file: file.name }, `${file.text.length} characters`);
     this.seen.add(file);
-    this.stack.push(file);
     const ts = tokens(file);
+    if (!file.builtin) this.builtInAtomics(ts);
+    this.stack.push(file);
     const conditions: Conditional[] = [];
     let from = 0;
     const active = (): boolean => conditions.every((c) => c.taken);
@@ -124,6 +131,13 @@ class Preprocessor {
     const open = conditions.pop();
     if (open !== undefined) refuse("HF201", open.at, "#if", "end it with #endif");
     this.stack.pop();
+  }
+
+  /** GCC has these without a header. */
+  private builtInAtomics(ts: readonly Token[]): void {
+    const header = this.files.header("holdfast/gcc-atomics.h");
+    if (header === null || this.seen.has(header)) return;
+    if (ts.some((t) => t.kind === T.name && /^__(?:sync|atomic)_[a-z]/.test(t.text))) this.file(header);
   }
 
   private put(t: Token): void {

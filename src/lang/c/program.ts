@@ -211,6 +211,8 @@ function assemble(
     if (low === undefined) throw new Error(`${p.name}() is not lowered`);
     threads.push(linker.finish(low, { name: named(p.name), args: [], cpu: threads.length, keepCpu: false }));
   }
+  // A main() that starts no thread is a program all the same: it is the thread.
+  if (threads.length === 0 && boot && start.entry?.name === "main") throw new BootFailed("no threads");
   if (threads.length === 0) refuse("HF230", { ...NOWHERE, file: unit.file });
   const handlers = linker.handlers();
   let last: ThreadIr | null = null;
