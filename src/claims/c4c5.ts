@@ -232,7 +232,14 @@ export function knockouts(cell: TeardownCell): readonly Knockout[] {
   const unmaps = c.teardown !== "fsdax";
   const byIpi = findArch(cell.arch).tlbFlush === TLB_FLUSH_IPI;
   const flushes = unmaps ? null : "this unbind removes no mapping, so it flushes nothing";
+  const ref: Knockout = {
+    removed: "pgmap-ref",
+    title: "fast GUP takes no pagemap reference",
+    knobs: { pgmapRef: 0 },
+    notApplicable: null,
+  };
   return [
+    ...(c.pgmapRef === "ref-taken" ? [ref] : []),
     {
       removed: "ipi",
       title: "the TLB flush waits for no other CPU",

@@ -43,6 +43,7 @@ import {
 import {
   check_device,
   check_driver_page,
+  check_unmapped,
   cpu_touch,
   evict,
   hold_until,
@@ -139,8 +140,8 @@ export const bootMirrorRam: Boot = (arch, preset, knobs) => {
   };
 };
 
-/** A page of the block that goes offline, with `extra` references, mapped. */
-function bootOffline(arch: string, preset: PresetName, knobs: KnobSettings, extra: number): void {
+/** A page of the block that goes offline, with `extra` references, is mapped; gives the address space. */
+function bootOffline(arch: string, preset: PresetName, knobs: KnobSettings, extra: number): number {
   const { mm } = machine(arch, preset, { mmuNotifier: 0, ...knobs }, { cpus: 3 });
   addSystemRam(0, 1, 1, POOL_RAM_OFFLINE);
   addSystemRam(1, 1, 0, POOL_RAM);
@@ -148,6 +149,7 @@ function bootOffline(arch: string, preset: PresetName, knobs: KnobSettings, extr
   memmapCanGo(0);
   mapAnonPage(addAnonVma(mm, ADDR, 1), ADDR, 0);
   mem[kernel.vmemmap + PAGE._refcount] += extra;
+  return mm;
 }
 
 export const bootPinned: Boot = (arch, preset, knobs) => {
@@ -156,6 +158,17 @@ export const bootPinned: Boot = (arch, preset, knobs) => {
     threads: [
       { name: "unplug", run: unplug_ram, args: [0, 1] },
       { name: "holder", run: unpin, args: [0] },
+    ],
+  };
+};
+
+/** The page is unmapped, so that whoever offlines need not be the one who drops its last reference. */
+export const bootOfflineZap: Boot = (arch, preset, knobs) => {
+  const mm = bootOffline(arch, preset, knobs, 0);
+  return {
+    threads: [
+      { name: "unplug", run: unplug_ram, args: [0, 1] },
+      { name: "zap", run: zap, args: [mm, ADDR] },
     ],
   };
 };
@@ -360,6 +373,7 @@ export const bootPrivateZap: Boot = (arch, preset, knobs) => {
       { name: "home", run: migrate_home, args: [dmirror, ADDR] },
       { name: "zap", run: zap, args: [m.mm, ADDR] },
     ],
+    finally: { name: "check", run: check_unmapped, args: [m.mm, ADDR] },
   };
 };
 
@@ -460,10 +474,12 @@ export const bootNotifierRemove: Boot = (arch, preset, knobs) => {
   };
 };
 
-export const bootNotifierInsert: Boot = (arch, preset, knobs) => {
+export const bootNotifierInsert: Boot = (arch, preset, knobs, variant) => {
   const { mm } = machine(arch, preset, knobs);
   const first = allocStruct("first", INTERVAL_NOTIFIER);
-  mmu_interval_notifier_insert(first, mm, ADDR, ADDR, INTERVAL_OPS_SEQ, 0);
+  // What the invalidation removes is not covered by the first: the tree is "partially excluded".
+  const at = variant.endsWith("-miss") ? ADDR + 1 : ADDR;
+  mmu_interval_notifier_insert(first, mm, at, at, INTERVAL_OPS_SEQ, 0);
   const ni = allocStruct("notifier", INTERVAL_NOTIFIER);
   declareRegion("notifier", ni, INTERVAL_NOTIFIER.SIZE);
   return {

@@ -31,6 +31,7 @@ import {
   bootNotifierInsert,
   bootNotifierRemove,
   bootOfflineFault,
+  bootOfflineZap,
   bootOwnMirror,
   bootPfnValid,
   bootPfnWalker,
@@ -232,7 +233,7 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
       "v5.18": v("v5.18", "it asks for a pagemap (v5.12)", { sectionTaint: 1, offlineLock: 0 }),
       "v5.18-bound": v("v5.18", "it asks, and the device stays bound", { sectionTaint: 1, offlineLock: 0 }),
     },
-    knockouts: [],
+    knockouts: [["section-taint", "pfn_to_online_page() asks for no pagemap", { sectionTaint: 0 }]],
   },
   "hvo-pfn-walker": {
     title: "struct pages of a hugetlb page are shared while a frame walker takes a reference (zoo J23)",
@@ -248,6 +249,12 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
     boot: bootPinned,
     variants: { released: v("v7.3", "the pin is released some time") },
     knockouts: [],
+  },
+  "offline-zap": {
+    title: "memory goes offline while a page of it is unmapped",
+    boot: bootOfflineZap,
+    variants: { "v5.10": v("v5.10", "to v5.18"), "v7.3": v("v7.3", "v7.1 and later") },
+    knockouts: [["isolated-test", "a page that counts none is taken for free", { isolatedTest: 0 }]],
   },
   "offline-fault": {
     title: "memory goes offline while a CPU waits for its page to have moved (zoo J50)",
@@ -386,7 +393,11 @@ const QUESTIONS: Readonly<Record<string, Question>> = {
   "notifier-insert": {
     title: "an interval notifier is inserted and removed while an invalidation runs",
     boot: bootNotifierInsert,
-    variants: { "v5.10": v("v5.10", "to v5.17"), "v6.1": v("v6.1", "v5.18") },
+    variants: {
+      "v5.10": v("v5.10", "to v5.17"),
+      "v6.1": v("v6.1", "v5.18"),
+      "v6.1-miss": v("v6.1", "and the invalidation meets none that is in the tree"),
+    },
     knockouts: [],
   },
   "notifier-nonblock": {

@@ -35,3 +35,18 @@ export interface Knockout {
   /** Why there is nothing to take out; null if there is. */
   readonly notApplicable: string | null;
 }
+
+/** Name of the knock-out that takes out all that can be taken out of a cell. */
+export const EVERYTHING = "everything";
+
+/** All mechanisms of a cell taken out at once; undefined if there is none. */
+export function everything(knockouts: readonly Knockout[]): Knockout | undefined {
+  const some = knockouts.filter((k) => k.notApplicable === null);
+  if (some.length === 0) return undefined;
+  return {
+    removed: EVERYTHING,
+    title: `without ${some.map((k) => k.removed).join(", ")}`,
+    knobs: Object.assign({}, ...some.map((k) => k.knobs)) as KnobSettings,
+    notApplicable: null,
+  };
+}

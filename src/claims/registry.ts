@@ -4,6 +4,7 @@
  */
 
 import type { Scenario } from "../machine/scenario.ts";
+import { EVERYTHING, everything } from "./cells.ts";
 import { setOf } from "./claims.ts";
 import { MAX_STRESS_CPUS, STRESS_KINDS, scenarioNamed as stressNamed } from "./stress.ts";
 import { HMM_TEARDOWN } from "./stress-hmm.ts";
@@ -34,8 +35,8 @@ export function scenarioEntries(): ScenarioEntry[] {
 const WITHOUT = "/without-";
 
 /**
- * A stress scenario, a cell, a cell with a mechanism removed (`ID/without-NAME`), or a known bug
- * (`zoo/J07/before`); undefined if there is none.
+ * A stress scenario, a cell, a cell with a mechanism removed (`ID/without-NAME`) or with all of them
+ * (`ID/without-everything`), or a known bug (`zoo/J07/before`); undefined if there is none.
  */
 export function scenarioNamed(name: string): Scenario | undefined {
   const bug = zooNamed(name);
@@ -51,7 +52,11 @@ export function scenarioNamed(name: string): Scenario | undefined {
   // Of a cell on weak memory it is the listed cell's, which has another name.
   if (at < 0) return { ...set.scenario(cell), name };
   const removed = name.slice(at + WITHOUT.length);
-  const knockout = set.knockouts(cell).find((k) => k.removed === removed && k.notApplicable === null);
+  const knockouts = set.knockouts(cell);
+  const knockout =
+    removed === EVERYTHING
+      ? everything(knockouts)
+      : knockouts.find((k) => k.removed === removed && k.notApplicable === null);
   return knockout === undefined ? undefined : { ...set.scenario(cell, knockout), name };
 }
 

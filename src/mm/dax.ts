@@ -14,7 +14,12 @@ import { config, kernel } from "../machine/config.ts";
 import { READ_ONCE, smp_cond_load_acquire_eq, WRITE_ONCE } from "../machine/primitives.ts";
 import { synchronize_srcu } from "../machine/srcu.ts";
 import { type Ptr, struct } from "../machine/struct.ts";
-import { initial_page_count, memremap_pages, memunmap_pages } from "./memremap.ts";
+import {
+  initial_page_count,
+  memremap_pages,
+  memunmap_pages_begin,
+  memunmap_pages_finish,
+} from "./memremap.ts";
 import { ADDRESS_SPACE } from "./mm_types.ts";
 import { pfn_to_page } from "./page.ts";
 import { DEV_PAGEMAP, type Pgmap } from "./pgmap.ts";
@@ -58,7 +63,19 @@ export function kill_dev_dax(dev_dax: DevDax): void {
   if (config.unbindWaitsIdle) wait_pages_idle(READ_ONCE(dev_dax + DEV_DAX.pgmap));
 }
 
-export function dev_dax_unbind(dev_dax: DevDax): void {
+/**
+ * The device's actions up to where they wait for references on its pagemap: unregister_dev_dax(), and
+ * memunmap_pages() as far as percpu_ref_kill().
+ */
+export function dev_dax_unbind_begin(dev_dax: DevDax): void {
   kill_dev_dax(dev_dax);
-  memunmap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap));
+  memunmap_pages_begin(READ_ONCE(dev_dax + DEV_DAX.pgmap));
+}
+/** The rest: waits until the last reference is gone, then the struct pages go. */
+export function dev_dax_unbind_finish(dev_dax: DevDax): void {
+  memunmap_pages_finish(READ_ONCE(dev_dax + DEV_DAX.pgmap));
+}
+export function dev_dax_unbind(dev_dax: DevDax): void {
+  dev_dax_unbind_begin(dev_dax);
+  dev_dax_unbind_finish(dev_dax);
 }

@@ -98,6 +98,7 @@ function scan_movable_pages(start_pfn: number, nr: number, from: number): number
 }
 /** test_pages_isolated(): every frame is in the free lists, so that nobody is still at freeing one. */
 function test_pages_isolated(start_pfn: number, nr: number): boolean {
+  if (!config.isolatedTest) return true;
   for (let i = 0; i < nr; i++) if (!PageFlag(pfn_to_page(start_pfn + i), PG_buddy)) return false;
   return true;
 }

@@ -7,10 +7,10 @@
 import { kernel } from "../machine/config.ts";
 import { runRcuCallbacks } from "../machine/host.ts";
 import { mem } from "../machine/memory.ts";
-import { READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { READ_ONCE } from "../machine/primitives.ts";
+import { dev_dax_unbind_begin, dev_dax_unbind_finish } from "../mm/dax.ts";
 import { dup_mm } from "../mm/fork.ts";
 import { HSTATE } from "../mm/hugetlb.ts";
-import { memunmap_pages_begin, memunmap_pages_finish } from "../mm/memremap.ts";
 import { ADDRESS_SPACE, AS_FSDAX } from "../mm/mm_types.ts";
 import { mmap_write_lock, mmap_write_unlock } from "../mm/mmap.ts";
 import { page_to_pfn, vmemmap_frame } from "../mm/page.ts";
@@ -60,21 +60,18 @@ function startJob(
   return { ret: 0 };
 }
 
-/** Writing to the driver's unbind file: kill_dev_dax(), then memunmap_pages(), which may wait for pins. */
+/** Writing to the driver's unbind file, which may wait for pins. */
 function unbindJob(ctx: StepContext, name: string, device: string): StepResult {
   const { world, args } = ctx;
   const path = `/dev/${device}`;
   const dax = world.machine.dax.get(path) ?? args.fail(`no device "${device}"`);
-  const file = world.machine.files.get(path) ?? 0;
-  WRITE_ONCE(file + ADDRESS_SPACE.alive, 0);
-  unmap_mapping_pages(file, 0, 0, true);
-  memunmap_pages_begin(dax.device.pgmap);
+  dev_dax_unbind_begin(dax.device.dev);
   world.moment();
   return startJob(ctx, name, "0", () => {
     // percpu_ref_kill() needs a grace period; then the last reference completes the wait.
     runRcuCallbacks();
     if (READ_ONCE(dax.device.pgmap + DEV_PAGEMAP.done) === 0) return false;
-    memunmap_pages_finish(dax.device.pgmap);
+    dev_dax_unbind_finish(dax.device.dev);
     world.machine.gone.add(dax.device);
     return true;
   });

@@ -91,6 +91,7 @@ describe("C8, frame walkers", () => {
 describe("C8, does unplug end", () => {
   test.each([
     ["offline-pin/released", "holds"],
+    ["offline-zap/v7.3", "holds"],
     ["offline-pin-for-ever/v7.3", "violated: livelock"],
     ["offline-pin-signal/v7.3", "holds"],
     ["offline-lru-batch/v7.3", "holds"],
@@ -114,6 +115,7 @@ describe("C8, the notifiers themselves", () => {
     ["notifier-remove/v6.1", "holds"],
     ["notifier-insert/v5.10", UAF],
     ["notifier-insert/v6.1", "holds"],
+    ["notifier-insert/v6.1-miss", "holds"],
     ["notifier-nonblock/v5.10", "violated: deadlock"],
     ["notifier-nonblock/v6.1", "holds"],
     // The tree's invalidation has started and is never ended: every kernel to v7.3.

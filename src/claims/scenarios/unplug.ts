@@ -275,6 +275,11 @@ export function check_driver_page(mm: Mm, addr: number, mdevice: DmirrorDevice, 
   assert(count === (mapped ? 1 : 0), "a device page's count is not the number of its entries");
   assert(nr_free === (mapped ? 0 : 1), "the driver's free list does not agree with the entry");
 }
+/** At the end: what was unmapped is not mapped again by a migration that ended later. */
+export function check_unmapped(mm: Mm, addr: number): void {
+  const ptep = mm_find_pte(mm, addr);
+  assert(ptep === 0 || READ_ONCE(ptep) === 0, "an entry stands after MADV_DONTNEED has returned");
+}
 /** madvise(MADV_DONTNEED) */
 export function zap(mm: Mm, addr: number): void {
   mmap_read_lock(mm);
@@ -365,9 +370,10 @@ export function remove_notifier(ni: number): void {
   mmu_interval_notifier_remove(ni);
   kfree(ni);
 }
-/** A driver adds a notifier and takes it away again. */
+/** A driver adds a notifier, begins to read what it covers, and takes it away again. */
 export function insert_remove_notifier(ni: number, mm: Mm, addr: number): void {
   mmu_interval_notifier_insert(ni, mm, addr, addr, INTERVAL_OPS_SEQ, 0);
+  mmu_interval_read_begin(ni);
   mmu_interval_notifier_remove(ni);
   kfree(ni);
 }

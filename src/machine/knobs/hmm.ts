@@ -221,6 +221,11 @@ export const HMM_KNOBS = [
     onOff("lru_cache_disable(), lru_add_drain_all() before", "knock-out: batches keep their references"),
   ),
   knockout(
+    "isolatedTest",
+    "offline_pages() ends only when every frame is free",
+    onOff("test_pages_isolated() (all versions)", "knock-out: a page without references is as good as free"),
+  ),
+  knockout(
     "offlineLock",
     "a frame walker holds the memory hotplug lock",
     onOff("get_online_mems()", "walks without it, as most do"),
