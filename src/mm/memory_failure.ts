@@ -44,6 +44,7 @@ import {
   PageFlag,
   PageHead,
   PageHuge,
+  PageKsm,
   PG_hwpoison,
   PG_lru,
   page_count,
@@ -221,6 +222,8 @@ export function memory_failure(page: Page): number {
     return config.poisonUnsplit ? -EHWPOISON : -EBUSY;
   }
   SetPageFlag(page, PG_hwpoison);
+  // "can't handle KSM pages"
+  if (kernel.ksm !== 0 && PageKsm(page) && !config.poisonKsm) return -EBUSY;
   hwpoison_user_mappings(page);
   ClearPageFlag(page, PG_lru);
   // me_pagecache_clean()

@@ -13,6 +13,12 @@ export const GUP_ARGS_COMMON = 2;
 
 export const MM_KNOBS = [
   knob(
+    "poisonKsm",
+    { "v5.10": 0, "v6.4": 1 },
+    "memory_failure() of a KSM page",
+    onOff("it is unmapped everywhere (v6.4, 4248d0083ec5)", "-EBUSY, and nothing is unmapped (to v6.3)"),
+  ),
+  knob(
     "cowFreesSwap",
     { "v5.10": 0, "v5.14": 1 },
     "a page that nobody maps any more after copy on write leaves the swap cache",
