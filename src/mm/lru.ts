@@ -69,7 +69,11 @@ export function page_evictable(page: Page): boolean {
   }
   return !PageFlag(page, PG_mlocked);
 }
-/** lru_add_fn(), __pagevec_lru_add_fn(). */
+/**
+ * __pagevec_lru_add_fn(), lru_add_fn(), lru_add(). Read: v5.10, v6.1, v6.12, v7.3. Custom: as from v5.18 on;
+ * v5.10 sets PG_lru first and then looks whether the page was locked, so that one of the two, this and
+ * mlock(), sees the other.
+ */
 function lru_add_fn(page: Page): void {
   const was_unevictable = TestClearPageFlag(page, PG_unevictable);
   if (!page_evictable(page)) {
@@ -79,7 +83,10 @@ function lru_add_fn(page: Page): void {
   } else if (was_unevictable) ClearPageFlag(page, PG_unevictable);
   SetPageFlag(page, PG_lru);
 }
-/** lru_lazyfree_fn(): a page on the LRU that is evictable becomes one that is not backed by swap. */
+/**
+ * lru_lazyfree_fn(), lru_lazyfree(): a page on the LRU that is evictable becomes one that is not backed by
+ * swap. Read: v5.10, v6.1, v6.12, v7.3.
+ */
 function lru_lazyfree_fn(page: Page): void {
   if (may_be_lazyfree(page)) ClearPageFlag(page, PG_swapbacked);
 }
@@ -92,7 +99,11 @@ function may_be_lazyfree(page: Page): boolean {
   );
 }
 
-/** folio_batch_move_lru(): the batch's pages are dealt with, its references go. */
+/**
+ * pagevec_lru_move_fn(), folio_batch_move_lru(): the batch's pages are dealt with, its references go. A page
+ * that is moved is off the LRU meanwhile: nobody else isolates it. Read: v5.10, v6.1, v6.12, v7.3. Custom:
+ * v5.10 holds the LRU's lock instead; v7.3 frees a page that only the batch holds without a turn on the LRU.
+ */
 function lru_batch_move(kind: number): void {
   const batch = lru_batch(kind);
   const nr = READ_ONCE(batch + LRU_BATCH.nr);
@@ -100,11 +111,17 @@ function lru_batch_move(kind: number): void {
   for (let i = 0; i < nr; i++) {
     const page: Page = READ_ONCE(batch + LRU_BATCH.folios + i);
     if (kind === LRU_ADD) lru_add_fn(page);
-    else if (PageFlag(page, PG_lru)) lru_lazyfree_fn(page);
+    else if (TestClearPageFlag(page, PG_lru)) {
+      lru_lazyfree_fn(page);
+      SetPageFlag(page, PG_lru);
+    }
     put_page(page);
   }
 }
-/** folio_batch_add_and_move(): compound pages and a full batch go at once. */
+/**
+ * folio_batch_add_and_move(): compound pages and a full batch go at once. Read: v5.10, v6.1, v6.12, v7.3.
+ * Custom: to v6.1 the reference is the caller's to take. Stub: lru_cache_disable(), as of a migration.
+ */
 function lru_batch_add(kind: number, page: Page): void {
   if (kernel.lru_add === 0) {
     if (kind === LRU_ADD) lru_add_fn(page);
@@ -115,18 +132,21 @@ function lru_batch_add(kind: number, page: Page): void {
   if (!folio_batch_add(lru_batch(kind), page) || PageHead(page)) lru_batch_move(kind);
 }
 
-/** lru_add_drain(), lru_add_drain_all(). */
+/**
+ * lru_add_drain_cpu(), lru_add_drain(), lru_add_drain_all(). Read: v5.10, v6.1, v6.12, v7.3. Custom: the
+ * batches of this CPU only.
+ */
 export function lru_add_drain(): void {
   if (kernel.lru_add === 0) return;
   lru_batch_move(LRU_ADD);
   lru_batch_move(LRU_LAZYFREE);
   if (!config.follMlock) mlock_drain_local();
 }
-/** lru_cache_add(), folio_add_lru(). */
+/** lru_cache_add(), folio_add_lru(). Read: v5.10, v6.1, v6.12, v7.3. */
 export function lru_cache_add(page: Page): void {
   lru_batch_add(LRU_ADD, page);
 }
-/** mark_page_lazyfree(), folio_mark_lazyfree(). */
+/** mark_page_lazyfree(), folio_mark_lazyfree(). Read: v5.10, v6.1, v6.12, v7.3. */
 export function mark_page_lazyfree(page: Page): void {
   const head = compound_head(page);
   if (PageFlag(head, PG_lru) && may_be_lazyfree(head)) lru_batch_add(LRU_LAZYFREE, head);

@@ -69,7 +69,10 @@ function large_mapcount_ptr(head: Page): number {
 function nr_pages_mapped_ptr(head: Page): number {
   return page_word(nth_page(head, 1), PAGE._nr_pages_mapped);
 }
-/** page_mapcount() to v6.x of one page: PTEs of it and huge entries of its compound page. */
+/**
+ * page_mapcount() to v6.x of one page: PTEs of it and huge entries of its compound page. Read: v5.10, v6.1,
+ * v6.12. Custom: v5.10 leaves PG_double_map to pages that are not a file's.
+ */
 export function page_mapcount(page: Page): number {
   let n = READ_ONCE(page_word(page, PAGE._mapcount)) + 1;
   const head = compound_head(page);
@@ -78,7 +81,10 @@ export function page_mapcount(page: Page): number {
   if (config.doubleMap && PageFlag(head, PG_double_map)) n -= 1;
   return n;
 }
-/** Entries of any kind that map any part of the page: page_mapped(), total_mapcount(), folio_mapcount(). */
+/**
+ * Entries of any kind that map any part of the page: page_mapped(), total_mapcount(), folio_mapcount(). Read:
+ * v5.10, v6.1, v6.12, v7.3. Custom: page_mapped() is this not being 0; to v6.9 it stops at the first count.
+ */
 export function total_mapcount(page: Page): number {
   const head = compound_head(page);
   if (!PageHead(head)) return READ_ONCE(page_word(head, PAGE._mapcount)) + 1;
@@ -111,7 +117,11 @@ export function prep_compound_mapcounts(head: Page): void {
 
 // ---- Which address spaces map a large folio (v6.15) -------------------------------------------------------
 
-/** folio_add_return_large_mapcount(). */
+/**
+ * folio_add_large_mapcount(), folio_add_return_large_mapcount() (v6.15). Read: v6.12, v7.3. Stub: from v6.15
+ * on a bit of the folio is a lock around this (folio_lock_large_mapcount()): two address spaces that change
+ * it at once may leave the slots wrong here.
+ */
 function folio_add_large_mapcount(head: Page, diff: number, mm: Mm): void {
   const now = atomic_add_return(diff, large_mapcount_ptr(head));
   if (!config.largeMmIds) return;
@@ -131,29 +141,37 @@ function folio_add_large_mapcount(head: Page, diff: number, mm: Mm): void {
     WRITE_ONCE(page_word(p1, MM_SHARED), 1);
   }
 }
-/** folio_sub_return_large_mapcount(). */
+/** folio_sub_return_large_mapcount(). Read: v6.12, v7.3. Stub: as folio_add_large_mapcount(). */
 function folio_sub_large_mapcount(head: Page, diff: number, mm: Mm): void {
   const now = atomic_add_return(-diff, large_mapcount_ptr(head));
   if (!config.largeMmIds) return;
   const p1 = nth_page(head, 1);
   const count0 = page_word(p1, MM_MAPCOUNT0);
   const count1 = page_word(p1, MM_MAPCOUNT1);
+  // What was mapped while no slot was free may be unmapped from one: a count goes no lower than -1.
   if (READ_ONCE(page_word(p1, MM_ID0)) === mm) {
-    if (atomic_add_return(-diff, count0) < 0) WRITE_ONCE(page_word(p1, MM_ID0), 0);
+    if (atomic_add_return(-diff, count0) >= 0) return;
+    WRITE_ONCE(count0, -1);
+    WRITE_ONCE(page_word(p1, MM_ID0), 0);
   } else if (READ_ONCE(page_word(p1, MM_ID1)) === mm) {
-    if (atomic_add_return(-diff, count1) < 0) WRITE_ONCE(page_word(p1, MM_ID1), 0);
+    if (atomic_add_return(-diff, count1) >= 0) return;
+    WRITE_ONCE(count1, -1);
+    WRITE_ONCE(page_word(p1, MM_ID1), 0);
   }
   // "If one MM slot owns all mappings, the folio is mapped exclusively."
   if (READ_ONCE(count0) === now || READ_ONCE(count1) === now) WRITE_ONCE(page_word(p1, MM_SHARED), 0);
 }
-/** folio_maybe_mapped_shared(). */
+/** folio_maybe_mapped_shared() of a large folio. Read: v7.3. */
 export function folio_maybe_mapped_shared(head: Page): boolean {
   return READ_ONCE(page_word(nth_page(head, 1), MM_SHARED)) !== 0;
 }
 
 // ---- Deferred split ---------------------------------------------------------------------------------------
 
-/** deferred_split_folio(): queued once. */
+/**
+ * deferred_split_huge_page(), deferred_split_folio(): queued once. Read: v5.10, v6.1, v6.12, v7.3. Stub: the
+ * queue, which shrinkers split under pressure; v7.3 leaves device-private folios alone.
+ */
 function deferred_split_folio(head: Page): void {
   // Reclaim is dealing with the page as a whole.
   if (compound_order(head) < 2 || PageFlag(head, PG_swapcache)) return;
@@ -167,13 +185,20 @@ function deferred_split_folio(head: Page): void {
 export function linear_page_index(vma: Vma, addr: number): number {
   return addr - READ_ONCE(vma + VMA.vm_start) + READ_ONCE(vma + VMA.vm_pgoff);
 }
-/** __page_set_anon_rmap(); `addr` is that of the first page. */
+/**
+ * __page_set_anon_rmap(), __folio_set_anon(); `addr` is that of the first page. Read: v5.10, v6.1, v6.12,
+ * v7.3.
+ */
 function set_anon_rmap(head: Page, vma: Vma, addr: number): void {
   WRITE_ONCE(page_word(head, PAGE.mapping), READ_ONCE(vma + VMA.anon_vma) | PAGE_MAPPING_ANON);
   WRITE_ONCE(page_word(head, PAGE.index), linear_page_index(vma, addr));
 }
 
-/** page_add_new_anon_rmap(): a fresh page, mapped for the first time by one entry of its size. */
+/**
+ * page_add_new_anon_rmap(), folio_add_new_anon_rmap(): a fresh page, mapped for the first time by one entry
+ * of its size. Read: v5.10, v6.1, v6.12, v7.3. Custom: v6.12 and v7.3 set its mapping before the counts,
+ * which nobody sees. Stub: VM_DROPPABLE (v6.11).
+ */
 export function page_add_new_anon_rmap(page: Page, vma: Vma, addr: number): void {
   if (!PageHuge(page)) SetPageFlag(page, PG_swapbacked);
   if (PageHead(page)) {
@@ -187,7 +212,7 @@ export function page_add_new_anon_rmap(page: Page, vma: Vma, addr: number): void
   if (config.anonExclusive) SetPageAnonExclusive(page);
 }
 
-/** __folio_add_rmap() for one PTE. */
+/** __folio_add_rmap() for one PTE. Read: v5.10, v6.1, v6.12, v7.3. Custom: several at once are one by one. */
 function add_rmap_pte(page: Page, mm: Mm): void {
   const head = compound_head(page);
   const first = atomic_add_return(1, page_word(page, PAGE._mapcount)) === 0;
@@ -195,7 +220,10 @@ function add_rmap_pte(page: Page, mm: Mm): void {
   if (first) atomic_add(1, nr_pages_mapped_ptr(head));
   folio_add_large_mapcount(head, 1, mm);
 }
-/** __folio_add_rmap() for one huge entry; of a hugetlb page hugetlb_add_file_rmap() and its kin. */
+/**
+ * __folio_add_rmap() for one huge entry; of a hugetlb page hugetlb_add_file_rmap() and its kin. Read: v5.10,
+ * v6.1, v6.12, v7.3. Stub: huge page cache, whose pages to v6.1 count a huge entry each.
+ */
 function add_rmap_pmd(page: Page, mm: Mm): void {
   const head = compound_head(page);
   const first = atomic_add_return(1, entire_mapcount_ptr(head)) === 0;
@@ -212,14 +240,20 @@ export function page_add_rmap_pmd(page: Page, vma: Vma): void {
   add_rmap_pmd(page, READ_ONCE(vma + VMA.vm_mm));
   rmap_mlock(page, vma, true);
 }
-/** page_add_anon_rmap(): an anonymous page that may have lost all its entries (swap-in, migration). */
+/**
+ * page_add_anon_rmap(), folio_add_anon_rmap_ptes(): an anonymous page that may have lost all its entries
+ * (swap-in, migration). Read: v5.10, v6.1, v6.12, v7.3. Custom: to v6.1 the mapping is set after the count.
+ */
 export function page_add_anon_rmap(page: Page, vma: Vma, addr: number, exclusive: boolean): void {
   const head = compound_head(page);
   if (!PageAnon(head)) set_anon_rmap(head, vma, addr);
   page_add_rmap_pte(page, vma);
   if (config.anonExclusive && exclusive) SetPageAnonExclusive(page);
 }
-/** page_move_anon_rmap(): the page belongs to this area's process alone. */
+/**
+ * page_move_anon_rmap(), folio_move_anon_rmap(): the page belongs to this area's process alone. Read: v5.10,
+ * v6.1, v6.12, v7.3. Stub: the root of the page's anon_vma is kept, which costs the reverse map time only.
+ */
 export function page_move_anon_rmap(page: Page): void {
   if (config.anonExclusive) SetPageAnonExclusive(page);
 }
@@ -242,24 +276,26 @@ function rmap_mlock(page: Page, vma: Vma, compound: boolean): void {
 
 /**
  * __folio_remove_rmap() for nr PTEs of consecutive subpages: queued for splitting if some but not all are
- * left.
+ * left. Read: v6.12, v7.3.
  */
 function remove_rmap_ptes_large(page: Page, nr: number, head: Page, mm: Mm): void {
   folio_sub_large_mapcount(head, nr, mm);
-  let unmapped = 0;
+  let last = 0;
   for (let i = 0; i < nr; i++)
-    if (atomic_add_negative(-1, page_word(nth_page(page, i), PAGE._mapcount)))
-      if (atomic_add_return(-1, nr_pages_mapped_ptr(head)) < ENTIRELY_MAPPED) unmapped++;
-  if (unmapped !== 0 && READ_ONCE(nr_pages_mapped_ptr(head)) !== 0 && PageAnon(head))
-    deferred_split_folio(head);
+    if (atomic_add_negative(-1, page_word(nth_page(page, i), PAGE._mapcount))) last++;
+  if (last === 0 || atomic_add_return(-last, nr_pages_mapped_ptr(head)) >= ENTIRELY_MAPPED) return;
+  if (READ_ONCE(nr_pages_mapped_ptr(head)) !== 0 && PageAnon(head)) deferred_split_folio(head);
 }
-/** folio_remove_rmap_ptes(): nr consecutive PTEs of a large folio at once (v6.9). */
+/** folio_remove_rmap_ptes(): nr consecutive PTEs of a large folio at once (v6.9). Read: v6.12, v7.3. */
 export function page_remove_rmap_ptes(page: Page, nr: number, vma: Vma): void {
   const head = compound_head(page);
   remove_rmap_ptes_large(page, nr, head, READ_ONCE(vma + VMA.vm_mm));
   rmap_munlock(page, vma, false, false);
 }
-/** page_remove_rmap(page, false), folio_remove_rmap_pte(). */
+/**
+ * page_remove_rmap(page, false), folio_remove_rmap_pte(). Read: v5.10, v6.1, v6.12, v7.3. Custom: to v5.17 a
+ * page that no PTE maps any more is unlocked before it is queued for splitting.
+ */
 export function page_remove_rmap_pte(page: Page, vma: Vma): void {
   if (kernel.no_huge !== 0) atomic_add_negative(-1, page_word(page, PAGE._mapcount));
   else {
@@ -272,6 +308,7 @@ export function page_remove_rmap_pte(page: Page, vma: Vma): void {
   if (kernel.lru_add !== 0) rmap_munlock(page, vma, false, READ_ONCE(page_word(page, PAGE._mapcount)) < 0);
 }
 
+/** __folio_remove_rmap() for one huge entry. Read: v6.12, v7.3. */
 function remove_rmap_pmd_large(head: Page, mm: Mm): void {
   folio_sub_large_mapcount(head, 1, mm);
   if (!atomic_add_negative(-1, entire_mapcount_ptr(head)) || PageHuge(head)) return;
@@ -279,7 +316,7 @@ function remove_rmap_pmd_large(head: Page, mm: Mm): void {
   // Some but not all of the subpages have PTEs left.
   if (mapped > 0 && mapped < compound_nr(head) && PageAnon(head)) deferred_split_folio(head);
 }
-/** page_remove_anon_compound_rmap(), to v6.1. */
+/** page_remove_anon_compound_rmap(), to v6.1. Read: v5.10, v6.1. */
 function remove_rmap_pmd_double(head: Page): void {
   if (!atomic_add_negative(-1, entire_mapcount_ptr(head)) || PageHuge(head)) return;
   if (!TestClearPageFlag(head, PG_double_map)) return;
@@ -289,7 +326,7 @@ function remove_rmap_pmd_double(head: Page): void {
     if (atomic_add_negative(-1, page_word(nth_page(head, i), PAGE._mapcount))) unmapped++;
   if (unmapped !== 0 && unmapped < nr && PageAnon(head)) deferred_split_folio(head);
 }
-/** page_remove_rmap(page, true), folio_remove_rmap_pmd(). */
+/** page_remove_rmap(page, true), folio_remove_rmap_pmd(). Read: v5.10, v6.1, v6.12, v7.3. */
 export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
   const head = compound_head(page);
   if (config.largeMapcount) remove_rmap_pmd_large(head, READ_ONCE(vma + VMA.vm_mm));
@@ -299,7 +336,11 @@ export function page_remove_rmap_pmd(page: Page, vma: Vma): void {
 
 // ---- Splitting a huge entry -------------------------------------------------------------------------------
 
-/** The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. */
+/**
+ * The counts of __split_huge_pmd_locked(): one huge entry becomes a PTE per subpage. Read: v5.10, v6.1,
+ * v6.12, v7.3. Custom: the page is unlocked (mlock()) before the counts change; from v6.8 on all PTEs are
+ * counted at once.
+ */
 export function split_pmd_rmap(head: Page, vma: Vma, exclusive: boolean): void {
   // folio_add_anon_rmap_ptes() of all of them.
   if (config.mlockFullyMapped) rmap_mlock(head, vma, true);

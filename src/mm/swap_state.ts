@@ -27,12 +27,12 @@ import {
   PAGE,
   type Page,
   PageFlag,
-  PG_dirty,
   PG_readahead,
   PG_swapbacked,
   PG_swapcache,
   page_address,
   page_ref_add,
+  page_ref_sub,
   page_to_pfn,
   page_word,
   SetPageDirty,
@@ -43,7 +43,7 @@ import {
 import { alloc_pages } from "./page_alloc.ts";
 import { pte_present, SWP_SWAP, swp_offset, swp_type } from "./pgtable.ts";
 import { page_mapped } from "./rmap.ts";
-import { put_page, put_page_refs } from "./swap.ts";
+import { put_page } from "./swap.ts";
 import { count_vm_event, count_vm_events, VM_EVENT } from "./vmstat.ts";
 
 /** Words of contents that a slot can keep. */
@@ -68,7 +68,7 @@ function swap_cache_page(slot: number): Page {
   return READ_ONCE(slot_at(slot) + SWAP_SLOT.page);
 }
 /**
- * * lookup_swap_cache(), swap_cache_get_folio(): the page in the swap cache for the slot, or 0. One that was
+ * lookup_swap_cache(), swap_cache_get_folio(): the page in the swap cache for the slot, or 0. One that was
  * read ahead counts as a hit, once: of the area that faults, of the machine for a file's page (no area).
  */
 export function lookup_swap_cache(slot: number, vma: Vma, addr: number): Page {
@@ -144,10 +144,11 @@ export function swap_free(slot: number): void {
 }
 
 /**
- * * add_to_swap(): the page gets a slot, a large folio as many as it has pages, and is dirty until it is
- * written there. False if no slot is free.
+ * get_swap_page() and add_to_swap_cache(), folio_alloc_swap() (v6.16): the page gets a slot, a large folio as
+ * many as it has pages, and is in the swap cache. False if no slot is free. Read: v5.10, v6.1, v6.12, v7.3.
+ * Custom: nobody locks the cache; v7.3 fills it before the references are there.
  */
-export function add_to_swap(head: Page): boolean {
+export function folio_alloc_swap(head: Page): boolean {
   const nr = compound_nr(head);
   if (READ_ONCE(kernel.swap_map + SWAP_HEADER.off) !== 0) return false;
   const slot = nr === 1 ? get_swap_page() : swap_alloc_cluster(nr);
@@ -156,6 +157,14 @@ export function add_to_swap(head: Page): boolean {
   SetPageFlag(head, PG_swapcache);
   WRITE_ONCE(page_word(head, PAGE.private), slot);
   for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.page, nth_page(head, i));
+  return true;
+}
+/**
+ * add_to_swap(): an anonymous page gets its slots, and is dirty until it is written there: also one whose
+ * entry had lost its dirty bit to MADV_FREE. Read: v5.10, v6.1, v6.12, v7.3.
+ */
+export function add_to_swap(head: Page): boolean {
+  if (!folio_alloc_swap(head)) return false;
   SetPageDirty(head);
   return true;
 }
@@ -164,15 +173,25 @@ export function page_swap_slot(page: Page): number {
   const head = compound_head(page);
   return READ_ONCE(page_word(head, PAGE.private)) + page_to_pfn(page) - page_to_pfn(head);
 }
-/** delete_from_swap_cache(): drops the cache's references. */
-export function delete_from_swap_cache(head: Page): void {
+/**
+ * __delete_from_swap_cache(), __swap_cache_del_folio() (v6.18) of a page whose count is the caller's affair.
+ * Read: v5.10, v6.1, v6.12, v7.3. Custom: a mark that the page was read ahead goes, too.
+ */
+export function __delete_from_swap_cache(head: Page): void {
   const nr = compound_nr(head);
   const slot = page_swap_slot(head);
   for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.page, 0);
+  WRITE_ONCE(page_word(head, PAGE.private), 0);
   ClearPageFlag(head, PG_swapcache);
   ClearPageFlag(head, PG_readahead);
-  WRITE_ONCE(page_word(head, PAGE.private), 0);
-  put_page_refs(head, nr);
+}
+/**
+ * delete_from_swap_cache(), swap_cache_del_folio(): and its references go; the caller has one of his own.
+ * Read: v5.10, v6.1, v6.12, v7.3.
+ */
+export function delete_from_swap_cache(head: Page): void {
+  __delete_from_swap_cache(head);
+  page_ref_sub(head, compound_nr(head));
 }
 /** __split_huge_page(): a subpage of a page in the swap cache becomes a page of its own there. */
 export function split_swap_cache(tail: Page, slot: number): void {
@@ -188,8 +207,8 @@ function page_swapped(head: Page): boolean {
   return false;
 }
 /**
- * * try_to_free_swap(), folio_free_swap(): out of the swap cache if no entry names the slot any more; the
- * page is dirty then.
+ * try_to_free_swap(), folio_free_swap(): out of the swap cache if no entry names the slot any more; the page
+ * is dirty then. The caller has a reference. Read: v5.10, v6.1, v6.12, v7.3. Custom: no page lock.
  */
 export function try_to_free_swap(page: Page): boolean {
   const head = compound_head(page);
@@ -198,12 +217,25 @@ export function try_to_free_swap(page: Page): boolean {
   SetPageDirty(head);
   return true;
 }
-/** free_swap_and_cache(): an entry that names the slot is gone. */
+/**
+ * __try_to_reclaim_swap() with TTRS_UNMAPPED: a page that only the swap cache keeps need not stay there, if
+ * no entry maps it. Read: v5.10, v6.1, v6.12, v7.3. Stub: a device that is more than half full gives up
+ * slots of mapped pages, too (TTRS_FULL).
+ */
+function __try_to_reclaim_swap(slot: number): void {
+  const page = swap_cache_page(slot);
+  if (page === 0) return;
+  get_page(page);
+  if (!page_mapped(page)) try_to_free_swap(page);
+  put_page(page);
+}
+/**
+ * free_swap_and_cache(), swap_put_entries_direct() (v6.19): an entry that names the slot is gone. Read:
+ * v5.10, v6.1, v6.12, v7.3. Custom: one slot at a time; v6.12 and v7.3 drop a range's before they look.
+ */
 export function free_swap_and_cache(slot: number): void {
   swap_free(slot);
-  const page = swap_cache_page(slot);
-  // __try_to_reclaim_swap(): not while another entry maps it.
-  if (swap_count(slot) === 0 && page !== 0 && !page_mapped(page)) try_to_free_swap(page);
+  if (swap_count(slot) === 0) __try_to_reclaim_swap(slot);
 }
 
 /** The contents of a page to a slot. */
@@ -217,8 +249,13 @@ function is_zero_filled(page: Page): boolean {
   for (let w = 0; w < geom.page_words; w++) if (READ_ONCE(page_address(page) + w) !== 0) return false;
   return true;
 }
-/** swap_writepage(), swap_writeout(): a page to its slot, a large folio's subpages to theirs. */
+/**
+ * swap_writepage(), swap_writeout(): a page to its slot, a large folio's subpages to theirs; who calls has
+ * marked it clean. What no entry names is not written: it leaves the swap cache, dirty. Read: v5.10, v6.1,
+ * v6.12, v7.3. Custom: the device writes at once.
+ */
 export function swap_writepage(head: Page): void {
+  if (try_to_free_swap(head)) return;
   const nr = compound_nr(head);
   const slot = page_swap_slot(head);
   let zeroes = config.swapZeromap !== 0;
@@ -228,7 +265,6 @@ export function swap_writepage(head: Page): void {
   }
   // swap_zeromap_folio_set(), _clear(): what is zero need not be written (v6.12).
   for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.zeromap, zeroes ? 1 : 0);
-  ClearPageFlag(head, PG_dirty);
   if (!zeroes) count_vm_events(VM_EVENT.pswpout, nr);
 }
 /** swap_readpage(), swap_read_folio(): from a slot. */
@@ -351,7 +387,7 @@ function swap_vma_ra_win(vma: Vma, addr: number, range: LocalArray): void {
   if (range[1] > last) range[1] = last;
 }
 /**
- * * swap_vma_readahead(): the page of a slot that the entry at addr, which lies at ptep, names, as
+ * swap_vma_readahead(): the page of a slot that the entry at addr, which lies at ptep, names, as
  * read_swap_cache() gives it; those of the swap entries around it are read into the swap cache too.
  */
 export function swap_vma_readahead(slot: number, gfp: number, vma: Vma, addr: number, ptep: number): Page {

@@ -297,9 +297,12 @@ export const MM_KNOBS = [
   ),
   knob(
     "lazyfreeHuge",
-    { "v5.10": 0, "v6.11": 1 },
+    { "v5.10": 0, "v6.11": 1, "v6.12.117": 0, "v7.3": 0 },
     "reclaim drops a lazily freed huge page whole",
-    onOff("v6.11, 735ecdfaf4e8", "its entry is split first (to v6.10)"),
+    onOff(
+      "v6.11, 735ecdfaf4e8",
+      "its entry is split first (to v6.10; v6.12.117 and v7.3.4 do not call the function that they have for it)",
+    ),
   ),
   knob(
     "largePteBatch",
