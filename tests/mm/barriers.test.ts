@@ -86,6 +86,8 @@ describe("barriers between what is made and what makes it reachable", () => {
     ["fork.ts", "copy_present_page", ["copy_highpage", "__SetPageUptodate", "set_pte_at"]],
     ["hugetlb.ts", "hugetlb_wp", ["copy_highpage", "__SetPageUptodate", "ptep_get_and_clear", "set_pte_at"]],
     ["userfaultfd.ts", "mfill_pte", ["alloc_anon_page", "__SetPageUptodate", "install_pte"]],
+    ["vmscan.ts", "pageout", ["is_page_cache_freeable", "TestClearPageFlag", "swap_writepage"]],
+    ["vmscan.ts", "__remove_mapping", ["page_ref_freeze", "PageDirty", "__delete_from_swap_cache"]],
     ["filemap.ts", "__add_to_page_cache", ["SetPageUptodate", "page_ref_add", "i_pages_slot"]],
     ["swap_state.ts", "read_swap_cache", ["swap_readpage", "SetPageUptodate"]],
   ])("%s: %s() has %j in this order", async (file, name, wanted) => {

@@ -195,8 +195,8 @@ const OTHERS = [
       "lru_batch_move",
       "pages leave a batch with the batch's reference",
       [
-        "    else if (PageFlag(page, PG_lru)) lru_lazyfree_fn(page);\n    put_page(page);",
-        "    else if (PageFlag(page, PG_lru)) lru_lazyfree_fn(page);",
+        "      SetPageFlag(page, PG_lru);\n    }\n    put_page(page);",
+        "      SetPageFlag(page, PG_lru);\n    }",
       ],
     ],
   ]),
@@ -213,8 +213,8 @@ const OTHERS = [
       "folio_sub_large_mapcount",
       "the second address space's count of a folio is taken off the first's",
       [
-        "    if (atomic_add_return(-diff, count1) < 0) WRITE_ONCE(page_word(p1, MM_ID1), 0);",
-        "    if (atomic_add_return(-diff, count0) < 0) WRITE_ONCE(page_word(p1, MM_ID1), 0);",
+        "    if (atomic_add_return(-diff, count1) >= 0) return;",
+        "    if (atomic_add_return(-diff, count0) >= 0) return;",
       ],
     ],
   ]),
