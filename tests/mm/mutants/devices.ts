@@ -196,8 +196,8 @@ const DAX = mutants("dax", [
     "dev_dax_unbind",
     "the struct pages go before the mappings",
     [
-      "  kill_dev_dax(dev_dax);\n  memunmap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap));",
-      "  memunmap_pages(READ_ONCE(dev_dax + DEV_DAX.pgmap));\n  kill_dev_dax(dev_dax);",
+      "  dev_dax_unbind_begin(dev_dax);\n  dev_dax_unbind_finish(dev_dax);",
+      "  memunmap_pages_begin(READ_ONCE(dev_dax + DEV_DAX.pgmap));\n  dev_dax_unbind_finish(dev_dax);\n  kill_dev_dax(dev_dax);",
     ],
   ],
 ]);
