@@ -4,9 +4,11 @@
  * -v, what it is about and how it happens.
  */
 
+import { stepText } from "../check/trace/text.ts";
 import type { Job, JobResult } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
 import { isSequence, type ZooEntry } from "../claims/zoo/entry.ts";
+import { stepsOf, turnsOf } from "../claims/zoo/interleaving.ts";
 import { runSequence } from "../claims/zoo/run.ts";
 import { ZOO, ZOO_MISSING, zooArch, zooCell, zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
@@ -53,8 +55,15 @@ function inOrder(scenario: string): Side | undefined {
   return name === undefined ? undefined : { scenario, ...runSequence(name), explored: null };
 }
 
+/** The accesses of the description in the counterexample of an exploration; null if they are not there. */
+function accessesOf({ entry, before }: Pair): readonly number[] | null {
+  const trace = before?.explored?.result.trace ?? null;
+  return trace === null || entry.accesses === undefined ? null : stepsOf(trace, entry.accesses);
+}
+
 /** "as published", or what is otherwise; null while one of the two has not been decided. */
-function judged({ entry, before, after }: Pair): { readonly told: string; readonly right: boolean } | null {
+function judged(pair: Pair): { readonly told: string; readonly right: boolean } | null {
+  const { entry, before, after } = pair;
   if (before === undefined || after === undefined) return null;
   if (before.verdict === "bounded" || after.verdict === "bounded") return null;
   const e = before.error;
@@ -63,7 +72,9 @@ function judged({ entry, before, after }: Pair): { readonly told: string; readon
   const { kind, thread, location, message } = entry.error;
   const same =
     e.kind === kind && e.thread === thread && before.location === location && e.message.includes(message);
-  return same ? { told: "as published", right: true } : { told: "another error", right: false };
+  if (!same) return { told: "another error", right: false };
+  if (before.explored !== null && accessesOf(pair) === null) return { told: "other accesses", right: false };
+  return { told: "as published", right: true };
 }
 
 function selected(ids: readonly string[]): readonly ZooEntry[] {
@@ -110,13 +121,36 @@ function pairTable(pairs: readonly Pair[]): string[] {
   );
 }
 
-function tell({ entry, before, after }: Pair): void {
+/** How the counterexample goes in short, beside what was published. */
+function interleavingLines(pair: Pair): string[] {
+  const { entry } = pair;
+  const trace = pair.before?.explored?.result.trace ?? null;
+  const steps = accessesOf(pair);
+  if (trace === null || steps === null || entry.accesses === undefined) return [];
+  const turns = turnsOf(trace);
+  const published = entry.turns === undefined ? "" : `; as published, ${entry.turns}`;
+  return [
+    ...prose(`The interleaving: ${turns.join(", ")} (${count(turns.length)} turns${published}).`),
+    "The accesses that make it:",
+    ...entry.accesses.flatMap((a, i) => {
+      const s = trace.steps[steps[i]];
+      const what = s === undefined ? `waits at ${a.at}` : stepText(trace, s);
+      const when = s === undefined ? "at the end" : `step ${steps[i] + 1}`;
+      return prose(`${when}, ${a.thread} in ${a.fn}: ${what}`, "  ", "    ");
+    }),
+    "",
+  ];
+}
+
+function tell(pair: Pair): void {
+  const { entry, before, after } = pair;
   const cve = entry.cve === undefined ? "" : `, ${entry.cve}`;
   print(
     "",
     ...prose(`${entry.id}: ${entry.title} (${entry.commit ?? "no commit known"}${cve})`).map(paint.bold),
   );
   print("", ...prose(entry.what), "", ...prose(`The fix: ${entry.fix}`), "");
+  print(...interleavingLines(pair));
   for (const r of [before, after]) {
     if (r === undefined) continue;
     if (r.explored !== null) reportResult(r.scenario, r.explored, `holdfast explain ${r.scenario}`, false);
@@ -129,6 +163,11 @@ function tell({ entry, before, after }: Pair): void {
       }
     }
   }
+}
+
+function turnsFound({ before }: Pair): number | null {
+  const trace = before?.explored?.result.trace ?? null;
+  return trace === null ? null : turnsOf(trace).length;
 }
 
 function json(pairs: readonly Pair[], arch: string | null, complete: boolean): object {
@@ -150,6 +189,9 @@ function json(pairs: readonly Pair[], arch: string | null, complete: boolean): o
       title: p.entry.title,
       published: p.entry.error,
       asPublished: judged(p)?.right ?? null,
+      accesses: p.entry.accesses?.map((a, i) => ({ ...a, step: accessesOf(p)?.[i] ?? null })) ?? [],
+      turns: turnsFound(p),
+      publishedTurns: p.entry.turns ?? null,
       before: side(p.before),
       after: side(p.after),
     })),

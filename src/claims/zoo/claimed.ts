@@ -4,24 +4,57 @@
  */
 
 import { found, type ZooEntry } from "./entry.ts";
+import { access } from "./interleaving.ts";
 
 /** Where a TLB flush by IPI does not wait for fast GUP. */
 const NO_IPI = ["x86-64-kvm", "x86-64-invlpgb", "arm64", "powerpc-radix", "s390", "riscv"];
 
 export const CLAIMED: readonly ZooEntry[] = [
   {
-    id: "J02",
-    commit: "c24d37322548",
-    title: "mm/gup: fix try_grab_compound_head() race with split_huge_page()",
+    id: "J01",
+    commit: "70cbc3cc78a9",
+    title: "mm: gup: fix the fast GUP race against THP collapse",
     archs: NO_IPI,
-    before: "C1/split/thp-pte/uniform/1/without-head-recheck",
-    after: "C1/split/thp-pte/uniform/1",
-    error: found("refcount-underflow", "walker0"),
+    before: { cell: "C1/collapse/ram-4k/uniform/1", knobs: { syncOne: 0, pmdRecheck: 0 } },
+    // With the second look alone J06 is what is found.
+    after: "C1/collapse/ram-4k/uniform/1",
+    error: found("assertion", "check_coherent", "", "no longer the one that is pinned"),
+    turns: 5,
+    accesses: [
+      access("pinner", "gup_pmd_range", "pgtable0[0]"),
+      access("khugepaged", "madvise_collapse", "pgtable0[0]"),
+      access("khugepaged", "madvise_collapse", "page[0]._refcount"),
+      access("pinner", "try_get_compound_head", "page[0]._refcount"),
+    ],
     what:
-      "Fast GUP looks up a tail page's head, and then takes a reference on the head. In between the compound " +
-      "page is split: the reference is on a page that has nothing to do with the one that is returned. That " +
-      "one can be freed, and giving the pin back drops a count that was never raised.",
-    fix: "After the reference the head is looked up again; if it is another one, the reference is dropped.",
+      "khugepaged clears the PMD above a table, flushes, and looks whether anybody holds a page of the table; " +
+      "then it copies them to a huge page. Where the flush interrupts nobody, a walker that has read the PMD " +
+      "before goes on in the table, which keeps its entries, takes its reference after khugepaged has looked, " +
+      "and finds the entry unchanged. The process has the huge page from then on, the device the old one.",
+    fix:
+      "Fast GUP reads the PMD again, too, after it has the reference. It does not help if the table is freed " +
+      "and used for something else, for which J06's fix is needed; with that one both are closed here.",
+  },
+  {
+    id: "J06",
+    commit: "2ba99c5e0881",
+    title: "mm/khugepaged: fix GUP-fast interaction by sending IPI",
+    archs: NO_IPI,
+    before: { cell: "C1/collapse/ram-4k/uniform/1", knobs: { syncOne: 0 } },
+    after: "C1/collapse/ram-4k/uniform/1",
+    error: found("use-after-free", "pinner", "pgtable1[0]"),
+    turns: 4,
+    accesses: [
+      access("pinner", "gup_pmd_range", "pgtable0[0]"),
+      access("khugepaged", "madvise_collapse", "pgtable1[0]"),
+      access("pinner", "gup_pte_range", "pgtable1[0]"),
+    ],
+    what:
+      "khugepaged takes a page table out from under a PMD and frees it, or keeps it for later, without having " +
+      "waited for walkers that found it before: where the flush interrupts nobody they read entries in what " +
+      "is no page table any more, and raise the count of whatever those say. That fast GUP reads the PMD " +
+      "again (J01) comes too late.",
+    fix: "An interrupt to every CPU (tlb_remove_table_sync_one()) before the table is used for anything else.",
   },
   {
     id: "J03",
@@ -30,6 +63,13 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C1/fork/ram-4k/uniform/1/without-write-protect-seq",
     after: "C1/fork/ram-4k/uniform/1",
     error: found("assertion", "check_coherent"),
+    turns: 6,
+    accesses: [
+      access("forker", "needs_cow_for_dma", "mm_struct[0].has_pinned"),
+      access("pinner", "try_grab_compound_head", "page[0]._refcount"),
+      access("forker", "ptep_set_wrprotect", "pgtable1[0]"),
+      access("forker", "wp_page_copy", "pgtable1[0]"),
+    ],
     what:
       "fork() looks whether a page may be pinned, finds that it is not, and shares it with the child, read-only " +
       "in both. A fast pin for writing that has read the entry while it was writable comes between the look " +
@@ -46,6 +86,12 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/notifier-remove/v5.10",
     after: "C8/notifier-remove/v6.1",
     error: found("use-after-free", "invalidate", "notifier.deferred_next"),
+    turns: 5,
+    accesses: [
+      access("invalidate", "mn_itree_inv_end", "notifier_subscriptions.invalidate_seq"),
+      access("remove", "remove_notifier", "notifier.start"),
+      access("invalidate", "mn_itree_inv_end", "notifier.deferred_next"),
+    ],
     what:
       "While an invalidation runs, an interval notifier that is removed is put on a list, and its remover " +
       "waits for the sequence to move on. It looked at the sequence without the lock: the last invalidation " +
@@ -60,6 +106,11 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/notifier-nonblock/v5.10",
     after: "C8/notifier-nonblock/v6.1",
     error: found("deadlock"),
+    turns: 2,
+    accesses: [
+      access("oom", "mmu_notifier_invalidate_range_start_nonblock", "kvm.count"),
+      access("guest", "wait_count", "kvm.count"),
+    ],
     what:
       "The OOM reaper starts an invalidation that may not sleep. One notifier has counted it, the next one " +
       "refuses, and the caller, as documented, does not call the end. The first notifier counts an " +
@@ -73,6 +124,11 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/ram-pfn-valid/v5.10",
     after: "C8/ram-pfn-valid/v6.12",
     error: found("use-after-free", "reader", "usage0.subsection_map"),
+    turns: 3,
+    accesses: [
+      access("remove", "section_deactivate", "usage0.subsection_map"),
+      access("reader", "pfn_section_valid", "usage0.subsection_map"),
+    ],
     what:
       "pfn_valid() finds that a section is there and then reads its map of subsections. Between the two the " +
       "section is taken away and the map freed. The very test that tells whether a frame may be touched " +
@@ -88,6 +144,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/pagemap-get/v5.18",
     after: "C8/pagemap-get/v6.1",
     error: found("use-after-free", "getter", "percpu_ref_data.count"),
+    accesses: [
+      access("remove", "percpu_ref_exit", "percpu_ref_data.count"),
+      access("getter", "percpu_ref_tryget_live", "percpu_ref_data.count"),
+    ],
     what:
       "memunmap_pages() freed the counter of the pagemap's reference before it took the pagemap out of the " +
       "array in which get_dev_pagemap() finds it. A reader that looks it up in between tries to take a " +
@@ -102,6 +162,11 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/pagemap-final-put/v5.1",
     after: "C8/pagemap-final-put/v5.10",
     error: found("use-after-free", "unpin", "page[1].compound_head"),
+    turns: 3,
+    accesses: [
+      access("remove", "pageunmap_range", "page[1].flags"),
+      access("unpin", "put_page", "page[1].compound_head"),
+    ],
     what:
       "The device's struct pages were freed before anybody had waited for the last reference; the wait was an " +
       "action of the driver's that came later. A page that is still pinned is then unpinned by writing to a " +
@@ -116,6 +181,12 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/private-fault/v5.18",
     after: "C8/private-fault/v6.1",
     error: found("use-after-free", "fault", "page[1].mapping"),
+    turns: 3,
+    accesses: [
+      access("fault", "do_device_private", "pgtable0[0]"),
+      access("unbind", "pageunmap_range", "page[1].flags"),
+      access("fault", "do_device_private", "page[1].mapping"),
+    ],
     what:
       "A fault on an entry of device-private memory looked at the page without holding it. The driver may " +
       "move the data home, free the page, and unbind, so that page, pagemap and the callback that is about " +
@@ -128,9 +199,14 @@ export const CLAIMED: readonly ZooEntry[] = [
     id: "J20",
     commit: "d1e153fea2a8",
     title: "mm/gup: migrate pinned pages out of movable zone",
-    before: "C8/offline-longterm-pin/v5.10",
+    // The wait without a reference, or J50 comes first.
+    before: { cell: "C8/offline-longterm-pin/v5.10", knobs: { migrationWaitRef: 0 } },
     after: "C8/offline-longterm-pin/v6.1",
     error: found("livelock", "offline"),
+    accesses: [
+      access("pin", "longterm_pin_until", "page[0]._refcount"),
+      access("offline", "migrate_page_is_unused", "page[0]._refcount"),
+    ],
     what:
       "A long-term pin of a page in movable memory keeps it where it is for as long as the pin lasts. " +
       "Offlining tries to migrate it, fails, and tries again, until a signal comes.",
@@ -143,6 +219,7 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/mixed-pfn-walker/v5.10",
     after: "C8/mixed-pfn-walker/v5.18-bound",
     error: found("assertion", "walker"),
+    accesses: [access("walker", "pfn_walker", "page[1]._refcount")],
     what:
       "Half of a section is System RAM, the other half belongs to a device. Whether a frame is online was " +
       "asked of the section as a whole, so that a frame walker took a device's page for RAM.",
@@ -157,6 +234,11 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/vmemmap-split/v6.1",
     after: "C8/vmemmap-split/v6.12",
     error: found("assertion", "split2"),
+    turns: 3,
+    accesses: [
+      access("split1", "split_vmemmap_huge_pmd", "vmemmap_pmd"),
+      access("split2", "split_vmemmap_huge_pmd", "vmemmap_pmd"),
+    ],
     what:
       "Two huge pages whose struct pages lie behind one PMD are optimised at once. Each read the PMD before " +
       "it took the lock; the second then took the first one's new page table for the frame of struct pages " +
@@ -170,6 +252,12 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/hvo-pfn-walker/v6.1",
     after: "C8/hvo-pfn-walker/v6.12",
     error: found("assertion", "walker"),
+    turns: 3,
+    accesses: [
+      access("walker", "speculative_get", "struct page 0._refcount"),
+      access("optimize", "optimize_vmemmap", "vmemmap_table[0]"),
+      access("walker", "speculative_get", "vmemmap_table[0]"),
+    ],
     what:
       "The struct pages of a huge page's tails are mapped read-only to one shared page. A walker that has " +
       "seen a count that is not 0 goes on to add to it, at an address that has become read-only.",
@@ -182,6 +270,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/two-faults/v6.1",
     after: "C8/two-faults/v7.3",
     error: found("livelock", "fault1"),
+    accesses: [
+      access("fault2", "do_device_private", "page[1]._refcount"),
+      access("fault1", "migrate_vma_check_page", "page[1]._refcount"),
+    ],
     what:
       "Two faults on one device-private page each take a reference, and each one's migration then refuses " +
       "because of the other's. Both let go and fault again.",
@@ -194,6 +286,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/walk-lock-holder/trylock",
     after: "C8/walk-lock-holder/wait",
     error: found("livelock", "mirror"),
+    accesses: [
+      access("holder", "trylock_page", "page[1].flags"),
+      access("mirror", "do_device_private", "page[1].flags"),
+    ],
     what:
       "With the fix of J46 a fault that does not get the page's lock returns at once. hmm_range_fault() then " +
       "walks again without ever sleeping, and whoever holds the lock may need this very CPU to go on.",
@@ -206,6 +302,7 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/pagemap-queue/waits",
     after: "C8/pagemap-queue/waits-own",
     error: found("deadlock"),
+    accesses: [access("remove", "del_gendisk", "percpu_ref_data0.count")],
     what:
       "The pagemap's reference was the request queue's. Taking the disk away waits until the queue is unused, " +
       "but what uses it is given back by memunmap_pages(), an action that comes later.",
@@ -218,6 +315,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/pud-fault/v5.6",
     after: "C8/pud-fault/v5.7",
     error: found("deadlock"),
+    accesses: [
+      access("mirror", "hmm_vma_walk_pud", "mm_struct[0].page_table_lock"),
+      access("mirror", "insert_pfn", "mm_struct[0].page_table_lock"),
+    ],
     what:
       "The walk of a PUD called the fault handler with the PUD's lock held, which the handler wants, and " +
       "under which it may not sleep. Mended in v5.7.",
@@ -230,6 +331,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/offline-fault/v5.10",
     after: "C8/offline-fault/v7.3",
     error: found("livelock", "unplug"),
+    accesses: [
+      access("fault", "migration_entry_wait", "page[0]._refcount"),
+      access("unplug", "migrate_page_is_unused", "page[0]._refcount"),
+    ],
     what:
       "Who faults on a page that is being migrated waited with a reference to it. That reference makes the " +
       "migration fail; it begins again, and so does the wait.",
@@ -242,6 +347,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/notifier-nonblock-reader/v7.3",
     after: "C8/notifier-nonblock-reader/ended",
     error: found("deadlock"),
+    accesses: [
+      access("oom", "mn_itree_invalidate", "notifier_subscriptions.invalidate_seq"),
+      access("reader", "mmu_interval_read_begin", "notifier_subscriptions.invalidate_seq"),
+    ],
     what:
       "The interval tree's invalidation begins before the old-style notifiers are asked. If one of these " +
       "refuses, nobody ends what the tree has begun: readers of interval notifiers wait for ever. In every " +
@@ -255,6 +364,11 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/private-to-device/v7.3",
     after: "C8/private-to-device/faulted",
     error: found("assertion", "check"),
+    accesses: [
+      access("device", "migrate_and_read", "dmirror.pt[0]"),
+      access("zap", "zap_nonpresent_pte", "pgtable0[0]"),
+      access("check", "check_mirror", "dmirror.pt[0]"),
+    ],
     what:
       "The kernel's HMM test driver (nouveau does so, too) enters pages that it has migrated into its device's " +
       "table before the migration is finished. madvise(MADV_DONTNEED) may have told the notifier before and " +
@@ -270,6 +384,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C8/private-own-mirror/v7.3",
     after: "C8/private-own-mirror/noted",
     error: found("assertion", "check"),
+    accesses: [
+      access("fault", "dmirror_forget", "dmirror.pt[0]"),
+      access("mirror", "dmirror_do_fault", "dmirror.pt[0]"),
+    ],
     what:
       "The kernel's HMM test driver leaves its table and the sequence alone when an invalidation is of its own " +
       "migration. A CPU fault brings a page home while the same device faults it in: the device enters the " +
@@ -286,6 +404,12 @@ export const CLAIMED: readonly ZooEntry[] = [
     before: "C4/device-dax-2m/ref-taken/percpu/v5.10/no-pin/1x1",
     after: "C4/device-dax-2m/ref-taken/percpu/v5.18/no-pin/1x1",
     error: found("refcount-underflow", "percpu_ref_switch_to_atomic_rcu"),
+    accesses: [
+      access("walker0", "try_get_page", "page[2]._refcount"),
+      access("remover", "memunmap_pages_begin", "page[2]._refcount"),
+      access("walker0", "try_get_page", "page[2]._refcount"),
+      access("walker0", "undo_dev_pagemap", "page[2]._refcount"),
+    ],
     what:
       "__gup_device_huge() looks at a page's count and then increments it. In between memunmap_pages() drops " +
       "the base reference, which gives back the page's share of the pagemap; the walker's undo then drops the " +

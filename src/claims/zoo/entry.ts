@@ -7,6 +7,7 @@
 import type { ErrorKind } from "../../check/errors.ts";
 import type { KnobSettings, PresetName } from "../../machine/config.ts";
 import type { Boot } from "../c8-boot.ts";
+import type { ZooAccess } from "./interleaving.ts";
 
 /** What the search must find in the code as it was: the published reason, not just any error. */
 export interface ZooError {
@@ -58,6 +59,16 @@ export interface ZooEntry {
   readonly before: ZooScenario;
   readonly after: ZooScenario;
   readonly error: ZooError;
+  /**
+   * The accesses that make the bug, in their order: the counterexample must have them, or it is another bug's.
+   * A deadlock's last one is what a thread waits to do. Absent for a sequence, whose message says it all.
+   */
+  readonly accesses?: readonly ZooAccess[];
+  /**
+   * How often the CPUs take turns in the interleaving that was published, what comes before it included: the
+   * counterexample must need no more. Absent where none was published that the code can follow.
+   */
+  readonly turns?: number;
   /** What the code looked like and what could happen; one paragraph. */
   readonly what: string;
   /** Why the fix works. */

@@ -4,6 +4,7 @@
  */
 
 import { found, type ZooEntry } from "./entry.ts";
+import { access } from "./interleaving.ts";
 
 export const HAZARDS: readonly ZooEntry[] = [
   {
@@ -13,6 +14,10 @@ export const HAZARDS: readonly ZooEntry[] = [
     before: "C4/device-dax/ref-not-taken/percpu/v5.18/held-pin/1x1",
     after: "C4/device-dax/ref-not-taken/percpu/v5.10/held-pin/1x1",
     error: found("use-after-free", "holder", "page[1].compound_head"),
+    accesses: [
+      access("remover", "pageunmap_range", "page[1].flags"),
+      access("holder", "holder", "page[1].compound_head"),
+    ],
     what:
       "27674ef6c73f made a device page's idle count 0, and the pagemap's reference no longer counts pages that " +
       "are in use. A DAX device is unbound while somebody has a page of it pinned; its struct pages are freed, " +
@@ -26,6 +31,11 @@ export const HAZARDS: readonly ZooEntry[] = [
     before: "C8/ram-pfn-walker/none",
     after: "C8/ram-pfn-walker/lock",
     error: found("use-after-free", "walker", "struct page 0._refcount"),
+    accesses: [
+      access("walker", "pfn_to_online_page", "mem_section[0].section_mem_map"),
+      access("unplug", "remove_memory", "struct page 0.flags"),
+      access("walker", "walker_get_page", "struct page 0._refcount"),
+    ],
     what:
       "pfn_to_online_page() says that a frame is online, and the walker (compaction, memory failure, " +
       "/proc/kpageflags) goes on to its struct page. Nothing keeps the memory from going offline and its " +
@@ -39,6 +49,10 @@ export const HAZARDS: readonly ZooEntry[] = [
     before: "C4/fsdax/ref-not-taken/external/v5.10/no-pin/1x1",
     after: "C4/fsdax/ref-taken/external/v5.10/no-pin/1x1",
     error: found("use-after-free", "walker0", "page[1].compound_head"),
+    accesses: [
+      access("remover", "pageunmap_range", "page[1].flags"),
+      access("walker0", "gup_pte_range", "page[1].compound_head"),
+    ],
     what:
       "Unbinding a pmem device under a mounted file system removes no mappings. Fast GUP finds an entry whose " +
       "struct page is gone. It is the answer that was given to the question whether fast GUP needs its pagemap " +
@@ -54,6 +68,7 @@ export const HAZARDS: readonly ZooEntry[] = [
     before: "C8/offline-pin-for-ever/v7.3",
     after: "C8/offline-pin-signal/v7.3",
     error: found("livelock", "offline"),
+    accesses: [access("offline", "migrate_page_is_unused", "page[0]._refcount")],
     what:
       "Memory goes offline while somebody holds a page of it, for long and without having said so. Each " +
       "migration fails, and offline_pages() begins again: there is neither a count nor a timeout.",
@@ -67,6 +82,11 @@ export const HAZARDS: readonly ZooEntry[] = [
     before: "C4/device-dax/ref-not-taken/atomic/v5.10/no-pin/1x1",
     after: "C4/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1",
     error: found("use-after-free", "walker0", "page[1].compound_head"),
+    accesses: [
+      access("walker0", "gup_pte_range", "pgtable1[0]"),
+      access("remover", "pageunmap_range", "page[1].flags"),
+      access("walker0", "gup_pte_range", "page[1].compound_head"),
+    ],
     what:
       "A paravirtual flush skips preempted vCPUs, INVLPGB and TLBI interrupt nobody. Who unmaps a device's " +
       "pages, flushes, and then frees their struct pages has waited for no walker that runs with interrupts " +

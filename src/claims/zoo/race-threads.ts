@@ -17,12 +17,16 @@ import {
   WRITE_ONCE,
 } from "../../machine/primitives.ts";
 import { type DevDax, dev_dax_probe, dev_dax_unbind } from "../../mm/dax.ts";
-import { pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
+import { get_user_pages_fast_only, pin_user_pages_fast_only, unpin_user_pages } from "../../mm/gup.ts";
 import { FOLL_WRITE } from "../../mm/gup_flags.ts";
+import { split_huge_page } from "../../mm/huge_memory.ts";
+import { do_madvise, MADV_DONTNEED } from "../../mm/madvise.ts";
 import { MM, type Mm } from "../../mm/mm_types.ts";
+import { mmap_read_lock, mmap_read_unlock } from "../../mm/mmap.ts";
 import { move_ptes } from "../../mm/mremap.ts";
 import {
   compound_head,
+  get_page,
   type Page,
   page_address,
   page_ref_sub,
@@ -33,6 +37,26 @@ import { get_dev_pagemap, put_dev_pagemap } from "../../mm/pgmap.ts";
 import { type EntryPtr, pte_pfn, pte_present, ptep_get_and_clear } from "../../mm/pgtable.ts";
 import { put_page } from "../../mm/swap.ts";
 import { flush_tlb_range } from "../../mm/tlb.ts";
+
+// ---- J02 --------------------------------------------------------------------------------------------------
+
+/** vmsplice(), direct IO: a reference on the page at addr, which is then read and let go. */
+export function reader(mm: Mm, addr: number): void {
+  const pages = localArray(1);
+  const got = get_user_pages_fast_only(mm, addr, 1, 0, pages);
+  if (got !== 1) return;
+  READ_ONCE(page_address(pages[0]));
+  put_page(pages[0]);
+}
+/** The compound page of the area's two is split; then MADV_DONTNEED. */
+export function split_and_free(mm: Mm, addr: number, head: Page): void {
+  get_page(head);
+  split_huge_page(head);
+  put_page(head);
+  mmap_read_lock(mm);
+  do_madvise(mm, addr, 2, MADV_DONTNEED);
+  mmap_read_unlock(mm);
+}
 
 // ---- J16 --------------------------------------------------------------------------------------------------
 

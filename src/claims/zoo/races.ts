@@ -8,6 +8,7 @@ import { PAGE, PG_anon_exclusive } from "../../mm/page.ts";
 import { PAGE_SHARED, pfn_pte, pgtable_alloc, set_pte_at } from "../../mm/pgtable.ts";
 import type { Boot } from "../c8-boot.ts";
 import { found, on, type ZooEntry } from "./entry.ts";
+import { access } from "./interleaving.ts";
 import {
   bind,
   drop_and_unbind,
@@ -102,6 +103,12 @@ export const RACES: readonly ZooEntry[] = [
     before: on(bootLeak, "v5.10"),
     after: on(bootLeak, "v5.10", { gupHugeUndoFix: 1 }),
     error: found("deadlock"),
+    turns: 2,
+    accesses: [
+      access("pin", "get_dev_pagemap", "percpu_count.cpu0"),
+      access("pin", "try_grab_page", "page[2]._refcount"),
+      access("unbind", "wait_for_completion", "dax0.0.pgmap.done"),
+    ],
     what:
       "Fast GUP of a device's huge leaf takes a reference on the pagemap, and then one on the page. If that is " +
       "refused, since the page's count has overflowed, it gives back what it took of pages, but not the " +
@@ -116,6 +123,13 @@ export const RACES: readonly ZooEntry[] = [
     before: on(bootMremap, "v6.1", { mremapFlushLocked: 0 }),
     after: on(bootMremap, "v6.1"),
     error: found("use-after-free", "user", "data[0]"),
+    turns: 4,
+    accesses: [
+      access("user", "user", "pgtable1[0]"),
+      access("mover", "move_ptes", "pgtable1[0]"),
+      access("truncater", "free_the_page", "data[0]"),
+      access("user", "user", "data[0]"),
+    ],
     what:
       "mremap() moves an entry to its new address and flushed the old one's translations later, when it had " +
       "dropped the locks. In between ftruncate() finds the page at its new address, flushes that, and frees " +
@@ -129,6 +143,12 @@ export const RACES: readonly ZooEntry[] = [
     before: on(bootPublish, "v7.3"),
     after: on(bootPublish, "v7.3"),
     error: found("use-after-free", "fault", "page[2].compound_head"),
+    turns: 2,
+    accesses: [
+      access("bind", "memremap_pages", "pgmap_array[1]"),
+      access("fault", "get_dev_pagemap", "pgmap_array[1]"),
+      access("fault", "fault_frame", "page[2].compound_head"),
+    ],
     what:
       "memremap_pages() enters the pagemap where get_dev_pagemap() finds it, and then makes the struct pages. " +
       "A driver whose fault handler asked for the pagemap to see whether a frame has a struct page met one " +
@@ -142,6 +162,7 @@ export const RACES: readonly ZooEntry[] = [
     before: on(bootRfc, "v6.12", { rfcShiftAsSize: 0 }),
     after: on(bootRfc, "v6.12", { rfcShiftAsSize: 0, rfcDoubleOffset: 0 }),
     error: found("assertion", "pin", "", "another page"),
+    accesses: [access("pin", "__gup_device_compound_huge", "page[2]._refcount")],
     what:
       "The first version of fast GUP's compound path (RFC of December 2020, patch 6) takes addr's frame, which " +
       "contains the offset into the leaf, and adds that offset again. As posted nobody noticed, since its " +

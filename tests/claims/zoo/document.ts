@@ -29,8 +29,8 @@ export function documentOf(): string {
     "",
     paragraph(
       "`holdfast zoo` explores each of these twice, with the code as it was and with the fix, and says whether " +
-        "what it finds is what was published: the kind of error, the object, the thread. The cells run the one " +
-        "code of `src/mm`, with the knobs of the version; no scenario says where to look. A bug that a sequence " +
+        "what it finds is what was published: the kind of error, the object, the thread, and the accesses that " +
+        "make it, in their order. The cells run the one code of `src/mm`, with the knobs of the version; no scenario says where to look. A bug that a sequence " +
         "of calls shows is run in order instead. J and H: of Linux's history; O: open, or prevented by contract " +
         "only; N: found by this project. This page is made " +
         "from `src/claims/zoo` (`npm run docs:zoo`); a test compares them. How to add a bug: " +
