@@ -8,7 +8,7 @@ import { stepText } from "../check/trace/text.ts";
 import type { Job, JobResult } from "../claims/pool.ts";
 import { REGISTRY_URL } from "../claims/registry.ts";
 import { isSequence, type ZooEntry } from "../claims/zoo/entry.ts";
-import { stepsOf, turnsOf } from "../claims/zoo/interleaving.ts";
+import { isLocation, isThread, stepsOf, turnsOf } from "../claims/zoo/interleaving.ts";
 import { runSequence } from "../claims/zoo/run.ts";
 import { ZOO, ZOO_MISSING, zooArch, zooCell, zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
@@ -71,7 +71,10 @@ function judged(pair: Pair): { readonly told: string; readonly right: boolean } 
   if (after.verdict !== "holds") return { told: "not cleared", right: false };
   const { kind, thread, location, message } = entry.error;
   const same =
-    e.kind === kind && e.thread === thread && before.location === location && e.message.includes(message);
+    e.kind === kind &&
+    isThread(e.thread, thread) &&
+    isLocation(before.location, location) &&
+    e.message.includes(message);
   if (!same) return { told: "another error", right: false };
   if (before.explored !== null && accessesOf(pair) === null) return { told: "other accesses", right: false };
   return { told: "as published", right: true };

@@ -14,12 +14,12 @@ async function decide(name: string): Promise<string> {
   if (cell === undefined) throw new Error(`no cell ${id}`);
   const knockout = removed === undefined ? undefined : knockouts(cell).find((k) => k.removed === removed);
   const program = await buildProgram(scenario(cell, knockout));
-  const r = explore(program, { model: cell.model, shorten: false, maxSeconds: 50 });
-  // Where the zoo has this cell for what a published bug looks like, it is that bug: its accesses are there.
   const { question, variant } = cell.config;
-  for (const z of ZOO)
-    if (z.before === `C8/${question}/${variant}` && removed === undefined)
-      expect(r.trace === null ? null : stepsOf(r.trace, z.accesses ?? []), z.id).not.toBeNull();
+  const bug = removed === undefined ? ZOO.find((z) => z.before === `C8/${question}/${variant}`) : undefined;
+  const shown = bug !== undefined && (bug.archs ?? ["x86-64"]).includes(cell.arch);
+  const r = explore(program, { model: cell.model, shorten: shown, maxSeconds: 50 });
+  // Where the zoo has this cell for a published bug, it is that bug which is found: its accesses are there.
+  if (shown) expect(r.trace === null ? null : stepsOf(r.trace, bug.accesses ?? []), bug.id).not.toBeNull();
   return r.verdict === "violated" ? `violated: ${r.error?.kind}` : r.verdict;
 }
 

@@ -12,9 +12,9 @@ import type { ZooAccess } from "./interleaving.ts";
 /** What the search must find in the code as it was: the published reason, not just any error. */
 export interface ZooError {
   readonly kind: ErrorKind;
-  /** Named location that the error concerns; "" where it concerns none (a deadlock, an assertion). */
+  /** Named location or object that the error concerns; "" where there is none (a deadlock, an assertion). */
   readonly location: string;
-  /** Thread in whose step it is found; "" for a deadlock. */
+  /** Thread in whose step it is found, without its number where several are alike; "" for a deadlock. */
   readonly thread: string;
   /** Words of the message, where the kind alone says little (an assertion). */
   readonly message: string;
@@ -60,8 +60,9 @@ export interface ZooEntry {
   readonly after: ZooScenario;
   readonly error: ZooError;
   /**
-   * The accesses that make the bug, in their order: the counterexample must have them, or it is another bug's.
-   * A deadlock's last one is what a thread waits to do. Absent for a sequence, whose message says it all.
+   * The accesses that make the bug, in their order: the counterexample must have them, or it is another
+   * bug's. A deadlock's last one is what a thread waits to do. Absent for a sequence, whose message says it
+   * all.
    */
   readonly accesses?: readonly ZooAccess[];
   /**

@@ -10,15 +10,23 @@ import { describeAddress } from "../../machine/image.ts";
 
 /** One access of the description. */
 export interface ZooAccess {
-  /** The thread that does it. */
+  /** The thread that does it; without its number where several are alike. */
   readonly thread: string;
   /** The function that it is made in: anywhere on the stack. */
   readonly fn: string;
-  /** Named location; a block that is allocated or freed is named by its first word. */
+  /** Named location, or object; a block that is allocated or freed is named by its first word. */
   readonly at: string;
 }
 
 export const access = (thread: string, fn: string, at: string): ZooAccess => ({ thread, fn, at });
+
+/** Whether `name` is that thread, or one of those that are alike: `split` is split1 and split2. */
+export const isThread = (name: string, wanted: string): boolean =>
+  name === wanted || name.replace(/\d+$/, "") === wanted;
+
+/** Whether the location is that one, or lies in that object: `page[1]` is all of its fields. */
+export const isLocation = (name: string, wanted: string): boolean =>
+  name === wanted || name.startsWith(`${wanted}.`);
 
 /** Threads in the order in which they take turns; callbacks and the check at the end are no CPU's turn. */
 export function turnsOf(trace: Trace): string[] {
@@ -44,8 +52,8 @@ function endStates(trace: Trace): readonly TraceCpu[] {
  */
 export function stepsOf(trace: Trace, accesses: readonly ZooAccess[]): readonly number[] | null {
   const made = (thread: number, at: number, location: string, a: ZooAccess): boolean =>
-    trace.threads[thread].name === a.thread &&
-    location === a.at &&
+    isThread(trace.threads[thread].name, a.thread) &&
+    isLocation(location, a.at) &&
     callStack(trace, at).some((p) => trace.positions[p].fn === a.fn);
   const blocked = endStates(trace);
   const waits = (a: ZooAccess): boolean =>
