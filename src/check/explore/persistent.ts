@@ -446,35 +446,42 @@ export class Persistent {
 
   /** The closure of `start`; 0 if it has no fewer than `limit` enabled processes. */
   private close(start: number, limit: number): number {
-    const m = this.m;
-    const T = m.total;
     let set = start;
     for (;;) {
-      this.reach.compute(set);
-      let add = 0;
-      if (m.interrupts.length > 0)
-        for (let rest = set & ((1 << T) - 1); rest !== 0; rest &= rest - 1)
-          add |= m.sameCpu(31 - Math.clz32(rest & -rest));
-      for (let rest = set; rest !== 0; rest &= rest - 1) {
-        const p = 31 - Math.clz32(rest & -rest);
-        if ((this.enabled & (1 << p)) === 0) {
-          add |= this.enablers(p, set);
-          continue;
-        }
-        for (let q = 0; q < this.reach.rows; q++) {
-          if (q < T && (set & (1 << q)) !== 0) continue;
-          if (q === p - T ? this.startsWhileEntering(q) : this.conflicts(p, q))
-            add |= this.accomplices(q, set);
-        }
-        if (m.tso)
-          for (let u = 0; u < T; u++)
-            if (T + u !== p && (set & (1 << (T + u))) === 0 && this.conflictsWithBuffer(p, u))
-              add |= 1 << (T + u);
-      }
-      add &= this.active & ~set;
+      // What may be done grows with each round, and with it what has to be added: once that is too much, the
+      // rounds that are left would change nothing.
+      this.reach.begin(set);
+      let add = this.dependents(set);
+      while (bitCount((set | add) & this.enabled) < limit && this.reach.open()) add = this.dependents(set);
       if (add === 0) return set;
       set |= add;
       if (bitCount(set & this.enabled) >= limit) return 0;
     }
+  }
+
+  /** Active processes outside the set that what is known of the others' doings makes part of it. */
+  private dependents(set: number): number {
+    const m = this.m;
+    const T = m.total;
+    let add = 0;
+    if (m.interrupts.length > 0)
+      for (let rest = set & ((1 << T) - 1); rest !== 0; rest &= rest - 1)
+        add |= m.sameCpu(31 - Math.clz32(rest & -rest));
+    for (let rest = set; rest !== 0; rest &= rest - 1) {
+      const p = 31 - Math.clz32(rest & -rest);
+      if ((this.enabled & (1 << p)) === 0) {
+        add |= this.enablers(p, set);
+        continue;
+      }
+      for (let q = 0; q < this.reach.rows; q++) {
+        if (q < T && (set & (1 << q)) !== 0) continue;
+        if (q === p - T ? this.startsWhileEntering(q) : this.conflicts(p, q)) add |= this.accomplices(q, set);
+      }
+      if (m.tso)
+        for (let u = 0; u < T; u++)
+          if (T + u !== p && (set & (1 << (T + u))) === 0 && this.conflictsWithBuffer(p, u))
+            add |= 1 << (T + u);
+    }
+    return add & this.active & ~set;
   }
 }

@@ -156,8 +156,9 @@ export class PendingGates {
 
 export class Reach {
   /**
-   * What each thread may touch, by the last `compute`; rows of `words` words. Row `total` + h is the handler
-   * h as if it had one more instance: it may be queued again whatever becomes of those that there are.
+   * What each thread may touch, by the last `begin` and `open`; rows of `words` words. Row `total` + h is the
+   * handler h as if it had one more instance: it may be queued again whatever becomes of those that there
+   * are.
    */
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
@@ -172,6 +173,10 @@ export class Reach {
   /** Union of all writes. */
   private readonly all: Uint32Array;
   private readonly pending: PendingGates;
+  private frozen = 0;
+  /** Whether one of `frozen` has its interrupts off; whether it is any kind of reader. */
+  private insideIrq = false;
+  private insideAny = false;
 
   constructor(
     m: Machine,
@@ -192,8 +197,11 @@ export class Reach {
     this.pending = new PendingGates(segments);
   }
 
-  /** Processes whose bits are in `frozen` stand still: CPUs, and store buffers at `total` + CPU. */
-  compute(frozen: number): void {
+  /**
+   * Processes whose bits are in `frozen` stand still: CPUs, and store buffers at `total` + CPU. Gates are
+   * still shut; `open` as long as it opens any.
+   */
+  begin(frozen: number): void {
     const m = this.m;
     const T = m.total;
     this.reads.fill(0);
@@ -201,12 +209,13 @@ export class Reach {
     this.all.fill(0);
     const { pending } = this;
     pending.clear();
-    let insideIrq = false;
-    let insideAny = false;
+    this.frozen = frozen;
+    this.insideIrq = false;
+    this.insideAny = false;
     for (let t = 0; t < T; t++)
       if ((frozen & (1 << t)) !== 0) {
-        if (m.irqsOff(t)) insideIrq = insideAny = true;
-        if (m.inReader(t)) insideAny = true;
+        if (m.irqsOff(t)) this.insideIrq = this.insideAny = true;
+        if (m.inReader(t)) this.insideAny = true;
       }
     for (let q = 0; q < T; q++) {
       if ((frozen & (1 << q)) !== 0) continue;
@@ -225,17 +234,21 @@ export class Reach {
           if (addr > 0) this.mark(this.locOfAddr[addr]);
         }
       }
-    for (let opened = true; opened; ) {
-      opened = false;
-      for (let q = 0; q < this.rows; q++) {
-        const list = pending.lists[q];
-        for (let k = pending.count[q] - 1; k >= 0; k--) {
-          if (!this.opens(q, list[k], frozen, insideIrq, insideAny)) continue;
-          opened = true;
-          this.pass(q, pending.take(q, k));
-        }
+  }
+
+  /** Opens the gates that what is reached so far may open; says whether there was any. */
+  open(): boolean {
+    const { pending } = this;
+    let opened = false;
+    for (let q = 0; q < this.rows; q++) {
+      const list = pending.lists[q];
+      for (let k = pending.count[q] - 1; k >= 0; k--) {
+        if (!this.opens(q, list[k])) continue;
+        opened = true;
+        this.pass(q, pending.take(q, k));
       }
     }
+    return opened;
   }
 
   private mark(loc: number): void {
@@ -281,8 +294,8 @@ export class Reach {
     }
   }
 
-  private opens(q: number, gate: number, frozen: number, insideIrq: boolean, insideAny: boolean): boolean {
-    const m = this.m;
+  private opens(q: number, gate: number): boolean {
+    const { m, frozen, insideIrq, insideAny } = this;
     if (gate === HANDLER_START) {
       if ((m.holderProcesses(q) & frozen) !== 0) return false;
       return m.level[q] === 0 || !m.shutOut(q) || (frozen & (1 << m.current(m.cpuOf(q)))) === 0;

@@ -222,8 +222,8 @@ const MUTATIONS: readonly Mutation[] = [
   one(
     "persistent sets that overlook interrupts on the same CPU",
     PERSISTENT,
-    "if (m.interrupts.length > 0)\n        for",
-    "if (m.interrupts.length > 1000)\n        for",
+    "if (m.interrupts.length > 0)\n      for",
+    "if (m.interrupts.length > 1000)\n      for",
   ),
   one(
     "persistent sets that overlook interrupts to come",
