@@ -10,6 +10,7 @@ import { REGISTRY_URL } from "../claims/registry.ts";
 import { isSequence, type ZooEntry } from "../claims/zoo/entry.ts";
 import { isLocation, isThread, stepsOf, turnsOf } from "../claims/zoo/interleaving.ts";
 import { runSequence } from "../claims/zoo/run.ts";
+import { STRESS } from "../claims/zoo/stress.ts";
 import { ZOO, ZOO_MISSING, zooArch, zooCell, zooNamed } from "../claims/zoo/zoo.ts";
 import { count, seconds } from "../text/numbers.ts";
 import { exploreAll, reportResult } from "./check.ts";
@@ -96,6 +97,13 @@ function selected(ids: readonly string[]): readonly ZooEntry[] {
 
 const of = (r: Side | undefined): string => (r === undefined ? "-" : r.verdict);
 
+/** Seconds after which random stress met the bug; else what it did. */
+function stressText({ id }: ZooEntry): string {
+  const s = STRESS.bugs[id];
+  if (s === undefined) return "-";
+  return s.met === "it" ? seconds(s.seconds) : s.met === "nothing" ? "not met" : "another";
+}
+
 function pairTable(pairs: readonly Pair[]): string[] {
   return table(
     [
@@ -107,6 +115,7 @@ function pairTable(pairs: readonly Pair[]): string[] {
       { title: "model" },
       { title: "states", align: "right" },
       { title: "s", align: "right" },
+      { title: "run, s", align: "right" },
       { title: "found" },
     ],
     pairs.map((p) => [
@@ -118,6 +127,7 @@ function pairTable(pairs: readonly Pair[]): string[] {
       p.before?.explored?.job.model ?? (p.before === undefined ? "-" : "sequence"),
       p.before?.explored == null ? "-" : count(p.before.explored.result.states),
       p.before === undefined ? "-" : seconds(p.before.seconds),
+      stressText(p.entry),
       judged(p)?.told ?? "undecided",
     ]),
     { keys: 1 },
@@ -195,9 +205,11 @@ function json(pairs: readonly Pair[], arch: string | null, complete: boolean): o
       accesses: p.entry.accesses?.map((a, i) => ({ ...a, step: accessesOf(p)?.[i] ?? null })) ?? [],
       turns: turnsFound(p),
       publishedTurns: p.entry.turns ?? null,
+      stress: STRESS.bugs[p.entry.id] ?? null,
       before: side(p.before),
       after: side(p.after),
     })),
+    stress: { date: STRESS.date, machine: STRESS.machine, seconds: STRESS.seconds },
     missing: ZOO_MISSING,
   };
 }
@@ -250,6 +262,9 @@ export async function zooCommand(ids: readonly string[], options: ZooOptions): P
         : ` Not shown yet: ${ZOO_MISSING.map((m) => m.ids).join("; ")} (docs/zoo.md says why).`;
     print(
       "",
+      ...prose(
+        `run: seconds after which random stress on threads met it (holdfast run, at most ${STRESS.seconds} s; ${STRESS.machine}, ${STRESS.date}); states and s: when the search did.`,
+      ),
       ...prose(
         `${right} of ${pairs.length} found before the fix as published, and cleared by it${options.arch === undefined ? "" : `, on ${options.arch}`}.${rest}`,
       ),

@@ -402,7 +402,10 @@ export const CLAIMED: readonly ZooEntry[] = [
     title: "v5.10's PMD device path takes a page whose count has just become zero",
     archs: NO_IPI,
     before: "C4/device-dax-2m/ref-taken/percpu/v5.10/no-pin/1x1",
-    after: "C4/device-dax-2m/ref-taken/percpu/v5.18/no-pin/1x1",
+    after: {
+      cell: "C4/device-dax-2m/ref-taken/percpu/v5.10/no-pin/1x1",
+      knobs: { deviceLeafGrab: 1, gupHugeUndoFix: 1 },
+    },
     error: found("refcount-underflow", "percpu_ref_switch_to_atomic_rcu"),
     accesses: [
       access("walker0", "try_grab_page", "page[2]._refcount"),
@@ -415,7 +418,8 @@ export const CLAIMED: readonly ZooEntry[] = [
       "the base reference, which gives back the page's share of the pagemap; the walker's undo then drops the " +
       "count to zero once more, and gives it back a second time. The walk's pagemap reference does not help.",
     fix:
-      "From v5.18 on the count does not pass through zero there, and from v6.10 on (f442fa614137) it is raised " +
-      "only if it is not zero. Our reading of the code, not a known report.",
+      "From v5.18 on the count does not pass through zero there. v6.10 (f442fa614137) raises it only if it is " +
+      "not zero; with J16's fix that is enough in v5.10, too. Our reading of the code, unverified: " +
+      "docs/reports/gup-fast-device-leaf.md.",
   },
 ];

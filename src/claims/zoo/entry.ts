@@ -100,3 +100,19 @@ export const inOrder = (boot: Boot, preset: PresetName, knobs: KnobSettings = {}
 /** A bug that a sequence of calls shows, without anybody else at work. */
 export const isSequence = (side: ZooScenario): boolean =>
   typeof side !== "string" && "sequence" in side && side.sequence;
+
+/** What one run on real threads met: the bug, nothing, or another error's kind. */
+export interface ZooStress {
+  readonly met: string;
+  readonly seconds: number;
+  readonly iterations: number;
+}
+
+/** The races of the zoo, each run so on one machine, for `seconds` at most. */
+export interface ZooStressRun {
+  /** YYYY-MM-DD. */
+  readonly date: string;
+  readonly machine: string;
+  readonly seconds: number;
+  readonly bugs: Readonly<Record<string, ZooStress>>;
+}

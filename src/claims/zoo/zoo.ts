@@ -41,6 +41,18 @@ export const ZOO_MISSING: readonly { readonly ids: string; readonly needs: strin
   },
   { ids: "J42, J44, J45", needs: "weak memory on these cells; entries of two words" },
   { ids: "J51 to J57, J60", needs: "pairs of sequences; J60 has one in tests/mm/hmm-walk.test.ts" },
+  {
+    ids: "CVE-2025-40272 (6f86d0534fdd, secretmem's direct map restored after the page is freed)",
+    needs: "whether a frame is in the direct map, as state of the machine; two faults on one index of a file",
+  },
+  {
+    ids: "CVE-2025-38085 (1013af4f585f, huge_pmd_unshare() against fast GUP)",
+    needs: "hugetlb's shared page tables",
+  },
+  {
+    ids: "folio_split() against folio_try_get(), and a missing smp_rmb() at the split of a huge page (2026)",
+    needs: "a description with commit and interleaving; for the second the LKMM on these cells",
+  },
 ];
 
 export type ZooSide = "before" | "after";

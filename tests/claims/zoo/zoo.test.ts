@@ -7,6 +7,7 @@ import { explore } from "../../../src/check/explore/explore.ts";
 import { scenarioNamed } from "../../../src/claims/registry.ts";
 import { isSequence } from "../../../src/claims/zoo/entry.ts";
 import { stepsOf, turnsOf } from "../../../src/claims/zoo/interleaving.ts";
+import { STRESS } from "../../../src/claims/zoo/stress.ts";
 import { ZOO, ZOO_MISSING, zooCell, zooNamed } from "../../../src/claims/zoo/zoo.ts";
 import { buildProgram } from "../../../src/lang/scenario.ts";
 import { holdfast, ROOT } from "../../cli/helpers.ts";
@@ -29,6 +30,12 @@ describe("the zoo", () => {
     expect(new Set(ZOO.map((z) => z.id)).size).toBe(ZOO.length);
     const missing = ZOO_MISSING.flatMap((m) => m.ids.split(/, | to /));
     for (const z of ZOO) expect(missing).not.toContain(z.id);
+  });
+
+  test("random stress was tried on every race and on no sequence", () => {
+    const races = ZOO.filter((z) => !isSequence(z.before)).map((z) => z.id);
+    expect(Object.keys(STRESS.bugs).sort()).toEqual(races.sort());
+    expect(STRESS.date).toMatch(/^\d{4}-\d\d-\d\d$/);
   });
 
   test("docs/zoo.md is what the entries say (npm run docs:zoo)", () => {

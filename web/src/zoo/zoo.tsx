@@ -80,7 +80,8 @@ function Bug(props: { readonly bug: PageBug }): JSX.Element {
           when={props.bug.before}
           fallback={
             <>
-              A sequence of calls, which <code>holdfast zoo {props.bug.id}</code> runs:
+              A sequence of calls by one process: there is no choice to make and so no stage;{" "}
+              <code>holdfast zoo {props.bug.id} -v</code> runs it and finds
             </>
           }
         >

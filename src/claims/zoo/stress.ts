@@ -1,0 +1,43 @@
+/** What random stress met of the zoo's races: written by `npm run campaign:zoo`, not by hand. */
+
+import type { ZooStressRun } from "./entry.ts";
+
+export const STRESS: ZooStressRun = {
+  date: "2026-11-28",
+  machine: "2 CPUs, Intel(R) Xeon(R) Processor",
+  seconds: 30,
+  bugs: {
+    J01: { met: "use-after-free", seconds: 0.25, iterations: 166 },
+    J02: { met: "it", seconds: 6.01, iterations: 432 },
+    J03: { met: "it", seconds: 0.88, iterations: 99 },
+    J06: { met: "it", seconds: 0.65, iterations: 166 },
+    J07: { met: "it", seconds: 0.03, iterations: 22 },
+    J08: { met: "it", seconds: 0, iterations: 1 },
+    J09: { met: "assertion", seconds: 0, iterations: 1 },
+    J10: { met: "it", seconds: 0.09, iterations: 99 },
+    J11: { met: "it", seconds: 0, iterations: 0 },
+    J12: { met: "it", seconds: 0, iterations: 1 },
+    J16: { met: "it", seconds: 0, iterations: 0 },
+    J20: { met: "it", seconds: 0.01, iterations: 1 },
+    J21: { met: "it", seconds: 0, iterations: 0 },
+    J22: { met: "it", seconds: 0.1, iterations: 67 },
+    J23: { met: "it", seconds: 0.11, iterations: 130 },
+    J28: { met: "it", seconds: 0.02, iterations: 13 },
+    J46: { met: "nothing", seconds: 30.03, iterations: 33385 },
+    J47: { met: "it", seconds: 0.28, iterations: 1 },
+    J48: { met: "it", seconds: 0, iterations: 0 },
+    J49: { met: "it", seconds: 0, iterations: 0 },
+    J50: { met: "nothing", seconds: 30.02, iterations: 73391 },
+    J58: { met: "it", seconds: 0.03, iterations: 7 },
+    J59: { met: "it", seconds: 0, iterations: 0 },
+    O1: { met: "it", seconds: 0.02, iterations: 1 },
+    O4: { met: "assertion", seconds: 0.03, iterations: 22 },
+    O5: { met: "it", seconds: 0, iterations: 0 },
+    O9: { met: "it", seconds: 0, iterations: 0 },
+    O11: { met: "it", seconds: 0.28, iterations: 33 },
+    N1: { met: "it", seconds: 0, iterations: 0 },
+    N2: { met: "it", seconds: 0.14, iterations: 7 },
+    N3: { met: "it", seconds: 0.13, iterations: 41 },
+    N4: { met: "it", seconds: 0.13, iterations: 14 },
+  },
+};
