@@ -23,7 +23,16 @@ import { migrate_page_is_unused, migrate_vma_check_page } from "./migrate_device
 import { remove_migration_ptes, try_to_migrate } from "./migrate_entries.ts";
 import { MM, type Mm, VMA, type Vma } from "./mm_types.ts";
 import { mmap_read_lock, mmap_read_unlock, vma_is_anonymous, vma_lookup } from "./mmap.ts";
-import { get_page, is_zone_device_page, PAGE, type Page, PageAnon, PageCompound, page_word } from "./page.ts";
+import {
+  get_page,
+  is_zone_device_page,
+  PAGE,
+  type Page,
+  PageAnon,
+  PageCompound,
+  page_count,
+  page_word,
+} from "./page.ts";
 import { alloc_pages, GFP_USER } from "./page_alloc.ts";
 import { PTE_LEVEL, pgtable_lookup, pte_present } from "./pgtable.ts";
 import { page_mapped } from "./rmap.ts";
@@ -52,7 +61,7 @@ function device_unmap(page: Page, fault_page: Page): boolean {
  * nobody's.
  */
 function device_finalize(page: Page, fresh: Page): void {
-  move_to_new_page(fresh, page);
+  move_to_new_page(fresh, page, page_count(page));
   if (!is_zone_device_page(fresh)) lru_cache_add(fresh);
   remove_migration_ptes(page, fresh, false);
   WRITE_ONCE(page_word(page, PAGE.mapping), 0);

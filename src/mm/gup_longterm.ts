@@ -26,22 +26,16 @@ import { find_vma } from "./mmap.ts";
 import {
   ClearPageFlag,
   compound_head,
-  compound_nr,
   get_page,
-  PAGE,
   type Page,
-  PageAnon,
   PageFlag,
   PageHead,
   PG_isolated,
   PG_lru,
-  PG_private,
-  PG_swapcache,
   page_ref_count,
-  page_word,
   SetPageFlag,
 } from "./page.ts";
-import { total_mapcount } from "./rmap.ts";
+import { folio_expected_ref_count } from "./rmap.ts";
 import { put_page } from "./swap.ts";
 
 /** check_dax_vmas() (to v5.11): some page of the range belongs to fsdax. */
@@ -65,14 +59,6 @@ function must_move(head: Page): boolean {
   return config.longtermMigrates ? !is_longterm_pinnable(head) : is_migrate_cma_page(head);
 }
 
-/** folio_expected_ref_count(): of swap cache, page cache, buffers and entries. Read: v6.1, v7.3. */
-function folio_expected_ref_count(head: Page): number {
-  const nr = compound_nr(head);
-  let refs = total_mapcount(head) + (PageFlag(head, PG_swapcache) ? nr : 0);
-  if (PageAnon(head)) return refs;
-  if (READ_ONCE(page_word(head, PAGE.mapping)) !== 0) refs += nr;
-  return refs + (PageFlag(head, PG_private) ? 1 : 0);
-}
 /**
  * A batch may have the page: to v6.16 it is then not on the LRU, it was thought; from then on it has a
  * reference that no entry accounts for (98c6d259319e; folio_may_be_lru_cached(): large folios are in none).

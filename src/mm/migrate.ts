@@ -33,40 +33,26 @@ import {
   PG_lru,
   PG_private,
   PG_swapbacked,
+  PG_swapcache,
   page_count,
   page_ref_add,
+  page_ref_freeze,
   page_ref_sub,
+  page_ref_unfreeze,
   page_word,
   SetPageFlag,
   SetPageUptodate,
   TestClearPageFlag,
 } from "./page.ts";
 import { alloc_pages, GFP_HIGHUSER_MOVABLE, GFP_NOCMA, GFP_USER } from "./page_alloc.ts";
-import { page_mapped } from "./rmap.ts";
+import { cache_refs, folio_expected_ref_count, page_mapped } from "./rmap.ts";
 import { put_page } from "./swap.ts";
+import { swap_cache_replace } from "./swap_state.ts";
 import { count_vm_event, count_vm_events, VM_EVENT } from "./vmstat.ts";
 
 export const MIGRATE_OK = 0;
 export const MIGRATE_EAGAIN = -11;
 export const MIGRATE_ENOMEM = -12;
-
-/**
- * References of the page cache: one for each page of a folio, but for one of hugetlb as hugetlb_no_page()
- * adds.
- */
-function cache_refs(page: Page): number {
-  return PageHuge(page) && !config.largeMapcount ? 1 : compound_nr(page);
-}
-/**
- * folio_expected_ref_count(), when no entry maps the page: page cache and buffers, and the caller's
- * reference.
- */
-function expected_count(page: Page): number {
-  let n = 1;
-  if (!PageAnon(page) && READ_ONCE(page_word(page, PAGE.mapping)) !== 0) n += cache_refs(page);
-  if (PageFlag(page, PG_private)) n += 1;
-  return n;
-}
 
 function is_secretmem(page: Page): boolean {
   if (PageAnon(page)) return false;
@@ -77,28 +63,67 @@ function is_secretmem(page: Page): boolean {
 function copy_flag(to: Page, from: Page, nr: number): void {
   if (PageFlag(from, nr)) SetPageFlag(to, nr);
 }
-/** folio_migrate_mapping(), folio_migrate_flags(), folio_copy(): the new page takes the old one's place. */
-export function move_to_new_page(fresh: Page, page: Page): void {
-  const nr = compound_nr(page);
-  for (let i = 0; i < nr; i++) copy_highpage(nth_page(fresh, i), nth_page(page, i));
+/**
+ * migrate_page_move_mapping(), folio_migrate_mapping(): the new page takes the old one's place in the page
+ * cache or the swap cache; false if somebody else holds the old one, whose references are `expected`. Its
+ * count is 0 meanwhile: who looks it up there gets no reference. Read: v5.10, v6.1, v6.12, v7.3. Custom: the
+ * caches are arrays that nobody locks; of hugetlb (migrate_huge_page_move_mapping()) the same.
+ */
+function folio_migrate_mapping(fresh: Page, page: Page, expected: number): boolean {
   const mapping: AddressSpace = READ_ONCE(page_word(page, PAGE.mapping));
+  const index = READ_ONCE(page_word(page, PAGE.index));
+  const swapcache = PageFlag(page, PG_swapcache);
+  if (!swapcache && (PageAnon(page) || mapping === 0)) {
+    // "Anonymous page without mapping"
+    if (page_count(page) !== expected) return false;
+    WRITE_ONCE(page_word(fresh, PAGE.index), index);
+    WRITE_ONCE(page_word(fresh, PAGE.mapping), mapping);
+    copy_flag(fresh, page, PG_swapbacked);
+    return true;
+  }
+  if (!page_ref_freeze(page, expected)) return false;
+  WRITE_ONCE(page_word(fresh, PAGE.index), index);
   WRITE_ONCE(page_word(fresh, PAGE.mapping), mapping);
-  WRITE_ONCE(page_word(fresh, PAGE.index), READ_ONCE(page_word(page, PAGE.index)));
+  const refs = swapcache ? compound_nr(page) : cache_refs(page);
+  page_ref_add(fresh, refs);
+  copy_flag(fresh, page, PG_swapbacked);
+  // "Move dirty while folio refs frozen and newfolio not yet exposed"
+  if (TestClearPageFlag(page, PG_dirty)) SetPageFlag(fresh, PG_dirty);
+  if (swapcache) swap_cache_replace(fresh, page);
+  else WRITE_ONCE(i_pages_slot(mapping, PageHuge(page) ? index >> geom.pmd_shift : index), fresh);
+  page_ref_unfreeze(page, expected - refs);
+  return true;
+}
+/**
+ * migrate_page_states(), folio_migrate_flags(). Read: v5.10, v6.1, v6.12, v7.3. Stub: what tells a page's age.
+ */
+function folio_migrate_flags(fresh: Page, page: Page): void {
   if (PageUptodate(page)) SetPageUptodate(fresh);
   copy_flag(fresh, page, PG_dirty);
-  copy_flag(fresh, page, PG_swapbacked);
   if (kernel.ksm !== 0) ksm_migrate_page(fresh);
-  if (PageAnon(page) || mapping === 0) return;
-  const index = READ_ONCE(page_word(page, PAGE.index));
-  WRITE_ONCE(i_pages_slot(mapping, PageHuge(page) ? index >> geom.pmd_shift : index), fresh);
-  page_ref_add(fresh, cache_refs(page));
-  page_ref_sub(page, cache_refs(page));
+  if (!PageFlag(page, PG_swapcache)) return;
+  ClearPageFlag(page, PG_swapcache);
+  WRITE_ONCE(page_word(page, PAGE.private), 0);
+}
+/**
+ * migrate_page(), buffer_migrate_page(), and their folios' (move_to_new_page()): contents, place and flags of
+ * a page that no entry maps; false if somebody else holds it. `expected`: its references. Read: v5.10, v6.1,
+ * v6.12, v7.3. Custom: contents are copied first, as from v6.11 on.
+ */
+export function move_to_new_page(fresh: Page, page: Page, expected: number): boolean {
+  const nr = compound_nr(page);
+  if (page_count(page) !== expected) return false;
+  for (let i = 0; i < nr; i++) copy_highpage(nth_page(fresh, i), nth_page(page, i));
+  if (!folio_migrate_mapping(fresh, page, expected)) return false;
   if (PageFlag(page, PG_private)) {
+    // attach_page_private(newpage, detach_page_private(page))
     ClearPageFlag(page, PG_private);
-    SetPageFlag(fresh, PG_private);
-    page_ref_add(fresh, 1);
     page_ref_sub(page, 1);
+    page_ref_add(fresh, 1);
+    SetPageFlag(fresh, PG_private);
   }
+  folio_migrate_flags(fresh, page);
+  return true;
 }
 
 /**
@@ -109,11 +134,13 @@ function unmap_and_move(page: Page, fresh: Page, lru: boolean): number {
   // secretmem_migrate_folio(), secretmem_isolate_page(): never.
   if (kernel.secretmem !== 0 && is_secretmem(page)) return MIGRATE_EAGAIN;
   const unmapped = try_to_migrate(page, false);
-  if (!unmapped || page_mapped(page) || page_count(page) !== expected_count(page)) {
+  // The caller's reference, too.
+  const moved =
+    unmapped && !page_mapped(page) && move_to_new_page(fresh, page, folio_expected_ref_count(page) + 1);
+  if (!moved) {
     remove_migration_ptes(page, page, false);
     return MIGRATE_EAGAIN;
   }
-  move_to_new_page(fresh, page);
   // "push dst to LRU immediately: so that ... remove_migration_ptes() will automatically build up the correct
   // dst->mlock_count"
   if (lru) {

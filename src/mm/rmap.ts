@@ -41,6 +41,7 @@ import {
   PG_deferred_split,
   PG_double_map,
   PG_mlocked,
+  PG_private,
   PG_swapbacked,
   PG_swapcache,
   page_word,
@@ -99,6 +100,23 @@ export function total_mapcount(page: Page): number {
 }
 export function page_mapped(page: Page): boolean {
   return total_mapcount(page) > 0;
+}
+/**
+ * References of the page cache: one for each page of a folio, but for one of hugetlb as hugetlb_no_page()
+ * adds (to v6.1).
+ */
+export function cache_refs(head: Page): number {
+  return PageHuge(head) && !config.largeMapcount ? 1 : compound_nr(head);
+}
+/**
+ * expected_page_refs(), folio_expected_ref_count() (v6.16): the references that the swap cache, the page
+ * cache, buffers and entries of the page account for. Read: v5.10, v6.1, v6.12, v7.3. Custom: to v6.15 the
+ * callers count the entries and their own reference.
+ */
+export function folio_expected_ref_count(head: Page): number {
+  let refs = total_mapcount(head) + (PageFlag(head, PG_swapcache) ? compound_nr(head) : 0);
+  if (!PageAnon(head) && READ_ONCE(page_word(head, PAGE.mapping)) !== 0) refs += cache_refs(head);
+  return refs + (PageFlag(head, PG_private) ? 1 : 0);
 }
 
 /** What prep_compound_page() leaves out: the counts of entries start at none. */

@@ -199,6 +199,14 @@ export function split_swap_cache(tail: Page, slot: number): void {
   WRITE_ONCE(page_word(tail, PAGE.private), slot);
   page_ref_add(tail, 1);
 }
+/** folio_migrate_mapping() of a page in the swap cache: its slots are the new page's. */
+export function swap_cache_replace(fresh: Page, page: Page): void {
+  const slot = page_swap_slot(page);
+  SetPageFlag(fresh, PG_swapcache);
+  WRITE_ONCE(page_word(fresh, PAGE.private), slot);
+  const nr = compound_nr(page);
+  for (let i = 0; i < nr; i++) WRITE_ONCE(slot_at(slot + i) + SWAP_SLOT.page, nth_page(fresh, i));
+}
 /** folio_swapped(): some entry names a slot of the page's. */
 function page_swapped(head: Page): boolean {
   const nr = compound_nr(head);

@@ -23,6 +23,11 @@ const MOVE_PAGES: readonly Row[] = [
   ["the zero page", ["map M anon 4", "touch M 0 1 r", "movepage M 0 1"], "EFAULT"],
   ["no area", ["map M anon 4", "unmap M 1 1", "movepage M 1 1"], "EFAULT"],
   ["a page in swap", ["map M anon 4", "touch M 0 1 w", "madv M 0 1 pageout", "movepage M 0 1"], "ENOENT"],
+  [
+    "a page that is in the swap cache, since a child has its slot",
+    ["map M anon 4", "touch M 0 1 w", "madv M 0 1 pageout", "fork c", "load M 0", "movepage M 0 1"],
+    "node1",
+  ],
   ["what a child maps, too", ["map M anon 4", "touch M 0 1 w", "fork c", "movepage M 0 1"], "EACCES"],
   ["a huge page that a child maps", ["map M thp 512", "touch M 0 1 w", "fork c", "movepage M 3 1"], "EACCES"],
   ["a huge page by any of its pages", ["map M thp 512", "touch M 0 1 w", "movepage M 3 1"], "node1"],

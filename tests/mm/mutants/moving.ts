@@ -223,8 +223,8 @@ const OTHERS = [
       "unmap_and_move",
       "a page of the page allocator's moves although somebody else holds it",
       [
-        "if (!unmapped || page_mapped(page) || page_count(page) !== expected_count(page)) {",
-        "if (!unmapped || page_mapped(page)) {",
+        "move_to_new_page(fresh, page, folio_expected_ref_count(page) + 1);",
+        "move_to_new_page(fresh, page, page_count(page));",
       ],
     ],
   ]),
