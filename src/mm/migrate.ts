@@ -95,7 +95,8 @@ function folio_migrate_mapping(fresh: Page, page: Page, expected: number): boole
   return true;
 }
 /**
- * migrate_page_states(), folio_migrate_flags(). Read: v5.10, v6.1, v6.12, v7.3. Stub: what tells a page's age.
+ * migrate_page_states(), folio_migrate_flags(). Read: v5.10, v6.1, v6.12, v7.3. Stub: what tells a page's
+ * age.
  */
 function folio_migrate_flags(fresh: Page, page: Page): void {
   if (PageUptodate(page)) SetPageUptodate(fresh);
@@ -178,14 +179,15 @@ export function migrate_to_pinnable(page: Page): number {
 }
 /**
  * isolate_lru_page(), folio_isolate_lru(): takes a page off the LRU; false if it is not on it. The caller
- * gets a reference.
+ * gets a reference. Read: v5.10, v6.1, v6.12, v7.3. Custom: v5.10 takes the reference first, under the LRU's
+ * lock.
  */
 export function isolate_lru_page(page: Page): boolean {
   if (!TestClearPageFlag(page, PG_lru)) return false;
   page_ref_add(page, 1);
   return true;
 }
-/** putback_lru_page(), folio_putback_lru(). */
+/** putback_lru_page(), folio_putback_lru(). Read: v5.10, v6.1, v6.12, v7.3. */
 export function putback_lru_page(page: Page): void {
   lru_cache_add(page);
   put_page(page);

@@ -1,5 +1,5 @@
 /**
- * * Faults on swap entries (mm/memory.c: do_swap_page()). Read in v5.10, v6.1, v6.12 and v7.3. A page that
+ * Faults on swap entries (mm/memory.c: do_swap_page()). Read in v5.10, v6.1, v6.12 and v7.3. A page that
  * nobody else has a slot of is read past the swap cache from a device that is fast (SWP_SYNCHRONOUS_IO, to
  * v6.18); others through it, with those around it.
  */
@@ -83,19 +83,24 @@ function swapin(vma: Vma, addr: number, ptep: EntryPtr, slot: number, flags: num
   return page;
 }
 
-/** should_try_to_free_swap(). */
-function should_try_to_free_swap(page: Page, vma: Vma, exclusive: boolean, flags: number): boolean {
+/**
+ * should_try_to_free_swap(). Read: v5.10, v6.1, v6.12, v7.3. Stub: a device that is more than half full
+ * (vm_swap_full()).
+ */
+function should_try_to_free_swap(page: Page, vma: Vma, flags: number): boolean {
   const head = compound_head(page);
   if (!PageFlag(head, PG_swapcache)) return false;
   if (config.swapinCached || vma_is_locked(vma) || PageFlag(head, PG_mlocked)) return true;
   if ((flags & FAULT_FLAG_WRITE) === 0 || !config.anonExclusive) return false;
+  if (kernel.ksm !== 0 && PageKsm(head)) return false;
   // "Try freeing the swapcache to get rid of the swapcache reference only in case it's likely that we'll be
   // the exclusive user."
-  return page_count(head) === 1 + compound_nr(head) || (exclusive && config.swapinCached !== 0);
+  return page_count(head) === 1 + compound_nr(head);
 }
 
 /**
  * reuse_swap_page() (to v5.18): nobody else maps the page or has its slot. The entry still names the slot.
+ * Read: v5.10. Custom: the page leaves the swap cache once the slot is given back, not before.
  */
 function reuse_swap_page(page: Page): boolean {
   if (kernel.ksm !== 0 && PageKsm(page)) return false;
@@ -104,7 +109,14 @@ function reuse_swap_page(page: Page): boolean {
   return count <= 1;
 }
 
-/** do_swap_page(). */
+/**
+ * do_swap_page() of an entry that names a slot. Read: v5.10, v6.1, v6.12, v7.3. Custom: the page is read, and
+ * all is done, under the page-table lock, without a lock on the page, so no entry is found changed; v5.10
+ * sets the entry before it counts it and gives its slot back last; from v6.15 on the slot is given back after
+ * the page is counted. Stub: a KSM page is mapped as it is wherever it is swapped in
+ * (ksm_might_need_to_copy()); a large folio in the swap cache is mapped one page at a time, where v6.12 and
+ * v7.3 map all of it; v5.10 finds poison only in the swap cache.
+ */
 export function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: number, flags: number): number {
   const slot = swp_offset(orig);
   const write = (flags & FAULT_FLAG_WRITE) !== 0;
@@ -125,7 +137,7 @@ export function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: numbe
     const ksm = kernel.ksm !== 0 && PageKsm(page);
     exclusive = !ksm && ((orig & _PAGE_SWP_EXCLUSIVE) !== 0 || !cached);
     swap_free(slot);
-    if (!config.swapinCached && should_try_to_free_swap(page, vma, exclusive, flags)) try_to_free_swap(page);
+    if (!config.swapinCached && should_try_to_free_swap(page, vma, flags)) try_to_free_swap(page);
     if (!config.swapinCached && !ksm && page_count(head) === 1) exclusive = true;
     if (exclusive) {
       if (config.swapinWritable && (vma_flags(vma) & VM_WRITE) !== 0) pte = pte_mkwrite_vma(pte, vma);
@@ -142,7 +154,7 @@ export function do_swap_page(vma: Vma, addr: number, ptep: EntryPtr, orig: numbe
   if (kernel.userfaultfd !== 0 && pte_uffd_wp(orig)) pte = pte_mkuffd_wp(pte);
   page_add_anon_rmap(page, vma, addr, exclusive);
   set_pte_at(ptep, pte);
-  if ((config.swapinCached || !config.anonExclusive) && should_try_to_free_swap(page, vma, exclusive, flags))
+  if ((config.swapinCached || !config.anonExclusive) && should_try_to_free_swap(page, vma, flags))
     try_to_free_swap(page);
   if (!write) return 0;
   return pte_write(READ_ONCE(ptep)) ? VM_FAULT_WRITE : do_wp_page(vma, addr, ptep, pte, flags);

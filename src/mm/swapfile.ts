@@ -6,7 +6,7 @@
  */
 "use kernel";
 
-import { kernel } from "../machine/config.ts";
+import { config, kernel } from "../machine/config.ts";
 import { localArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { ENOMEM } from "./errno.ts";
 import { filemap_get_page } from "./filemap.ts";
@@ -21,7 +21,9 @@ import {
   pfn_pte,
   pgtable_lookup,
   pte_mkold,
+  pte_mkuffd_wp,
   pte_present,
+  pte_uffd_wp,
   SWP_SWAP,
   set_pte_at,
   swp_offset,
@@ -37,14 +39,20 @@ import {
   try_to_free_swap,
 } from "./swap_state.ts";
 
-/** unuse_pte(): 0 or -ENOMEM. */
+/**
+ * unuse_pte(): 0 or -ENOMEM. Read: v5.10, v6.1, v6.12, v7.3. Custom: v5.10 sets the entry before it counts it;
+ * the entry cannot change meanwhile. Stub: a KSM page is mapped as it is (ksm_might_need_to_copy()); v6.12
+ * and v7.3 leave an entry of poison where the page has it.
+ */
 function unuse_pte(vma: Vma, addr: number, ptep: EntryPtr): number {
   const pte = READ_ONCE(ptep);
   const slot = swp_offset(pte);
   const page = read_swap_cache(slot, GFP_HIGHUSER_MOVABLE, false);
   if (page === 0) return -ENOMEM;
   page_add_anon_rmap(page, vma, addr, (pte & _PAGE_SWP_EXCLUSIVE) !== 0);
-  set_pte_at(ptep, pte_mkold(pfn_pte(page_to_pfn(page), vm_page_prot(vma, false))));
+  const old = pte_mkold(pfn_pte(page_to_pfn(page), vm_page_prot(vma, false)));
+  const wp = kernel.userfaultfd !== 0 && config.swapoffKeepsUffd && pte_uffd_wp(pte);
+  set_pte_at(ptep, wp ? pte_mkuffd_wp(old) : old);
   swap_free(slot);
   // The reference that reading gave is the entry's now.
   try_to_free_swap(page);

@@ -63,6 +63,22 @@ describe.each(RELEASES)("userfaultfd of %s", (release) => {
     d.run("cleanup");
   });
 
+  test("swapoff() maps what is write-protected so, from v5.19 on", () => {
+    d.run("map", "M", "anon", "8");
+    d.run("touch", "M", "0", "8", "w");
+    d.run("uffd", "U");
+    d.run("uffdreg", "U", "M", "0", "8", "w");
+    d.run("uffdwp", "U", "M", "0", "4", "1");
+    d.run("madv", "M", "0", "8", "pageout");
+    d.run("swapoff");
+    const keeps = release !== "5.10.0";
+    expect(ptes("M").filter((f) => f.includes("u"))).toHaveLength(keeps ? 1 : 0);
+    expect(d.run("store", "M", "5", "1")["sig"]).toBeUndefined();
+    expect(d.run("store", "M", "1", "1")["sig"]).toBe(keeps ? "SIGBUS" : undefined);
+    d.run("swapon");
+    d.run("cleanup");
+  });
+
   test("UFFDIO_MOVE stops before a page that may be pinned (v6.8)", () => {
     const knows = release === "6.12.0" || release === "7.3.0";
     d.run("map", "M", "anon", "8");

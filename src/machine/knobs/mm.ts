@@ -290,6 +290,12 @@ export const MM_KNOBS = [
     ),
   ),
   knob(
+    "swapoffKeepsUffd",
+    { "v5.10": 0, "v5.19": 1 },
+    "swapoff() maps a page that userfaultfd write-protects",
+    onOff("write-protected (v5.19, 14a762dd1977)", "without that (to v5.18)"),
+  ),
+  knob(
     "reclaimSkipsPinned",
     { "v5.10": 0, "v6.3": 1 },
     "reclaim stops at a page that may be pinned once its entries are gone",
