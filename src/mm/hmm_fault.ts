@@ -126,7 +126,11 @@ function wp_page_copy(vma: Vma, addr: number, old: number): number {
   return 0;
 }
 
-/** do_wp_page(): the only user of an anonymous page writes to it, others get a copy. */
+/**
+ * do_wp_page(): the only user of an anonymous page writes to it, others get a copy. Read: v5.10, v6.1, v6.12,
+ * v7.3. Custom: by the page's references in all versions; from v5.19 on an exclusive page (PageAnonExclusive)
+ * is written by its one mapper whoever else holds it, as in fault.ts.
+ */
 function do_wp_page(vma: Vma, addr: number, e: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   spin_lock(mm + MM.page_table_lock);
@@ -175,7 +179,12 @@ function do_device_private(vma: Vma, addr: number, e: number): number {
   return ret;
 }
 
-/** remove_device_exclusive_entry(): the device loses its exclusive access, the page is mapped again. */
+/**
+ * remove_device_exclusive_entry(): the device loses its exclusive access, the page is mapped again. Read:
+ * v6.1, v6.12, v7.3. Custom: without a reference and a lock of the page, which keep it from being migrated
+ * meanwhile; announced as MMU_NOTIFY_CLEAR as in v7.3, where v6.1 and v6.12 have MMU_NOTIFY_EXCLUSIVE without
+ * an owner; written by the area's right alone, dirty or not.
+ */
 function remove_device_exclusive_entry(vma: Vma, addr: number, e: number): number {
   const mm: Mm = READ_ONCE(vma + VMA.vm_mm);
   const page: Page = pfn_to_page(swp_offset(e));

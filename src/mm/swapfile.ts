@@ -40,9 +40,9 @@ import {
 } from "./swap_state.ts";
 
 /**
- * unuse_pte(): 0 or -ENOMEM. Read: v5.10, v6.1, v6.12, v7.3. Custom: v5.10 sets the entry before it counts it;
- * the entry cannot change meanwhile. Stub: a KSM page is mapped as it is (ksm_might_need_to_copy()); v6.12
- * and v7.3 leave an entry of poison where the page has it.
+ * unuse_pte(): 0 or -ENOMEM. Read: v5.10, v6.1, v6.12, v7.3. Custom: v5.10 sets the entry before it counts
+ * it; the entry cannot change meanwhile. Stub: a KSM page is mapped as it is (ksm_might_need_to_copy());
+ * v6.12 and v7.3 leave an entry of poison where the page has it.
  */
 function unuse_pte(vma: Vma, addr: number, ptep: EntryPtr): number {
   const pte = READ_ONCE(ptep);
