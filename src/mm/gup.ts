@@ -113,7 +113,7 @@ function mod_node_page_state(item: number, n: number): void {
 // ---- Grabbing and releasing -------------------------------------------------------------------------------
 
 /** From v6.5 (c8070b787519) a pin of the zero page is not counted. */
-function pin_is_free(head: Page, flags: number): boolean {
+export function pin_is_free(head: Page, flags: number): boolean {
   if (config.zeroPagePins || kernel.zero_pfn === 0) return false;
   return (flags & FOLL_PIN) !== 0 && page_to_pfn(head) === kernel.zero_pfn;
 }

@@ -92,6 +92,19 @@ export function fixup_user_fault(mm: Mm, addr: number, write: boolean): number {
 }
 
 /**
+ * fault_in_safe_writeable(): makes pages start .. start + nr - 1 writable for the kernel's own access without
+ * writing to them; how many of them it could not, from the first that it could not on. Nothing keeps them so.
+ * Read: v6.1, v6.12, v7.3.
+ */
+export function fault_in_safe_writeable(mm: Mm, start: number, nr: number): number {
+  mmap_read_lock(mm);
+  let done = 0;
+  while (done < nr && fixup_user_fault(mm, start + done, true) === 0) done++;
+  mmap_read_unlock(mm);
+  return nr - done;
+}
+
+/**
  * __mm_populate(): pages start .. start + len - 1, area by area; drivers' mappings are passed over. 0, or
  * the error of the first page that cannot be had; with `ignore_errors` the next area is gone on with
  * (MAP_POPULATE).

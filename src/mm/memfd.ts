@@ -1,16 +1,16 @@
 /**
- * * Memory files (mm/memfd.c) and their pins (mm/gup.c: memfd_pin_folios()): memfd_add_seals(), which waits
+ * Memory files (mm/memfd.c) and their pins (mm/gup.c: memfd_pin_folios()): memfd_add_seals(), which waits
  * for nobody to map the file for writing and for no page of it to be pinned before it is sealed against
- * writes. Read in v5.10, v6.1, v6.12, v7.3.
+ * writes; further pins of what is pinned. Read in v5.10, v6.1, v6.12, v7.3.
  */
 "use kernel";
 
 import { geom } from "../machine/config.ts";
-import { type LocalArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
+import { assert, type LocalArray, READ_ONCE, WRITE_ONCE } from "../machine/primitives.ts";
 import { EBUSY, EINVAL, ENOMEM, EPERM } from "./errno.ts";
 import { F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from "./fallocate.ts";
 import { filemap_get_page, find_page } from "./filemap.ts";
-import { try_grab_compound_head, unpin_user_page } from "./gup.ts";
+import { pin_is_free, try_grab_compound_head, try_grab_folio, unpin_user_page } from "./gup.ts";
 import { FOLL_PIN } from "./gup_flags.ts";
 import { hugetlb_alloc_for_file } from "./hugetlb.ts";
 import { lru_add_drain } from "./lru.ts";
@@ -24,7 +24,17 @@ import {
   type Vma,
 } from "./mm_types.ts";
 import { vma_flags } from "./mmap.ts";
-import { compound_head, compound_nr, type Page, page_count } from "./page.ts";
+import {
+  compound_head,
+  compound_nr,
+  GUP_PIN_COUNTING_BIAS,
+  hpage_pincount_add,
+  hpage_pincount_available,
+  type Page,
+  page_count,
+  page_maybe_dma_pinned,
+  page_ref_add,
+} from "./page.ts";
 import { GFP_HIGHUSER_MOVABLE } from "./page_alloc.ts";
 import { total_mapcount } from "./rmap.ts";
 import { put_page } from "./swap.ts";
@@ -102,4 +112,28 @@ export function memfd_pin_folios(memfd: AddressSpace, first: number, nr: number,
   // What was made goes to the LRU.
   lru_add_drain();
   return taken;
+}
+
+/**
+ * folio_add_pin() (v6.5): one more pin of a page on which the caller has one. Not counted in
+ * nr_foll_pin_acquired, though its release is in nr_foll_pin_released. Read: v6.12, v7.3.
+ */
+export function folio_add_pin(page: Page): void {
+  const head = compound_head(page);
+  if (pin_is_free(head, FOLL_PIN)) return;
+  assert(page_maybe_dma_pinned(head), "folio_add_pin() of a page that is not pinned");
+  if (!hpage_pincount_available(head)) {
+    page_ref_add(head, GUP_PIN_COUNTING_BIAS);
+    return;
+  }
+  page_ref_add(head, 1);
+  hpage_pincount_add(head, 1);
+}
+/**
+ * folio_add_pins() (v6.13): `pins` more, so that parts of a folio can be unpinned one by one; false if the
+ * count has overflowed. Read: v7.3.
+ */
+export function folio_add_pins(page: Page, pins: number): boolean {
+  assert(page_maybe_dma_pinned(page), "folio_add_pins() of a page that is not pinned");
+  return try_grab_folio(page, pins, FOLL_PIN);
 }

@@ -9,19 +9,26 @@ import { host } from "../../src/machine/host.ts";
 import { mem } from "../../src/machine/memory.ts";
 import { secretmem_file_create, shmem_file_setup } from "../../src/mm/filemap.ts";
 import { dup_mm, mm_create } from "../../src/mm/fork.ts";
-import { unpin_user_pages } from "../../src/mm/gup.ts";
+import { unpin_user_page, unpin_user_pages } from "../../src/mm/gup.ts";
 import { gup_fast } from "../../src/mm/gup_entry.ts";
-import { faultin_vma_page_range, populate_vma_page_range } from "../../src/mm/gup_populate.ts";
+import { FOLL_WRITE } from "../../src/mm/gup_flags.ts";
+import {
+  fault_in_safe_writeable,
+  faultin_vma_page_range,
+  populate_vma_page_range,
+} from "../../src/mm/gup_populate.ts";
 import { lru_add_drain } from "../../src/mm/lru.ts";
 import { do_madvise, MADV_HUGEPAGE } from "../../src/mm/madvise.ts";
+import { folio_add_pin, folio_add_pins } from "../../src/mm/memfd.ts";
 import { memory_failure } from "../../src/mm/memory_failure.ts";
 import { VM_HUGETLB, VM_LOCKED, VM_MAYREAD, VM_MAYWRITE, VM_PFNMAP, VM_READ } from "../../src/mm/mm_types.ts";
 import { do_mmap, vma_lookup } from "../../src/mm/mmap.ts";
-import { pfn_to_page } from "../../src/mm/page.ts";
+import { page_maybe_dma_pinned, page_pincount, pfn_to_page } from "../../src/mm/page.ts";
 import { pgtable_lookup, pte_alloc_one, pte_pfn, pte_present, pte_write } from "../../src/mm/pgtable.ts";
 import { accessUser } from "../../src/replay/access.ts";
 import { kernelProfile } from "../../src/replay/kernels.ts";
 import { bootReplayMachine, type MachineNeeds } from "../../src/replay/machine.ts";
+import { pinsCounted } from "../replay/counts.ts";
 import { AT, entry, KERNELS, RW, refs, SHARED } from "./gup-machine.ts";
 
 const EINTR = -4;
@@ -157,4 +164,43 @@ describe.each(KERNELS)("GUP without an array of pages in %s", (name) => {
     expect(populate(mm, AT + 17, 2)).toBe(EFAULT);
     expect(faultin(mm, AT + 16, 4, true)).toBe(1);
   });
+
+  test("fault_in_safe_writeable(): what it could not make writable, counted from there, and nothing is written", () => {
+    const mm = boot(name);
+    map(mm, AT, 8, RW);
+    mem[accessUser(mm, AT, true) as number] = 7;
+    const child = dup_mm(mm);
+    expect(fault_in_safe_writeable(child, AT, 4)).toBe(0);
+    for (let i = 0; i < 4; i++) expect(pte_write(entry(child, AT + i))).toBe(true);
+    expect(mem[accessUser(child, AT, false) as number]).toBe(7);
+    expect(fault_in_safe_writeable(child, AT + 6, 4)).toBe(2);
+    expect(fault_in_safe_writeable(child, AT + 8, 4)).toBe(4);
+    map(child, AT + 16, 4, VM_READ | VM_MAYREAD);
+    expect(fault_in_safe_writeable(child, AT + 16, 4)).toBe(4);
+    expect(fault_in_safe_writeable(child, AT + 16, 0)).toBe(0);
+  });
+
+  test.each([
+    ["a small page", 4],
+    ["any page of a huge one", 512],
+  ])(
+    "further pins of %s: each is unpinned on its own; folio_add_pin()'s alone is not counted as acquired",
+    (_, n) => {
+      const mm = boot(name);
+      map(mm, AT, n, RW);
+      if (n === 512) expect(do_madvise(mm, AT, n, MADV_HUGEPAGE)).toBe(0);
+      const pages = new Int32Array(1);
+      expect(gup_fast(mm, AT + 3, 1, FOLL_WRITE, pages, true)).toBe(1);
+      const page = pages[0] as number;
+      const before = [page_pincount(page), refs(page), pinsCounted()] as const;
+      folio_add_pin(page);
+      expect([page_pincount(page), pinsCounted()]).toEqual([before[0] + 1, before[2]]);
+      expect(folio_add_pins(page, 3)).toBe(true);
+      expect([page_pincount(page), pinsCounted()]).toEqual([before[0] + 4, before[2] + 3]);
+      for (let i = 0; i < 4; i++) unpin_user_page(page);
+      expect([page_pincount(page), refs(page), pinsCounted()]).toEqual([before[0], before[1], before[2] - 1]);
+      unpin_user_page(page);
+      expect(page_maybe_dma_pinned(page)).toBe(false);
+    },
+  );
 });
