@@ -11,18 +11,30 @@ import { ERROR_KINDS } from "../check/errors.ts";
 import { nodeFiles } from "../lang/c/node-files.ts";
 import { count, seconds } from "../text/numbers.ts";
 import type { CWorkerData, FromCWorker } from "./check-c-worker.ts";
-import { UserError } from "./errors.ts";
+import { reportError, UserError } from "./errors.ts";
+import { EXIT_INTERRUPTED, EXIT_USAGE } from "./exit.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { type CheckOptions, exitOf, limitsOf } from "./limits.ts";
-import { displayPath, outputWidth, paint, paintVerdict, print, printJson } from "./output.ts";
+import {
+  clearScreen,
+  displayPath,
+  outputWidth,
+  paint,
+  paintVerdict,
+  print,
+  printError,
+  printJson,
+} from "./output.ts";
 import { Status } from "./status.ts";
 import { cTrailLines, listing, wrap } from "./trail-c.ts";
+import { watchFiles } from "./watch.ts";
 
 export interface CheckCOptions extends CheckOptions {
   readonly include?: readonly string[];
   readonly define?: readonly string[];
   readonly mail?: boolean;
   readonly leaks?: boolean;
+  readonly watch?: boolean;
 }
 
 /** Seconds that this process tries by itself. */
@@ -30,8 +42,16 @@ const PATIENCE = 0.25;
 /** Seconds for each weak model that nobody has asked for by name. */
 const UNASKED = 10;
 
-/** Explores the file; in a worker if it takes long. @throws CError, UserError */
-async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]> {
+/**
+ * Explores the file; in a worker if it takes long. `read` gets the paths of the user's files that were read.
+ * @throws CError, UserError
+ */
+async function exploreC(
+  path: string,
+  options: CheckCOptions,
+  signal: AbortSignal,
+  read: (files: readonly string[]) => void = () => {},
+): Promise<CResult[]> {
   if (!existsSync(path) || !statSync(path).isFile()) throw new UserError("HF008", path);
   const given = limitsOf(options);
   const unasked = options.model === undefined && options.maxSeconds === undefined;
@@ -47,27 +67,24 @@ async function exploreC(path: string, options: CheckCOptions): Promise<CResult[]
     models,
     limits: (m) => ({ ...given, maxSeconds: Math.min(PATIENCE, seconds(m)) }),
   });
+  read(quick[0].built.files.filter((f) => !f.builtin).map((f) => f.name));
   const slow = (r: CheckResult): boolean =>
     r.verdict === "bounded" && / s$/.test(r.reason ?? "") && seconds(r.model) > PATIENCE;
   if (!quick.some((r) => slow(r.result))) return quick;
-  const rest = await inWorker({
-    path,
-    build,
-    models: quick
-      .filter((r) => slow(r.result))
-      .map(({ result: { model } }) => ({ model, maxSeconds: seconds(model) })),
-    limits: given,
-  });
+  const asked = quick
+    .filter((r) => slow(r.result))
+    .map(({ result: { model } }) => ({ model, maxSeconds: seconds(model) }));
+  const rest = await inWorker({ path, build, models: asked, limits: given }, signal);
   return quick.map((r) => (slow(r.result) ? (rest.shift() ?? r) : r));
 }
 
-function inWorker(data: Omit<CWorkerData, "stop">): Promise<CResult[]> {
+function inWorker(data: Omit<CWorkerData, "stop">, signal: AbortSignal): Promise<CResult[]> {
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const status = new Status();
-  const signal = interruptSignal();
   const abort = (): void => {
     Atomics.store(stop, 0, 1);
   };
+  if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
   return new Promise<CResult[]>((resolve, reject) => {
     const worker = new Worker(new URL("./check-c-worker.js", import.meta.url), {
@@ -164,7 +181,17 @@ function report(path: string, results: readonly CResult[], options: CheckCOption
 export async function checkCCommand(path: string, options: CheckCOptions): Promise<number> {
   if (options.jobs !== undefined || options.checkpoint !== undefined || options.resume !== undefined)
     throw new UserError("HF030", "a program in C");
-  const results = await exploreC(path, options);
+  if (options.watch === true) return watchC(path, options);
+  const results = await exploreC(path, options, interruptSignal());
+  const interrupted = interruptSignal().aborted;
+  show(path, results, options);
+  return exitOf(
+    results.map((r) => r.result),
+    interrupted,
+  );
+}
+
+function show(path: string, results: readonly CResult[], options: CheckCOptions): void {
   const interrupted = interruptSignal().aborted;
   if (options.json === true)
     printJson({
@@ -178,8 +205,29 @@ export async function checkCCommand(path: string, options: CheckCOptions): Promi
     if (options.mail === true) print(...listing(readFileSync(path, "utf8"), width), "");
     report(path, results, options, width);
   }
-  return exitOf(
-    results.map((r) => r.result),
-    interrupted,
-  );
+}
+
+/** A verdict now and after every save, until Ctrl-C. What is wrong with the file is said, and waited for. */
+async function watchC(path: string, options: CheckCOptions): Promise<number> {
+  if (options.json === true) throw new UserError("HF032", "with --json");
+  await watchFiles([path], async (changed) => {
+    let files: readonly string[] = [];
+    try {
+      const signal = AbortSignal.any([changed, interruptSignal()]);
+      const results = await exploreC(path, options, signal, (read) => {
+        files = read;
+      });
+      if (changed.aborted) return files;
+      clearScreen();
+      show(path, results, options);
+    } catch (e) {
+      const said = reportError(e);
+      if (said.exit !== EXIT_USAGE) throw e;
+      clearScreen();
+      printError(said.text);
+    }
+    print("", `${displayPath(path)}: watched; a save asks again, Ctrl-C ends it`);
+    return files;
+  });
+  return EXIT_INTERRUPTED;
 }

@@ -51,6 +51,7 @@ export const USER_ERRORS = {
   ],
   HF030: ["not by several workers", "leave --jobs, --checkpoint and --resume out"],
   HF031: ["unknown bug", "holdfast zoo lists them"],
+  HF032: ["cannot be watched", "--watch is for programs in C, and for people: without --json"],
   HF040: ["port that cannot be used", "leave --port out: any free one is taken"],
   HF041: ["the explorer's page is not built", "npm run build:web builds it into the package"],
   HF050: ["store that cannot be reached", "check the folder, or that PostgreSQL runs and lets this user in"],

@@ -86,6 +86,11 @@ export function print(...lines: string[]): void {
   process.stdout.write(text.replaceAll(OWN_ESCAPE, "\x1b").replaceAll(KEEP, " "));
 }
 
+/** Begins a screen of its own on a terminal; elsewhere an empty line. */
+export function clearScreen(): void {
+  process.stdout.write(terminal ? "\x1b[2J\x1b[3J\x1b[H" : "\n");
+}
+
 /** For people, beside the output: errors and warnings. */
 export function printError(...lines: string[]): void {
   process.stderr.write(lines.map((l) => `${visible(l)}\n`).join(""));

@@ -135,6 +135,7 @@ function declareCheck(program: Command): void {
       .option("-I, --include <dir>", "C: where #include looks for headers; may be repeated", repeated, [])
       .option("-D, --define <macro>", "C: NAME or NAME=value; may be repeated", repeated, [])
       .option("--mail", "C: program and counterexample in 72 columns, to be mailed")
+      .option("--watch", "C: a new verdict after every save, until Ctrl-C")
       .option("--leaks", "C: what is lost at the end, still allocated and out of reach, is an error")
       .option(
         "--model <models>",
@@ -149,7 +150,9 @@ function declareCheck(program: Command): void {
     .addHelpText("after", () => note(RUNS_AS_CODE))
     .addOption(json())
     .action(async (scenario: string, options) => {
-      process.exitCode = /\.[ci]$/.test(scenario)
+      const isC = /\.[ci]$/.test(scenario);
+      if (options.watch === true && !isC) throw new UserError("HF032", scenario);
+      process.exitCode = isC
         ? await (await import("./check-c.ts")).checkCCommand(scenario, options)
         : await (await import("./check.ts")).checkCommand(scenario, options);
     });
