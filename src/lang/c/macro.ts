@@ -39,6 +39,9 @@ function intersection(a: HideSet | null, b: HideSet | null): HideSet | null {
   return out;
 }
 
+/** More is no program, and would run out of stack. */
+const MAX_NESTING = 200;
+
 /** Tokens yet to be looked at: those of the file below, those that macros gave above. */
 interface Frame {
   readonly tokens: readonly Token[];
@@ -54,6 +57,8 @@ export class MacroTable {
   readonly macros = new Map<string, Macro>();
   private counter = 0;
   private produced = 0;
+  /** How deep calls of macros stand in arguments of others. */
+  private depth = 0;
 
   /** All tokens of `input` with macros replaced, recursively. @throws CError HF201, HF205, HF206 */
   expand(input: readonly Token[]): Token[] {
@@ -163,8 +168,13 @@ export class MacroTable {
     return args;
   }
 
-  private argument(a: Argument): readonly Token[] {
-    a.expanded ??= this.expand(a.raw);
+  private argument(a: Argument, name: Token): readonly Token[] {
+    if (a.expanded === null) {
+      if (++this.depth > MAX_NESTING)
+        refuse("HF228", name, `calls of macros, more than ${MAX_NESTING} levels`);
+      a.expanded = this.expand(a.raw);
+      this.depth--;
+    }
     return a.expanded;
   }
 
@@ -201,10 +211,10 @@ export class MacroTable {
       if (t.text === "__VA_OPT__" && m.rest !== null) {
         const end = closing(body, i + 1);
         if (end < 0) refuse("HF205", name, `__VA_OPT__ in ${m.name}() needs parentheses`);
-        if (this.argument(args.get(m.rest) as Argument).length > 0) {
+        if (this.argument(args.get(m.rest) as Argument, name).length > 0) {
           const inner: Macro = { ...m, body: body.slice(i + 2, end) };
           // The names inside are hidden once, below.
-          out.push(...this.substitute(inner, name, args, null));
+          append(out, this.substitute(inner, name, args, null));
         }
         i = end;
         continue;
@@ -215,16 +225,14 @@ export class MacroTable {
         // GNU: `, ##__VA_ARGS__` drops the comma where there are none.
         if (a !== undefined && next.text === m.rest && out[out.length - 1].is(",")) {
           if (a.raw.length === 0) out.pop();
-          else out.push(...given(this.argument(a), next.space));
+          else append(out, given(this.argument(a, name), next.space));
           continue;
         }
         const right = a === undefined ? [here(next, next.space, false)] : a.raw;
         if (right.length > 0) {
           const left = out.pop() as Token;
-          out.push(
-            left.kind === T.other && left.text === "" ? right[0] : this.paste(left, right[0], name),
-            ...right.slice(1),
-          );
+          out.push(left.kind === T.other && left.text === "" ? right[0] : this.paste(left, right[0], name));
+          append(out, right.slice(1));
         }
         continue;
       }
@@ -234,11 +242,11 @@ export class MacroTable {
         continue;
       }
       const pasted = i + 1 < body.length && body[i + 1].is("##");
-      const value = pasted ? a.raw : this.argument(a);
+      const value = pasted ? a.raw : this.argument(a, name);
       // An empty left operand of ## still is one.
       if (pasted && value.length === 0)
         out.push(new Token(T.other, "", name.source, name.line, name.col, false, false));
-      else out.push(...given(value, i === 0 ? name.space : t.space));
+      else append(out, given(value, i === 0 ? name.space : t.space));
     }
     out = out.filter((t) => !(t.kind === T.other && t.text === ""));
     return out.map((t) => hidden(t, union(t.hide, hide)));
@@ -261,6 +269,11 @@ export class MacroTable {
       left.macro,
     );
   }
+}
+
+/** Lists are long here: what takes them as arguments runs out of stack. */
+function append(out: Token[], more: readonly Token[]): void {
+  for (const t of more) out.push(t);
 }
 
 function spaced(t: Token, space: boolean): Token {

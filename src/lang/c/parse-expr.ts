@@ -36,6 +36,8 @@ const BINARY: Readonly<Record<string, number>> = {
   "%": 10,
 };
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", ">", "<=", ">="]);
+/** Operands of one level in a row: the tree of a sum is as deep as it is long. */
+const MAX_TERMS = 2000;
 const ASSIGNMENTS: ReadonlySet<string> = new Set([
   "=",
   "*=",
@@ -65,8 +67,9 @@ export class ExprParser {
   /** With the comma operator. */
   expression(): Expr {
     let e = this.assignment();
-    while (this.p.cur.is(",")) {
+    for (let terms = 1; this.p.cur.is(","); terms++) {
       const at = this.p.cur.take();
+      if (terms > MAX_TERMS) refuse("HF228", at, `more than ${MAX_TERMS} operands in a row`);
       const b = make.rvalue(this.assignment());
       e = { k: "comma", a: e, b, type: unqualified(b.type), at };
     }
@@ -88,7 +91,8 @@ export class ExprParser {
   unevaluated(): Expr {
     return this.expression();
   }
-  unevaluatedAssignment(): Expr {
+  /** What an initialiser gives to a variable whose type is its own. */
+  value(): Expr {
     return make.rvalue(this.assignment());
   }
 
@@ -109,8 +113,9 @@ export class ExprParser {
 
   private binary(least: number): Expr {
     let left = this.castExpr();
-    for (;;) {
+    for (let terms = 1; ; terms++) {
       const t = this.p.cur.tok;
+      if (terms > MAX_TERMS) refuse("HF228", t, `more than ${MAX_TERMS} operands in a row`);
       const level = t.kind === T.punct ? BINARY[t.text] : undefined;
       if (level === undefined || level < least) return left;
       this.p.cur.take();
@@ -422,7 +427,7 @@ export class ExprParser {
   }
 
   private compound(type: CType, at: Place): Expr {
-    const { init, type: whole } = this.p.inits.initialiser(type, this.p.fn === null);
+    const { init, type: whole } = this.p.inits.initialiser(type);
     if (this.p.fn === null) {
       const decl = this.p.anonymous("(literal)", whole, at);
       decl.init = init;

@@ -5,7 +5,7 @@
 
 import type { Expr, Init, InitItem } from "./ast.ts";
 import { integerConstant } from "./consts.ts";
-import { didYouMean, refuse } from "./errors.ts";
+import { didYouMean, type Place, refuse } from "./errors.ts";
 import { T, type Token } from "./lex.ts";
 import type { Parser } from "./parser.ts";
 import * as ty from "./types.ts";
@@ -25,16 +25,17 @@ interface Spot {
 
 export class InitParser {
   private readonly p: Parser;
-  private items: InitItem[] = [];
+  /** By place: a later value replaces an earlier one. */
+  private items = new Map<string, InitItem>();
 
   constructor(p: Parser) {
     this.p = p;
   }
 
-  /** Behind the `=`. `constantOnly`: of an object that lives for ever. Gives the type with its length. */
-  initialiser(type: CType, constantOnly: boolean): { readonly init: Init; readonly type: CType } {
+  /** Behind the `=`. Gives the type with its length. */
+  initialiser(type: CType): { readonly init: Init; readonly type: CType } {
     const outer = this.items;
-    this.items = [];
+    this.items = new Map();
     try {
       const at = this.p.cur.tok;
       let whole = type;
@@ -43,20 +44,27 @@ export class InitParser {
         const n = this.array(spot, type);
         whole = { ...type, length: n };
       } else this.element(spot);
-      void constantOnly;
-      return { init: { items: this.items, at }, type: whole };
+      return { init: { items: [...this.items.values()], at }, type: whole };
     } finally {
       this.items = outer;
     }
   }
 
+  /** What has been read already. */
+  known(type: CType, e: Expr, at: Place): { readonly init: Init; readonly type: CType } {
+    const outer = this.items;
+    this.items = new Map();
+    this.put({ type, offset: 0, bit: 0, width: 0 }, e);
+    const items = [...this.items.values()];
+    this.items = outer;
+    return { init: { items, at }, type };
+  }
+
   private put(spot: Spot, e: Expr): void {
     const value = make.assignable(e, unqualified(spot.type), "what is initialised");
-    // A later value replaces an earlier one.
-    this.items = this.items.filter(
-      (i) => !(i.offset === spot.offset && i.bit === spot.bit && i.width === spot.width),
-    );
-    this.items.push({
+    const key = `${spot.offset} ${spot.bit} ${spot.width}`;
+    this.items.delete(key);
+    this.items.set(key, {
       offset: spot.offset,
       type: unqualified(spot.type),
       bit: spot.bit,
@@ -81,7 +89,6 @@ export class InitParser {
           return;
         }
         const from = cur.position;
-        const kept = this.items;
         const e = this.p.exprs.assignment();
         if (e.type.k === "record" && e.type.record === type.record) {
           this.put(spot, e);
@@ -89,7 +96,6 @@ export class InitParser {
         }
         // The braces of the struct are left out: the value is of its first member.
         cur.position = from;
-        this.items = kept;
         this.record(spot, false, cur.tok);
         return;
       }

@@ -459,7 +459,7 @@ export class TypeParser {
       const suffixed = this.suffix(type);
       const end = cur.position;
       cur.position = from;
-      const d = this.declarator(suffixed, named);
+      const d = this.p.nested(() => this.declarator(suffixed, named));
       cur.expect(")");
       cur.position = end;
       this.attributes(d.attributes);

@@ -5,7 +5,7 @@
  * refusal it goes on behind the statement or declaration, so that one run shows what else is wrong.
  */
 
-import type { FnDecl, Unit, VarDecl } from "./ast.ts";
+import type { Expr, FnDecl, Unit, VarDecl } from "./ast.ts";
 import { integerConstant } from "./consts.ts";
 import { Cursor, type Name, ScopeStack } from "./cursor.ts";
 import { type CDiagnostic, CError, type Place, refuse } from "./errors.ts";
@@ -321,12 +321,13 @@ export class Parser {
       return null;
     }
     let type = d.type;
+    // Read once, in front of the name that it gives its type to: min() in min() would double it every time.
+    let value: { readonly e: Expr; readonly at: Token } | null = null;
     if (s.deduced) {
       if (!cur.is("=")) cur.expected("an initialiser");
-      const from = cur.position;
       cur.take();
-      type = ty.unqualified(this.exprs.unevaluatedAssignment().type);
-      cur.position = from;
+      value = { at: cur.tok, e: this.exprs.value() };
+      type = ty.unqualified(value.e.type);
     }
     if (type.k === "void" || type.k === "func") refuse("HF214", d.at, `${d.name} is ${typeName(type)}`);
     const global = scopes.global;
@@ -364,11 +365,12 @@ export class Parser {
       scopes.declare(d.name, { k: "var", decl }, s.storage === "extern");
       if (s.storage === "extern" && !global) scopes.declare(d.name, { k: "var", decl });
     }
-    if (cur.is("=")) {
+    if (value !== null || cur.is("=")) {
       if (decl.init !== null) refuse("HF217", d.at, `${d.name} has a value already`);
-      cur.take();
+      if (value === null) cur.take();
       decl.extern = false;
-      const { init, type: whole } = this.inits.initialiser(decl.type, storage !== "local");
+      const { init, type: whole } =
+        value === null ? this.inits.initialiser(decl.type) : this.inits.known(type, value.e, value.at);
       decl.init = init;
       decl.type = whole;
     }
@@ -399,7 +401,7 @@ export class Parser {
     const { cur } = this;
     const at = cur.tok;
     const bytes: number[] = [];
-    while (cur.tok.kind === T.string) bytes.push(...bytesOf(cur.take()));
+    while (cur.tok.kind === T.string) for (const b of bytesOf(cur.take())) bytes.push(b);
     return { bytes, at };
   }
 
