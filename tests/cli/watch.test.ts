@@ -1,6 +1,6 @@
 /**
- * `check FILE.c --watch`: a new verdict after every save of the file or of what it includes, through mistakes,
- * until Ctrl-C.
+ * `check FILE.c --watch`: a new verdict after every save of the file or of what it includes, through
+ * mistakes, until Ctrl-C.
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
