@@ -25,8 +25,16 @@ const SECONDS = 60;
 /** What is asked about if no cell is named: small cells that come past much, and hold on weak memory. */
 const DEFAULT_CELLS: readonly string[] = [
   "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/arm64",
-  "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/lkmm",
   "C5/riscv/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/riscv",
+  "C5/powerpc-radix/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/lkmm",
+  "C5/arm64/device-dax/ref-taken/external/v5.10/walker-pin/1x1/arm64",
+  "C5/riscv/device-dax/ref-taken/external/v5.10/walker-pin/1x1/riscv",
+  "C5/powerpc-radix/device-dax/ref-taken/external/v5.10/walker-pin/1x1/lkmm",
+  "C1/arm64/mprotect/ram-4k/uniform/1/arm64",
+  "C1/arm64/mprotect/ram-4k/uniform/1/lkmm",
+  "C1/riscv/mprotect/ram-4k/uniform/1/riscv",
+  "C1/arm64/revoke/dax-4k/per-page/1/arm64",
+  "C1/arm64/revoke/dax-pmd/per-page/1/arm64",
 ];
 
 export async function barriersCommand(words: readonly string[], options: ClaimsOptions): Promise<number> {

@@ -78,7 +78,10 @@ function declareClaims(program: Command): void {
       .option("--list", "only name the cells")
       .option("-v, --verbose", "every cell and knock-out with its counts")
       .option("--no-knockouts", "do not try holding cells without each mechanism")
-      .option("--barriers", "what each barrier and order of the kernel's code is needed by; one at a time")
+      .option(
+        "--barriers",
+        "what each barrier and order of the kernel's code is needed by; default: small cells that hold",
+      )
       .option("--jobs <n>", "workers; default 2", integer("--jobs", 1, 64)),
   )
     .addOption(json())

@@ -49,7 +49,7 @@ describe.each(KINDS)("$model, $name", ({ model, what, name }) => {
           if (typeof machine === "string") skipped.set(machine, (skipped.get(machine) ?? 0) + 1);
           else {
             compared++;
-            const why = difference(g, machine, axioms);
+            const why = difference(g, machine, axioms, what.callbacks === true && model === "riscv");
             if (why !== "") wrong.push(`seed ${seed} ${JSON.stringify(options)}: ${why}`);
           }
         }
@@ -71,9 +71,18 @@ describe.each(KINDS)("$model, $name", ({ model, what, name }) => {
   });
 });
 
-function difference(g: Generated, machine: ReadonlySet<string>, axioms: ReadonlySet<string>): string {
+/**
+ * `more`: the machine may have more. A call is a release for the axioms, which on riscv is a fence in front
+ * of a store, and so orders the caller's later writes, too. call_rcu() promises nothing of these.
+ */
+function difference(
+  g: Generated,
+  machine: ReadonlySet<string>,
+  axioms: ReadonlySet<string>,
+  more: boolean,
+): string {
   const missing = [...axioms].filter((s) => !machine.has(s));
-  const extra = [...machine].filter((s) => !axioms.has(s));
+  const extra = more ? [] : [...machine].filter((s) => !axioms.has(s));
   if (missing.length + extra.length === 0) return "";
   return `missing ${missing.slice(0, 3).join(" ")}, too many ${extra.slice(0, 3).join(" ")}\n${show(g.stored)}`;
 }
