@@ -119,29 +119,36 @@ export class PendingGates {
   /** Per row, `count[row]` of them: indices of gates, HANDLER_START or HANDLER_UNQUEUED. */
   readonly lists: readonly Int32Array[];
   readonly count: Int32Array;
-  /** Per row: gates that have been met, passed or not. */
-  private readonly met: readonly Uint32Array[];
+  /** Gates that have been met, passed or not; row r begins at `metAt[r]`. */
+  private readonly met: Uint32Array;
+  private readonly metAt: Int32Array;
 
   constructor(segments: readonly Segments[]) {
     // Every gate, a queued start and a further one.
     this.lists = segments.map((x) => new Int32Array(x.gatePcs.length + 2));
     this.count = new Int32Array(segments.length);
-    this.met = segments.map((x) => new Uint32Array(x.gateWords));
+    this.metAt = new Int32Array(segments.length + 1);
+    segments.forEach((x, row) => {
+      this.metAt[row + 1] = this.metAt[row] + x.gateWords;
+    });
+    this.met = new Uint32Array(this.metAt[segments.length]);
   }
   clear(): void {
     this.count.fill(0);
-    for (const met of this.met) met.fill(0);
+    this.met.fill(0);
   }
   push(row: number, gate: number): void {
     this.lists[row][this.count[row]++] = gate;
   }
   /** Adds a row of gates. */
   meet(row: number, gates: Uint32Array, at: number): void {
-    const met = this.met[row];
-    for (let i = 0; i < met.length; i++)
-      for (let rest = gates[at + i] & ~met[i]; rest !== 0; rest &= rest - 1) {
+    const { met } = this;
+    const from = this.metAt[row];
+    const words = this.metAt[row + 1] - from;
+    for (let i = 0; i < words; i++)
+      for (let rest = gates[at + i] & ~met[from + i]; rest !== 0; rest &= rest - 1) {
         const low = rest & -rest;
-        met[i] |= low;
+        met[from + i] |= low;
         this.push(row, (i << 5) + 31 - Math.clz32(low));
       }
   }
@@ -172,6 +179,8 @@ export class Reach {
   readonly rows: number;
   /** Union of all writes. */
   private readonly all: Uint32Array;
+  /** The three above, to be emptied at once: that happens a dozen times per state. */
+  private readonly sets: Uint32Array;
   private readonly pending: PendingGates;
   private frozen = 0;
   /** Whether one of `frozen` has its interrupts off; whether it is any kind of reader. */
@@ -191,9 +200,11 @@ export class Reach {
     this.locOfRegion = locs.ofRegion;
     this.handlerLoc = locs.ofHandler;
     this.rows = segments.length;
-    this.reads = new Uint32Array(this.rows * words);
-    this.writes = new Uint32Array(this.rows * words);
-    this.all = new Uint32Array(words);
+    const size = this.rows * words;
+    this.sets = new Uint32Array(size * 2 + words);
+    this.reads = this.sets.subarray(0, size);
+    this.writes = this.sets.subarray(size, size * 2);
+    this.all = this.sets.subarray(size * 2);
     this.pending = new PendingGates(segments);
   }
 
@@ -204,9 +215,7 @@ export class Reach {
   begin(frozen: number): void {
     const m = this.m;
     const T = m.total;
-    this.reads.fill(0);
-    this.writes.fill(0);
-    this.all.fill(0);
+    this.sets.fill(0);
     const { pending } = this;
     pending.clear();
     this.frozen = frozen;
