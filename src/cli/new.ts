@@ -11,14 +11,32 @@ import { UserError, unknownName } from "./errors.ts";
 import { EXIT_HOLDS } from "./exit.ts";
 import { print, printJson, prose } from "./output.ts";
 
+const C_NEXT =
+  "-D FIXED takes the line that is right; --watch stays and answers each save. docs/c.md says what a program " +
+  "may use.";
+
 interface NewOptions {
   readonly template: string;
   readonly json?: boolean;
 }
 
-/** What each template is, and the file of it that `check` is given. */
-const TEMPLATES: Readonly<Record<string, { readonly title: string; readonly check: string }>> = {
-  scenario: { title: "kernel code in the dialect, with a boot and two threads", check: "scenario.ts" },
+/** What each template is, the file of it that `check` is given, and where one reads on. */
+const TEMPLATES: Readonly<
+  Record<string, { readonly title: string; readonly check: string; readonly next: string }>
+> = {
+  scenario: {
+    title: "kernel code in the dialect, with a boot and two threads",
+    check: "scenario.ts",
+    next: "docs/first-scenario.md of the package goes on from there, in ten minutes.",
+  },
+  ...Object.fromEntries(
+    [
+      ["rcu-list", "C: a list under RCU"],
+      ["refcount", "C: a look-up that takes a reference"],
+      ["seqlock", "C: a reader of a sequence lock"],
+      ["waitqueue", "C: a sleeper and its waker"],
+    ].map(([name, title]) => [name, { title, check: "race.c", next: C_NEXT }]),
+  ),
 };
 
 export function registerNew(program: Command): void {
@@ -67,7 +85,7 @@ function newCommand(word: string, options: NewOptions): number {
       "",
       `  holdfast check ${check}    it is violated: read how`,
       "",
-      ...prose("docs/first-scenario.md of the package goes on from there, in ten minutes."),
+      ...prose(template.next),
     );
   return EXIT_HOLDS;
 }

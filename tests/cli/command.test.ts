@@ -6,8 +6,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { checkC } from "../../src/check/c/check.ts";
 import { TraceSchema } from "../../src/check/trace/schema.ts";
 import { ClaimsSchema } from "../../src/claims/schema.ts";
+import { nodeFiles } from "../../src/lang/c/node-files.ts";
 import { expectRefusal, holdfast, interrupted, project, ROOT, scenarioModule } from "./helpers.ts";
 
 const CELL = "C5/arm64/device-dax/ref-not-taken/percpu/v5.10/no-pin/1x1/sc";
@@ -263,6 +265,18 @@ describe("new", () => {
     );
     expect(existsSync(join(dir, "other"))).toBe(false);
   });
+  test.each(["rcu-list", "refcount", "seqlock", "waitqueue"])(
+    "makes %s in C, that is violated as it stands and holds as it is mended",
+    async (template) => {
+      const dir = project({});
+      const o = await holdfast(["new", "race", "--template", template, "--json"], { cwd: dir });
+      const { check } = JSON.parse(o.out) as { check: string };
+      const verdicts = (define: readonly string[]): string[] =>
+        checkC(join(dir, check), nodeFiles(), { models: ["sc", "tso"], define }).map((r) => r.result.verdict);
+      expect(verdicts([])).toEqual([template === "waitqueue" ? "holds" : "violated", "violated"]);
+      expect(verdicts(["FIXED"])).toEqual(["holds", "holds"]);
+    },
+  );
 });
 
 describe("claims", () => {
