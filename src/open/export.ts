@@ -3,13 +3,14 @@
  * and every knock-out with its verdict, its program and the run that breaks it, and the sources that they
  * name. `npm run build:web` runs it after the page itself is built; a pattern narrows it to some cells.
  *
- *   node dist/open/export.js [--kept] [--to DIR] [PATTERN]
+ *   node dist/open/export.js [--kept] [--minutes 60] [--to DIR] [PATTERN]
  *
- * --to puts page and data into another directory than dist/web. The whole may have 8 MiB; if it has more, the
- * command fails and says so.
+ * The known bugs are explored first, then the matrix, until the minutes are over; the cells that were not
+ * reached are on the page as not explored, and how many is said. --to puts page and data into another
+ * directory than dist/web. The whole may have 8 MiB; if it has more, the command fails and says so.
  *
- * Exploring takes minutes, so what was made is kept in node_modules/.cache and used again until a file
- * changes that it follows from; --kept takes it from there or does nothing.
+ * Exploring takes minutes, so what was made, if it is whole, is kept in node_modules/.cache and used again
+ * until a file changes that it follows from; --kept takes it from there or does nothing.
  */
 
 import { createHash } from "node:crypto";
@@ -64,42 +65,60 @@ function fingerprint(pattern: string): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Writes the data to `out`, which is replaced. Gives what was written, in bytes. */
+/** What was written, in bytes, and how many explorations the signal has left undone. */
+interface Exported {
+  readonly bytes: number;
+  readonly left: number;
+}
+
+/** Writes the data to `out`, which is replaced; what is not explored when the signal comes is left out. */
 async function exportData(
   out: string,
-  pattern = "",
-  say: (line: string) => void = () => {},
-): Promise<number> {
+  pattern: string,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<Exported> {
   const wanted = new RegExp(pattern);
   const cells = allCells().filter((c) => c.standard && wanted.test(c.id));
   const entries = new Map<string, Buffer>();
   const files = new Set<string>();
   const keep = (job: Job, program: Program, result: CheckResult): void => {
+    // What the signal has cut short is nobody's verdict.
+    if (signal.aborted) return;
     // Kept packed: hundreds of programs are gigabytes otherwise.
     entries.set(job.id, Buffer.from(JSON.stringify(pageProgram(program, result))));
     for (const t of [...program.threads, ...Object.values(program.handlers)])
       for (const p of t.positions) files.add(p.file);
     for (const p of program.finally?.positions ?? []) files.add(p.file);
   };
+  const zoo = ZOO.filter((z) => !isSequence(z.before))
+    .flatMap((z) => (["before", "after"] as const).map((side) => zooCell(z, side, zooArch(z))))
+    .filter((c) => c !== undefined)
+    .filter((c) => wanted.test(c.scenario))
+    .map(({ scenario, model }) => ({ id: scenario, ref: { module: REGISTRY_URL, scenario }, model }));
+  const jobs = [...new Map(zoo.map((job) => [job.id, job])).values()];
+  const bugs = await runJobs(jobs, {
+    workers: 2,
+    limits: { ...LIMITS, program: true },
+    onProgram: keep,
+    signal,
+    onProgress: (done, total, states) => say(`${done}/${total} known bugs and fixes, ${states} states`),
+  });
+  let asked = 0;
   const { output } = await runMatrix(cells, {
     workers: 2,
     limits: LIMITS,
     knockouts: (cell) => setOf(cell).knockoutsUnasked.includes(cell.claim),
     onProgram: keep,
-    onProgress: (done, total, states) => say(`${done}/${total} cells and knock-outs, ${states} states`),
+    signal,
+    onProgress: (done, total, states) => {
+      asked = total;
+      say(`${done}/${total} cells and knock-outs, ${states} states`);
+    },
   });
-  // The zoo's bugs, where they are not cells that were just explored.
-  const zoo = ZOO.filter((z) => !isSequence(z.before))
-    .flatMap((z) => (["before", "after"] as const).map((side) => zooCell(z, side, zooArch(z))))
-    .filter((c) => c !== undefined)
-    .filter((c) => !entries.has(c.scenario) && wanted.test(c.scenario))
-    .map(({ scenario, model }) => ({ id: scenario, ref: { module: REGISTRY_URL, scenario }, model }));
-  const bugs = await runJobs(zoo, {
-    workers: 2,
-    limits: { ...LIMITS, program: true },
-    onProgram: keep,
-    onProgress: (done, total, states) => say(`${done}/${total} known bugs and fixes, ${states} states`),
-  });
+  const reached = <T extends { readonly verdict: string }>(of: readonly T[]): T[] =>
+    signal.aborted ? of.filter((r) => r.verdict !== "bounded") : [...of];
+  const decided = { cells: reached(output.cells), knockouts: reached(output.knockouts) };
   rmSync(out, { recursive: true, force: true });
   mkdirSync(join(out, "data"), { recursive: true });
   let bytes = 0;
@@ -121,17 +140,18 @@ async function exportData(
     const place = places.get(sameAs ?? name);
     if (place !== undefined) programs[name] = place;
   };
-  for (const c of output.cells) note(c.id, c.sameAs);
-  for (const k of output.knockouts) note(`${k.cell}/without-${k.removed}`, k.sameAs);
+  for (const c of decided.cells) note(c.id, c.sameAs);
+  for (const k of decided.knockouts) note(`${k.cell}/without-${k.removed}`, k.sameAs);
   for (const b of bugs) note(b.job.id, b.sameAs);
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
-  const index: PageIndex = pageIndex(cells, output, programs, version);
+  const index: PageIndex = pageIndex(cells, decided, programs, version);
   write("data/index.bin", compressed(index));
   for (const file of files) {
     const path = join(ROOT, file);
     if (file.startsWith("src/") && existsSync(path)) write(`source/${file}`, readFileSync(path));
   }
-  return bytes;
+  const runs = decided.cells.filter((c) => c.verdict !== "not-applicable").length + decided.knockouts.length;
+  return { bytes, left: signal.aborted ? Math.max(asked, cells.length) - runs : 0 };
 }
 
 /** Bytes that the static page may have, all told. */
@@ -144,7 +164,7 @@ function bytesBelow(dir: string): number {
 }
 
 /** `kept`: only what was made before is used, if it is still what the sources say. */
-async function main(pattern: string, kept: boolean, to: string | undefined): Promise<void> {
+async function main(pattern: string, kept: boolean, to: string | undefined, minutes: number): Promise<void> {
   const page = join(ROOT, "dist", "web");
   const target = to === undefined ? page : resolve(to);
   // Paths in the programs are as seen from here.
@@ -153,10 +173,12 @@ async function main(pattern: string, kept: boolean, to: string | undefined): Pro
   if (target !== page) cpSync(page, target, { recursive: true });
   const cache = join(ROOT, "node_modules", ".cache", "holdfast");
   const made = join(cache, `page-${fingerprint(pattern)}`);
+  let from = made;
   if (!existsSync(made)) {
     if (kept) return;
     let last = 0;
-    const bytes = await exportData(`${made}.part`, pattern, (line) => {
+    const part = `${made}.part`;
+    const { bytes, left } = await exportData(part, pattern, AbortSignal.timeout(minutes * 60_000), (line) => {
       if (performance.now() - last < 5000) return;
       last = performance.now();
       process.stderr.write(`${line}\n`);
@@ -164,12 +186,17 @@ async function main(pattern: string, kept: boolean, to: string | undefined): Pro
     for (const old of readdirSync(cache))
       if (pattern === "" && old.startsWith("page-") && !old.endsWith(".part"))
         rmSync(join(cache, old), { recursive: true });
-    renameSync(`${made}.part`, made);
-    process.stderr.write(`${bytes} bytes of data\n`);
+    if (left === 0) renameSync(part, made);
+    else {
+      from = part;
+      process.stderr.write(`${left} cells and knock-outs are not explored: ${minutes} minutes are over\n`);
+    }
+    const { user } = process.cpuUsage();
+    process.stderr.write(`${bytes} bytes of data, ${Math.round(user / 1e6)} s of CPU time\n`);
   }
   for (const name of ["data", "source"]) {
     rmSync(join(target, name), { recursive: true, force: true });
-    if (existsSync(join(made, name))) cpSync(join(made, name), join(target, name), { recursive: true });
+    if (existsSync(join(from, name))) cpSync(join(from, name), join(target, name), { recursive: true });
   }
   const whole = bytesBelow(target);
   process.stderr.write(`${whole} bytes in ${target}\n`);
@@ -180,7 +207,13 @@ async function main(pattern: string, kept: boolean, to: string | undefined): Pro
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { kept: { type: "boolean", default: false }, to: { type: "string" } },
+    options: {
+      kept: { type: "boolean", default: false },
+      to: { type: "string" },
+      minutes: { type: "string", default: "60" },
+    },
   });
-  await main(positionals[0] ?? "", values.kept, values.to);
+  const minutes = Number(values.minutes);
+  if (!(minutes >= 0 && minutes <= 10_000)) throw new RangeError(`--minutes ${values.minutes}: not a time`);
+  await main(positionals[0] ?? "", values.kept, values.to, minutes);
 }

@@ -3,7 +3,7 @@
  * enough to load at once, and shows a cell and a known bug with no server that could be asked for them.
  */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -34,6 +34,25 @@ describe("what a person waits for", () => {
     expect(bytes).toBeLessThan(FIRST_LOAD);
   });
 });
+
+test(
+  "making the page ends when its time is over, and says what it has not explored",
+  () => {
+    builtPage();
+    const dir = mkdtempSync(join(tmpdir(), "holdfast-static-"));
+    const make = join(ROOT, "dist", "open", "export.js");
+    const { stderr, status } = spawnSync(
+      process.execPath,
+      [make, "--minutes", "0", "--to", dir, "^C8/x86-64/notifier-insert"],
+      { encoding: "utf8" },
+    );
+    expect(stderr).toMatch(/\d+ cells and knock-outs are not explored: 0 minutes are over/);
+    expect(status).toBe(0);
+    expect(existsSync(join(dir, "data", "index.bin"))).toBe(true);
+    rmSync(dir, { recursive: true, force: true });
+  },
+  START,
+);
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",

@@ -80,7 +80,7 @@ function Bug(props: { readonly bug: PageBug }): JSX.Element {
           when={props.bug.before}
           fallback={
             <>
-              A sequence of calls by one process: there is no choice to make and so no stage;{" "}
+              A sequence of calls in one order: there is nothing to choose, and so no stage;{" "}
               <code>holdfast zoo {props.bug.id} -v</code> runs it and finds
             </>
           }
