@@ -8,6 +8,8 @@ import { statSync } from "node:fs";
 import { interruptSignal } from "./interrupt.ts";
 
 const LOOK_MS = 100;
+/** File systems date a save by the last tick of a clock, which may lie that far back. */
+const TICK_MS = 20;
 
 /** What changes when a file is saved; "" of one that is not there. */
 function stampOf(path: string): string {
@@ -27,6 +29,7 @@ export async function watchFiles(
   const files = new Set(first);
   while (!interrupt.aborted) {
     const changed = new AbortController();
+    const started = Date.now() - TICK_MS;
     const stamps = new Map([...files].map((f) => [f, stampOf(f)]));
     const timer = setInterval(() => {
       if (interrupt.aborted || [...stamps].some(([f, s]) => stampOf(f) !== s)) changed.abort();
@@ -37,7 +40,11 @@ export async function watchFiles(
     try {
       for (const f of await act(changed.signal)) {
         files.add(f);
-        if (!stamps.has(f)) stamps.set(f, stampOf(f));
+        if (stamps.has(f)) continue;
+        // It was read some time in this turn: what was saved since the turn began may have come too late.
+        const { mtimeMs } = statSync(f, { throwIfNoEntry: false }) ?? { mtimeMs: Number.POSITIVE_INFINITY };
+        if (mtimeMs > started) changed.abort();
+        stamps.set(f, stampOf(f));
       }
       await over;
     } finally {

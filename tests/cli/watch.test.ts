@@ -2,9 +2,10 @@
  * `check FILE.c --watch`: a new verdict after every save of the file or of what it includes, through
  * mistakes, until Ctrl-C.
  */
-import { renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { watchFiles } from "../../src/cli/watch.ts";
 import { expectRefusal, holdfast, project } from "./helpers.ts";
 
 const PROGRAM = `#include <linux/atomic.h>
@@ -48,6 +49,19 @@ test("a verdict follows each save, an error is waited out, Ctrl-C ends it", asyn
   expect(turns.map((t) => String(t[0]))).toEqual([]);
   expect(o.exit).toBe(130);
 }, 60_000);
+
+test("a file that is saved while it is first looked at is looked at again", async () => {
+  const dir = project({ "a.h": "1", "b.h": "1" });
+  const path = join(dir, "b.h");
+  const seen: string[] = [];
+  await watchFiles([join(dir, "a.h")], async () => {
+    seen.push(readFileSync(path, "utf8"));
+    if (seen.length === 1) writeFileSync(path, "2");
+    else process.emit("SIGINT");
+    return [path];
+  });
+  expect(seen).toEqual(["1", "2"]);
+});
 
 test("--watch is refused where nothing is watched", async () => {
   expectRefusal(await holdfast(["check", "examples/kref.ts", "--watch"]), "HF032", "kref.ts");

@@ -13,7 +13,7 @@ export const INCLUDE_DIR: string = join(PACKAGE_ROOT, "include");
 
 interface Cached {
   readonly file: CFile;
-  readonly stamp: number;
+  readonly stamp: string;
 }
 
 function headerNames(dir: string): string[] {
@@ -47,7 +47,7 @@ export function nodeFiles(): CFiles {
       try {
         const s = statSync(path);
         if (!s.isFile()) return null;
-        const stamp = s.mtimeMs + s.size;
+        const stamp = `${s.mtimeMs} ${s.size}`;
         const known = own.get(path);
         if (known?.stamp === stamp) return known.file;
         const file = { name: path, text: readFileSync(path, "utf8"), builtin: false };
