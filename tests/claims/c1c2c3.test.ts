@@ -243,6 +243,29 @@ describe("C1, races", () => {
     expect(decide(cell, knockout)).toMatchObject({ verdict: "violated" });
   });
 
+  test.each(["per-page", "uniform"])(
+    "a %s walk loses its pin where a page gets its count before it is a compound page, and the flush waits for nobody",
+    (form) => {
+      const order = (allocFrozen: number): Knockout => ({
+        removed: "order",
+        title: "",
+        knobs: { allocFrozen },
+        notApplicable: null,
+      });
+      const broken = decide(c1Cell(`C1/arm64/zap/thp-pmd/${form}/1/sc`), order(0));
+      expect(broken).toMatchObject({ verdict: "violated", kind: "refcount-underflow" });
+      for (const [id, knockout] of [
+        [`C1/arm64/zap/thp-pmd/${form}/1/sc`, order(1)],
+        [`C1/x86-64/zap/thp-pmd/${form}/1/tso`, order(0)],
+      ] as const)
+        expect(decide(c1Cell(id), knockout), id).toMatchObject({ verdict: "holds" });
+    },
+  );
+  test("up to v6.12 the allocator has that order, so the per-page form is violated", () => {
+    expect(decide(c1Cell("C1/arm64/zap/thp-pmd/per-page/1/sc"))).toMatchObject({ verdict: "violated" });
+    expect(decide(c1Cell("C1/arm64/zap/thp-pte/per-page/1/sc"))).toMatchObject({ verdict: "violated" });
+  });
+
   test("on x86 the flush alone excludes a walker that does not look again", () => {
     const cell = c1Cell("C1/x86-64/zap/thp-pmd/uniform/1/tso");
     expect(
