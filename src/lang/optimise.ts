@@ -79,8 +79,8 @@ function intersect(into: Facts, other: Facts): void {
   }
 }
 
-/** Registers with one definition that dominates every use. Blocks are in reverse post order. */
-function strictRegs(fn: FlatFn, preds: readonly (readonly number[])[]): Uint8Array {
+/** Registers with one definition that dominates every use: 1. Blocks are in reverse post order. */
+export function strictRegs(fn: FlatFn, preds: readonly (readonly number[])[]): Uint8Array {
   const defs = new Uint8Array(fn.nregs);
   const defBlock = new Int32Array(fn.nregs).fill(-1);
   for (const p of fn.params) {

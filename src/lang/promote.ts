@@ -10,10 +10,10 @@
  * must see.
  */
 
-import { dominators, predecessors } from "./cfg.ts";
+import { predecessors } from "./cfg.ts";
 import { constant, type RmwFn, type Val, val } from "./ir.ts";
 import { defOf, type FlatInstr, forEachVal, terminatorVal } from "./operands.ts";
-import type { FlatFn } from "./optimise.ts";
+import { type FlatFn, strictRegs } from "./optimise.ts";
 
 /** Functions of a read-modify-write that are one instruction. */
 const DIRECT: ReadonlySet<RmwFn> = new Set<RmwFn>(["add", "and", "or", "xor", "xchg"]);
@@ -57,35 +57,8 @@ function addressesOf(fn: FlatFn): Addresses {
  * definition the register is still 0.
  */
 function usedBefore(fn: FlatFn, of: Int32Array): Set<number> {
-  const idom = dominators(predecessors(fn.blocks));
-  const definedIn = new Int32Array(fn.nregs).fill(-1);
-  fn.blocks.forEach((b, n) => {
-    for (const i of b.instrs) {
-      const d = defOf(i);
-      if (d >= 0 && of[d] >= 0) definedIn[d] = n;
-    }
-  });
-  const bad = new Set<number>();
-  const above = new Set<number>();
-  fn.blocks.forEach((b, n) => {
-    const use = (v: Val): void => {
-      if (v.reg < 0 || of[v.reg] < 0 || bad.has(of[v.reg]) || above.has(v.reg)) return;
-      const d = definedIn[v.reg];
-      let up = n;
-      // In its own block the definition must have been passed, which `above` says.
-      while (up > d) up = idom[up];
-      if (up !== d || d === n) bad.add(of[v.reg]);
-    };
-    above.clear();
-    for (const i of b.instrs) {
-      forEachVal(i, use);
-      const d = defOf(i);
-      if (d >= 0 && of[d] >= 0) above.add(d);
-    }
-    const t = terminatorVal(b.end);
-    if (t !== undefined) use(t);
-  });
-  return bad;
+  const strict = strictRegs(fn, predecessors(fn.blocks));
+  return new Set(of.filter((slot, r) => slot >= 0 && strict[r] === 0));
 }
 
 /** Whether the address of a variable is NULL is known. */

@@ -115,7 +115,7 @@ export function cutAtGates(
 }
 
 /** Of each row (a thread, or a handler), the gates that have been met and are not passed yet. */
-export class PendingGates {
+class PendingGates {
   /** Per row, `count[row]` of them: indices of gates, HANDLER_START or HANDLER_UNQUEUED. */
   readonly lists: readonly Int32Array[];
   readonly count: Int32Array;
@@ -161,44 +161,41 @@ export class PendingGates {
   }
 }
 
-export class Reach {
+/** Which location bits stand for an address, for a region, and the region that an address lies in. */
+interface Locations {
+  readonly ofAddr: Int32Array;
+  readonly ofRegion: Int32Array;
+  readonly regionOf: Int32Array;
+}
+
+/** What may be touched, gate by gate; which gates open, and what stands still, is the machine's to say. */
+export abstract class ReachedSets {
   /**
-   * What each thread may touch, by the last `begin` and `open`; rows of `words` words. Row `total` + h is the
+   * What each thread may touch, by the last computation; rows of `words` words. Row `total` + h is the
    * handler h as if it had one more instance: it may be queued again whatever becomes of those that there
    * are.
    */
   readonly reads: Uint32Array;
   readonly writes: Uint32Array;
-  private readonly m: Machine;
-  private readonly words: number;
-  private readonly segments: readonly Segments[];
-  private readonly locOfAddr: Int32Array;
-  private readonly locOfRegion: Int32Array;
-  private readonly handlerLoc: Int32Array;
   /** Rows of threads and of handlers. */
   readonly rows: number;
+  protected readonly words: number;
+  protected readonly segments: readonly Segments[];
+  protected readonly pending: PendingGates;
+  protected frozen = 0;
+  /** Whether one of `frozen` has its interrupts off; whether it is any kind of reader. */
+  protected insideIrq = false;
+  protected insideAny = false;
   /** Union of all writes. */
   private readonly all: Uint32Array;
   /** The three above, to be emptied at once: that happens a dozen times per state. */
   private readonly sets: Uint32Array;
-  private readonly pending: PendingGates;
-  private frozen = 0;
-  /** Whether one of `frozen` has its interrupts off; whether it is any kind of reader. */
-  private insideIrq = false;
-  private insideAny = false;
+  private readonly locations: Locations;
 
-  constructor(
-    m: Machine,
-    segments: readonly Segments[],
-    words: number,
-    locs: { readonly ofAddr: Int32Array; readonly ofRegion: Int32Array; readonly ofHandler: Int32Array },
-  ) {
-    this.m = m;
+  constructor(segments: readonly Segments[], words: number, locations: Locations) {
     this.segments = segments;
     this.words = words;
-    this.locOfAddr = locs.ofAddr;
-    this.locOfRegion = locs.ofRegion;
-    this.handlerLoc = locs.ofHandler;
+    this.locations = locations;
     this.rows = segments.length;
     const size = this.rows * words;
     this.sets = new Uint32Array(size * 2 + words);
@@ -208,6 +205,95 @@ export class Reach {
     this.pending = new PendingGates(segments);
   }
 
+  /** Whether the gate opens: by the state, or by what is reached so far. */
+  protected abstract opens(q: number, gate: number): boolean;
+
+  /** Nothing is reached yet. */
+  protected empty(frozen: number): void {
+    this.sets.fill(0);
+    this.pending.clear();
+    this.frozen = frozen;
+    this.insideIrq = false;
+    this.insideAny = false;
+  }
+
+  /** Opens the gates that what is reached so far may open; says whether there was any. */
+  open(): boolean {
+    const { pending } = this;
+    let opened = false;
+    for (let q = 0; q < this.rows; q++) {
+      const list = pending.lists[q];
+      for (let k = pending.count[q] - 1; k >= 0; k--) {
+        if (!this.opens(q, list[k])) continue;
+        opened = true;
+        this.pass(q, pending.take(q, k));
+      }
+    }
+    return opened;
+  }
+
+  protected mark(loc: number): void {
+    if (loc >= 0) this.all[loc >>> 5] |= 1 << (loc & 31);
+  }
+
+  protected written(loc: number): boolean {
+    return loc >= 0 && (this.all[loc >>> 5] & (1 << (loc & 31))) !== 0;
+  }
+
+  /** Whether who may move may write the word, or free what it lies in. */
+  protected mayChange(addr: number): boolean {
+    const { ofAddr, ofRegion, regionOf } = this.locations;
+    if (this.written(ofAddr[addr])) return true;
+    const r = regionOf[addr];
+    return r >= 0 && this.written(ofRegion[r]);
+  }
+
+  /** Adds what `q` may do from `pc` (0: the start of its body) up to the next gates. */
+  protected extend(q: number, pc: number): void {
+    const { reads, writes, gates, gateWords } = this.segments[q];
+    this.include(q, reads, writes, pc);
+    this.pending.meet(q, gates, pc * gateWords);
+  }
+
+  protected pass(q: number, gate: number): void {
+    if (gate < 0) {
+      this.extend(q, 0);
+      return;
+    }
+    const { behind, gateWords } = this.segments[q];
+    this.include(q, behind.reads, behind.writes, gate);
+    this.pending.meet(q, behind.gates, gate * gateWords);
+  }
+
+  /** Adds a row of reads and writes to those of `q`. */
+  private include(q: number, reads: Uint32Array, writes: Uint32Array, row: number): void {
+    const w = this.words;
+    for (let i = 0, a = q * w, b = row * w; i < w; i++, a++, b++) {
+      this.reads[a] |= reads[b];
+      const written = writes[b];
+      this.writes[a] |= written;
+      this.all[i] |= written;
+    }
+  }
+}
+
+export class Reach extends ReachedSets {
+  private readonly m: Machine;
+  private readonly locOfAddr: Int32Array;
+  private readonly handlerLoc: Int32Array;
+
+  constructor(
+    m: Machine,
+    segments: readonly Segments[],
+    words: number,
+    locs: { readonly ofAddr: Int32Array; readonly ofRegion: Int32Array; readonly ofHandler: Int32Array },
+  ) {
+    super(segments, words, { ...locs, regionOf: m.regionOf });
+    this.m = m;
+    this.locOfAddr = locs.ofAddr;
+    this.handlerLoc = locs.ofHandler;
+  }
+
   /**
    * Processes whose bits are in `frozen` stand still: CPUs, and store buffers at `total` + CPU. Gates are
    * still shut; `open` as long as it opens any.
@@ -215,12 +301,8 @@ export class Reach {
   begin(frozen: number): void {
     const m = this.m;
     const T = m.total;
-    this.sets.fill(0);
     const { pending } = this;
-    pending.clear();
-    this.frozen = frozen;
-    this.insideIrq = false;
-    this.insideAny = false;
+    this.empty(frozen);
     for (let t = 0; t < T; t++)
       if ((frozen & (1 << t)) !== 0) {
         if (m.irqsOff(t)) this.insideIrq = this.insideAny = true;
@@ -245,65 +327,7 @@ export class Reach {
       }
   }
 
-  /** Opens the gates that what is reached so far may open; says whether there was any. */
-  open(): boolean {
-    const { pending } = this;
-    let opened = false;
-    for (let q = 0; q < this.rows; q++) {
-      const list = pending.lists[q];
-      for (let k = pending.count[q] - 1; k >= 0; k--) {
-        if (!this.opens(q, list[k])) continue;
-        opened = true;
-        this.pass(q, pending.take(q, k));
-      }
-    }
-    return opened;
-  }
-
-  private mark(loc: number): void {
-    if (loc >= 0) this.all[loc >>> 5] |= 1 << (loc & 31);
-  }
-
-  private written(loc: number): boolean {
-    return loc >= 0 && (this.all[loc >>> 5] & (1 << (loc & 31))) !== 0;
-  }
-
-  /** Whether who may move may write the word, or free what it lies in. */
-  private mayChange(addr: number): boolean {
-    if (this.written(this.locOfAddr[addr])) return true;
-    const r = this.m.regionOf[addr];
-    return r >= 0 && this.written(this.locOfRegion[r]);
-  }
-
-  /** Adds what `q` may do from `pc` (0: the start of its body) up to the next gates. */
-  private extend(q: number, pc: number): void {
-    const { reads, writes, gates, gateWords } = this.segments[q];
-    this.include(q, reads, writes, pc);
-    this.pending.meet(q, gates, pc * gateWords);
-  }
-
-  private pass(q: number, gate: number): void {
-    if (gate < 0) {
-      this.extend(q, 0);
-      return;
-    }
-    const { behind, gateWords } = this.segments[q];
-    this.include(q, behind.reads, behind.writes, gate);
-    this.pending.meet(q, behind.gates, gate * gateWords);
-  }
-
-  /** Adds a row of reads and writes to those of `q`. */
-  private include(q: number, reads: Uint32Array, writes: Uint32Array, row: number): void {
-    const w = this.words;
-    for (let i = 0, a = q * w, b = row * w; i < w; i++, a++, b++) {
-      this.reads[a] |= reads[b];
-      const written = writes[b];
-      this.writes[a] |= written;
-      this.all[i] |= written;
-    }
-  }
-
-  private opens(q: number, gate: number): boolean {
+  protected opens(q: number, gate: number): boolean {
     const { m, frozen, insideIrq, insideAny } = this;
     if (gate === HANDLER_START) {
       if ((m.holderProcesses(q) & frozen) !== 0) return false;
